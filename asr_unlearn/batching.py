@@ -1,0 +1,139 @@
+"""Utterances to batches: bucketed by length, in a seeded order that any step can be looked up in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from asr_unlearn.manifest import Utterance
+
+BUCKETS_A_POOL = 32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded model inputs and targets of B utterances.
+
+    `inputs` is either waves [B, S] (float32, 16 kHz mono) or front-end features [B, T, C];
+    `samples` are the true lengths in audio samples in both cases, since every model derives its
+    frame counts from them. `targets` is padded with -100.
+    """
+
+    ids: tuple[str, ...]
+    inputs: Float[Tensor, "B ..."]
+    samples: Int[Tensor, " B"]
+    targets: Int[Tensor, "B L"]
+    target_lengths: Int[Tensor, " B"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(
+            self.ids,
+            self.inputs.to(device),
+            self.samples.to(device),
+            self.targets.to(device),
+            self.target_lengths.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance's unpadded model input and target."""
+
+    id: str
+    input: Float[Tensor, "..."]
+    samples: int
+    target: Int[Tensor, " L"]
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pad with zeros (inputs) and -100 (targets) to the longest of the batch."""
+    pad = torch.nn.utils.rnn.pad_sequence
+    return Batch(
+        ids=tuple(e.id for e in examples),
+        inputs=pad([e.input for e in examples], batch_first=True),
+        samples=torch.tensor([e.samples for e in examples]),
+        targets=pad([e.target for e in examples], batch_first=True, padding_value=-100),
+        target_lengths=torch.tensor([len(e.target) for e in examples]),
+    )
+
+
+def epoch_order(seconds: Sequence[float], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of each batch of one epoch: every utterance once, similar lengths together.
+
+    A pure function of its arguments, so that a resumed run finds its place without replaying.
+    Utterances are shuffled, sorted by length within pools of 32 batches, cut, and the batches
+    shuffled again: little padding, and still a different company for each utterance every epoch.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    shuffled = rng.permutation(len(seconds))
+    lengths = np.asarray(seconds)
+    pool_size = batch_size * BUCKETS_A_POOL
+    batches = []
+    for start in range(0, len(shuffled), pool_size):
+        pool = shuffled[start : start + pool_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[i : i + batch_size].tolist() for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def augment(wave: Float[Tensor, " S"], seed: Sequence[int]) -> Float[Tensor, " S"]:
+    """Random polarity and a shift of up to 10 ms, both inaudible, drawn from `seed` alone."""
+    rng = np.random.default_rng(list(seed))
+    sign = float(rng.choice([-1.0, 1.0]))
+    return torch.roll(wave, int(rng.integers(-160, 161))) * sign
+
+
+class Stream:
+    """The endless sequence of batches drawn from one part of the corpus.
+
+    `stream[step]` is the batch of that step; steps run through epoch after epoch.
+    """
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        example: Callable[[Utterance], Example],
+        *,
+        batch_size: int,
+        seed: int,
+        augmented: bool = False,
+    ) -> None:
+        if not utterances:
+            raise ValueError("no utterances to draw batches from")
+        self.utterances = list(utterances)
+        self.example = example
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augmented = augmented
+        self.steps_per_epoch = -(-len(self.utterances) // batch_size)
+        self._order = lru_cache(maxsize=2)(self._epoch_order)
+
+    def _epoch_order(self, epoch: int) -> list[list[int]]:
+        seconds = [u.seconds for u in self.utterances]
+        return epoch_order(seconds, self.batch_size, self.seed, epoch)
+
+    def __getitem__(self, step: int) -> Batch:
+        epoch, position = divmod(step, self.steps_per_epoch)
+        examples = []
+        for index in self._order(epoch)[position]:
+            example = self.example(self.utterances[index])
+            if self.augmented:
+                if example.input.dim() != 1:
+                    raise ValueError("augmentation changes the wave; features are frozen")
+                wave = augment(example.input, [self.seed, epoch, index])
+                example = Example(example.id, wave, example.samples, example.target)
+            examples.append(example)
+        return collate(examples)
+
+
+def by_length(utterances: Sequence[Utterance], batch_size: int) -> list[list[Utterance]]:
+    """Batches for evaluation: longest first, so that too large a batch fails at once."""
+    ordered = sorted(utterances, key=lambda u: (-u.seconds, u.id))
+    return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]

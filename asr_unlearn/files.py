@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes `path`'s place only when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON, published at once."""
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def publish_folder(partial: Path, final: Path) -> Path | None:
+    """Rename a finished folder into place; what stood there is kept as `NAME.old-N` and returned."""
+    previous = None
+    if final.exists():
+        number = 1
+        while (previous := final.with_name(f"{final.name}.old-{number}")).exists():
+            number += 1
+        final.rename(previous)
+    partial.rename(final)
+    return previous
+
+
+def replace_folder(partial: Path, final: Path) -> None:
+    """Rename a finished folder over one that is no longer needed."""
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)

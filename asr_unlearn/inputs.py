@@ -1,0 +1,78 @@
+"""Model inputs of utterances, each made once.
+
+Waves are kept in memory up to a budget; features of a frozen front end are kept on disk, under a
+name that says which front end made them.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asr_unlearn.audio import load_audio
+from asr_unlearn.batching import Example
+from asr_unlearn.files import write_aside
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.task import Task
+
+GIB = 1024**3
+
+
+def fingerprint(module: nn.Module) -> str:
+    """First 16 hex digits of the SHA-256 of a module's parameters and buffers, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Inputs:
+    """Utterance -> Example for a task: decode once, encode once."""
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        load: Callable[[Utterance], Float[np.ndarray, " samples"]] | None = None,
+        feature_cache: Path | None = None,
+        memory_gib: float = 4.0,
+    ) -> None:
+        self.task = task
+        self._load = load or (lambda utterance: load_audio(utterance.audio))
+        self._memory: dict[str, Example] = {}
+        self._bytes_left = int(memory_gib * GIB)
+        self._folder: Path | None = None
+        if feature_cache is not None and task.caches_features:
+            self._folder = feature_cache / fingerprint(task.front_end)
+
+    def __call__(self, utterance: Utterance) -> Example:
+        example = self._memory.get(utterance.id)
+        if example is None:
+            example = self._example(utterance)
+            size = example.input.nbytes
+            if size <= self._bytes_left:
+                self._memory[utterance.id] = example
+                self._bytes_left -= size
+        return example
+
+    def _example(self, utterance: Utterance) -> Example:
+        target = self.task.target(utterance)
+        if self._folder is None:
+            audio = self._load(utterance)
+            return Example(utterance.id, self.task.encode(audio), len(audio), target)
+        # The id alone may hold a slash; its digest is a safe file name that spreads over folders.
+        key = hashlib.sha256(f"{utterance.id}\0{utterance.audio}".encode()).hexdigest()
+        path = self._folder / key[:2] / f"{key[2:34]}.npz"
+        if not path.exists():
+            audio = self._load(utterance)
+            features = self.task.encode(audio).cpu().numpy()
+            with write_aside(path) as aside, aside.open("wb") as file:
+                np.savez(file, features=features, samples=np.int64(len(audio)))
+        with np.load(path) as stored:
+            features, samples = torch.from_numpy(stored["features"]), int(stored["samples"])
+        return Example(utterance.id, features, samples, target)
