@@ -1,0 +1,209 @@
+"""The manifest: one utterance a line, and the checks that keep bad ones out of training."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
+from asr_unlearn.files import write_aside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One recording and what is known of it.
+
+    `seconds` is measured by `validate`; a corpus scanner writes 0.0. `subset` is the corpus' own
+    division, "train" or "test".
+    """
+
+    id: str
+    audio: Path
+    speaker: str
+    seconds: float
+    text: str | None = None
+    label: str | None = None
+    subset: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why an utterance was left out."""
+
+    id: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Every utterance checked is either in `kept` or named, once, in `problems`."""
+
+    kept: list[Utterance]
+    problems: list[Problem]
+
+
+def read_manifest(path: Path) -> list[Utterance]:
+    """Read JSON lines; relative audio paths are resolved against the manifest's folder.
+
+    Raises ValueError naming file and line for a line that is not an utterance.
+    """
+    folder = path.absolute().parent
+    utterances = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                utterances.append(_parse(json.loads(line), folder))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
+    return utterances
+
+
+def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
+    """Write JSON lines, atomically; audio below the manifest's folder is stored relative to it."""
+    folder = path.absolute().parent
+    with write_aside(path) as aside, aside.open("w", encoding="utf-8") as lines:
+        for utterance in utterances:
+            audio = utterance.audio.absolute()
+            stored = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
+            row = {k: v for k, v in asdict(utterance).items() if v is not None}
+            row["audio"] = stored.as_posix()
+            lines.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _parse(row: Any, folder: Path) -> Utterance:
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+    known = {field.name for field in fields(Utterance)}
+    if unknown := row.keys() - known:
+        raise ValueError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
+    if missing := {"id", "audio", "speaker", "seconds"} - row.keys():
+        raise ValueError(f"missing keys {sorted(missing)}")
+    for key, value in row.items():
+        required = (int, float) if key == "seconds" else (str,)
+        optional = key in ("text", "label", "subset") and value is None
+        if isinstance(value, bool) or not (optional or isinstance(value, required)):
+            wanted = "a number" if key == "seconds" else "a string"
+            raise ValueError(f"{key} must be {wanted}, found {value!r}")
+    return Utterance(**{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])})
+
+
+def conv_frames(samples: int, kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Frames left of `samples` by unpadded convolutions: what a CTC front end emits."""
+    for kernel, stride in zip(kernels, strides, strict=True):
+        samples = max((samples - kernel) // stride + 1, 0)
+    return samples
+
+
+def validate(
+    utterances: Iterable[Utterance],
+    *,
+    alphabet: Collection[str] | None = None,
+    frames: Callable[[int], int] | None = None,
+    min_seconds: float = 0.1,
+    max_seconds: float = 35.0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Validation:
+    """Decode every file once, on all cores, and sort the utterances into usable and not.
+
+    `alphabet` holds the characters a transcript may contain (the space between words is always
+    allowed: vocabularies spell it as they like), `frames` maps samples at 16 kHz to CTC frames.
+    Without a transcript (`text` None, a corpus for classification) the transcript checks do not
+    apply. Kept utterances keep their order and carry measured seconds.
+
+    The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
+    "empty transcript", "unknown characters", "missing audio", "undecodable audio", "too short",
+    "too long", "transcript too long".
+    """
+    problems: list[Problem] = []
+    readable: list[Utterance] = []
+    first: dict[str, Utterance] = {}
+    for utterance in utterances:
+        if utterance.id in first:
+            detail = f"{utterance.audio} has the id of {first[utterance.id].audio}"
+            problems.append(Problem(utterance.id, "duplicate id", detail))
+            continue
+        first[utterance.id] = utterance
+        if problem := _transcript_problem(utterance, alphabet):
+            problems.append(problem)
+        else:
+            readable.append(utterance)
+
+    kept: list[Utterance] = []
+    measured = _measure([u.audio for u in readable], workers, progress)
+    for utterance, (samples, reason, detail) in zip(readable, measured, strict=True):
+        utterance = replace(utterance, seconds=samples / SAMPLE_RATE)
+        problem = (
+            Problem(utterance.id, reason, detail)
+            if reason
+            else _length_problem(utterance, samples, min_seconds, max_seconds, frames)
+        )
+        if problem:
+            problems.append(problem)
+        else:
+            kept.append(utterance)
+    return Validation(kept, problems)
+
+
+def _transcript_problem(utterance: Utterance, alphabet: Collection[str] | None) -> Problem | None:
+    if utterance.text is None:
+        return None
+    if not utterance.text.strip():
+        return Problem(utterance.id, "empty transcript", f"no words for {utterance.audio}")
+    if alphabet is not None and (unknown := set(utterance.text) - {" ", *alphabet}):
+        named = " ".join(repr(character) for character in sorted(unknown))
+        return Problem(utterance.id, "unknown characters", f"{named} in {utterance.text!r}")
+    return None
+
+
+def _length_problem(
+    utterance: Utterance,
+    samples: int,
+    min_seconds: float,
+    max_seconds: float,
+    frames: Callable[[int], int] | None,
+) -> Problem | None:
+    seconds = f"{utterance.audio} lasts {utterance.seconds:.2f} s"
+    if utterance.seconds < min_seconds:
+        return Problem(utterance.id, "too short", f"{seconds}, the least is {min_seconds:g} s")
+    if utterance.seconds > max_seconds:
+        return Problem(utterance.id, "too long", f"{seconds}, the most is {max_seconds:g} s")
+    if utterance.text is None or frames is None:
+        return None
+    # CTC puts a blank between equal neighbours, so they cost a frame more; with fewer frames the
+    # loss is infinite and its gradient NaN.
+    repeats = sum(a == b for a, b in pairwise(utterance.text))
+    needed, available = len(utterance.text) + repeats, frames(samples)
+    if needed > available:
+        detail = f"{seconds}, {available} frames; its transcript needs {needed}"
+        return Problem(utterance.id, "transcript too long", detail)
+    return None
+
+
+def _measure(
+    paths: Sequence[Path], workers: int | None, progress: bool
+) -> Iterator[tuple[int, str, str]]:
+    """(samples, reason or "", detail) of each file, in order."""
+    # Threads, not processes: libsndfile and soxr let go of the interpreter lock while they work,
+    # so threads fill the cores as well and have nothing to pickle and no module to import again.
+    show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
+    with ThreadPoolExecutor(workers) as pool:
+        yield from show(pool.map(_samples, paths))
+
+
+def _samples(path: Path) -> tuple[int, str, str]:
+    if not path.is_file():
+        return 0, "missing audio", f"no file {path}"
+    try:
+        return len(load_audio(path)), "", ""
+    except AudioError as error:
+        return 0, "undecodable audio", str(error)
