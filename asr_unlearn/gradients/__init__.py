@@ -1,0 +1,24 @@
+"""Per-utterance gradients of a model, their Gram matrix and the step orthogonal to them."""
+
+from asr_unlearn.gradients.per_utterance import (
+    per_utterance_gradients,
+    trainable_parameters,
+    weighted_gradient,
+)
+from asr_unlearn.gradients.projection import projection_coefficients
+from asr_unlearn.gradients.stacked import stacked_step
+from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+
+__all__ = [
+    "Batch",
+    "Gradient",
+    "Losses",
+    "OrthogonalStep",
+    "Scope",
+    "Weights",
+    "per_utterance_gradients",
+    "projection_coefficients",
+    "stacked_step",
+    "trainable_parameters",
+    "weighted_gradient",
+]

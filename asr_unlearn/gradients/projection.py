@@ -1,0 +1,103 @@
+"""From the Gram matrix of the retain gradients to one coefficient per utterance.
+
+Pure linear algebra on B×B matrices: no model, no data, no parameters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from asr_unlearn.gradients.step import Scope
+
+
+def relative_cutoff(dtype: torch.dtype) -> float:
+    """The eigenvalue cut-off that suits rows of this precision.
+
+    Keeping an eigenvalue λ amplifies rounding by eps/√λ, dropping it leaves √λ of the gradient
+    unprojected; the two meet near eps. The factor covers the rounding of the Gram sums.
+    """
+    return 32 * torch.finfo(dtype).eps
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Coefficients c [B] float64 of the correction Gᵀc, and the numerical rank of G."""
+
+    coefficients: Float[Tensor, "B"]
+    rank: int
+
+
+def project(
+    gram: Float[Tensor, "B B"], products: Float[Tensor, "B"], *, rtol: float | None = None
+) -> Projection:
+    """Solve K c = b in the least-squares sense, c = K⁺ b.
+
+    The rows behind K are first brought to unit norm, so that a loud utterance does not hide a
+    quiet one and the correction does not depend on the scale of the retain losses. A zero row
+    gets the coefficient 0.
+
+    Args:
+        gram: K = G D⁻¹ Gᵀ, symmetric and positive semi-definite up to rounding.
+        products: b = G D⁻¹ u.
+        rtol: eigenvalues of the normalised K below `rtol` times the largest count as zero;
+            by default what suits rows of the Gram's own precision.
+
+    Raises:
+        ValueError: the shapes do not fit, or K or b is not finite.
+    """
+    if gram.ndim != 2 or gram.shape != (len(products), len(products)):
+        raise ValueError(
+            f"the Gram matrix has shape {tuple(gram.shape)}, but there are {len(products)} products"
+        )
+    if not (gram.isfinite().all() and products.isfinite().all()):
+        raise ValueError(
+            "the retain or forget gradients are not finite: look for an infinite loss "
+            "(a transcript longer than its frames) or lower the learning rate"
+        )
+    cutoff = relative_cutoff(gram.dtype) if rtol is None else rtol
+    matrix, right = gram.double(), products.double()
+    norms = matrix.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(norms > 0, 1 / norms, 0.0)
+    normalised = scale[:, None] * (matrix + matrix.T) / 2 * scale
+    values, vectors = torch.linalg.eigh(normalised)
+    significant = values > cutoff * values.max().clamp(min=0)
+    inverse = torch.where(significant, 1 / values, 0.0)
+    solution = vectors @ (inverse * (vectors.T @ (scale * right)))
+    return Projection(scale * solution, int(significant.sum()))
+
+
+def projection_coefficients(
+    gram: Float[Tensor, "B B"], products: Float[Tensor, "B"], *, rtol: float | None = None
+) -> Float[Tensor, "B"]:
+    """c = K⁺ b in float64; see `project`."""
+    return project(gram, products, rtol=rtol).coefficients
+
+
+def project_parameters(
+    grams: Mapping[str, Float[Tensor, "B B"]],
+    products: Mapping[str, Float[Tensor, "B"]],
+    scope: Scope,
+    *,
+    rtol: float,
+) -> dict[str, Projection]:
+    """One projection for each parameter: its own, or under the scope "global" the common one."""
+    if scope == "tensor":
+        return {name: project(grams[name], products[name], rtol=rtol) for name in grams}
+    if scope != "global":
+        raise ValueError(f'unknown scope {scope!r}: choose "global" or "tensor"')
+    common = project(
+        torch.stack(list(grams.values())).sum(0),
+        torch.stack(list(products.values())).sum(0),
+        rtol=rtol,
+    )
+    return dict.fromkeys(grams, common)
+
+
+def ranks(projections: Mapping[str, Projection], scope: Scope) -> dict[str, int]:
+    """The ranks as `OrthogonalStep` reports them."""
+    if scope == "global":
+        return {"global": next(iter(projections.values())).rank}
+    return {name: projection.rank for name, projection in projections.items()}

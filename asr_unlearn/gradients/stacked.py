@@ -1,0 +1,91 @@
+"""The reference engine: every retain gradient as a row of one B×P matrix."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asr_unlearn.gradients.per_utterance import (
+    per_utterance_gradients,
+    trainable_parameters,
+    weighted_gradient,
+)
+from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
+from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+
+
+def stacked_step(
+    model: nn.Module,
+    losses: Losses[Batch],
+    forget: Batch,
+    retain: Batch,
+    *,
+    forget_weights: Weights | None = None,
+    scope: Scope = "global",
+    metric: Gradient | None = None,
+) -> OrthogonalStep:
+    """The orthogonal step from stacked rows (OrthoGrad, arXiv 2503.02312, with K⁺ for QR).
+
+    Needs memory for B×P numbers: meant for tests and small models. `metric` is the positive
+    diagonal D by parameter name; None is the Euclidean metric.
+    """
+    parameters = trainable_parameters(model)
+    check_metric(metric, parameters)
+    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
+    stacked, retain_losses = per_utterance_gradients(model, losses, retain)
+    rows = split_rows(stacked, parameters)
+    grams, products = {}, {}
+    for name in parameters:
+        inverse = metric[name].double().reciprocal().reshape(-1) if metric else 1.0
+        # The sums behind K cancel when utterances are alike, so they are taken in float64.
+        wide = rows[name].double()
+        grams[name] = (wide * inverse) @ wide.T
+        products[name] = wide @ (inverse * u[name].double().reshape(-1))
+    projections = project_parameters(grams, products, scope, rtol=relative_cutoff(stacked.dtype))
+    remainder = {}
+    for name in parameters:
+        correction = projections[name].coefficients.to(rows[name]) @ rows[name]
+        remainder[name] = u[name] - correction.view_as(u[name])
+    orthogonal = {name: r / metric[name] if metric else r for name, r in remainder.items()}
+    return OrthogonalStep(
+        forget=u,
+        orthogonal=orthogonal,
+        retain={name: rows[name].mean(0).view_as(u[name]) for name in parameters},
+        forget_losses=forget_losses,
+        retain_losses=retain_losses,
+        kept=kept_fraction(u, remainder, metric),
+        rank=ranks(projections, scope),
+    )
+
+
+def split_rows(
+    rows: Float[Tensor, "B P"], parameters: dict[str, nn.Parameter]
+) -> dict[str, Float[Tensor, "B p"]]:
+    """The columns of each parameter."""
+    sizes = [parameter.numel() for parameter in parameters.values()]
+    return dict(zip(parameters, rows.split(sizes, dim=1), strict=True))
+
+
+def check_metric(metric: Gradient | None, parameters: dict[str, nn.Parameter]) -> None:
+    """Raise ValueError, naming the tensor, unless D is positive and covers every parameter."""
+    if metric is None:
+        return
+    for name, parameter in parameters.items():
+        if name not in metric:
+            raise ValueError(f"the metric has no entry for the parameter {name}")
+        if metric[name].shape != parameter.shape:
+            raise ValueError(f"the metric of {name} has shape {tuple(metric[name].shape)}")
+        if not (metric[name] > 0).all():
+            raise ValueError(f"the metric of {name} is not positive: add a small constant to it")
+
+
+def kept_fraction(before: Gradient, after: Gradient, metric: Gradient | None) -> float:
+    """‖after‖ / ‖before‖ in the norm of D⁻¹; 0 when there was nothing to keep."""
+
+    def square(gradient: Gradient) -> float:
+        return sum(
+            float((g.square() / metric[name] if metric else g.square()).sum(dtype=torch.double))
+            for name, g in gradient.items()
+        )
+
+    whole = square(before)
+    return (square(after) / whole) ** 0.5 if whole else 0.0

@@ -1,0 +1,45 @@
+"""What a gradient engine is given and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+Batch = TypeVar("Batch")
+
+Gradient = dict[str, Tensor]
+"""Parameter name -> tensor of that parameter's shape, one entry for every trainable parameter."""
+
+Losses = Callable[[Batch], Float[Tensor, "B"]]
+"""One differentiable loss per utterance; the engine never looks into the batch."""
+
+Weights = Float[Tensor, "B"] | Callable[[Float[Tensor, "B"]], Float[Tensor, "B"]]
+"""One weight per utterance, or a function of the detached losses that gives them."""
+
+Scope = Literal["global", "tensor"]
+"""Project the whole flattened gradient, or each parameter tensor by itself."""
+
+
+@dataclass(frozen=True)
+class OrthogonalStep:
+    """A forget gradient and its part orthogonal to every retain utterance's gradient.
+
+    With rows gᵢ of the retain batch, D the metric (ones when euclidean) and c the solution of
+    (G D⁻¹ Gᵀ) c = G D⁻¹ u, Δ = D⁻¹ (u − Gᵀ c), so that gᵢᵀ Δ = 0 for each i. Under the scope
+    "tensor" this holds for each parameter tensor by itself.
+    """
+
+    forget: Gradient
+    """u = Σ wᵢ gᵢ over the forget batch."""
+    orthogonal: Gradient
+    """Δ, in the units of a step: D⁻¹ is already applied."""
+    retain: Gradient
+    """Mean of gᵢ over the retain batch, not preconditioned."""
+    forget_losses: Float[Tensor, "F"]
+    retain_losses: Float[Tensor, "B"]
+    kept: float
+    """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹: 1 when nothing had to be removed."""
+    rank: dict[str, int]
+    """Independent retain gradients: under "global", or under each parameter's name."""
