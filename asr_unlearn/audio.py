@@ -25,8 +25,8 @@ def load_audio(
     says little-endian: decoded so, it is noise). Everything else is what libsndfile reads: flac,
     wav, ogg, opus, mp3, SPHERE. Full scale is ±1; lossy codecs may exceed it a little.
 
-    Raises AudioError when the content is missing, not audio, shorter than its header says, or
-    holds values that are not finite.
+    Raises AudioError when the content is missing, not audio, damaged, cut short (as far as the
+    format tells: flac and mp3 do, a cut wav or ogg is a shorter one), or not finite.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     try:
@@ -55,5 +55,5 @@ def _decode(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], i
                     f"{name}: truncated or damaged: {len(channels)} of {file.frames} samples decode"
                 )
             return channels.mean(axis=1, dtype=np.float32), file.samplerate
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{name}: not audio that libsndfile can decode: {error}") from error
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{name}: libsndfile cannot decode it: {error.error_string}") from error

@@ -1,6 +1,7 @@
 """The manifest: one utterance a line, and the checks that keep bad ones out of training."""
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -54,7 +55,7 @@ def read_manifest(path: Path) -> list[Utterance]:
 
     Raises ValueError naming file and line for a line that is not an utterance.
     """
-    folder = path.absolute().parent
+    folder = _absolute(path).parent
     utterances = []
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -69,14 +70,19 @@ def read_manifest(path: Path) -> list[Utterance]:
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write JSON lines, atomically; audio below the manifest's folder is stored relative to it."""
-    folder = path.absolute().parent
+    folder = _absolute(path).parent
     with write_aside(path) as aside, aside.open("w", encoding="utf-8") as lines:
         for utterance in utterances:
-            audio = utterance.audio.absolute()
+            audio = _absolute(utterance.audio)
             stored = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
             row = {k: v for k, v in asdict(utterance).items() if v is not None}
             row["audio"] = stored.as_posix()
             lines.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _absolute(path: Path) -> Path:
+    # Links are not followed (Path.resolve would): behind one the name may lack its suffix.
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _parse(row: Any, folder: Path) -> Utterance:

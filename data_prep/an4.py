@@ -1,0 +1,73 @@
+"""CMU AN4: 84 speakers spelling and counting; its archive, or a folder with `etc/` and `wav/`."""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from asr_unlearn.manifest import Utterance
+from data_prep.download import Archive
+from data_prep.prepare import add_download_flags, command_line, find_audio, locate, prepare
+
+# Carnegie Mellon publishes no checksum of it.
+ARCHIVES = {
+    "an4": Archive("http://www.speech.cs.cmu.edu/databases/an4/an4_raw.bigendian.tar.gz"),
+}
+SUFFIXES = (".raw", ".flac", ".wav")
+TRANSCRIPT = re.compile(r"^(?P<text>.*)\((?P<id>[^()\s]+)\)\s*$")
+
+
+def scan(folder: Path) -> Iterator[Utterance]:
+    """Utterances of both subsets, in the corpus' order; the speaker is the name of the folder.
+
+    What is listed in only one of `.fileids` and `.transcription` comes without text or audio, for
+    `validate` to name. Raises FileNotFoundError for a missing list, ValueError for a bad line.
+    """
+    root = folder if (folder / "etc").is_dir() else folder / "an4"
+    for subset in ("train", "test"):
+        transcripts = _read_transcripts(root / "etc" / f"an4_{subset}.transcription")
+        listed = (root / "etc" / f"an4_{subset}.fileids").read_text(encoding="utf-8").split()
+        for file in listed:
+            stem = root / "wav" / file
+            yield Utterance(
+                id=stem.name,
+                audio=find_audio(stem, SUFFIXES),
+                speaker=stem.parent.name,
+                seconds=0.0,
+                text=transcripts.pop(stem.name, ""),
+                subset=subset,
+            )
+        for name, text in transcripts.items():
+            audio = root / "wav" / f"{name} (not listed in an4_{subset}.fileids)"
+            yield Utterance(
+                id=name, audio=audio, speaker="unknown", seconds=0.0, text=text, subset=subset
+            )
+
+
+def _read_transcripts(path: Path) -> dict[str, str]:
+    transcripts = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        match = TRANSCRIPT.match(line)
+        if match is None:
+            raise ValueError(f"{path}, line {number}: no utterance id in brackets at its end")
+        words = [word for word in match["text"].split() if word not in ("<s>", "</s>")]
+        transcripts[match["id"]] = " ".join(words)
+    return transcripts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the manifest of AN4."""
+
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+        return scan(locate(options, ARCHIVES))
+
+    parser = command_line("an4", __doc__ or "", "--data data/an4 --out exp/an4/manifest.jsonl")
+    add_download_flags(parser)
+    return prepare(parser, arguments, scanned)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Archives from the network to a folder: resumed, checked, and extracted without trusting them."""
+
+import hashlib
+import http.client
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+
+
+class ArchiveError(Exception):
+    """An archive that cannot be had, is not the published one, or must not be extracted."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published archive; `md5` is None where the publisher's is not known."""
+
+    url: str
+    md5: str | None = None
+
+    @property
+    def filename(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+def download(
+    archive: Archive,
+    folder: Path,
+    *,
+    verify: bool = True,
+    attempts: int = 5,
+    pause_seconds: float = 1.0,
+) -> Path:
+    """Fetch into `folder` and return the file; a `.part` left by an earlier call is continued.
+
+    `attempts` counts tries in a row that bring nothing new; the pause doubles with each.
+    Raises ArchiveError when the server gives up, or the md5 is unknown (unless `verify` is off)
+    or wrong: then the file is kept as `.corrupt`.
+    """
+    if verify and archive.md5 is None:
+        raise ArchiveError(
+            f"no md5 is known for {archive.filename}: give its md5 with --md5, "
+            "or --no-checksum to trust the connection"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / archive.filename
+    part = folder / f"{archive.filename}.part"
+    arrived = final if final.exists() else part
+    if arrived is part:
+        _fetch(archive.url, part, attempts, pause_seconds)
+    if verify and (found := _md5(arrived)) != archive.md5:
+        corrupt = arrived.replace(folder / f"{archive.filename}.corrupt")
+        raise ArchiveError(
+            f"{archive.filename}: md5 is {found}, expected {archive.md5}; "
+            f"moved to {corrupt}, run again for a fresh copy"
+        )
+    return arrived.replace(final)
+
+
+def _fetch(url: str, part: Path, attempts: int, pause_seconds: float) -> None:
+    fruitless = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        reason = "the connection closed early"
+        try:
+            if _append(url, part, before):
+                return
+        except urllib.error.HTTPError as error:
+            reason = f"the server answers {error.code} {error.reason}"
+            if error.code == 416 and before:
+                # Nothing lies beyond what we hold: either it is all there, or it is another file.
+                if error.headers.get("Content-Range") == f"bytes */{before}":
+                    return
+                part.unlink()
+            elif error.code not in RETRIED_STATUS:
+                raise ArchiveError(f"{url}: {reason}") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "reason", error))
+        came = part.exists() and part.stat().st_size > before
+        fruitless = 0 if came else fruitless + 1
+        if fruitless >= attempts:
+            raise ArchiveError(f"{url}: {reason}; run again to continue from what has arrived")
+        time.sleep(pause_seconds * 2**fruitless)
+
+
+def _append(url: str, part: Path, held: int) -> bool:
+    """Ask for what follows the first `held` bytes; whether the file is complete afterwards."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        # A server that ignores Range answers 200 and sends all of it again.
+        start = held if response.status == 206 else 0
+        span = response.headers.get("Content-Range", f"bytes {start}-")
+        if not span.startswith(f"bytes {start}-"):
+            raise http.client.HTTPException(f"asked for bytes from {start}, was sent {span!r}")
+        length = response.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        with (
+            part.open("ab" if start else "wb") as file,
+            tqdm(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True) as bar,
+        ):
+            while block := response.read(1 << 20):
+                file.write(block)
+                bar.update(len(block))
+    return total is None or part.stat().st_size == total
+
+
+def _md5(path: Path) -> str:
+    size = path.stat().st_size
+    with (
+        path.open("rb") as file,
+        tqdm.wrapattr(file, "read", total=size, desc="md5", unit="B", unit_scale=True) as stream,
+    ):
+        digest = hashlib.md5(usedforsecurity=False)
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def extract(archive: Path, target: Path) -> None:
+    """Extract a tar archive into `target`, whole or not at all; a second call does nothing.
+
+    Only regular files and folders that stay inside are accepted. Anything else (a path outside,
+    a link, a device) refuses the archive before any of it reaches `target`. Owners and modes are
+    not taken over. Raises ArchiveError naming the archive and the member.
+    """
+    marker = target / f".{archive.name}.completed"
+    if marker.exists() and (target / marker.read_text(encoding="utf-8")).exists():
+        return
+    aside = target / f".{archive.name}.extracting"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    last, size = ".", archive.stat().st_size
+    try:
+        with (
+            archive.open("rb") as file,
+            tarfile.open(fileobj=file, mode="r|*") as members,
+            tqdm(total=size, desc=f"extracting {archive.name}", unit="B", unit_scale=True) as bar,
+        ):
+            for member in members:
+                _unpack(members, member, aside, archive)
+                bar.update(file.tell() - bar.n)
+                last = member.name
+        _merge(aside, target)
+        marker.write_text(last, encoding="utf-8")
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ArchiveError(f"{archive}: damaged or no tar archive: {error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _unpack(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, archive: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ArchiveError(f"{archive}: refused, {member.name!r} lies outside the target folder")
+    destination = folder / path
+    if member.isdir():
+        destination.mkdir(parents=True, exist_ok=True)
+    elif member.isreg() and (content := members.extractfile(member)):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with destination.open("wb") as file:
+            shutil.copyfileobj(content, file)
+    else:
+        raise ArchiveError(f"{archive}: refused, {member.name!r} is a link or a device")
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Move into `target`; a folder that is not there yet arrives in one rename."""
+    for entry in source.iterdir():
+        destination = target / entry.name
+        if entry.is_dir() and destination.is_dir():
+            _merge(entry, destination)
+        else:
+            entry.replace(destination)

@@ -1,0 +1,97 @@
+"""LibriSpeech and mini LibriSpeech: any subset, in the layout `SUBSET/SPEAKER/CHAPTER/`."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from asr_unlearn.manifest import Utterance
+from data_prep.download import Archive
+from data_prep.prepare import add_download_flags, command_line, find_audio, locate, prepare
+
+SUFFIXES = (".flac", ".opus", ".wav")
+OPENSLR = "https://www.openslr.org/resources"
+# Resource 12 is LibriSpeech, 31 is mini LibriSpeech; the sums are those of their md5sum.txt.
+ARCHIVES = {
+    name: Archive(f"{OPENSLR}/{resource}/{name}.tar.gz", md5)
+    for name, resource, md5 in (
+        ("train-clean-100", 12, "2a93770f6d5c6c964bc36631d331a522"),
+        ("train-clean-360", 12, "c0e676e450a7ff2f54aeade5171606fa"),
+        ("train-other-500", 12, "d1a0fd59409feb2c614ce4d30c387708"),
+        ("dev-clean", 12, "42e2234ba48799c1f50f24a7926300a1"),
+        ("dev-other", 12, "c8d0bcc9cca99d4f8b62fcc847357931"),
+        ("test-clean", 12, "32fa31d27d2e1cad72775fee3f4849a9"),
+        ("test-other", 12, "fb5a50374b501bb3bac4815ee91d3135"),
+        ("train-clean-5", 31, "5df7d4e78065366204ca6845bb08f490"),
+        ("dev-clean-2", 31, "6d7ab67ac6a1d2c993d050e16d61080d"),
+    )
+}
+
+
+def scan(folder: Path, subsets: Sequence[str] | None = None) -> Iterator[Utterance]:
+    """Utterances of the named subsets; of none named, all but the development sets.
+
+    `folder` is the corpus or the folder that holds `LibriSpeech`. Recordings without a transcript
+    and transcripts without a recording are passed on too, for `validate` to name.
+    Raises FileNotFoundError naming a subset that is not there.
+    """
+    root = folder / "LibriSpeech" if (folder / "LibriSpeech").is_dir() else folder
+    present = sorted(path.name for path in root.iterdir() if _part(path.name) and path.is_dir())
+    wanted = subsets or [name for name in present if _part(name) != "dev"]
+    if missing := sorted(set(wanted) - set(present)):
+        raise FileNotFoundError(f"{root}: no subset {', '.join(missing)}; present are {present}")
+    if not wanted:
+        raise FileNotFoundError(f"{root}: no folder train-*, dev-* or test-* to read")
+    for subset in wanted:
+        for chapter in sorted((root / subset).glob("*/*/")):
+            yield from _scan_chapter(chapter, _part(subset))
+
+
+def _part(subset: str) -> str | None:
+    return next((part for part in ("train", "dev", "test") if subset.startswith(part)), None)
+
+
+def _scan_chapter(folder: Path, part: str | None) -> Iterator[Utterance]:
+    transcripts: dict[str, str] = {}
+    for path in sorted(folder.glob("*.trans.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, _, text = line.partition(" ")
+            transcripts[name] = " ".join(text.split())
+    recorded = {path.stem for path in folder.iterdir() if path.suffix in SUFFIXES}
+    for name in sorted(recorded | transcripts.keys() - {""}):
+        yield Utterance(
+            id=name,
+            audio=find_audio(folder / name, SUFFIXES),
+            speaker=folder.parent.name,
+            seconds=0.0,
+            text=transcripts.get(name, ""),
+            subset=part,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the manifest of some subsets of LibriSpeech."""
+
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+        if options.download and not options.subsets:
+            raise ValueError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
+        wanted = options.subsets if options.download else []
+        if unknown := sorted(set(wanted) - ARCHIVES.keys()):
+            raise ValueError(f"no archive is known for {unknown}; known are {', '.join(ARCHIVES)}")
+        return scan(locate(options, {name: ARCHIVES[name] for name in wanted}), options.subsets)
+
+    parser = command_line(
+        "librispeech",
+        __doc__ or "",
+        "--data data --download --subsets train-clean-5 dev-clean-2 \\\n"
+        "      --out exp/mini/manifest.jsonl",
+    )
+    parser.add_argument(
+        "--subsets", nargs="+", metavar="NAME", help="default: all present but dev-*"
+    )
+    add_download_flags(parser)
+    return prepare(parser, arguments, scanned)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

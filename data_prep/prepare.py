@@ -1,0 +1,162 @@
+"""What the corpora share: the command line, and the way from scanned utterances to a manifest."""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+from asr_unlearn.files import write_json
+from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
+from data_prep.download import Archive, ArchiveError, download, extract
+
+# The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.
+WAV2VEC2_KERNELS = (10, 3, 3, 3, 3, 2, 2)
+WAV2VEC2_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+LISTED = 20
+
+
+def command_line(name: str, description: str, example: str) -> argparse.ArgumentParser:
+    """The flags every corpus has; a corpus adds its own."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m data_prep.{name}",
+        description=description,
+        epilog=f"example:\n  python -m data_prep.{name} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, help="the corpus: folder or archive")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="manifest.jsonl to write; problems go beside it"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="write no manifest, exit 1 if any utterance is bad"
+    )
+    parser.add_argument(
+        "--config", type=Path, help="model config.json whose frames must hold the transcripts"
+    )
+    parser.add_argument(
+        "--alphabet", help="allowed characters: a string, a text file, or a vocab.json"
+    )
+    return parser
+
+
+def add_download_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of the corpora that can be downloaded."""
+    parser.add_argument("--download", action="store_true", help="fetch archives into --data first")
+    parser.add_argument(
+        "--md5", action="append", default=[], metavar="NAME=HEX", help="checksum of an archive"
+    )
+    parser.add_argument("--no-checksum", action="store_true", help="accept downloads unverified")
+
+
+def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path:
+    """The folder `--data` stands for: downloaded into, extracted beside its archive, or as it is.
+
+    Raises FileNotFoundError when there is nothing, ArchiveError from download and extraction.
+    """
+    data: Path = options.data
+    if options.download:
+        given = dict(entry.partition("=")[::2] for entry in options.md5)
+        if unknown := given.keys() - archives.keys():
+            raise ValueError(f"--md5 {sorted(unknown)} names none of {sorted(archives)}")
+        for name, archive in archives.items():
+            pinned = replace(archive, md5=given.get(name, archive.md5))
+            extract(download(pinned, data, verify=not options.no_checksum), data)
+    elif data.is_file():
+        extract(data, data.parent)
+        return data.parent
+    if not data.is_dir():
+        raise FileNotFoundError(f"--data {data}: no such folder or archive")
+    return data
+
+
+def prepare(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    scan: Callable[[argparse.Namespace], Iterable[Utterance]],
+) -> int:
+    """Parse, scan, validate, write and tell; the exit status."""
+    options = parser.parse_args(arguments)
+    try:
+        validation = validate(
+            scan(options),
+            alphabet=_read_alphabet(options.alphabet) if options.alphabet else None,
+            frames=_frames(options.config),
+        )
+        return publish(validation, options.out, strict=options.strict)
+    except (ArchiveError, OSError, ValueError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+
+
+def publish(validation: Validation, out: Path, *, strict: bool) -> int:
+    """Write `out` and its `.problems.json`, print a summary; the exit status."""
+    kept, problems = validation.kept, validation.problems
+    report = out.with_suffix(".problems.json")
+    write_json(
+        report,
+        {
+            "checked": len(kept) + len(problems),
+            "kept": len(kept),
+            "problems": [asdict(problem) for problem in problems],
+        },
+    )
+    for problem in problems if strict else problems[:LISTED]:
+        print(f"{problem.id}: {problem.reason}: {problem.detail}", file=sys.stderr)
+    if not strict and len(problems) > LISTED:
+        print(f"... and {len(problems) - LISTED} more, all in {report}", file=sys.stderr)
+    print(_summary(validation))
+    if not kept or (strict and problems):
+        why = "--strict" if kept else "no utterance is usable"
+        print(f"no manifest written ({why}); see {report}", file=sys.stderr)
+        return 1
+    write_manifest(out, kept)
+    print(f"wrote {out}")
+    return 0
+
+
+def _summary(validation: Validation) -> str:
+    kept, problems = validation.kept, validation.problems
+    hours = sum(utterance.seconds for utterance in kept) / 3600
+    speakers = len({utterance.speaker for utterance in kept})
+    subsets = Counter(utterance.subset or "no subset" for utterance in kept)
+    parts = ", ".join(f"{name} {count}" for name, count in sorted(subsets.items()))
+    reasons = Counter(problem.reason for problem in problems)
+    left_out = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    return (
+        f"checked {len(kept) + len(problems)}, kept {len(kept)} "
+        f"({hours:.2f} h, {speakers} speakers; {parts or 'none'}), "
+        f"left out {len(problems)}" + (f" ({left_out})" if left_out else "")
+    )
+
+
+def find_audio(stem: Path, suffixes: Sequence[str]) -> Path:
+    """`stem` with the first suffix that exists, or else with the first, to be named as missing."""
+    candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+def _frames(config: Path | None) -> Callable[[int], int] | None:
+    """Samples to CTC frames of a Hugging Face config; None for models without such a front end."""
+    kernels, strides = WAV2VEC2_KERNELS, WAV2VEC2_STRIDES
+    if config is not None:
+        content = json.loads(config.read_text(encoding="utf-8"))
+        if "conv_kernel" not in content or "conv_stride" not in content:
+            print(f"{config}: no conv_kernel and conv_stride, transcript lengths are not checked")
+            return None
+        kernels, strides = tuple(content["conv_kernel"]), tuple(content["conv_stride"])
+    return partial(conv_frames, kernels=kernels, strides=strides)
+
+
+def _read_alphabet(value: str) -> Collection[str]:
+    """Characters of a string or text file, or the one-character tokens of a `vocab.json`."""
+    path = Path(value)
+    if path.suffix == ".json":
+        # "|" stands for the space in CTC vocabularies.
+        tokens = json.loads(path.read_text(encoding="utf-8"))
+        return {token for token in tokens if len(token) == 1 and token != "|"}
+    text = path.read_text(encoding="utf-8") if path.is_file() else value
+    return set(text) - {"\n", "\r"}
