@@ -64,7 +64,9 @@ def collate(examples: Sequence[Example]) -> Batch:
     )
 
 
-def epoch_order(seconds: Sequence[float], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_order(
+    seconds: Sequence[float], batch_size: int, seed: int, epoch: int
+) -> list[list[int]]:
     """Indices of each batch of one epoch: every utterance once, similar lengths together.
 
     A pure function of its arguments, so that a resumed run finds its place without replaying.

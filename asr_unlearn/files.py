@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +36,3 @@ def publish_folder(partial: Path, final: Path) -> Path | None:
         final.rename(previous)
     partial.rename(final)
     return previous
-
-
-def replace_folder(partial: Path, final: Path) -> None:
-    """Rename a finished folder over one that is no longer needed."""
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)

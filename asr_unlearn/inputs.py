@@ -1,7 +1,7 @@
 """Model inputs of utterances, each made once.
 
-Waves are kept in memory up to a budget; features of a frozen front end are kept on disk, under a
-name that says which front end made them.
+Inputs are kept in memory up to a budget; features of a frozen front end are also kept on disk,
+under a name that says which front end made them.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import Example
@@ -20,15 +19,6 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.task import Task
 
 GIB = 1024**3
-
-
-def fingerprint(module: nn.Module) -> str:
-    """First 16 hex digits of the SHA-256 of a module's parameters and buffers, names included."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 class Inputs:
@@ -47,8 +37,8 @@ class Inputs:
         self._memory: dict[str, Example] = {}
         self._bytes_left = int(memory_gib * GIB)
         self._folder: Path | None = None
-        if feature_cache is not None and task.caches_features:
-            self._folder = feature_cache / fingerprint(task.front_end)
+        if feature_cache is not None and (key := task.cache_key()) is not None:
+            self._folder = feature_cache / key
 
     def __call__(self, utterance: Utterance) -> Example:
         example = self._memory.get(utterance.id)

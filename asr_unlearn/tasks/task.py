@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -18,12 +19,11 @@ class Task(Protocol):
     processor: Any
 
     @property
-    def device(self) -> Any:
+    def device(self) -> torch.device:
         """Where the model lives; batches are moved there."""
 
-    @property
-    def caches_features(self) -> bool:
-        """Whether `encode` returns features of a frozen front end, worth keeping on disk."""
+    def cache_key(self) -> str | None:
+        """Names what `encode` computes when that is worth keeping on disk, None for a bare wave."""
 
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
         """One utterance's model input, unpadded: a wave [samples], or features [T, C]."""
@@ -34,5 +34,9 @@ class Task(Protocol):
     def losses(self, batch: Batch) -> Float[Tensor, " B"]:
         """Per-utterance losses, differentiable with respect to the trainable parameters."""
 
-    def predict(self, batch: Batch) -> list[str]:
-        """One answer per utterance, decoded greedily."""
+    def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
+        """Losses, and greedily decoded answers, from one forward pass."""
+
+    @property
+    def batches_are_exact(self) -> bool:
+        """Whether an utterance in a padded batch gives what it gives alone."""

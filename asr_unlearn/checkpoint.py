@@ -1,0 +1,106 @@
+"""Everything a killed run needs to go on as if it had not been killed."""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from asr_unlearn.files import write_aside
+
+
+def random_state() -> dict[str, Any]:
+    """State of every generator in use; SpecAugment draws from NumPy's, dropout from torch's."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": (
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            position,
+            has_gauss,
+            gauss,
+        ),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """The model's own parameters and buffers, shared tensors once, published at once."""
+    unique: dict[int, str] = {}
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in unique or tensor.numel() == 0:
+            unique[tensor.data_ptr()] = name
+            tensors[name] = tensor.detach().contiguous()
+    with write_aside(path) as aside:
+        save_file(tensors, aside)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    missing, unexpected = model.load_state_dict(load_file(path), strict=False)
+    tied = {n for n in missing if n in model.state_dict()} - shared_names(model)
+    if tied or unexpected:
+        raise ValueError(f"{path} does not fit the model: lacks {sorted(tied)}, has {unexpected}")
+
+
+def shared_names(model: nn.Module) -> set[str]:
+    """Names of tensors whose storage another, earlier name also holds."""
+    seen: set[int] = set()
+    shared = set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() in seen:
+            shared.add(name)
+        seen.add(tensor.data_ptr())
+    return shared
+
+
+def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> None:
+    """Publish `folder`/checkpoint-STEP, then remove older ones: at any moment one is whole."""
+    older = checkpoints(folder)
+    partial = folder / "checkpoint.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_weights(model, partial / "model.safetensors")
+    torch.save({**state, "random": random_state()}, partial / "state.pt")
+    final = folder / f"checkpoint-{state['step']:09d}"
+    if final not in older:
+        partial.rename(final)
+        for folder_before in older:
+            shutil.rmtree(folder_before)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Whole checkpoints, oldest first."""
+    return sorted(folder.glob("checkpoint-*"))
+
+
+def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any] | None:
+    """Restore the newest checkpoint's model and generators; return its state, or None."""
+    found = checkpoints(folder)
+    if not found:
+        return None
+    load_weights(model, found[-1] / "model.safetensors")
+    state: dict[str, Any] = torch.load(found[-1] / "state.pt", weights_only=True)
+    restore_random_state(state.pop("random"))
+    return state

@@ -1,0 +1,264 @@
+"""The command `asr-unlearn`: its flags are the signatures below."""
+
+import inspect
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+import asr_unlearn
+from asr_unlearn.evaluation import SavedModel
+from asr_unlearn.evaluation import evaluate as evaluate_models
+from asr_unlearn.jobs import Corpus, Stop, pick_device, train_model, unlearn_model
+from asr_unlearn.manifest import read_manifest
+from asr_unlearn.methods import METHODS
+from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.report import read_results, table, write_report, write_results
+from asr_unlearn.run import COMMAND
+from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def split(
+    manifest: Path,
+    out: Path,
+    forget: Path | None = None,
+    forget_count: int = 1,
+    seed: int = 0,
+    heldout: float = 0.1,
+    unseen: float = 0.1,
+    test: float = 0.1,
+) -> None:
+    """Divide a corpus for a deletion request.
+
+    Example: asr-unlearn split --manifest out/manifest.jsonl --forget forget.txt --out out/split.json
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        out: split.json to write.
+        forget: text file with a speaker id a line; without it, speakers are drawn and printed.
+        forget_count: how many to draw.
+        seed: of every draw.
+        heldout: share of the forget speakers' utterances that is never trained on.
+        unseen: share of the other speakers that is never trained on.
+        test: the same for a test part, where the corpus has none of its own.
+    """
+    utterances = read_manifest(manifest)
+    speakers = read_speakers(forget) if forget else draw_speakers(utterances, forget_count, seed)
+    made = make_split(utterances, speakers, seed=seed, heldout=heldout, unseen=unseen, test=test)
+    write_split(out, made, manifest)
+    print(f"to forget: {' '.join(made.forget_speakers)}")
+    print(", ".join(f"{part} {len(ids)}" for part, ids in made.parts.items()), "utterances")
+
+
+def train(
+    manifest: Path,
+    split: Path,
+    model: str,
+    out: Path,
+    parts: str = "retain,forget",
+    set: str = "",  # noqa: A002
+    seed: int = 0,
+    device: Device = "auto",
+    freeze_front_end: bool | None = None,
+    filterbank: bool = False,
+    augmented: bool = False,
+) -> None:
+    """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
+
+    Example: asr-unlearn train --manifest out/manifest.jsonl --split out/split.json
+    --model facebook/wav2vec2-base --parts retain --out out/retrained --set epochs=20,lr=1e-4
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: Hugging Face name, local folder, or a config.json to train from scratch.
+        out: folder to publish the model at; what stands there is kept as out.old-N.
+        parts: parts to train on, with commas.
+        set: options of `finetune`, as key=value, with commas.
+        seed: of the weights, the order and the dropout.
+        device: auto, cpu or cuda.
+        freeze_front_end: keep the convolutional front end as it is; by default when it has
+            been trained before.
+        filterbank: start the first convolution as a bank of band-pass filters.
+        augmented: random polarity and shift of the waves.
+    """
+    outcome = train_model(
+        Corpus.read(manifest, split),
+        model,
+        make_method("finetune", parse_assignments(set)),
+        out,
+        parts=parts.split(","),
+        seed=seed,
+        device=pick_device(device),
+        freeze_front_end=freeze_front_end,
+        filterbank=filterbank,
+        augmented=augmented,
+    )
+    print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")
+
+
+def unlearn(
+    manifest: Path,
+    split: Path,
+    model: Path,
+    out: Path,
+    method: str = "orthograd",
+    set: str = "",  # noqa: A002
+    stop: Stop = Stop(),  # noqa: B008
+    seed: int = 0,
+    device: Device = "auto",
+    freeze_front_end: bool = True,
+) -> None:
+    """Make a model forget the speakers of the split's forget part.
+
+    Example: asr-unlearn unlearn --manifest out/manifest.jsonl --split out/split.json
+    --model out/original --method orthograd --out out/orthograd --set alpha=0.3
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: folder of the model that has met them.
+        out: folder to publish the result at; what stands there is kept as out.old-N.
+        method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
+        set: options of the method, as key=value, with commas.
+        stop: when to end.
+        seed: of the order of the batches.
+        device: auto, cpu or cuda.
+        freeze_front_end: leave the convolutional front end as it is.
+    """
+    outcome = unlearn_model(
+        Corpus.read(manifest, split),
+        model,
+        make_method(method, parse_assignments(set)),
+        out,
+        seed=seed,
+        device=pick_device(device),
+        stop=stop,
+        freeze_front_end=freeze_front_end,
+    )
+    print(
+        f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}; "
+        f"kept step {outcome.kept_step}"
+    )
+
+
+def evaluate(
+    manifest: Path,
+    split: Path,
+    out: Path,
+    models: str,
+    corpus: str = "",
+    device: Device = "auto",
+) -> None:
+    """Evaluate saved models into results.json.
+
+    Example: asr-unlearn evaluate --manifest out/manifest.jsonl --split out/split.json
+    --models original,retrained,orthograd --out out/results.json
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        out: results.json to write.
+        models: model folders beside results.json, with commas; several seeds as seed0/original.
+        corpus: the corpus' name in the report.
+        device: auto, cpu or cuda.
+    """
+    data = Corpus.read(manifest, split)
+    root = out.parent
+    results = evaluate_models(
+        [_saved_model(root, path) for path in models.split(",")],
+        data.manifest,
+        data.split,
+        root=root,
+        corpus=corpus or manifest.parent.name,
+        left_out=_left_out(manifest),
+        device=pick_device(device),
+    )
+    write_results(out, results)
+
+
+def _saved_model(root: Path, path: str) -> SavedModel:
+    folder = root / path
+    run = folder / "run.json"
+    seed = json.loads(run.read_text(encoding="utf-8"))["seed"] if run.exists() else 0
+    return SavedModel(folder.name, seed, folder)
+
+
+def _left_out(manifest: Path) -> dict[str, Any]:
+    """How many utterances were left out for which reason, from what preparation wrote."""
+    path = manifest.with_suffix(".problems.json")
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    counts: dict[str, int] = {}
+    for problem in content["problems"]:
+        counts[problem["reason"]] = counts.get(problem["reason"], 0) + 1
+    return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}
+
+
+def report(results: Path) -> None:
+    """Write report.md and report.html beside results.json, and print the table.
+
+    Example: asr-unlearn report --results out/results.json
+
+    Args:
+        results: results.json of an evaluation.
+    """
+    markdown, page = write_report(results)
+    Console().print(table(read_results(results)))
+    print(f"{markdown}\n{page}")
+
+
+def methods() -> None:
+    """List the methods with their papers, what data they need, and their options.
+
+    Example: asr-unlearn methods
+    """
+    listing = Table("method", "paper", "needs", "options and defaults")
+    for name, method in METHODS.items():
+        options = ", ".join(f"{f.name}={f.default}" for f in fields(method))
+        listing.add_row(name, method.paper, " + ".join(method.needs), options)
+    Console().print(listing)
+
+
+COMMANDS = {f.__name__: f for f in (split, train, unlearn, evaluate, report, methods)}
+
+
+def command_parser() -> ArgumentParser:
+    """One subcommand a function; the docstring's example closes its help."""
+    parser = ArgumentParser(prog="asr-unlearn", description=asr_unlearn.__doc__)
+    subcommands = parser.add_subcommands()
+    for name, function in COMMANDS.items():
+        summary, _, rest = (inspect.getdoc(function) or "").partition("\n\nExample: ")
+        example = " ".join(rest.split("\n\n")[0].split())
+        subparser = ArgumentParser(description=summary, epilog=f"example: {example}")
+        subparser.add_function_arguments(function, as_group=False)
+        subcommands.add_subcommand(name, subparser, help=summary)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out one command; a request that cannot be met ends with its reason and status 1."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    token = COMMAND.set(shlex.join(["asr-unlearn", *given]))
+    parser = command_parser()
+    parsed = parser.parse_args(given)
+    options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
+    options.pop("config", None)
+    try:
+        COMMANDS[parsed.subcommand](**options)
+    except (ValueError, ArithmeticError, FileNotFoundError) as error:
+        if arguments is not None:
+            raise
+        sys.exit(f"asr-unlearn: {error}")
+    finally:
+        COMMAND.reset(token)

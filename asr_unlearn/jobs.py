@@ -1,0 +1,234 @@
+"""Training and unlearning from a manifest to a published model folder, resumable at any point."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import PreTrainedModel
+
+from asr_unlearn.checkpoint import checkpoints, seed_everything
+from asr_unlearn.files import publish_folder
+from asr_unlearn.filterbank import start_from_filterbank
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import Utterance, read_manifest
+from asr_unlearn.methods import METHODS, Method, Part
+from asr_unlearn.models import (
+    alphabet_of,
+    is_bare_config,
+    load_model,
+    model_from_config,
+    pretrained_model,
+    save_model,
+)
+from asr_unlearn.run import Run, digest
+from asr_unlearn.scoring import level, score
+from asr_unlearn.split import Split, read_split
+from asr_unlearn.stopping import StopOn, StopRule
+from asr_unlearn.tasks import CTC
+from asr_unlearn.training import Outcome, Training
+
+# Enough audio to set the filter bank's output variance.
+CALIBRATION_UTTERANCES = 40
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The manifest and the split of it that a job works on."""
+
+    manifest: list[Utterance]
+    split: Split
+    folder: Path
+
+    @classmethod
+    def read(cls, manifest: Path, split: Path) -> "Corpus":
+        return cls(read_manifest(manifest), read_split(split, manifest), manifest.parent)
+
+    def part(self, *names: str) -> list[Utterance]:
+        """The utterances of these parts together."""
+        return [u for name in names for u in self.split.utterances(name, self.manifest)]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When an unlearning method ends (see `StopRule`).
+
+    Attributes:
+        rule: "unseen" measures the level of strangers on the original model; "steps" lets the
+            method run for its epochs.
+        on: which of forget loss and CER must arrive.
+        tolerance: relative slack.
+        every: steps between two measurements.
+    """
+
+    rule: Literal["unseen", "steps"] = "unseen"
+    on: StopOn = "both"
+    tolerance: float = 0.0
+    every: int = 4
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called "auto", "cpu" or "cuda"."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def train_model(
+    corpus: Corpus,
+    source: str,
+    method: Method,
+    out: Path,
+    *,
+    parts: Sequence[str],
+    seed: int,
+    device: torch.device,
+    freeze_front_end: bool | None = None,
+    filterbank: bool = False,
+    augmented: bool = False,
+) -> Outcome:
+    """Train `source` on the utterances of `parts` and publish it at `out`.
+
+    Two models trained with the same arguments but for `parts` start from the same weights.
+    The front end is frozen unless it starts from random weights, or as `freeze_front_end` says.
+    """
+    scratch = is_bare_config(source)
+    alphabet = alphabet_of(corpus.manifest)
+    seed_everything(seed)
+    if scratch:
+        model, processor = model_from_config(source, alphabet, seed)
+    else:
+        model, processor = pretrained_model(source, alphabet)
+    task = CTC(model.to(device), processor)
+    if filterbank and scratch:
+        # Always the retain set's audio, so that the retrained model starts where the original did.
+        inputs = Inputs(task)
+        calibration = corpus.part("retain")[:CALIBRATION_UTTERANCES]
+        waves = [inputs(u).input for u in calibration]
+        start_from_filterbank(task.front_end.conv_layers[0].conv, waves)
+    if freeze_front_end if freeze_front_end is not None else not scratch:
+        task.freeze_front_end()
+    options = {
+        **asdict(method),
+        "model": source,
+        "parts": list(parts),
+        "filterbank": filterbank,
+        "augmented": augmented,
+        "front_end_frozen": task.front_end_is_frozen,
+    }
+
+    def training(folder: Path) -> Training:
+        inputs = Inputs(task, feature_cache=corpus.folder / "features")
+        return Training(
+            task,
+            method,
+            {"retain": corpus.part(*parts)},
+            inputs,
+            folder,
+            seed=seed,
+            augmented=augmented,
+            description=out.name,
+        )
+
+    return _carry_out("train", training, task, out, options, seed)
+
+
+def unlearn_model(
+    corpus: Corpus,
+    original: Path,
+    method: Method,
+    out: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    stop: Stop,
+    freeze_front_end: bool = True,
+) -> Outcome:
+    """Make the model at `original` forget the split's forget part and publish it at `out`."""
+    model, processor = load_model(str(original))
+    task = CTC(model.to(device), processor)
+    if freeze_front_end:
+        task.freeze_front_end()
+    options = {
+        **asdict(method),
+        "model": str(original),
+        "stop": asdict(stop),
+        "front_end_frozen": task.front_end_is_frozen,
+    }
+
+    def training(folder: Path) -> Training:
+        inputs = Inputs(task, feature_cache=corpus.folder / "features")
+        parts: dict[Part, list[Utterance]] = {p: corpus.part(p) for p in method.needs}
+        rule, seconds = stop_rule(task, inputs, corpus.part("unseen"), stop)
+        started = Training(
+            task,
+            method,
+            parts,
+            inputs,
+            folder,
+            seed=seed,
+            stop=rule,
+            watched=corpus.part("forget"),
+            description=method.name,
+        )
+        # Measuring the level of strangers is part of what unlearning costs.
+        started.progress.seconds = seconds
+        return started
+
+    return _carry_out("unlearn", training, task, out, options, seed)
+
+
+def stop_rule(
+    task: CTC, inputs: Inputs, unseen: Sequence[Utterance], stop: Stop
+) -> tuple[StopRule | None, float]:
+    """The rule with its target measured on the model as it is, and the seconds that took."""
+    if stop.rule == "steps":
+        return None, 0.0
+    began = time.monotonic()
+    target = level(score(task, inputs, unseen, description="level of strangers"))
+    rule = StopRule(target=target, on=stop.on, tolerance=stop.tolerance, every=stop.every)
+    return rule, time.monotonic() - began
+
+
+def _carry_out(
+    kind: Literal["train", "unlearn"],
+    training: Callable[[Path], Training],
+    task: CTC,
+    out: Path,
+    options: Mapping[str, Any],
+    seed: int,
+) -> Outcome:
+    """Run in `out`.partial and rename it to `out` when the model stands; never earlier."""
+    start = json.dumps({**options, "seed": seed, "kind": kind}, default=str, sort_keys=True)
+    stamp = hashlib.sha256(start.encode()).hexdigest()
+    work = out.with_name(f"{out.name}.partial")
+    if (work / "stamp").exists() and (work / "stamp").read_text() != stamp:
+        # What lies there was asked for differently; its checkpoints are of no use.
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "stamp").write_text(stamp)
+    outcome = training(work)()
+    save_model(task.model, task.processor, work)
+    Run(work).describe(
+        kind=kind,
+        name=out.name,
+        seed=seed,
+        parameters=count_parameters(task.model),
+        options=dict(options),
+        **asdict(outcome),
+    )
+    for path in [*checkpoints(work), work / "checkpoint.partial"]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in [*work.glob("best-*.safetensors"), work / "stamp"]:
+        path.unlink()
+    publish_folder(work, out)
+    return outcome
+
+
+def count_parameters(model: PreTrainedModel) -> int:
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,45 @@
+"""Descent on the retain set: training, retraining, and the baseline that hopes for forgetting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from asr_unlearn.batching import Batch
+from asr_unlearn.gradients import Losses, weighted_gradient
+from asr_unlearn.methods.method import Direction, Method, Part
+
+
+@dataclass(kw_only=True)
+class Finetune(Method):
+    """Minimise the mean per-utterance loss of the retain set with AdamW.
+
+    The very loop that trains the original and retrains without the forget speakers; as an
+    unlearning method it is FT, catastrophic forgetting left to itself.
+    """
+
+    name: ClassVar[str] = "finetune"
+    paper: ClassVar[str] = "baseline FT of arXiv 2409.19732"
+    needs: ClassVar[tuple[Part, ...]] = ("retain",)
+    paced_by: ClassVar[Part] = "retain"
+    trains: ClassVar[bool] = True
+
+    lr: float = 3e-4
+    warmup: float = 0.1
+    final_lr: float = 0.02
+    epochs: float = 3.0
+    clip: float = 1.0
+    weight_decay: float = 0.01
+
+    def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            parameters, lr=self.lr, betas=(0.9, 0.98), weight_decay=self.weight_decay
+        )
+
+    def direction(
+        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
+    ) -> Direction:
+        gradient, values = weighted_gradient(model, losses, batches["retain"])
+        return Direction(gradient, {"retain": values.mean().item()})

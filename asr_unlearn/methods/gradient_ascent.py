@@ -1,0 +1,33 @@
+"""Ascent on the forget set alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from asr_unlearn.batching import Batch
+from asr_unlearn.gradients import Losses, weighted_gradient
+from asr_unlearn.methods.method import Direction, Method, Part
+
+
+@dataclass(kw_only=True)
+class GradientAscent(Method):
+    """Maximise the mean forget loss (GA; Thudi et al., arXiv 2109.13398), clipped.
+
+    Nothing holds the rest of the model in place: the plainest method, and the most harmful.
+    """
+
+    name: ClassVar[str] = "gradient_ascent"
+    paper: ClassVar[str] = "arXiv 2109.13398"
+    needs: ClassVar[tuple[Part, ...]] = ("forget",)
+
+    lr: float = 1e-4
+    clip: float = 1.0
+
+    def direction(
+        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
+    ) -> Direction:
+        up, values = weighted_gradient(model, losses, batches["forget"])
+        gradient = {name: -g for name, g in up.items()}
+        return Direction(gradient, {"forget": values.mean().item()})

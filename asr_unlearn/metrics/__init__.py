@@ -1,0 +1,1 @@
+"""Figures computed from what a model said: error rates, divergences, gaps. All pure."""

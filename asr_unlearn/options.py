@@ -1,0 +1,104 @@
+"""Options of methods as text: `alpha=0.3` to the field `alpha: float` of a method's dataclass."""
+
+import difflib
+import importlib.util
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from asr_unlearn.methods import METHODS, Method
+
+
+def find_method(name: str) -> type[Method]:
+    """The method of that name, or the class in `path/to/file.py:Class`.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    file, separator, attribute = name.rpartition(":")
+    if not separator:
+        raise ValueError(
+            f"unknown method {name!r}; there are {', '.join(METHODS)}, "
+            "and your own as path/to/file.py:ClassName"
+        )
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError(f"method {name!r}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    method = getattr(module, attribute, None)
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise ValueError(f"{path} defines no subclass of Method called {attribute!r}")
+    return method
+
+
+def make_method(name: str, options: Mapping[str, Any]) -> Method:
+    """A method with its options given as text or as values.
+
+    Raises:
+        ValueError: an option it does not have, or a value that does not fit.
+    """
+    method = find_method(name)
+    hints = get_type_hints(method)
+    known = {field.name: hints[field.name] for field in fields(method)}
+    values = {}
+    for key, value in options.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
+            raise ValueError(
+                f"{method.name} has no option {key!r}; "
+                f"{f'did you mean {near}? ' if near else ''}It has {', '.join(known)}"
+            )
+        try:
+            values[key] = convert(value, known[key])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{method.name}.{key}={value!r}: {error}") from error
+    return method(**values)
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """`value`, perhaps text, as the annotated type.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    origin = get_origin(kind)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"choose from {', '.join(map(repr, get_args(kind)))}")
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None or value == "none":
+            return None
+        (kind,) = (k for k in get_args(kind) if k is not type(None))
+        return convert(value, kind)
+    if kind is bool:
+        words = {"true": True, "false": False}
+        if str(value).lower() not in words:
+            raise ValueError("say true or false")
+        return words[str(value).lower()]
+    if kind is int and isinstance(value, float):
+        raise ValueError("a whole number is needed")
+    return kind(value)
+
+
+def parse_assignments(text: str) -> dict[str, str]:
+    """`"a=1,b=x"` as a dictionary.
+
+    Raises:
+        ValueError: an entry without `=`.
+    """
+    pairs = {}
+    for assignment in filter(None, text.split(",")):
+        key, separator, value = assignment.partition("=")
+        if not separator:
+            raise ValueError(f"{assignment!r} is not of the form key=value")
+        pairs[key.strip()] = value.strip()
+    return pairs

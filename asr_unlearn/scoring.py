@@ -1,0 +1,69 @@
+"""What a model says of utterances: one loss and one transcript each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jiwer import process_characters
+from tqdm import tqdm
+
+from asr_unlearn.batching import Example, by_length, collate
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model's per-utterance loss (nats per label) and its transcript."""
+
+    utterance: Utterance
+    loss: float
+    hypothesis: str
+
+
+@dataclass(frozen=True)
+class Level:
+    """How well a model knows a group of speakers: mean per-utterance loss, and pooled CER."""
+
+    loss: float
+    cer: float
+
+
+def score(
+    task: Task,
+    example: Callable[[Utterance], Example],
+    utterances: Sequence[Utterance],
+    *,
+    batch_size: int = 16,
+    description: str | None = None,
+) -> list[Score]:
+    """Score every utterance, in the order given; a progress bar when described."""
+    if not task.batches_are_exact:
+        batch_size = 1
+    training = task.model.training
+    task.model.eval()
+    found: dict[str, Score] = {}
+    bar = tqdm(total=len(utterances), desc=description, unit="utt", disable=description is None)
+    with torch.inference_mode(), bar:
+        for group in by_length(utterances, batch_size):
+            batch = collate([example(u) for u in group]).to(task.device)
+            losses, hypotheses = task.score(batch)
+            for utterance, loss, text in zip(group, losses.tolist(), hypotheses, strict=True):
+                found[utterance.id] = Score(utterance, loss, text)
+            bar.update(len(group))
+    task.model.train(training)
+    return [found[u.id] for u in utterances]
+
+
+def level(scores: Sequence[Score]) -> Level:
+    """The level of a group of scored utterances.
+
+    Raises:
+        ValueError: nothing was scored.
+    """
+    if not scores:
+        raise ValueError("no utterances to measure a level on")
+    pooled = process_characters(
+        [s.utterance.text or "" for s in scores], [s.hypothesis for s in scores]
+    )
+    return Level(loss=sum(s.loss for s in scores) / len(scores), cer=pooled.cer)

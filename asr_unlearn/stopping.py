@@ -1,0 +1,37 @@
+"""One stop rule for all methods: forgetting is over when the forget speakers are like strangers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from asr_unlearn.scoring import Level
+
+StopOn = Literal["loss", "cer", "both"]
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Stop when the forget set's level reaches `target`, the original model's on unseen speakers.
+
+    Loss alone is not enough: error rates lag behind it. With `on="both"` the run ends when the
+    first of the two arrives, and the step nearest to the target in both is the one that is kept.
+    """
+
+    target: Level
+    on: StopOn = "both"
+    tolerance: float = 0.0
+    every: int = 4
+
+    def reached(self, now: Level) -> str | None:
+        """Which of loss and CER has arrived (within the relative tolerance), if any."""
+        share = 1 - self.tolerance
+        if self.on != "cer" and now.loss >= share * self.target.loss:
+            return f"forget loss {now.loss:.3f} reached the unseen speakers' {self.target.loss:.3f}"
+        if self.on != "loss" and now.cer >= share * self.target.cer:
+            return f"forget CER {now.cer:.1%} reached the unseen speakers' {self.target.cer:.1%}"
+        return None
+
+    def distance(self, now: Level) -> float:
+        """Relative distance to the target, summed over loss and CER."""
+        loss = abs(now.loss - self.target.loss) / max(self.target.loss, 1e-8)
+        cer = abs(now.cer - self.target.cer) / max(self.target.cer, 1e-8)
+        return {"loss": loss, "cer": cer, "both": loss + cer}[self.on]

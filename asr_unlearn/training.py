@@ -1,0 +1,232 @@
+"""One loop: fine-tuning, retraining and unlearning differ only in the method that gives the step."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from asr_unlearn.batching import Batch, Stream
+from asr_unlearn.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+    seed_everything,
+)
+from asr_unlearn.gradients import trainable_parameters
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.methods import Method, Part
+from asr_unlearn.run import Run, peak_memory, reset_peak_memory
+from asr_unlearn.scoring import level, score
+from asr_unlearn.stopping import StopRule
+from asr_unlearn.tasks import Task
+
+
+class DivergedError(ArithmeticError):
+    """Training ran into values that are not finite; the last checkpoint is untouched."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: seconds are summed over interruptions."""
+
+    steps: int
+    kept_step: int
+    seconds: float
+    stopped: str
+    peak_bytes: int | None
+
+
+@dataclass
+class Progress:
+    """What the loop carries from step to step, all of it in every checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_distance: float = float("inf")
+    stopped: str = ""
+
+
+def schedule(step: int, total: int, warmup: float, final: float) -> float:
+    """Share of the highest learning rate: linear rise over `warmup`, linear fall to `final`."""
+    rise = max(1, round(warmup * total)) if warmup > 0 else 0
+    if step < rise:
+        return (step + 1) / rise
+    return 1 - (1 - final) * (step - rise) / max(1, total - rise)
+
+
+class Training:
+    """A model, a method and the parts it draws from, in a folder where it can be resumed.
+
+    Args:
+        parts: the utterances of each part that the method needs.
+        watched: the utterances the stop rule measures; the forget set.
+        augmented: random polarity and shift of the waves; only for a trained front end.
+        checkpoint_seconds: how much work a kill may cost at most.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        method: Method,
+        parts: Mapping[Part, Sequence[Utterance]],
+        inputs: Inputs,
+        folder: Path,
+        *,
+        seed: int,
+        stop: StopRule | None = None,
+        watched: Sequence[Utterance] = (),
+        augmented: bool = False,
+        checkpoint_seconds: float = 60.0,
+        description: str = "training",
+    ) -> None:
+        self.task, self.method, self.inputs = task, method, inputs
+        self.stop, self.watched = stop, watched
+        self.seed, self.description = seed, description
+        self.checkpoint_seconds = checkpoint_seconds
+        self.folder, self.run = folder, Run(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.streams: dict[Part, Stream] = {
+            part: Stream(
+                parts[part],
+                inputs,
+                batch_size=method.batch_size(part),
+                # Forget and retain batches are drawn independently.
+                seed=2 * seed + (part == "forget"),
+                augmented=augmented,
+            )
+            for part in method.needs
+        }
+        pace = self.streams[method.paced_by].steps_per_epoch
+        self.pace = pace
+        self.total = max(1, round(method.epochs * pace))
+        self.parameters = trainable_parameters(task.model)
+        self.optimizer = method.optimizer(list(self.parameters.values()))
+        self.progress = Progress()
+
+    def __call__(self) -> Outcome:
+        """Run to the end, or to where the stop rule says; the model is left as the result.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite.
+        """
+        reset_peak_memory()
+        self._resume()
+        if self.stop is not None and self.progress.step == 0:
+            self._check_stop()
+        saved = time.monotonic()
+        bar = tqdm(total=self.total, initial=self.progress.step, desc=self.description, unit="step")
+        with bar:
+            while self.progress.step < self.total and not self.progress.stopped:
+                self._step(bar)
+                if time.monotonic() - saved > self.checkpoint_seconds:
+                    self._save()
+                    saved = time.monotonic()
+        # A kill between here and the publication of the result must not cost the run.
+        self._save()
+        return self._outcome()
+
+    def _step(self, bar: "tqdm[Any]") -> None:
+        began = time.monotonic()
+        now = self.progress
+        rate = schedule(now.step, self.total, self.method.warmup, self.method.final_lr)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.method.lr * rate
+        losses = self._update()
+        now.step += 1
+        now.seconds += time.monotonic() - began
+        self.run.log(
+            step=now.step,
+            epoch=round(now.step / self.pace, 3),
+            seconds=round(now.seconds, 3),
+            lr=self.method.lr * rate,
+            **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
+        )
+        bar.update()
+        bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
+        if self.stop is not None and (now.step % self.stop.every == 0 or now.step == self.total):
+            self._check_stop()
+
+    def _update(self) -> Mapping[Part, float]:
+        """One step of the optimizer along the method's direction; the batch losses."""
+        batches: dict[Part, Batch] = {
+            part: stream[self.progress.step].to(self.task.device)
+            for part, stream in self.streams.items()
+        }
+        self.task.model.train(self.method.trains)
+        direction = self.method.direction(self.task.model, self.task.losses, batches)
+        for name, parameter in self.parameters.items():
+            parameter.grad = direction.gradient[name]
+        limit = self.method.clip or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
+        if not torch.isfinite(norm):
+            names = ", ".join(i for batch in batches.values() for i in batch.ids)
+            raise DivergedError(
+                f"the gradient at step {self.progress.step + 1} is not finite; lower the learning "
+                f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: {names}"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return direction.losses
+
+    def _check_stop(self) -> None:
+        """Measure the forget set; keep the nearest step so far; stop where the rule says."""
+        assert self.stop is not None
+        began = time.monotonic()
+        now = self.progress
+        measured = level(score(self.task, self.inputs, self.watched))
+        distance = self.stop.distance(measured)
+        if now.step and distance < now.best_distance:
+            now.best_step, now.best_distance = now.step, distance
+            save_weights(self.task.model, self.folder / f"best-{now.step}.safetensors")
+        now.stopped = self.stop.reached(measured) or ""
+        now.seconds += time.monotonic() - began
+        self.run.log(
+            step=now.step,
+            seconds=round(now.seconds, 3),
+            check_forget_loss=round(measured.loss, 6),
+            check_forget_cer=round(measured.cer, 6),
+            target_loss=round(self.stop.target.loss, 6),
+            target_cer=round(self.stop.target.cer, 6),
+        )
+
+    def _save(self) -> None:
+        state = {
+            **asdict(self.progress),
+            "optimizer": self.optimizer.state_dict(),
+            "method": self.method.state_dict(),
+        }
+        save_checkpoint(self.folder, self.task.model, state)
+        kept = f"best-{self.progress.best_step}.safetensors"
+        for path in self.folder.glob("best-*.safetensors"):
+            if path.name != kept:
+                path.unlink()
+
+    def _resume(self) -> None:
+        seed_everything(self.seed)
+        state = load_checkpoint(self.folder, self.task.model)
+        self.run.forget_rows_after(-1 if state is None else state["step"])
+        if state is not None:
+            self.optimizer.load_state_dict(state.pop("optimizer"))
+            self.method.load_state_dict(state.pop("method"))
+            self.progress = Progress(**state)
+
+    def _outcome(self) -> Outcome:
+        now = self.progress
+        kept = now.step
+        if now.best_step and now.best_step != now.step:
+            kept = now.best_step
+            load_weights(self.task.model, self.folder / f"best-{kept}.safetensors")
+        return Outcome(
+            steps=now.step,
+            kept_step=kept,
+            seconds=round(now.seconds, 2),
+            stopped=now.stopped or f"after all {self.total} steps",
+            peak_bytes=peak_memory(),
+        )
