@@ -1,0 +1,94 @@
+"""The command line the corpora share: what is written, and when it fails."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.manifest import Utterance, read_manifest
+from data_prep import an4, librispeech, synthetic
+from data_prep.prepare import command_line, prepare
+
+
+def run(folder: Path, texts: Sequence[str], *flags: str) -> tuple[int, Path]:
+    """Prepare a corpus of one-second recordings with these transcripts."""
+    found = []
+    for number, text in enumerate(texts):
+        audio = folder / f"u{number}.wav"
+        soundfile.write(audio, np.zeros(SAMPLE_RATE), SAMPLE_RATE)
+        found.append(Utterance(id=f"u{number}", audio=audio, speaker="s", seconds=0.0, text=text))
+    out = folder / "out" / "manifest.jsonl"
+    arguments = ["--data", str(folder), "--out", str(out), *flags]
+    return prepare(command_line("none", "", ""), arguments, lambda _: found), out
+
+
+def test_bad_utterances_are_counted_and_left_out(tmp_path: Path) -> None:
+    status, out = run(tmp_path, ["A B", "", "C"], "--alphabet", "ABC")
+    assert status == 0
+    assert [(u.id, u.seconds) for u in read_manifest(out)] == [("u0", 1.0), ("u2", 1.0)]
+    report = json.loads(out.with_name("manifest.problems.json").read_text())
+    assert (report["checked"], report["kept"]) == (3, 2)
+    assert [(p["id"], p["reason"]) for p in report["problems"]] == [("u1", "empty transcript")]
+
+
+def test_strict_lists_every_problem_and_writes_no_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = run(tmp_path, ["A", *[""] * 30], "--strict")
+    assert status == 1
+    assert not out.exists()
+    assert out.with_name("manifest.problems.json").exists()
+    named = capsys.readouterr().err
+    assert all(f"u{number}: empty transcript" in named for number in range(1, 31))
+
+
+def test_nothing_usable_is_a_failure(tmp_path: Path) -> None:
+    status, out = run(tmp_path, ["", ""])
+    assert status == 1
+    assert not out.exists()
+
+
+def test_the_alphabet_may_be_a_string_a_text_or_a_vocabulary(tmp_path: Path) -> None:
+    text = tmp_path / "letters.txt"
+    text.write_text("A\nB\n")
+    vocabulary = tmp_path / "vocab.json"
+    vocabulary.write_text(json.dumps({"<pad>": 0, "|": 1, "A": 2, "B": 3}))
+    for alphabet in ("AB", str(text), str(vocabulary)):
+        status, out = run(tmp_path, ["A B", "C", "<", "A|B"], "--alphabet", alphabet)
+        assert status == 0
+        assert [u.id for u in read_manifest(out)] == ["u0"]
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        (None, ["u0"]),  # wav2vec2: 49 frames a second
+        ({"conv_kernel": [400], "conv_stride": [160]}, ["u0", "u1"]),
+        ({"conv_kernel": [1600], "conv_stride": [1600]}, []),
+        ({"model_type": "whisper"}, ["u0", "u1"]),
+    ],
+)
+def test_transcripts_must_fit_the_models_frames(
+    tmp_path: Path, config: dict[str, object] | None, kept: list[str]
+) -> None:
+    flags = []
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        flags = ["--config", str(tmp_path / "config.json")]
+    status, out = run(tmp_path, ["AB" * 20, "AB" * 25], *flags)
+    assert status == (0 if kept else 1)
+    assert ([u.id for u in read_manifest(out)] if out.exists() else []) == kept
+
+
+@pytest.mark.parametrize("corpus", [an4, librispeech, synthetic])
+def test_help_shows_an_example_that_parses(
+    corpus: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        corpus.main(["--help"])  # type: ignore[attr-defined]
+    name = corpus.__name__  # type: ignore[attr-defined]
+    assert f"example:\n  python -m {name} --data" in capsys.readouterr().out
