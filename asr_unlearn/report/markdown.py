@@ -1,0 +1,71 @@
+"""report.md: the same words and tables, and the command."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from asr_unlearn.report.tables import Table
+
+# What Markdown or the HTML inside it would take as markup anywhere in a line.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
+
+
+def markdown(told: Mapping[str, Any]) -> str:
+    """The report as GitHub-flavoured Markdown."""
+    record = told["record"]
+    blocks = [
+        f"# Forgetting on {escape(record['corpus'])}",
+        f"Evaluated {escape(record['created'])}.",
+    ]
+    blocks.append("## In plain words")
+    blocks += map(escape, told["summary"].opening)
+    blocks += [f"**{escape(n)}**: {escape(text)}" for n, text in told["summary"].methods.items()]
+    blocks += map(escape, told["summary"].closing)
+    blocks += ["## Figures", *map(draw, told["main"]), *map(draw, told["more"])]
+    if told["forget_speakers"]:
+        blocks += ["## Speakers", draw(told["forget_speakers"])]
+    blocks += ["## Data", *map(draw, told["data"])]
+    speakers = ", ".join(map(escape, record["split"]["forget_speakers"]))
+    blocks.append(f"Speakers to be forgotten: {speakers}.")
+    blocks += ["## Reproduction", fenced(record["command"])]
+    blocks.append(
+        f"Seeds {', '.join(map(str, told['seeds']))}; split seed {record['split']['seed']}."
+    )
+    blocks += map(draw, told["reproduction"])
+    if told["missing"]:
+        missing = ", ".join(map(escape, told["missing"]))
+        blocks.append(f"Not found, so what they would tell is left out: {missing}.")
+    blocks.append("Plots and transcribed examples are in report.html.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def draw(table: Table) -> str:
+    """A heading, the caption, and a Markdown table."""
+    lines = [f"### {escape(table.title)}", ""]
+    if table.caption:
+        lines += [escape(table.caption), ""]
+    if not table.rows:
+        return "\n".join(lines).rstrip()
+    lines.append(_line(list(table.columns)))
+    sides = ["---:" if table.holds_figures(i) else "---" for i in range(len(table.columns))]
+    lines.append(f"| {' | '.join(sides)} |")
+    for row in table.rows:
+        cells = [f"{cell.text} ({cell.detail})" if cell.detail else cell.text for cell in row.cells]
+        lines.append(_line([row.label, *cells]))
+    return "\n".join(lines)
+
+
+def _line(texts: list[str]) -> str:
+    return f"| {' | '.join(map(escape, texts))} |"
+
+
+def escape(text: str) -> str:
+    """Text that stays text in a Markdown table cell or paragraph."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def fenced(text: str) -> str:
+    """A code block whose fence is longer than any run of backticks inside it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"

@@ -1,0 +1,253 @@
+"""The report's tables, free of any markup; Markdown, HTML and the terminal draw them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.results import PARTS, Model
+from asr_unlearn.report.seeds import RETRAINED, Entry, Spread, no_difference, seeds
+from asr_unlearn.report.wording import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a reader sees, a remark below it, and the exact figure behind it."""
+
+    text: str
+    detail: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`of_models`: each row is a model, so that it can wear the model's colour."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+    of_models: bool = False
+
+    def holds_figures(self, column: int) -> bool:
+        """Whether a column (the first after the labels is 1) is one of numbers."""
+        return column > 0 and any(row.cells[column - 1].value is not None for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of figures: its heading, where the figures stand, and how they are written."""
+
+    heading: str
+    keys: tuple[str, ...]
+    form: Form
+
+
+def figure_cell(found: Spread | None, form: Form, detail: str = "") -> Cell:
+    if found is None:
+        return Cell(wording.MISSING)
+    return Cell(form.spread(found), detail, found.mean)
+
+
+def _present(columns: Sequence[Column], found: Sequence[Entry]) -> list[Column]:
+    """A column that no model has a figure for would only be dashes."""
+    return [column for column in columns if any(entry.spread(*column.keys) for entry in found)]
+
+
+def _remark(entry: Entry, spread: Spread | None, column: Column) -> str:
+    """The 95% interval of one seed, or how many of the seeds have the figure."""
+    if spread is None:
+        return ""
+    if len(spread.values) < len(entry.models):
+        return f"{len(spread.values)} of {len(entry.models)} seeds"
+    if len(entry.models) > 1 or len(column.keys) != 2:
+        return ""
+    return interval(entry.models[0], *column.keys)
+
+
+def interval(model: Model, metric: str, part: str) -> str:
+    bounds = model.interval(metric, part)
+    return f"{wording.percent(bounds[0])} to {wording.percent(bounds[1])}" if bounds else ""
+
+
+def _by_part(metric: str, heading: str, form: Form, parts: Sequence[str] = PARTS) -> list[Column]:
+    return [Column(f"{heading} {wording.PART_NAMES[part]}", (metric, part), form) for part in parts]
+
+
+def _figures(
+    title: str, caption: str, columns: Sequence[Column], found: Sequence[Entry]
+) -> Table | None:
+    columns = _present(columns, found)
+    if not columns:
+        return None
+    rows = []
+    for entry in found:
+        rows.append(Row(entry.name, tuple(_cell(entry, column) for column in columns)))
+    headings = ("Model", *(column.heading for column in columns))
+    return Table(title, headings, tuple(rows), caption, of_models=True)
+
+
+def _seed_remark(found: Sequence[Entry]) -> str:
+    number = len(seeds(found))
+    return f"Mean ± standard deviation over {number} seeds." if number > 1 else "One seed."
+
+
+def errors(found: Sequence[Entry]) -> Table | None:
+    """WER by part and the losses that the stop rule looks at."""
+    columns = [
+        *_by_part("wer", "WER", wording.percent),
+        *_by_part("loss", "Loss", wording.number, ("forget", "unseen")),
+    ]
+    below = "" if len(seeds(found)) > 1 else " Below each WER: 95% interval, bootstrap of speakers."
+    caption = f"{_seed_remark(found)}{below} Loss: mean over utterances."
+    return _figures("Errors and loss", caption, columns, found)
+
+
+def details(found: Sequence[Entry]) -> list[Table]:
+    """CER by part, every loss, and what the models and runs weigh."""
+    columns = [
+        ("Character error rate", _by_part("cer", "CER", wording.percent)),
+        ("Loss by part", _by_part("loss", "Loss", wording.number)),
+        (
+            "Steps, memory and size",
+            [
+                Column("Steps", ("steps",), wording.count),
+                Column("Peak memory", ("cost", "peak_bytes"), wording.megabytes),
+                Column("Parameters", ("parameters",), wording.count),
+            ],
+        ),
+    ]
+    drawn = [_figures(title, _seed_remark(found), wanted, found) for title, wanted in columns]
+    return [table for table in drawn if table is not None]
+
+
+def gaps(found: Sequence[Entry]) -> Table | None:
+    """Every gap to the retrained model, marked where it is within the seeds' spread."""
+    block = "gap_to_retrained"
+    columns = [
+        Column(f"WER {wording.PART_NAMES[part]}", (block, "wer", part), wording.points)
+        for part in PARTS
+    ]
+    columns += [
+        Column(f"Loss {part}", (block, "loss", part), wording.difference)
+        for part in ("forget", "unseen")
+    ]
+    columns = _present(columns, found)
+    others = [entry for entry in found if entry.name != RETRAINED]
+    if not columns or not others:
+        return None
+    rows = tuple(
+        Row(entry.name, tuple(_gap_cell(entry, column, found) for column in columns))
+        for entry in others
+    )
+    caption = "Model minus retrained: nearer to 0 is better. WER in percentage points."
+    headings = ("Model", *(column.heading for column in columns))
+    return Table("Gap to the retrained model", headings, rows, caption, of_models=True)
+
+
+def _gap_cell(entry: Entry, column: Column, found: Sequence[Entry]) -> Cell:
+    spread = entry.spread(*column.keys)
+    same = (
+        spread is not None
+        and len(column.keys) == 3
+        and no_difference(spread, found, column.keys[1], column.keys[2])
+    )
+    remark = "no difference" if same else _remark(entry, spread, column)
+    return figure_cell(spread, column.form, remark)
+
+
+def taken_seconds(entry: Entry) -> Spread | None:
+    """Seconds of unlearning, or of training for a model that was not unlearned."""
+    return entry.spread("unlearn_seconds") or entry.spread("seconds")
+
+
+def distance_and_cost(found: Sequence[Entry]) -> Table:
+    """How far each model is from the retrained one on the whole, what it took, why it ended."""
+    distances = [
+        Column("Avg.D", ("gap_to_retrained", "avg_d"), wording.number),
+        Column("ToW", ("gap_to_retrained", "tow"), wording.number),
+        Column("EMD", ("divergence", "emd_forget_loss"), wording.number),
+    ]
+    costs = [Column("Of retraining", ("cost", "relative_to_retraining"), wording.times)]
+    distances, costs = _present(distances, found), _present(costs, found)
+    rows = []
+    for entry in found:
+        reasons = dict.fromkeys(
+            str(model.record["stopped"]) for model in entry.models if "stopped" in model.record
+        )
+        cells = (
+            *(_cell(entry, column) for column in distances),
+            figure_cell(taken_seconds(entry), wording.seconds),
+            *(_cell(entry, column) for column in costs),
+            Cell("; ".join(reasons) or wording.MISSING),
+        )
+        rows.append(Row(entry.name, cells))
+    headings = [column.heading for column in distances]
+    headings += ["Time", *(column.heading for column in costs), "Why it stopped"]
+    caption = (
+        "Avg.D: mean absolute gap to retrained, 0 is best. ToW: product of 1 − |gap|, 1 is best. "
+        "EMD: earth mover's distance from the retrained model's forget losses, 0 is best. "
+        "Time of training, or of unlearning for the methods."
+    )
+    return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
+
+
+def _cell(entry: Entry, column: Column) -> Cell:
+    spread = entry.spread(*column.keys)
+    return figure_cell(spread, column.form, _remark(entry, spread, column))
+
+
+def each_seed(found: Sequence[Entry]) -> Table | None:
+    """WER of every single model with its interval; only where there are several seeds."""
+    parts = [part for part in PARTS if any(entry.spread("wer", part) for entry in found)]
+    if len(seeds(found)) < 2 or not parts:
+        return None
+    rows = []
+    for entry in found:
+        for model in entry.models:
+            cells = [Cell(str(model.seed))]
+            for part in parts:
+                rate = model.figure("wer", part)
+                cells.append(
+                    Cell(wording.MISSING)
+                    if rate is None
+                    else Cell(wording.percent(rate), interval(model, "wer", part), rate)
+                )
+            rows.append(Row(entry.name, tuple(cells)))
+    headings = ("Model", "Seed", *(f"WER {wording.PART_NAMES[part]}" for part in parts))
+    caption = "Below each WER: 95% interval, bootstrap of speakers."
+    return Table("WER of each seed", headings, tuple(rows), caption, of_models=True)
+
+
+SHOWN_ELSEWHERE = {
+    *("seed", "parameters", "seconds", "unlearn_seconds", "steps", "options", "cost"),
+    *("wer", "cer", "loss", "ci95", "gap_to_retrained"),
+}
+
+
+def further(found: Sequence[Entry]) -> Table | None:
+    """Figures that this report has no place of its own for: shown all the same, by their key."""
+    paths = dict.fromkeys(
+        path for entry in found for model in entry.models for path in _paths(model.record)
+    )
+    columns = [
+        Column(" ".join(path), path, wording.number)
+        for path in paths
+        if path[0] not in SHOWN_ELSEWHERE and path != ("divergence", "emd_forget_loss")
+    ]
+    return _figures("Further figures", _seed_remark(found), columns, found)
+
+
+def _paths(block: Mapping[str, object], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            found += _paths(value, (*above, key))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append((*above, key))
+    return found

@@ -1,0 +1,87 @@
+"""The page in a real browser: silent, self-contained, and not blank."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from asr_unlearn.report import write_report
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason=f"no browser on this machine (looked for {', '.join(NAMES)})"
+)
+
+
+class Visit(NamedTuple):
+    console: list[str]
+    requests: list[str]
+    picture: Image.Image
+
+
+def visit(page: Path, folder: Path, *options: str) -> Visit:
+    """Open a page: its console lines, what it asked the network for, and how it looks."""
+    assert BROWSER is not None
+    log, picture = folder / "net.json", folder / "page.png"
+    run = subprocess.run(
+        [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+         "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND",
+         f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr",
+         f"--log-net-log={log}", f"--screenshot={picture}", *options, page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    console = [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
+    net = json.loads(log.read_text())
+    started = net["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    begun = [event["params"] for event in net["events"] if event["type"] == started]
+    # The browser's own errands (updates, dictionaries) have no page as their origin.
+    requests = [
+        params["url"]
+        for params in begun
+        if params.get("url", "").startswith("http") and params["initiator"] != "not an origin"
+    ]
+    return Visit(console, requests, Image.open(picture).convert("RGB"))
+
+
+def _colours(picture: Image.Image) -> int:
+    return len(picture.getcolors(picture.width * picture.height) or [])
+
+
+def test_the_check_itself_sees_errors_requests_and_blankness(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text(
+        '<!doctype html><img src="http://asr-unlearn.invalid/x.png" hidden>'
+        "<script>missing()</script>"
+    )
+    seen = visit(page, tmp_path, "--window-size=600,400")
+    assert any("missing is not defined" in line for line in seen.console)
+    assert seen.requests == ["http://asr-unlearn.invalid/x.png"]
+    assert _colours(seen.picture) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "dark"),
+    [
+        (("--window-size=1200,3000", "--blink-settings=preferredColorScheme=1"), False),
+        (("--window-size=500,3000", "--blink-settings=preferredColorScheme=0"), True),
+    ],
+)
+def test_the_report_opens_in_silence(
+    make_run: Callable[..., Path], tmp_path: Path, options: tuple[str, ...], dark: bool
+) -> None:
+    hostile = ["<script>missing()</script>", "<img src=http://asr-unlearn.invalid/y.png>"]
+    run = make_run(texts=hostile * 30)
+    _, page = write_report(run)
+    seen = visit(page, tmp_path, *options)
+    assert seen.console == []
+    assert seen.requests == []
+    assert _colours(seen.picture) > 50
+    corner = seen.picture.getpixel((2, 2))
+    assert isinstance(corner, tuple)
+    assert (sum(corner) < 150) == dark

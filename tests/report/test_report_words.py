@@ -1,0 +1,170 @@
+"""Numbers as words: formats, spreads over seeds, and an honest summary."""
+
+import json
+import math
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_unlearn.report import read_results, wording, write_results
+from asr_unlearn.report.alignment import align
+from asr_unlearn.report.seeds import Spread, entries, named, no_difference
+from asr_unlearn.report.summary import Summary, summary
+
+MakeRun = Callable[..., Path]
+sentences = st.lists(st.sampled_from(["a", "b", "ç", "|", "<i>"]), max_size=8).map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "text"),
+    [
+        (wording.percent, 0.0213, "2.13%"),
+        (wording.percent, 0.2891, "28.9%"),
+        (wording.percent, 0.09999, "10.0%"),
+        (wording.points, 0.034, "+3.40"),
+        (wording.points, -0.1234, "−12.3"),
+        (wording.points, -0.00001, "0.00"),
+        (wording.number, 0.58, "0.580"),
+        (wording.number, 0.00042, "0.00042"),
+        (wording.number, 0.0, "0.000"),
+        (wording.difference, -0.03, "−0.030"),
+        (wording.times, 0.19, "0.190×"),
+        (wording.count, 1_080_000, "1\u202f080\u202f000"),
+        (wording.megabytes, 700 * 2**20, "700 MiB"),
+        (wording.duration, 81.44, "81.4 s"),
+        (wording.duration, 754, "12 min 34 s"),
+        (wording.duration, 7500, "2 h 5 min"),
+    ],
+)
+def test_formats(form: Callable[[float], str], value: float, text: str) -> None:
+    assert form(value) == text
+
+
+@given(st.floats(-1e3, 1e3))
+def test_a_written_number_is_the_number_rounded(value: float) -> None:
+    written = wording.difference(value).replace("−", "-").replace("\u202f", "")
+    assert math.isclose(float(written), value, rel_tol=0.05, abs_tol=1e-8)
+
+
+def test_several_seeds_are_mean_and_sample_deviation() -> None:
+    values = (0.30, 0.33, 0.27)
+    spread = Spread(values)
+    assert spread.mean == pytest.approx(statistics.fmean(values))
+    assert spread.deviation == pytest.approx(statistics.stdev(values))
+    assert wording.percent.spread(spread) == "30.0 ± 3.0%"
+    assert wording.percent.spread(Spread((0.3,))) == "30.0%"
+    assert wording.percent.spread(None) == "—"
+
+
+@given(sentences, sentences)
+def test_alignment_keeps_both_sides_and_counts_what_jiwer_counts(said: str, heard: str) -> None:
+    words = align(said, heard)
+    assert [word.reference for word in words if word.reference] == said.split()
+    assert [word.hypothesis for word in words if word.hypothesis] == heard.split()
+    counted = jiwer.process_words([said], [heard])
+    kinds = [word.kind for word in words]
+    assert kinds.count("substitute") == counted.substitutions
+    assert kinds.count("delete") == counted.deletions
+    assert kinds.count("insert") == counted.insertions
+
+
+def _told(path: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Summary:
+    record = json.loads(path.read_text())
+    change({f"{m['name']} {m['seed']}": m for m in record["models"]})
+    write_results(path, record)
+    return summary(read_results(path))
+
+
+def _gaps(model: dict[str, Any], **gaps: float) -> None:
+    """Set the WER of some parts by their gap to a retrained model of 30% everywhere."""
+    for part, gap in gaps.items():
+        model["wer"][part] = 0.3 + gap
+        model["gap_to_retrained"]["wer"][part] = gap
+    model.pop("ci95", None)
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (-0.05, "5.00 points below the retrained model: it recognises them better"),
+        (0.07, "7.00 points above the retrained model: it recognises them worse"),
+        (0.0, "as in the retrained model"),
+        (-0.29, "no closer than the original was"),
+    ],
+)
+def test_a_miss_in_either_direction_is_said(make_run: MakeRun, gap: float, said: str) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["retrained 0"]["wer"]["forget"] = 0.3
+        del models["retrained 0"]["ci95"]
+        models["original 0"]["wer"]["forget"] = 0.02
+        _gaps(models["orthograd_tau 0"], forget=gap)
+
+    assert said in _told(make_run(), change).methods["orthograd_tau"]
+
+
+def test_damage_is_said_worst_first_and_its_absence_too(make_run: MakeRun) -> None:
+    def damage(models: dict[str, Any]) -> None:
+        del models["retrained 0"]["ci95"]
+        _gaps(models["orthograd_tau 0"], retain=0.04, unseen=-0.01, test=0.08)
+
+    path = make_run()
+    said = _told(path, damage).methods["orthograd_tau"]
+    assert "+8.00 points on test and +4.00 points on retain" in said
+    assert "unseen" not in said
+
+    def none(models: dict[str, Any]) -> None:
+        _gaps(models["orthograd_tau 0"], retain=-0.01, unseen=0.0, test=-0.02)
+
+    assert "No damage to others" in _told(path, none).methods["orthograd_tau"]
+
+
+def test_retraining_that_is_cheaper_is_said(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["orthograd_tau 0"]["cost"]["relative_to_retraining"] = 1.5
+
+    assert "retraining is cheaper" in _told(make_run(), change).methods["orthograd_tau"]
+
+
+def test_without_a_retrained_model_nothing_is_claimed(make_run: MakeRun) -> None:
+    told = _told(make_run(models=("original", "orthograd_tau")))
+    assert any("cannot be said" in text for text in told.opening)
+    assert "retrained model:" not in told.methods["orthograd_tau"]
+
+
+def test_the_closest_method_is_named_for_each_part(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        far = {"forget_heldout": 0.2, "unseen": 0.2, "test": 0.2}
+        near = {"forget_heldout": -0.1, "unseen": 0.1, "test": 0.1}
+        _gaps(models["orthograd 0"], forget=0.01, retain=0.2, **far)
+        _gaps(models["orthograd_tau 0"], forget=-0.02, retain=0.01, **near)
+        for name, gap in (("orthograd 0", 0.3), ("orthograd_tau 0", -0.1)):
+            models[name]["gap_to_retrained"]["loss"]["forget"] = gap
+
+    told = _told(make_run(models=("original", "retrained", "orthograd", "orthograd_tau")), change)
+    assert told.closing == [
+        "Closest to the retrained model: orthograd in WER on forget; orthograd_tau in WER on "
+        "held-out, retain, unseen and test and in loss on forget. No method is closest in "
+        "everything."
+    ]
+
+
+def test_no_difference_needs_two_retrained_seeds(make_run: MakeRun, tmp_path: Path) -> None:
+    one = entries(read_results(make_run(folder=tmp_path / "one")))
+    assert not no_difference(Spread((0.0,)), one, "wer", "forget")
+    three = entries(read_results(make_run(folder=tmp_path / "three", seeds=(0, 1, 2))))
+    retrained = named(three, "retrained")
+    assert retrained is not None
+    own = retrained.spread("wer", "forget")
+    assert own is not None
+    assert no_difference(Spread((0.99 * own.range,)), three, "wer", "forget")
+    assert no_difference(Spread((-0.99 * own.range,)), three, "wer", "forget")
+    assert not no_difference(Spread((1.01 * own.range,)), three, "wer", "forget")
+    assert any(
+        "one seed" in text for text in summary(read_results(tmp_path / "one/results.json"))[0]
+    )
