@@ -1,4 +1,4 @@
-"""Shape and type checks on every tensor function, one torch thread, and the real speech at hand."""
+"""Shape and type checks on every tensor function, one torch thread, and speech to work on."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 install_import_hook(
-    ["asr_unlearn.gradients", "asr_unlearn.tasks", "asr_unlearn.metrics", "asr_unlearn.batching"],
+    [f"asr_unlearn.{name}" for name in ("gradients", "tasks", "metrics", "batching", "filterbank")],
     "beartype.beartype",
 )
 
@@ -22,3 +22,67 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real speech is not at {folder}")
     return folder
+
+
+SPEAKERS = [f"s{i}" for i in range(8)]
+TEXTS = ["AB BA", "A CAB", "BAD CAB", "DAB A"]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """A folder with manifest.jsonl and split.json: eight hums, four utterances each."""
+    import numpy as np
+    import soundfile
+
+    from asr_unlearn.manifest import Utterance, write_manifest
+    from asr_unlearn.split import make_split, write_split
+
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    utterances = []
+    for number, speaker in enumerate(SPEAKERS):
+        for index, text in enumerate(TEXTS):
+            samples = int(rng.integers(4_000, 9_000))
+            wave = 0.3 * np.sin(np.arange(samples) * (number + 2) / 40) + 0.05 * rng.standard_normal(samples)
+            path = folder / f"{speaker}-{index}.wav"
+            soundfile.write(path, wave.astype("float32"), 16_000)
+            utterances.append(
+                Utterance(
+                    id=path.stem,
+                    audio=path,
+                    speaker=speaker,
+                    seconds=samples / 16_000,
+                    text=text,
+                    subset="test" if speaker == "s7" else "train",
+                )
+            )
+    write_manifest(folder / "manifest.jsonl", utterances)
+    split = make_split(utterances, ["s0", "s1"], seed=0, heldout=0.25, unseen=0.2)
+    write_split(folder / "split.json", split, folder / "manifest.jsonl")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory):
+    """Folder with the config of a wav2vec2 of a few thousand parameters (layer-norm front end)."""
+    from transformers import Wav2Vec2Config
+
+    folder = tmp_path_factory.mktemp("tiny")
+    Wav2Vec2Config(**tiny_options(), feat_extract_norm="layer", conv_bias=True).save_pretrained(folder)
+    return folder
+
+
+def tiny_options():
+    return {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "conv_dim": (8, 8, 8),
+        "conv_kernel": (40, 8, 4),
+        "conv_stride": (20, 8, 2),
+        "num_feat_extract_layers": 3,
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
+        "layerdrop": 0.0,
+    }

@@ -1,0 +1,201 @@
+"""A recipe: what recipe.yaml says, and the commands that follow from it, from data to report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asr_unlearn.options import find_method
+
+STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
+
+
+@dataclass
+class Recipe:
+    """What recipe.yaml holds; `--set section.key=value` changes any of it.
+
+    Attributes:
+        corpus: its name in the report.
+        prepare: the module of data_prep, and its flags.
+        model: a Hugging Face name, or a config to train from scratch beside recipe.yaml.
+        split, stop: flags of `asr-unlearn split`, and `--stop.*` of `asr-unlearn unlearn`.
+        train: options of `finetune` for the original and the retrained model.
+        training: further flags of `asr-unlearn train`.
+        pretrained: `train` and `training` when `--model` names a model with weights.
+        methods: which to run, with their options where they differ from the defaults.
+    """
+
+    corpus: str
+    prepare: dict[str, Any]
+    model: str
+    split: dict[str, Any] = field(default_factory=dict)
+    stop: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    pretrained: dict[str, dict[str, Any]] = field(default_factory=dict)
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def choose_methods(self, names: Sequence[str]) -> None:
+        """Keep these methods, with the recipe's options for those it knows."""
+        self.methods = {name: self.methods.get(name) or {} for name in names}
+
+    def use_pretrained(self) -> None:
+        """Take the hyper-parameters for a model that has been trained before."""
+        self.train = self.pretrained.get("train", {})
+        self.training = self.pretrained.get("training", {})
+
+    def apply(self, setting: str) -> None:
+        """Carry `section.key=value` into the recipe.
+
+        Raises:
+            ValueError: not of that form, or no such section.
+        """
+        path, separator, value = setting.partition("=")
+        section, dot, key = path.rpartition(".")
+        sections: dict[str, dict[str, Any]] = {
+            name: getattr(self, name) for name in ("prepare", "split", "stop", "train", "training")
+        } | self.methods
+        if not (separator and dot) or section not in sections:
+            raise ValueError(
+                f"--set {setting}: give section.key=value with a section of {', '.join(sections)}"
+            )
+        sections[section][key] = value
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises ValueError, naming the keys, where a recipe has no such key."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    unknown = set(content) - {f.name for f in fields(Recipe)}
+    if unknown:
+        raise ValueError(f"{path}: unknown keys {sorted(unknown)}")
+    recipe = Recipe(**content)
+    recipe.choose_methods(list(recipe.methods))
+    return recipe
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a stage: what it reads, and what it leaves when it is done."""
+
+    stage: int
+    name: str
+    argv: list[str]
+    reads: list[Path]
+    leaves: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The commands of a recipe for one corpus, model, output folder and list of seeds."""
+
+    recipe: Recipe
+    model: str
+    data: Path
+    out: Path
+    seeds: Sequence[int]
+    device: str
+    forget: Path | None = None
+
+    @property
+    def manifest(self) -> Path:
+        return self.out / "manifest.jsonl"
+
+    @property
+    def split(self) -> Path:
+        return self.out / "split.json"
+
+    def commands(self) -> list[Command]:
+        """Every command of every stage, in order."""
+        steps = [self._prepare(), self._divide()]
+        for seed in self.seeds:
+            steps += [
+                self._train(3, "original", "retain,forget", seed),
+                self._train(4, "retrained", "retain", seed),
+            ]
+            steps += [self._unlearn(method, seed) for method in self.recipe.methods]
+        models = [step.leaves for step in steps if step.stage in (3, 4, 5)]
+        steps += [self._evaluate(models), self._report()]
+        # All originals before all retrained models, so that `--stop-stage` means what it says.
+        return sorted(steps, key=lambda step: step.stage)
+
+    def _prepare(self) -> Command:
+        options = dict(self.recipe.prepare)
+        module = options.pop("module")
+        config = _config_file(self.model)
+        argv = [module, "--data", str(self.data), "--out", str(self.manifest)]
+        for key, value in options.items():
+            argv += [f"--{key}"] if value is True else [f"--{key}", str(value)]
+        argv += ["--config", str(config)] if config else []
+        return Command(1, "data", argv, [self.data], self.manifest)
+
+    def _divide(self) -> Command:
+        argv = ["split", "--manifest", str(self.manifest), "--out", str(self.split)]
+        argv += flags(self.recipe.split)
+        reads = [self.manifest]
+        if self.forget:
+            argv += ["--forget", str(self.forget)]
+            reads.append(self.forget)
+        return Command(2, "split", argv, reads, self.split)
+
+    def _train(self, stage: int, name: str, parts: str, seed: int) -> Command:
+        argv = ["train", *self._corpus(), "--model", self.model, "--parts", parts]
+        argv += [*flags(self.recipe.training), *_assignments(self.recipe.train)]
+        source = [Path(self.model)] if Path(self.model).exists() else []
+        return self._publish(stage, name, argv, seed, source)
+
+    def _unlearn(self, method: str, seed: int) -> Command:
+        original = self._folder(seed) / "original"
+        argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
+        argv += [*flags(self.recipe.stop, "--stop."), *_assignments(self.recipe.methods[method])]
+        return self._publish(5, find_method(method).name, argv, seed, [original])
+
+    def _publish(
+        self, stage: int, name: str, argv: list[str], seed: int, sources: list[Path]
+    ) -> Command:
+        folder = self._folder(seed) / name
+        argv += ["--out", str(folder), "--seed", str(seed), "--device", self.device]
+        title = str(folder.relative_to(self.out))
+        return Command(stage, title, argv, [self.manifest, self.split, *sources], folder)
+
+    def _evaluate(self, models: list[Path]) -> Command:
+        ordered = sorted(models, key=lambda m: (m.parent, [*self._names()].index(m.name)))
+        names = ",".join(str(model.relative_to(self.out)) for model in ordered)
+        results = self.out / "results.json"
+        argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
+        argv += ["--out", str(results), "--device", self.device]
+        return Command(6, "evaluate", argv, [self.manifest, self.split, *models], results)
+
+    def _report(self) -> Command:
+        results = self.out / "results.json"
+        argv = ["report", "--results", str(results)]
+        return Command(7, "report", argv, [results], self.out / "report.html")
+
+    def _names(self) -> list[str]:
+        return ["original", "retrained", *(find_method(m).name for m in self.recipe.methods)]
+
+    def _folder(self, seed: int) -> Path:
+        return self.out if len(self.seeds) == 1 else self.out / f"seed{seed}"
+
+    def _corpus(self) -> list[str]:
+        return ["--manifest", str(self.manifest), "--split", str(self.split)]
+
+
+def flags(options: Mapping[str, Any], prefix: str = "--") -> list[str]:
+    """`{"seed": 1, "augmented": True}` as `["--seed", "1", "--augmented", "true"]`."""
+    given: list[str] = []
+    for key, value in options.items():
+        given += [f"{prefix}{key}", str(value).lower() if isinstance(value, bool) else str(value)]
+    return given
+
+
+def _assignments(options: Mapping[str, Any]) -> list[str]:
+    joined = ",".join(f"{key}={value}" for key, value in options.items())
+    return ["--set", joined] if joined else []
+
+
+def _config_file(model: str) -> Path | None:
+    path = Path(model)
+    config = path / "config.json" if path.is_dir() else path
+    return config if config.is_file() else None

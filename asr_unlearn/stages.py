@@ -1,0 +1,139 @@
+"""Carry out a recipe stage by stage, skipping what is already complete for the same inputs."""
+
+import argparse
+import hashlib
+import importlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from asr_unlearn import __version__, cli
+from asr_unlearn.files import write_json
+from asr_unlearn.models import is_bare_config
+from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.run import COMMAND, digest
+
+
+def state_of(path: Path) -> str:
+    """What stands at `path`, as a hash: a file, a model folder, or a corpus by sizes and times."""
+    if path.is_file():
+        return digest(path)
+    weights = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("config.json"))]
+    if weights:
+        return "".join(digest(file) for file in weights)
+    listing = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            status = file.stat()
+            listing.update(f"{file.relative_to(path)}\0{status.st_size}\0".encode())
+            listing.update(str(status.st_mtime_ns).encode())
+    return listing.hexdigest()
+
+
+def carry_out(command: Command, out: Path) -> None:
+    """Run one command in this process, unless its marker says that it is complete.
+
+    Raises:
+        SystemExit: the command failed; its message has been printed.
+    """
+    marker = out / ".stages" / f"{command.name.replace('/', '-')}.json"
+    title = f"stage {command.stage} ({STAGES[command.stage - 1]}): {command.name}"
+    now = {
+        "version": __version__,
+        "argv": command.argv,
+        # A command that makes its own data (a download, a synthetic corpus) reads nothing yet.
+        "reads": {str(path): state_of(path) for path in command.reads},
+    }
+    before = json.loads(marker.read_text()) if marker.exists() else None
+    if before == now and command.leaves.exists():
+        print(f"{title} is complete, skipped", flush=True)
+        return
+    prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
+    print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
+    began = time.monotonic()
+    run(command)
+    now["reads"] = {str(path): state_of(path) for path in command.reads}
+    write_json(marker, now)
+    print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def run(command: Command) -> None:
+    """Hand the command to the program it names."""
+    if command.stage > 1:
+        cli.main(command.argv)
+        return
+    module, *arguments = command.argv
+    status = importlib.import_module(module).main(arguments)
+    if status:
+        sys.exit(status)
+
+
+def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
+    """The flags all recipes share."""
+    name = folder.name
+    flags = argparse.ArgumentParser(
+        prog=f"recipes/{name}/run.sh",
+        description=f"Unlearn speakers of {recipe.corpus}, from the data to the report.",
+        epilog=f"stages: {', '.join(f'{i} {s}' for i, s in enumerate(STAGES, start=1))}\n\n"
+        f"example:\n  recipes/{name}/run.sh --data DIR --forget speakers.txt "
+        "--methods orthograd,gradient_ascent --seeds 0,1,2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add_argument("--data", type=Path, help="the corpus (default: OUT/corpus)")
+    flags.add_argument("--forget", type=Path, help="speaker ids, one a line (default: drawn)")
+    flags.add_argument(
+        "--out", type=Path, default=Path("out") / name, help="(default: %(default)s)"
+    )
+    flags.add_argument("--model", help=f"name, folder or config (default: {recipe.model})")
+    flags.add_argument("--methods", help=f"(default: {','.join(recipe.methods)})")
+    flags.add_argument("--seeds", default="0", help="with commas (default: 0)")
+    flags.add_argument("--stage", type=int, default=1, help="first stage (default: 1)")
+    flags.add_argument("--stop-stage", type=int, default=len(STAGES), help="last stage")
+    flags.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="key=value", help="train.epochs=2"
+    )
+    flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return flags
+
+
+def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
+    """The commands for the flags that were given."""
+    model = given.model or recipe.model
+    if not given.model and (folder / recipe.model).exists():
+        model = str(folder / recipe.model)
+    if not is_bare_config(model):
+        recipe.use_pretrained()
+    if given.methods:
+        recipe.choose_methods(given.methods.split(","))
+    for setting in given.set:
+        recipe.apply(setting)
+    return Plan(
+        recipe=recipe,
+        model=model,
+        data=given.data or given.out / "corpus",
+        out=given.out,
+        seeds=[int(seed) for seed in given.seeds.split(",")],
+        device=given.device,
+        forget=given.forget,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m asr_unlearn.stages RECIPE_FOLDER [flags]`, which is what every run.sh calls."""
+    folder, *rest = [*(sys.argv[1:] if arguments is None else arguments)]
+    recipe = read_recipe(Path(folder) / "recipe.yaml")
+    given = parser(recipe, Path(folder)).parse_args(rest)
+    try:
+        plan = make_plan(recipe, Path(folder), given)
+        for command in plan.commands():
+            if given.stage <= command.stage <= given.stop_stage:
+                carry_out(command, plan.out)
+    except (ValueError, ArithmeticError, FileNotFoundError) as error:
+        sys.exit(f"{Path(folder).name}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The split is disjoint, complete and seeded, whatever speakers are asked for."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_unlearn.manifest import Utterance, write_manifest
+from asr_unlearn.split import (
+    PARTS,
+    SplitError,
+    draw_speakers,
+    make_split,
+    read_speakers,
+    read_split,
+    write_split,
+)
+
+
+def utterances(counts: list[int], subset: str = "train", prefix: str = "spk") -> list[Utterance]:
+    return [
+        Utterance(
+            id=f"{prefix}{speaker}-{i}",
+            audio=Path(f"{prefix}{speaker}-{i}.wav"),
+            speaker=f"{prefix}{speaker}",
+            seconds=1.0,
+            text="A",
+            subset=subset,
+        )
+        for speaker, count in enumerate(counts)
+        for i in range(count)
+    ]
+
+
+@st.composite
+def requests(draw):
+    counts = draw(st.lists(st.integers(1, 12), min_size=5, max_size=30))
+    speakers = [f"spk{i}" for i in range(len(counts))]
+    forget = draw(st.lists(st.sampled_from(speakers), min_size=1, max_size=len(counts) - 4, unique=True))
+    own_test = draw(st.booleans())
+    corpus = utterances(counts) + (utterances([2, 3], "test", "other") if own_test else [])
+    return corpus, forget, draw(st.integers(0, 99))
+
+
+@given(requests())
+def test_parts_are_disjoint_complete_and_by_speaker(request_):
+    corpus, forget, seed = request_
+    split = make_split(corpus, forget, seed=seed)
+    ids = [i for part in PARTS for i in split.parts[part]]
+    assert sorted(ids) == sorted(u.id for u in corpus)
+    speaker = {u.id: u.speaker for u in corpus}
+    speakers = {part: {speaker[i] for i in split.parts[part]} for part in PARTS}
+    assert speakers["forget"] == set(forget)
+    assert speakers["forget_heldout"] <= set(forget)
+    groups = ["forget", "retain", "unseen", "test"]
+    for a in groups:
+        assert speakers[a], f"{a} is empty"
+        for b in groups:
+            assert a == b or not speakers[a] & speakers[b]
+
+
+@given(requests())
+def test_same_seed_same_split_in_any_order_of_the_request(request_):
+    corpus, forget, seed = request_
+    assert make_split(corpus, forget, seed=seed) == make_split(corpus, forget[::-1], seed=seed)
+
+
+def test_the_tenth_is_held_out():
+    split = make_split(utterances([20] * 10), ["spk0", "spk1"], heldout=0.1)
+    assert len(split.parts["forget"]) == 36
+    assert len(split.parts["forget_heldout"]) == 4
+
+
+def test_a_corpus_test_set_stays_the_test_set():
+    corpus = utterances([3] * 10) + utterances([2] * 3, "test", "other")
+    split = make_split(corpus, ["spk0"])
+    assert set(split.parts["test"]) == {u.id for u in corpus if u.subset == "test"}
+
+
+@pytest.mark.parametrize(
+    ("forget", "message"),
+    [
+        (["spk11x"], r"unknown speaker 'spk11x'.*nearest: \['spk11'"),
+        (["spk1", "spk1"], "spk1 more than once"),
+        ([], "names no speaker"),
+        (["other0"], "only in the test set"),
+    ],
+)
+def test_requests_that_cannot_be_met(forget, message):
+    corpus = utterances([2] * 15) + utterances([2], "test", "other")
+    with pytest.raises(SplitError, match=message):
+        make_split(corpus, forget)
+
+
+def test_too_few_speakers_is_said():
+    with pytest.raises(SplitError, match="too few"):
+        make_split(utterances([2] * 3), ["spk0", "spk1"])
+
+
+def test_a_speaker_in_training_and_test_is_refused():
+    corpus = utterances([2] * 10) + utterances([2], "test", "spk")[:1]
+    with pytest.raises(SplitError, match="both the training and the test set: spk0"):
+        make_split(corpus, ["spk1"])
+
+
+def test_round_trip_and_a_changed_manifest(tmp_path):
+    corpus, manifest = utterances([3] * 10), tmp_path / "manifest.jsonl"
+    write_manifest(manifest, corpus)
+    split = make_split(corpus, draw_speakers(corpus, 2, seed=3), seed=3)
+    write_split(tmp_path / "split.json", split, manifest)
+    assert read_split(tmp_path / "split.json", manifest) == split
+    write_manifest(manifest, corpus[1:])
+    with pytest.raises(SplitError, match="made for another"):
+        read_split(tmp_path / "split.json", manifest)
+
+
+def test_the_forget_file_takes_comments(tmp_path):
+    path = tmp_path / "forget.txt"
+    path.write_text("# asked on Monday\nspk1\n\n  spk2  # and her brother\n")
+    assert read_speakers(path) == ["spk1", "spk2"]
