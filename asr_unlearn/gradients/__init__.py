@@ -1,5 +1,6 @@
 """Per-utterance gradients of a model, their Gram matrix and the step orthogonal to them."""
 
+from asr_unlearn.gradients.gram import streaming_step
 from asr_unlearn.gradients.per_utterance import (
     per_utterance_gradients,
     trainable_parameters,
@@ -19,6 +20,7 @@ __all__ = [
     "per_utterance_gradients",
     "projection_coefficients",
     "stacked_step",
+    "streaming_step",
     "trainable_parameters",
     "weighted_gradient",
 ]

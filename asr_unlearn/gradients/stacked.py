@@ -1,9 +1,9 @@
 """The reference engine: every retain gradient as a row of one B×P matrix."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from asr_unlearn.gradients.metric import check_metric, kept_fraction
 from asr_unlearn.gradients.per_utterance import (
     per_utterance_gradients,
     trainable_parameters,
@@ -41,18 +41,18 @@ def stacked_step(
         grams[name] = (wide * inverse) @ wide.T
         products[name] = wide @ (inverse * u[name].double().reshape(-1))
     projections = project_parameters(grams, products, scope, rtol=relative_cutoff(stacked.dtype))
-    remainder = {}
+    orthogonal = {}
     for name in parameters:
         correction = projections[name].coefficients.to(rows[name]) @ rows[name]
-        remainder[name] = u[name] - correction.view_as(u[name])
-    orthogonal = {name: r / metric[name] if metric else r for name, r in remainder.items()}
+        remainder = u[name] - correction.view_as(u[name])
+        orthogonal[name] = remainder / metric[name] if metric else remainder
     return OrthogonalStep(
         forget=u,
         orthogonal=orthogonal,
         retain={name: rows[name].mean(0).view_as(u[name]) for name in parameters},
         forget_losses=forget_losses,
         retain_losses=retain_losses,
-        kept=kept_fraction(u, remainder, metric),
+        kept=kept_fraction(u, orthogonal, metric),
         rank=ranks(projections, scope),
     )
 
@@ -63,29 +63,3 @@ def split_rows(
     """The columns of each parameter."""
     sizes = [parameter.numel() for parameter in parameters.values()]
     return dict(zip(parameters, rows.split(sizes, dim=1), strict=True))
-
-
-def check_metric(metric: Gradient | None, parameters: dict[str, nn.Parameter]) -> None:
-    """Raise ValueError, naming the tensor, unless D is positive and covers every parameter."""
-    if metric is None:
-        return
-    for name, parameter in parameters.items():
-        if name not in metric:
-            raise ValueError(f"the metric has no entry for the parameter {name}")
-        if metric[name].shape != parameter.shape:
-            raise ValueError(f"the metric of {name} has shape {tuple(metric[name].shape)}")
-        if not (metric[name] > 0).all():
-            raise ValueError(f"the metric of {name} is not positive: add a small constant to it")
-
-
-def kept_fraction(before: Gradient, after: Gradient, metric: Gradient | None) -> float:
-    """‖after‖ / ‖before‖ in the norm of D⁻¹; 0 when there was nothing to keep."""
-
-    def square(gradient: Gradient) -> float:
-        return sum(
-            float((g.square() / metric[name] if metric else g.square()).sum(dtype=torch.double))
-            for name, g in gradient.items()
-        )
-
-    whole = square(before)
-    return (square(after) / whole) ** 0.5 if whole else 0.0

@@ -1,0 +1,226 @@
+"""Watch a forward pass and note every place where trainable tensors meet the batch.
+
+The watch is on operations, not on modules, so weights that are tied, normalised, used twice or
+handed to a function are seen like any other. Tensors made from parameters, buffers and constants
+alone are *free* of the batch; what is derived from them is free too. Where a free tensor that needs
+a gradient meets the batch, it is detached and the place is noted as a `Use`:
+
+- an operation with a rule (rules.py): its input is kept, its output gradient is asked for later;
+- anything else: the tensor is cut out of the graph, and the gradient at the cut is asked for.
+
+Parameters that are reached past this watch (compiled or custom operations) are found in the
+autograd graph afterwards and noted as cuts at the parameter itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.overrides import TorchFunctionMode
+
+from asr_unlearn.gradients.attention import written_out_attention
+from asr_unlearn.gradients.per_utterance import trainable_parameters, utterance_losses
+from asr_unlearn.gradients.rules import RULES, Broadcast, Rule
+from asr_unlearn.gradients.step import Batch, Losses
+
+# Operations that broadcast their tensor arguments against each other, element by element.
+BROADCASTING: frozenset[Any] = frozenset(
+    getattr(owner, name)
+    for owner, names in [
+        (torch, ["add", "sub", "mul", "div", "where"]),
+        (Tensor, ["add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_"]),
+    ]
+    for name in names
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """A place where trainable tensors meet the batch.
+
+    `operands` are parameters, or free tensors derived from them; `edge` is where the gradient of
+    the operation's output (or of the cut) arrives, with `positions` along its leading axis.
+    """
+
+    rule: Rule
+    x: Shaped[Tensor, "..."]
+    operands: dict[str, Tensor]
+    options: dict[str, Any]
+    edge: GradientEdge
+    positions: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The losses of a batch, with the parameters cut out of their graph, and the places noted."""
+
+    losses: Float[Tensor, " B"]
+    uses: list[Use]
+
+
+def watch(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
+    """Run the losses and note every use of every trainable parameter."""
+    watcher = _Watcher(model)
+    with watcher:
+        values = utterance_losses(losses, batch)
+    trainable = {id(p) for p in trainable_parameters(model).values()}
+    reached = nodes(values)
+    # Not every use serves the losses: a model may compute what the loss does not ask for.
+    uses = [use for use in watcher.uses if use.edge.node in reached]
+    missed = [leaf for leaf in leaves(values) if id(leaf) in trainable]
+    return Forward(values, uses + [cut_use(leaf, leaf) for leaf in missed])
+
+
+def nodes(*tensors: Tensor) -> set[Node]:
+    """The autograd graphs of these tensors."""
+    seen = {get_gradient_edge(t).node for t in tensors if t.requires_grad}
+    waiting = list(seen)
+    while waiting:
+        following = {node for node, _ in waiting.pop().next_functions if node is not None}
+        waiting += following - seen
+        seen |= following
+    return seen
+
+
+def leaves(*tensors: Tensor) -> list[Tensor]:
+    """The leaf tensors that autograd would accumulate the gradients of these tensors into."""
+    return [node.variable for node in nodes(*tensors) if hasattr(node, "variable")]
+
+
+def cut_use(source: Tensor, leaf: Tensor) -> Use:
+    """The use of a trained tensor whose gradient is read where it was cut off."""
+    return Use(
+        rule=Broadcast(),
+        x=leaf.detach(),
+        operands={"value": source},
+        options={"value": source},
+        edge=get_gradient_edge(leaf),
+        positions=len(leaf) if leaf.dim() else 1,
+        version=leaf._version,
+    )
+
+
+class _Tap(torch.autograd.Function):
+    """The identity, as a node that stays in the graph.
+
+    Without it a model that overwrites its output (wav2vec2 zeroes padded frames) would leave the
+    noted edge behind, as in-place writes to a view move the view to another node.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *deltas: Tensor) -> Tensor:
+        return deltas[0]
+
+
+class _Watcher(TorchFunctionMode):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.uses: list[Use] = []
+        # Held by reference as well, so that no id is given away to another tensor.
+        self._free: dict[int, Tensor] = {id(p): p for p in model.parameters()}
+        self._free |= {id(b): b for b in model.buffers()}
+        self._cuts: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        tensors = list(_tensors([*args, *kwargs.values()]))
+        if all(id(t) in self._free for t in tensors):
+            result = func(*args, **kwargs)
+            self._free |= {id(t): t for t in _tensors([result])}
+            return result
+        if _writes(func) and isinstance(args[0], Tensor):
+            self._free.pop(id(args[0]), None)
+        if not torch.is_grad_enabled() or not any(self._trained(t) for t in tensors):
+            return func(*args, **kwargs)
+        if func is F.multi_head_attention_forward:
+            written_out = written_out_attention(*args, **kwargs)
+            if written_out is not None:
+                with self:
+                    return written_out()
+        output = self._by_rule(func, args, kwargs)
+        return output if output is not None else self._by_cut(func, tensors, args, kwargs)
+
+    def _trained(self, value: Any) -> bool:
+        """Whether the batch has no part in this tensor and a parameter has."""
+        return isinstance(value, Tensor) and value.requires_grad and id(value) in self._free
+
+    def _by_rule(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor | None:
+        """The operation's output, noted under its rule; None where no rule applies."""
+        rule = RULES.get(func)
+        if rule is None:
+            return None
+        options = dict(zip(rule.arguments, args, strict=False)) | dict(kwargs)
+        x = options.pop(rule.arguments[0])
+        operands = {
+            name: options[name] for name in rule.operands if self._trained(options.get(name))
+        }
+        if id(x) in self._free or not x.dim() or not rule.applies(x, options):
+            return None
+        detached = {name: tensor.detach() for name, tensor in operands.items()}
+        if not x.requires_grad:
+            # Without this the output would not require a gradient, and nothing would be asked for.
+            next(iter(detached.values())).requires_grad_()
+        version = x._version
+        output: Tensor = _Tap.apply(func(x, **(options | detached)))
+        edge = get_gradient_edge(output)
+        self.uses.append(Use(rule, x.detach(), operands, options, edge, len(output), version))
+        return output
+
+    def _by_cut(
+        self,
+        func: Callable[..., Any],
+        tensors: Sequence[Tensor],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """The operation's result, with every trained tensor among its arguments cut off."""
+        shape = (
+            torch.broadcast_shapes(*[t.shape for t in tensors]) if func in BROADCASTING else None
+        )
+        leaf = {id(t): self._cut(t, shape or t.shape) for t in tensors if self._trained(t)}
+
+        def replaced(value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return type(value)(replaced(v) for v in value)
+            return leaf.get(id(value), value)
+
+        return func(*[replaced(a) for a in args], **{k: replaced(v) for k, v in kwargs.items()})
+
+    def _cut(self, source: Tensor, shape: torch.Size) -> Tensor:
+        """A leaf in the place of the tensor, the same one for every use at this shape."""
+        key = id(source), tuple(shape)
+        if key not in self._cuts:
+            self._cuts[key] = source.detach().expand(shape).requires_grad_()
+            self.uses.append(cut_use(source, self._cuts[key]))
+        return self._cuts[key]
+
+
+def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+
+
+def _writes(func: Callable[..., Any]) -> bool:
+    name = getattr(func, "__name__", "")
+    return name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))

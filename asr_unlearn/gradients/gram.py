@@ -1,0 +1,88 @@
+"""The streaming engine: OrthoGrad at nearly the cost of NegGrad+.
+
+One backward pass over the retain batch leaves an input and an output gradient for each operation
+(rows.py). Rows of G are formed from them a range at a time, their products are added to K (B×B) and
+b (B), and they are dropped; once the coefficients are solved, one weighted product per operation
+gives the whole correction Gᵀc. No B×P array, no second backward pass.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asr_unlearn.gradients.metric import check_metric, kept_fraction
+from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
+from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
+from asr_unlearn.gradients.rows import GradientRows, columns
+from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the projection needs to know of G: K and b by parameter, and the mean row."""
+
+    grams: dict[str, Float[Tensor, "B B"]]
+    products: dict[str, Float[Tensor, " B"]]
+    mean: Gradient
+
+
+def statistics(rows: GradientRows, direction: Gradient, metric: Gradient | None) -> Statistics:
+    """K = G D⁻¹ Gᵀ and b = G D⁻¹ u of each parameter, in float64 sums, and the mean of G's rows."""
+    size = len(rows)
+    zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
+    grams = {name: zero.expand(size, size).clone() for name in rows.parameters}
+    products = {name: zero.clone() for name in rows.parameters}
+    mean = {name: torch.zeros_like(p).detach() for name, p in rows.parameters.items()}
+    for group in rows.groups:
+        for span in rows.ranges(group):
+            name, flat = span.name, span.rows.reshape(size, -1)
+            u = columns(direction[name], span.part).reshape(-1)
+            share = flat.new_full((1, size), 1 / size)
+            torch.mm(share, flat, out=columns(mean[name], span.part).view(1, -1))
+            if metric is not None:
+                scale = columns(metric[name], span.part).reshape(-1).rsqrt()
+                flat, u = flat * scale, u * scale
+            grams[name] += flat @ flat.T
+            products[name] += flat @ u
+    return Statistics(grams, products, mean)
+
+
+def streaming_step(
+    model: nn.Module,
+    losses: Losses[Batch],
+    forget: Batch,
+    retain: Batch,
+    *,
+    forget_weights: Weights | None = None,
+    scope: Scope = "global",
+    metric: Gradient | None = None,
+) -> OrthogonalStep:
+    """The orthogonal step (OrthoGrad, arXiv 2503.02312, with K⁺ for QR) without stacked rows.
+
+    The same result as `stacked_step` to rounding. `metric` is the positive diagonal D by parameter
+    name; None is the Euclidean metric. The model should be in eval mode: with dropout or
+    SpecAugment on, the step is orthogonal to the gradients of that one draw.
+    """
+    parameters = trainable_parameters(model)
+    check_metric(metric, parameters)
+    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
+    rows = GradientRows(model, losses, [retain])
+    known = statistics(rows, u, metric)
+    rtol = relative_cutoff(max((p.dtype for p in parameters.values()), key=relative_cutoff))
+    projections = project_parameters(known.grams, known.products, scope, rtol=rtol)
+    coefficients = {name: p.coefficients for name, p in projections.items()}
+    orthogonal = {}
+    for name, correction in rows.totals(coefficients):
+        remainder = torch.sub(u[name], correction, out=correction)
+        orthogonal[name] = remainder if metric is None else remainder.div_(metric[name])
+    return OrthogonalStep(
+        forget=u,
+        orthogonal=orthogonal,
+        retain=known.mean,
+        forget_losses=forget_losses,
+        retain_losses=rows.losses,
+        kept=kept_fraction(u, orthogonal, metric),
+        rank=ranks(projections, scope),
+    )

@@ -1,0 +1,37 @@
+"""The diagonal metric D that a preconditioned step is orthogonal in."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from asr_unlearn.gradients.step import Gradient
+
+
+def check_metric(metric: Gradient | None, parameters: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, naming the tensor, unless D is positive and covers every parameter."""
+    if metric is None:
+        return
+    for name, parameter in parameters.items():
+        if name not in metric:
+            raise ValueError(f"the metric has no entry for the parameter {name}")
+        if metric[name].shape != parameter.shape:
+            raise ValueError(
+                f"the metric of {name} has shape {tuple(metric[name].shape)}, "
+                f"the parameter {tuple(parameter.shape)}"
+            )
+        if not (metric[name] > 0).all():
+            raise ValueError(f"the metric of {name} is not positive: add a small constant to it")
+
+
+def kept_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient | None) -> float:
+    """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹, from u and Δ = D⁻¹(u − Gᵀc); 0 for a zero u."""
+    whole = part = 0.0
+    for name, u in forget.items():
+        step = orthogonal[name]
+        if metric is not None:
+            root = metric[name].sqrt()
+            u, step = u / root, step * root
+        whole += float(torch.linalg.vector_norm(u)) ** 2
+        part += float(torch.linalg.vector_norm(step)) ** 2
+    return (part / whole) ** 0.5 if whole else 0.0

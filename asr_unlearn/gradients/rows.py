@@ -1,0 +1,198 @@
+"""The matrix G of per-utterance gradients, held as pairs of inputs and output gradients.
+
+G has a row for each utterance and a column for each trainable number. It is never stored: its rows
+are formed range by range when they are asked for, and dropped.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asr_unlearn.gradients.backward import contributions
+from asr_unlearn.gradients.capture import leaves
+from asr_unlearn.gradients.contribution import Contribution
+from asr_unlearn.gradients.per_utterance import trainable_parameters
+from asr_unlearn.gradients.rules import WHOLE
+from asr_unlearn.gradients.step import Batch, Losses
+
+NUMBERS_AT_ONCE = 2**21
+"""How much of G is formed at a time: few enough numbers to stay in a processor's cache."""
+
+Group = tuple[str, ...]
+"""A parameter, or parameters whose rows come from the same derived tensors."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One operand of a use: a parameter, or a tensor derived from the parameters `names`."""
+
+    contribution: Contribution
+    operand: str
+    names: frozenset[str]
+
+    @property
+    def tensor(self) -> Tensor:
+        return self.contribution.operands[self.operand]
+
+    @property
+    def derived(self) -> bool:
+        return not self.tensor.is_leaf
+
+
+@dataclass(frozen=True)
+class Range:
+    """Some columns of G: one parameter, or a range of its first axis."""
+
+    name: str
+    part: slice
+    rows: Float[Tensor, "B ..."]
+
+
+class GradientRows:
+    """G of one batch, or of several run one after the other, after their backward passes."""
+
+    def __init__(self, model: nn.Module, losses: Losses[Batch], batches: Sequence[Batch]) -> None:
+        self.parameters = trainable_parameters(model)
+        names = {id(p): name for name, p in self.parameters.items()}
+        found, values = [], []
+        for batch in batches:
+            uses, losses_of_batch = contributions(model, losses, batch)
+            found.append([_source(use, operand, names) for use in uses for operand in use.operands])
+            values.append(losses_of_batch)
+        self.losses: Float[Tensor, " B"] = torch.cat(values)
+        self.groups = _groups(list(self.parameters), found)
+        self._sizes = [len(v) for v in values]
+        self._sources: dict[Group, list[list[Source]]] = {
+            group: [[s for s in sources if s.names <= set(group)] for sources in found]
+            for group in self.groups
+        }
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def ranges(self, group: Group) -> Iterator[Range]:
+        """The rows of these parameters; none where no utterance reaches them.
+
+        A range may be overwritten when the next one is asked for.
+        """
+        batches = self._sources[group]
+        if any(s.derived for sources in batches for s in sources):
+            for name, rows in self._derived_rows(group).items():
+                yield Range(name, WHOLE, rows)
+        elif any(batches):
+            yield from self._direct_rows(group[0])
+
+    def only_source(self, group: Group) -> Source | None:
+        """The one use these rows come from, where there is only one."""
+        sources = [s for sources in self._sources[group] for s in sources]
+        return sources[0] if len(sources) == len(self._sizes) == len(group) == 1 else None
+
+    def totals(self, weights: Mapping[str, Float[Tensor, " B"]]) -> Iterator[tuple[str, Tensor]]:
+        """Σ wᵢ gᵢ of every parameter, with weights of its own. G is used up on the way."""
+        for group in self.groups:
+            totals = {name: torch.zeros_like(self.parameters[name]).detach() for name in group}
+            # One product serves all parameters of a group that share their weights.
+            shared = {id(weights[name]): weights[name] for name in group}
+            for key, vector in shared.items():
+                wanted = [name for name in group if id(weights[name]) == key]
+                pieces = vector.split(self._sizes)
+                for sources, piece in zip(self._sources[group], pieces, strict=True):
+                    values = [(s, s.contribution.total(s.operand, piece)) for s in sources]
+                    self._add(totals, wanted, values)
+            del self._sources[group]
+            yield from totals.items()
+
+    def _add(
+        self,
+        into: Mapping[str, Tensor],
+        names: Sequence[str],
+        values: Sequence[tuple[Source, Tensor]],
+    ) -> None:
+        """Add gradients of parameters, and of what is derived from them, to the parameters'."""
+        for source, value in values:
+            if not source.derived and source.names <= set(names):
+                into[next(iter(source.names))].add_(value)
+        derived = [(s, value) for s, value in values if s.derived and s.names & set(names)]
+        if derived:
+            gradients = torch.autograd.grad(
+                [s.tensor for s, _ in derived],
+                [self.parameters[name] for name in names],
+                [value for _, value in derived],
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for name, gradient in zip(names, gradients, strict=True):
+                if gradient is not None:
+                    into[name].add_(gradient)
+
+    def _direct_rows(self, name: str) -> Iterator[Range]:
+        parameter, batches = self.parameters[name], self._sources[name,]
+        divisible = all(s.contribution.divisible for sources in batches for s in sources)
+        parts = _parts(parameter, len(self)) if divisible and parameter.dim() else [WHOLE]
+        numbers = len(self) * columns(parameter, parts[0]).numel()
+        buffer = torch.empty(numbers, dtype=parameter.dtype, device=parameter.device)
+        for part in parts:
+            shape = columns(parameter, part).shape
+            rows = buffer[: len(self) * prod(shape)].view(len(self), *shape)
+            for sources, block in zip(batches, rows.split(self._sizes), strict=True):
+                _fill(block, sources, part)
+            yield Range(name, part, rows)
+
+    def _derived_rows(self, group: Group) -> dict[str, Float[Tensor, "B ..."]]:
+        rows = {
+            name: parameter.new_zeros(len(self), *parameter.shape)
+            for name, parameter in self.parameters.items()
+            if name in group
+        }
+        start = 0
+        for sources, size in zip(self._sources[group], self._sizes, strict=True):
+            for i in range(size):
+                values = [(s, s.contribution.row(s.operand, i)) for s in sources]
+                self._add({name: r[start + i] for name, r in rows.items()}, group, values)
+            start += size
+        return rows
+
+
+def _source(contribution: Contribution, operand: str, names: Mapping[int, str]) -> Source:
+    ancestors = leaves(contribution.operands[operand])
+    return Source(
+        contribution, operand, frozenset(names[id(a)] for a in ancestors if id(a) in names)
+    )
+
+
+def _groups(names: Sequence[str], batches: Sequence[Sequence[Source]]) -> list[Group]:
+    """Names that share a derived tensor in any batch go together, all others alone."""
+    group_of = {name: {name} for name in names}
+    for source in (s for sources in batches for s in sources):
+        merged = set().union(*(group_of[name] for name in source.names))
+        group_of.update(dict.fromkeys(merged, merged))
+    ordered = {tuple(n for n in names if n in group_of[name]): None for name in names}
+    return list(ordered)
+
+
+def columns(tensor: Tensor, part: slice) -> Tensor:
+    """A range of the first axis; all of a tensor that may have no axis."""
+    return tensor if part == WHOLE else tensor[part]
+
+
+def _parts(parameter: Tensor, utterances: int) -> list[slice]:
+    """Ranges of the first axis that keep B rows of a range within `NUMBERS_AT_ONCE`."""
+    length = max(1, NUMBERS_AT_ONCE // (utterances * prod(parameter.shape[1:])))
+    starts = range(0, len(parameter), length)
+    return [slice(start, min(start + length, len(parameter))) for start in starts]
+
+
+def _fill(block: Float[Tensor, "B ..."], sources: Sequence[Source], part: slice) -> None:
+    """Write the sum of the sources' rows into the block."""
+    if not sources:
+        block.zero_()
+    for i, source in enumerate(sources):
+        rows = source.contribution.rows(source.operand, part, None if i else block)
+        if i:
+            block.add_(rows)
+        elif rows.data_ptr() != block.data_ptr():
+            block.copy_(rows)

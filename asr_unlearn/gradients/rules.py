@@ -1,0 +1,266 @@
+"""Per-utterance parameter gradients of each operation, from its input and output gradient.
+
+A rule belongs to an operation, not to a module class: `nn.Linear`, a LoRA layer, an attention that
+hands its projections to a function, Whisper's tied output projection all end in `F.linear`. To add
+one, write the class and decorate it with the operations it serves; nothing else changes. An
+operation without a rule is still exact, only slower (see capture.py).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn.grad import conv1d_weight
+
+WHOLE = slice(None)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What an operation was given and the loss's gradient at its output.
+
+    The leading axis of both is cut into `groups` runs of equal length, one for each utterance.
+    """
+
+    x: Shaped[Tensor, "n ..."]
+    delta: Float[Tensor, "n ..."]
+    groups: int
+    options: dict[str, Any]
+    """The operation's other arguments by name."""
+
+
+class Rule(ABC):
+    """How one operation's trained operands get their gradients."""
+
+    arguments: ClassVar[tuple[str, ...]]
+    """The operation's positional parameters; the first is the one that carries the batch."""
+    operands: ClassVar[tuple[str, ...]]
+    """Those of `arguments` that may be trained."""
+    divisible: ClassVar[bool] = False
+    """Whether the rows of a part of a weight cost no more than that part."""
+
+    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
+        """Whether the rule is right for this call."""
+        return True
+
+    @abstractmethod
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups ..."]:
+        """The operand's gradient, summed within each group.
+
+        `part` restricts it to a range of the operand's first axis, so that the rows of a large
+        tensor need not exist at once. `out`, of the result's shape, may be written to.
+        """
+
+
+RULES: dict[Callable[..., Any], Rule] = {}
+
+
+def rule_for(*operations: Callable[..., Any]) -> Callable[[type[Rule]], type[Rule]]:
+    """Register an instance of the class for these operations."""
+
+    def register(rule: type[Rule]) -> type[Rule]:
+        RULES.update(dict.fromkeys(operations, rule()))
+        return rule
+
+    return register
+
+
+@rule_for(F.linear)
+class Linear(Rule):
+    """y = x Wᵀ + b over any number of axes between the first and the last."""
+
+    arguments = ("input", "weight", "bias")
+    operands = ("weight", "bias")
+    divisible = True
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups ..."]:
+        delta = pair.delta.reshape(pair.groups, -1, pair.delta.shape[-1])[..., part]
+        if operand == "bias":
+            return delta.sum(1)
+        return torch.bmm(delta.mT, pair.x.reshape(pair.groups, -1, pair.x.shape[-1]), out=out)
+
+    def gram(self, pair: Pair) -> Float[Tensor, "groups groups"]:
+        """K of the weight without its rows: Σ (x·x′)(δ·δ′) over all pairs of positions."""
+        x = pair.x.reshape(-1, pair.x.shape[-1])
+        delta = pair.delta.reshape(-1, pair.delta.shape[-1])
+        overlaps = (x @ x.T).mul_(delta @ delta.T)
+        length = len(x) // pair.groups
+        return torch.sum(overlaps.view(pair.groups, length, pair.groups, length), dim=(1, 3))
+
+    def products(self, pair: Pair, direction: Float[Tensor, "o i"]) -> Float[Tensor, " groups"]:
+        """Inner products of the weight's rows with a direction, without the rows."""
+        return ((pair.delta @ direction) * pair.x).reshape(pair.groups, -1).sum(1)
+
+
+@rule_for(F.conv1d)
+class Conv1d(Rule):
+    """Convolution over [n, C, T], grouped or not."""
+
+    arguments = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    operands = ("weight", "bias")
+
+    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
+        return x.dim() == 3
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups ..."]:
+        if operand == "bias":
+            return _by_channel(pair.delta, pair.groups)[:, part]
+        options = pair.options
+        shape, dilation = options["weight"].shape, _single(options.get("dilation", 1))
+        stride, channels = _single(options.get("stride", 1)), options.get("groups", 1)
+        x, padding = _padded(pair.x, options.get("padding", 0), shape[-1], dilation)
+        delta = torch.unflatten(pair.delta, 0, (pair.groups, -1))
+        gradients = [
+            conv1d_weight(a, shape, d, stride, padding, dilation, channels)
+            for a, d in zip(torch.unflatten(x, 0, (pair.groups, -1)), delta, strict=True)
+        ]
+        return torch.stack(gradients)[:, part]
+
+
+def _single(value: int | tuple[int, ...]) -> int:
+    return value if isinstance(value, int) else value[0]
+
+
+def _padded(
+    x: Float[Tensor, "n C T"], padding: int | str | tuple[int, ...], kernel: int, dilation: int
+) -> tuple[Float[Tensor, "n C S"], int]:
+    """The input, and its padding as a number: "same" may ask for one frame more on the right."""
+    if not isinstance(padding, str):
+        return x, _single(padding)
+    if padding == "valid":
+        return x, 0
+    total = dilation * (kernel - 1)
+    return F.pad(x, (total // 2, total - total // 2)), 0
+
+
+@rule_for(F.layer_norm)
+class LayerNorm(Rule):
+    """Normalisation over the last axes, then scale and shift."""
+
+    arguments = ("input", "normalized_shape", "weight", "bias", "eps")
+    operands = ("weight", "bias")
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups ..."]:
+        shape, delta = tuple(pair.options["normalized_shape"]), pair.delta
+        if operand == "weight":
+            delta = delta * F.layer_norm(pair.x, shape, eps=pair.options.get("eps", 1e-5))
+        return delta.reshape(pair.groups, -1, *shape).sum(1)[:, part]
+
+
+@rule_for(F.group_norm)
+class GroupNorm(Rule):
+    """Normalisation within groups of channels of [n, C, ...], then scale and shift by channel."""
+
+    arguments = ("input", "num_groups", "weight", "bias", "eps")
+    operands = ("weight", "bias")
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups C"]:
+        delta, options = pair.delta, pair.options
+        if operand == "weight":
+            delta = delta * F.group_norm(
+                pair.x, options["num_groups"], eps=options.get("eps", 1e-5)
+            )
+        return _by_channel(delta, pair.groups)[:, part]
+
+
+@rule_for(F.batch_norm)
+class BatchNorm(Rule):
+    """Batch norm in eval mode, where it is a fixed affine map of each channel."""
+
+    arguments = (
+        "input",
+        "running_mean",
+        "running_var",
+        "weight",
+        "bias",
+        "training",
+        "momentum",
+        "eps",
+    )
+    operands = ("weight", "bias")
+
+    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
+        return not options.get("training", False)
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups C"]:
+        delta, options = pair.delta, pair.options
+        if operand == "weight":
+            mean, variance = options["running_mean"], options["running_var"]
+            delta = delta * F.batch_norm(pair.x, mean, variance, eps=options.get("eps", 1e-5))
+        return _by_channel(delta, pair.groups)[:, part]
+
+
+def _by_channel(delta: Float[Tensor, "n C ..."], groups: int) -> Float[Tensor, "groups C"]:
+    n, channels = delta.shape[:2]
+    return delta.reshape(groups, n // groups, channels, -1).sum((1, 3))
+
+
+@rule_for(F.embedding)
+class Embedding(Rule):
+    """A table looked up by ids of the batch."""
+
+    arguments = ("input", "weight", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq")
+    operands = ("weight",)
+    divisible = True
+
+    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
+        # Both make one utterance's gradient depend on the others in the batch.
+        return options.get("max_norm") is None and not options.get("scale_grad_by_freq")
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups ..."]:
+        vocabulary, width = pair.options["weight"].shape
+        start, stop, _ = part.indices(vocabulary)
+        ids = pair.x.reshape(pair.groups, -1)
+        group = torch.arange(pair.groups, device=ids.device)[:, None].expand_as(ids)
+        wanted = (ids >= start) & (ids < stop)
+        padding = pair.options.get("padding_idx")
+        if padding is not None:
+            wanted &= ids != padding % vocabulary
+        delta = pair.delta.reshape(*ids.shape, width)[wanted]
+        rows = delta.new_zeros(pair.groups * (stop - start), width)
+        rows.index_add_(0, (group * (stop - start) + ids - start)[wanted], delta)
+        return rows.view(pair.groups, stop - start, width)
+
+
+class Broadcast(Rule):
+    """A tensor used as it is, and spread over the batch where the operation would broadcast it.
+
+    Not tied to an operation: capture.py cuts a trained tensor out of the graph wherever it meets
+    the batch outside the operations above, and the gradient that arrives at the cut is `delta`.
+    """
+
+    arguments = ("value",)
+    operands = ("value",)
+
+    def rows(
+        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+    ) -> Float[Tensor, "groups ..."]:
+        shape = pair.options["value"].shape
+        delta = torch.unflatten(pair.delta, 0, (pair.groups, -1))
+        if shape == pair.delta.shape:
+            # The tensor itself has a place for each utterance: every other place has no gradient.
+            rows = delta.new_zeros(pair.groups, *delta.shape)
+            rows.diagonal(dim1=0, dim2=1).copy_(delta.movedim(0, -1))
+            rows = rows.flatten(1, 2)
+        else:
+            rows = torch.stack([d.sum_to_size(shape) for d in delta])
+        return rows if part == WHOLE else rows[:, part]
