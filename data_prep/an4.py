@@ -22,9 +22,11 @@ def scan(folder: Path) -> Iterator[Utterance]:
     """Utterances of both subsets, in the corpus' order; the speaker is the name of the folder.
 
     What is listed in only one of `.fileids` and `.transcription` comes without text or audio, for
-    `validate` to name. Raises FileNotFoundError for a missing list, ValueError for a bad line.
+    `validate` to name. Raises FileNotFoundError without the lists, ValueError for a bad line.
     """
     root = folder if (folder / "etc").is_dir() else folder / "an4"
+    if not (root / "etc").is_dir():
+        raise FileNotFoundError(f"{folder}: neither here nor in an4/ is AN4's folder etc/")
     for subset in ("train", "test"):
         transcripts = _read_transcripts(root / "etc" / f"an4_{subset}.transcription")
         listed = (root / "etc" / f"an4_{subset}.fileids").read_text(encoding="utf-8").split()

@@ -134,9 +134,10 @@ def _summary(validation: Validation) -> str:
 
 
 def find_audio(stem: Path, suffixes: Sequence[str]) -> Path:
-    """`stem` with the first suffix that exists, or else with the first, to be named as missing."""
+    """`stem` with the first suffix that exists; else a name that tells what was looked for."""
     candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    sought = stem.with_name(f"{stem.name}{{{','.join(suffixes)}}}")
+    return next((path for path in candidates if path.is_file()), sought)
 
 
 def _frames(config: Path | None) -> Callable[[int], int] | None:

@@ -78,6 +78,23 @@ def test_a_transcript_without_an_id_is_named(
     assert "an4_test.transcription, line 1" in capsys.readouterr().err
 
 
+def test_a_recording_that_is_gone_is_named_with_what_was_looked_for(
+    corpus: Path, tmp_path: Path
+) -> None:
+    next(corpus.rglob("an251-fash-b.raw")).unlink()
+    assert an4.main(["--data", str(corpus), "--out", str(tmp_path / "manifest.jsonl")]) == 0
+    problems = json.loads((tmp_path / "manifest.problems.json").read_text())["problems"]
+    assert [p["reason"] for p in problems] == ["missing audio"]
+    assert problems[0]["detail"].endswith("an251-fash-b{.raw,.flac,.wav}")
+
+
+def test_a_folder_that_is_not_an4_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert an4.main(["--data", str(tmp_path), "--out", str(tmp_path / "m.jsonl")]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
 def test_the_download_needs_a_checksum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "m.jsonl")
     assert an4.main(["--data", str(tmp_path), "--out", out, "--download"]) == 2
