@@ -44,7 +44,7 @@ def split(results: Results) -> Table:
 def left_out(results: Results) -> Table | None:
     """Why utterances were left out; None where results.json does not say."""
     data = results.record.get("data")
-    if data is None:
+    if not data:
         return None
     reasons = sorted(data["left_out"].items(), key=lambda item: -item[1])
     rows = tuple(

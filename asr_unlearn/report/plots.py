@@ -51,7 +51,7 @@ def wer_bars(found: Sequence[Entry], part: str, looks: Looks, widest: float) -> 
         axes.xaxis.set_major_formatter(_PERCENT)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="x")
-        axes.invert_yaxis()
+        axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_title(f"WER {wording.PART_NAMES[part]}")
         said = ", ".join(f"{entry.name} {wording.percent(rate.mean)}" for entry, rate in shown)
         label = f"Bar plot of the word error rate on {wording.PART_NAMES[part]}: {said}"

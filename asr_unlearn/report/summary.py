@@ -187,7 +187,7 @@ def _damage(entry: Entry, found: Sequence[Entry]) -> str:
     worst = sorted(harmed, key=lambda part: -harmed[part].mean)
     costs = [
         f"{wording.points(harmed[part].mean)} points on {part}"
-        + (" (inside its 95% interval)" if _inside(entry, found, part) else "")
+        + (" (inside that model's 95% interval)" if _inside(entry, found, part) else "")
         for part in worst
     ]
     return f"Damage to others, in WER against the retrained model: {wording.listed(costs)}."

@@ -1,5 +1,7 @@
 """The short table at the end of a run."""
 
+from dataclasses import replace
+
 from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -9,15 +11,19 @@ from asr_unlearn.report.results import PARTS, Results
 from asr_unlearn.report.seeds import entries, seeds
 from asr_unlearn.report.tables import taken_seconds
 
+# Heads narrow enough for a terminal.
+PLACES = {**wording.PART_NAMES, "forget_heldout": "held-\nout"}
+
 
 def table(results: Results) -> RichTable:
-    """WER by part, forget loss, Avg.D and time, a model a row."""
+    """WER by part, forget loss, Avg.D and time, a model a row, in 80 columns."""
     found = entries(results)
+    rate, seconds = replace(wording.percent, unit=""), replace(wording.seconds, unit="")
     columns = [
-        *((f"WER {wording.PART_NAMES[part]}", ("wer", part), wording.percent) for part in PARTS),
-        ("Loss forget", ("loss", "forget"), wording.number),
+        *((f"WER %\n{PLACES[part]}", ("wer", part), rate) for part in PARTS),
+        ("loss\nforget", ("loss", "forget"), wording.number),
         ("Avg.D", ("gap_to_retrained", "avg_d"), wording.number),
-        ("Of retrain", ("cost", "relative_to_retraining"), wording.times),
+        ("of re-\ntrain", ("cost", "relative_to_retraining"), wording.times),
     ]
     columns = [column for column in columns if any(entry.spread(*column[1]) for entry in found)]
     number = len(seeds(found))
@@ -26,14 +32,16 @@ def table(results: Results) -> RichTable:
         caption=f"mean ± standard deviation over {number} seeds" if number > 1 else "one seed",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1),
+        padding=0,
     )
-    drawn.add_column("Model", no_wrap=True)
+    # Folded where the terminal is narrow: a figure cut short would be a wrong figure.
+    drawn.add_column("model", overflow="fold", min_width=16)
     for heading, _, _ in columns:
-        drawn.add_column(heading, justify="right")
-    drawn.add_column("Time", justify="right")
+        drawn.add_column(heading, justify="right", overflow="fold")
+    drawn.add_column("time\ns", justify="right", overflow="fold")
     for entry in found:
         cells = [form.spread(entry.spread(*keys)) for _, keys, form in columns]
-        cells.append(wording.seconds.spread(taken_seconds(entry)))
-        drawn.add_row(Text(entry.name), *cells)
+        cells.append(seconds.spread(taken_seconds(entry)))
+        # The deviation goes below its mean, or several seeds would not fit in 80 columns.
+        drawn.add_row(Text(entry.name), *(cell.replace(" ± ", "\n±") for cell in cells))
     return drawn
