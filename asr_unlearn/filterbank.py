@@ -48,7 +48,7 @@ def gabor_filters(
 
 
 @torch.no_grad()
-def start_from_filterbank(conv: nn.Conv1d, waves: Sequence[Float[Tensor, " S"]]) -> None:
+def start_from_filterbank(conv: nn.Conv1d, waves: Sequence[Float[Tensor, " _"]]) -> None:
     """Set the first convolution to Gabor filters with unit output variance on `waves`.
 
     Raises:

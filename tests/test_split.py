@@ -37,7 +37,9 @@ def utterances(counts: list[int], subset: str = "train", prefix: str = "spk") ->
 def requests(draw):
     counts = draw(st.lists(st.integers(1, 12), min_size=5, max_size=30))
     speakers = [f"spk{i}" for i in range(len(counts))]
-    forget = draw(st.lists(st.sampled_from(speakers), min_size=1, max_size=len(counts) - 4, unique=True))
+    forget = draw(
+        st.lists(st.sampled_from(speakers), min_size=1, max_size=len(counts) - 4, unique=True)
+    )
     own_test = draw(st.booleans())
     corpus = utterances(counts) + (utterances([2, 3], "test", "other") if own_test else [])
     return corpus, forget, draw(st.integers(0, 99))

@@ -104,7 +104,7 @@ class CTC:
         if not self.front_end_is_frozen:
             return values
         with torch.no_grad():
-            features = self.front_end(values[None].to(self.device))
+            features = self.front_end(values[None].to(self.device, self.model.dtype))
         return features[0].T.contiguous().cpu()
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
@@ -133,13 +133,14 @@ class CTC:
         return self._behind_front_end(self._features(batch), batch.samples)
 
     def _features(self, batch: Batch) -> Float[Tensor, "B T C"]:
-        if batch.inputs.dim() == 3:
-            return batch.inputs
+        inputs = batch.inputs.to(self.model.dtype)
+        if inputs.dim() == 3:
+            return inputs
         if not self._sees_padding:
-            return self.front_end(batch.inputs).transpose(1, 2)
+            return self.front_end(inputs).transpose(1, 2)
         alone = [
             self.front_end(wave[None, :length])[0].T
-            for wave, length in zip(batch.inputs, batch.samples.tolist(), strict=True)
+            for wave, length in zip(inputs, batch.samples.tolist(), strict=True)
         ]
         return nn.utils.rnn.pad_sequence(alone, batch_first=True)
 

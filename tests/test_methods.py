@@ -1,0 +1,130 @@
+"""Each method's direction equals one derived by hand on a linear model."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.methods import METHODS
+from asr_unlearn.models import alphabet_of, model_from_config
+from asr_unlearn.tasks import CTC
+from asr_unlearn.training import Training
+
+FORGET = torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, -1.0]])
+RETAIN = torch.tensor([[1.0, 1.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]])
+TARGET = 0.5
+
+
+@pytest.fixture
+def linear():
+    """ℓ(x) = (w·x − ½)², so g(x) = 2 (w·x − ½) x."""
+    model = nn.Linear(4, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[0.3, -0.2, 0.5, 0.1]]))
+    return model, lambda x: (model(x)[:, 0] - TARGET) ** 2
+
+
+def by_hand(model, x):
+    w = model.weight.detach().double().numpy()[0]
+    x = x.double().numpy()
+    return 2 * (x @ w - TARGET)[:, None] * x
+
+
+def direction(name, linear, **options):
+    model, losses = linear
+    method = METHODS[name](**options)
+    found = method.direction(model, losses, {"forget": FORGET, "retain": RETAIN})
+    assert set(found.gradient) == {"weight"}
+    assert set(found.losses) == set(method.needs)
+    return found.gradient["weight"][0].double().numpy()
+
+
+def test_finetune_descends_the_mean_retain_loss(linear):
+    expected = by_hand(linear[0], RETAIN).mean(0)
+    np.testing.assert_allclose(direction("finetune", linear), expected, rtol=1e-5)
+
+
+def test_gradient_ascent_climbs_the_mean_forget_loss(linear):
+    expected = -by_hand(linear[0], FORGET).mean(0)
+    np.testing.assert_allclose(direction("gradient_ascent", linear), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_neggrad_plus_mixes_both(linear, alpha):
+    up, down = by_hand(linear[0], FORGET).mean(0), by_hand(linear[0], RETAIN).mean(0)
+    found = direction("neggrad_plus", linear, alpha=alpha)
+    np.testing.assert_allclose(found, alpha * down - (1 - alpha) * up, rtol=1e-5, atol=1e-7)
+
+
+def project_out(u, rows):
+    """u less its projection onto the rows' span, by least squares."""
+    coefficients = np.linalg.lstsq(rows.T, u, rcond=1e-9)[0]
+    return u - rows.T @ coefficients
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_orthograd_in_the_euclidean_metric(linear, alpha):
+    rows = by_hand(linear[0], RETAIN)
+    u = project_out(by_hand(linear[0], FORGET).mean(0), rows)
+    expected = alpha * rows.mean(0) - (1 - alpha) * u
+    found = direction("orthograd", linear, alpha=alpha, metric="euclidean")
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_orthograd_in_the_metric_of_adam(linear):
+    """D = √v with v the mean of the two squared gradients, taken from the first batch itself."""
+    rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
+    root = ((u**2 + rows.mean(0) ** 2) / 2) ** 0.25
+    expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
+    found = direction("orthograd", linear, metric="adam")
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "adam"])
+@pytest.mark.parametrize("scope", ["global", "tensor"])
+def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config, tmp_path):
+    """gᵢᵀΔθ = 0 for each retain utterance of the batch, over several steps of the real loop."""
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed=0)
+    task = CTC(model.double(), processor)
+    task.freeze_front_end()
+    method = METHODS["orthograd"](lr=1e-3, alpha=0.0, metric=metric, scope=scope, retain_batch=4)
+    inputs = Inputs(task)
+    run = Training(task, method, {p: data.part(p) for p in method.needs}, inputs, tmp_path, seed=0)
+    for step in range(3):
+        model.eval()
+        batch = run.streams["retain"][step]
+        rows = [
+            torch.autograd.grad(
+                loss, list(run.parameters.values()), retain_graph=True, allow_unused=True,
+                materialize_grads=True,
+            )
+            for loss in task.losses(batch)
+        ]  # fmt: skip
+        before = [p.detach().clone() for p in run.parameters.values()]
+        run._update()
+        run.progress.step += 1
+        moved = [p.detach() - b for p, b in zip(run.parameters.values(), before, strict=True)]
+        length = sum(m.square().sum() for m in moved) ** 0.5
+        assert length > 0
+        for row in rows:
+            size = sum(g.square().sum() for g in row) ** 0.5
+            product = sum((g * m).sum() for g, m in zip(row, moved, strict=True))
+            assert abs(product) < 1e-8 * size * length
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="gradient_ascent: lr must be above 0"):
+        METHODS["gradient_ascent"](lr=0.0)
+
+
+def test_every_method_says_where_it_comes_from_and_what_it_needs():
+    assert {"finetune", "gradient_ascent", "neggrad_plus", "orthograd"} <= set(METHODS)
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert method.paper
+        assert set(method.needs) <= {"forget", "retain"}
+        assert method.paced_by in method.needs
+        assert method.__doc__

@@ -1,0 +1,106 @@
+"""Models from a config, back from disk, and through transformers' own pipeline."""
+
+import pytest
+import torch
+from transformers import pipeline
+
+from asr_unlearn.audio import load_audio
+from asr_unlearn.batching import collate
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import read_manifest
+from asr_unlearn.models import (
+    ModelError,
+    alphabet_of,
+    is_bare_config,
+    load_model,
+    model_from_config,
+    pretrained_model,
+    save_model,
+)
+from asr_unlearn.tasks import CTC
+
+
+@pytest.fixture
+def manifest(corpus):
+    return read_manifest(corpus / "manifest.jsonl")
+
+
+@pytest.fixture
+def built(tiny_config, manifest):
+    return model_from_config(str(tiny_config), alphabet_of(manifest), seed=3)
+
+
+def test_the_vocabulary_is_the_corpus_and_label_0_the_blank(built, manifest):
+    model, processor = built
+    assert alphabet_of(manifest) == ["A", "B", "C", "D"]
+    assert processor.tokenizer("AB CAD").input_ids == [3, 4, 2, 5, 3, 6]
+    assert model.config.pad_token_id == processor.tokenizer.pad_token_id == 0
+    assert model.config.vocab_size == len(processor.tokenizer) == model.lm_head.out_features == 7
+
+
+def test_the_seed_gives_the_weights(built, tiny_config, manifest):
+    again, _ = model_from_config(str(tiny_config), alphabet_of(manifest), seed=3)
+    other, _ = model_from_config(str(tiny_config), alphabet_of(manifest), seed=4)
+    weights = built[0].state_dict()
+    assert all(torch.equal(t, weights[k]) for k, t in again.state_dict().items())
+    assert not torch.equal(other.lm_head.weight, built[0].lm_head.weight)
+
+
+def test_a_saved_model_says_the_same_and_so_does_the_pipeline(built, manifest, tmp_path):
+    model, processor = built
+    task = CTC(model.eval(), processor)
+    # As initialised every frame is alike, and transcripts would agree for nothing.
+    with torch.no_grad():
+        model.lm_head.weight.normal_(std=20.0)
+        model.lm_head.bias[0] = 5.0
+    batch = collate([Inputs(task)(u) for u in manifest[:4]])
+    with torch.no_grad():
+        losses, texts = task.score(batch)
+    assert len(set(texts)) > 1
+    save_model(model, processor, tmp_path)
+    loaded = CTC(*load_model(str(tmp_path)))
+    loaded.model.eval()
+    with torch.no_grad():
+        again, same = loaded.score(batch)
+    assert torch.equal(losses, again)
+    assert texts == same
+    recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path))
+    for utterance, text in zip(manifest[:4], texts, strict=True):
+        assert recogniser(load_audio(utterance.audio))["text"] == text
+    assert not list(tmp_path.glob("*.bin"))
+
+
+def test_what_is_a_bare_config(built, tiny_config, tmp_path):
+    assert is_bare_config(str(tiny_config))
+    assert is_bare_config(str(tiny_config / "config.json"))
+    save_model(*built, tmp_path)
+    assert not is_bare_config(str(tmp_path))
+    assert not is_bare_config("facebook/wav2vec2-base")
+
+
+def test_a_model_without_a_processor_gets_the_corpus_vocabulary(built, tmp_path):
+    built[0].save_pretrained(tmp_path)
+    model, processor = pretrained_model(str(tmp_path), alphabet=list("XYZ"))
+    assert model.config.vocab_size == len(processor.tokenizer) == model.lm_head.out_features == 6
+    with pytest.raises(ModelError, match="no processor with a vocabulary"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("source", ["no/such-model", "/nowhere/at/all"])
+def test_what_cannot_be_loaded_is_said(source):
+    with pytest.raises(ModelError, match=r"cannot load a CTC model from .*config\.json"):
+        pretrained_model(source, alphabet=["A"])
+
+
+def test_a_model_that_hears_no_wave_is_refused():
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    config = Wav2Vec2BertConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        vocab_size=7,
+    )
+    with pytest.raises(TypeError, match="no convolutional front end"):
+        CTC(Wav2Vec2BertForCTC(config), None)

@@ -1,0 +1,223 @@
+"""The one loop: it learns, resumes as if never interrupted, stops by the rule, and names failure."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+
+from asr_unlearn import training as training_module
+from asr_unlearn.checkpoint import checkpoints
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.methods import METHODS
+from asr_unlearn.methods.gradient_ascent import GradientAscent
+from asr_unlearn.models import alphabet_of, model_from_config
+from asr_unlearn.scoring import Level
+from asr_unlearn.stopping import StopRule
+from asr_unlearn.tasks import CTC
+from asr_unlearn.training import DivergedError, Training, schedule
+
+
+@pytest.fixture
+def parts(corpus):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    return data, {part: data.part(part) for part in ("forget", "retain")}
+
+
+def make(corpus, config, folder, name="finetune", stop=None, **options):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
+    task = CTC(model, processor)
+    method = METHODS[name](
+        **{"lr": 3e-3, "epochs": 4, "retain_batch": 4, "forget_batch": 4} | options
+    )
+    return Training(
+        task,
+        method,
+        {part: data.part(part) for part in method.needs},
+        Inputs(task),
+        folder,
+        seed=1,
+        stop=stop,
+        watched=data.part("forget"),
+        augmented=name == "finetune",
+        checkpoint_seconds=0.0,
+    )
+
+
+def weights(run: Training) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in run.task.model.state_dict().items()}
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_descent_lowers_the_loss(corpus, tiny_config, tmp_path):
+    run = make(corpus, tiny_config, tmp_path, epochs=30)
+    outcome = run()
+    losses = [row["retain_loss"] for row in rows(tmp_path)]
+    assert len(losses) == outcome.steps == run.total
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("killed_at", [3, 6])
+def test_interrupted_equals_uninterrupted(
+    name, killed_at, corpus, tiny_config, tmp_path, monkeypatch
+):
+    """Bit for bit, with dropout and SpecAugment drawing from torch's and NumPy's generators."""
+    options = {"lr": 1e-3, "epochs": 8 if name != "finetune" else 2}
+    whole = make(corpus, tiny_config, tmp_path / "whole", name, **options)
+    whole()
+    assert whole.progress.step > killed_at
+
+    killed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
+    step = Training._step
+
+    def dying(self, bar):
+        if self.progress.step == killed_at:
+            raise KilledError
+        step(self, bar)
+
+    monkeypatch.setattr(Training, "_step", dying)
+    with pytest.raises(KilledError):
+        killed()
+    monkeypatch.setattr(Training, "_step", step)
+    torch.manual_seed(99)  # A new process does not begin where the old one was.
+    resumed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
+    resumed()
+    expected = weights(whole)
+    for key, tensor in weights(resumed).items():
+        assert torch.equal(tensor, expected[key]), key
+    timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "whole")]
+    again = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "killed")]
+    assert again == timeless
+
+
+def test_the_seed_reproduces_a_run(corpus, tiny_config, tmp_path):
+    one, other = (make(corpus, tiny_config, tmp_path / name) for name in ("one", "other"))
+    one()
+    other()
+    expected = weights(one)
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in weights(other).items())
+
+
+def test_a_kill_while_saving_leaves_the_checkpoint_before(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    run = make(corpus, tiny_config, tmp_path)
+    run()
+    (before,) = checkpoints(tmp_path)
+
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    run.progress.step += 1
+    monkeypatch.setattr("asr_unlearn.checkpoint.torch.save", full)
+    with pytest.raises(OSError, match="no space"):
+        run._save()
+    assert checkpoints(tmp_path) == [before]
+    assert (before / "state.pt").exists()
+
+
+@dataclass(kw_only=True)
+class Exploding(GradientAscent):
+    name: ClassVar[str] = "exploding"
+    broken_from: int = 4
+
+    def direction(self, model, losses, batches):
+        found = super().direction(model, losses, batches)
+        self.broken_from -= 1
+        if self.broken_from == 0:
+            found.gradient["lm_head.weight"][0, 0] = float("nan")
+        return found
+
+
+def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_model(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(METHODS, "exploding", Exploding)
+    run = make(corpus, tiny_config, tmp_path, "exploding", lr=1e-3)
+    with pytest.raises(DivergedError, match=r"step 4 is not finite.*exploding\.lr"):
+        run()
+    (kept,) = checkpoints(tmp_path)
+    assert kept.name == "checkpoint-000000003"
+    fresh = make(corpus, tiny_config, tmp_path, "exploding", lr=1e-3)
+    fresh._resume()
+    assert fresh.progress.step == 3
+    assert all(torch.isfinite(p).all() for p in fresh.task.model.parameters())
+
+
+def scripted(levels, monkeypatch):
+    """Make the stop rule see these levels, one a look."""
+    queue = iter(levels)
+    monkeypatch.setattr(training_module, "score", lambda *_, **__: None)
+    monkeypatch.setattr(training_module, "level", lambda _: next(queue))
+
+
+def test_stops_at_the_first_to_arrive_and_keeps_the_nearest(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    rule = StopRule(target=Level(loss=1.0, cer=0.5), every=1)
+    looks = [Level(0.1, 0.0), Level(0.5, 0.2), Level(0.9, 0.45), Level(3.0, 0.9)]
+    scripted(looks, monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=rule, lr=1e-3)
+    snapshots = {}
+    save = training_module.save_weights
+
+    def spy(model, path):
+        snapshots[run.progress.step] = weights(run)
+        save(model, path)
+
+    monkeypatch.setattr(training_module, "save_weights", spy)
+    outcome = run()
+    assert outcome.steps == 3
+    assert outcome.kept_step == 2
+    assert outcome.stopped == "forget loss 3.000 reached the unseen speakers' 1.000"
+    assert all(torch.equal(t, snapshots[2][k]) for k, t in weights(run).items())
+
+
+def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_path, monkeypatch):
+    scripted([Level(1.2, 0.0)], monkeypatch)
+    rule = StopRule(target=Level(loss=1.0, cer=0.5))
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=rule)
+    before = weights(run)
+    assert run().steps == 0
+    assert all(torch.equal(t, before[k]) for k, t in weights(run).items())
+
+
+@pytest.mark.parametrize(
+    ("on", "now", "arrived"),
+    [
+        ("loss", Level(1.0, 0.0), True),
+        ("loss", Level(0.9, 0.9), False),
+        ("cer", Level(9.0, 0.4), False),
+        ("cer", Level(0.0, 0.5), True),
+        ("both", Level(0.0, 0.5), True),
+        ("both", Level(0.9, 0.4), False),
+    ],
+)
+def test_what_stops(on, now, arrived):
+    assert (StopRule(Level(1.0, 0.5), on=on).reached(now) is not None) == arrived
+
+
+def test_tolerance_is_relative():
+    assert StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.91, 0.0))
+    assert not StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.89, 0.0))
+
+
+def test_the_schedule_rises_and_falls():
+    rates = [schedule(step, 100, warmup=0.1, final=0.02) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10] == 1.0
+    assert rates == rates[:10] + sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0.02, abs=0.02)
+    assert schedule(0, 10, warmup=0.0, final=1.0) == 1.0
