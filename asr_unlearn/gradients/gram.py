@@ -79,7 +79,7 @@ def streaming_step(
         orthogonal[name] = remainder if metric is None else remainder.div_(metric[name])
     return OrthogonalStep(
         forget=u,
-        orthogonal=orthogonal,
+        orthogonal={name: orthogonal[name] for name in parameters},
         retain=known.mean,
         forget_losses=forget_losses,
         retain_losses=rows.losses,

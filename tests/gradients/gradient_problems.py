@@ -1,0 +1,331 @@
+"""Small recognisers of every family, awkward modules, and padded batches of unequal lengths."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+from transformers import (
+    HubertConfig,
+    HubertForCTC,
+    Wav2Vec2Config,
+    Wav2Vec2ForCTC,
+    WavLMConfig,
+    WavLMForCTC,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
+
+SAMPLES, LABELS, VOCABULARY = 700, 5, 12
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Waves or log-mels, their lengths, labels, their lengths; and a factor on each loss."""
+
+    inputs: Tensor
+    lengths: Tensor
+    labels: Tensor
+    label_lengths: Tensor
+    scale: Tensor
+
+    def take(self, indices: list[int]) -> "Batch":
+        return Batch(*(value[indices] for value in vars(self).values()))
+
+    def rescaled(self, factors: list[float]) -> "Batch":
+        return replace(self, scale=self.scale * torch.tensor(factors).to(self.scale))
+
+
+@dataclass(frozen=True)
+class Problem:
+    model: nn.Module
+    losses: Callable[[Batch], Tensor]
+    batch: Callable[[int, int], Batch]
+    """Seed and number of utterances to a batch."""
+
+
+def ctc_problem(model: nn.Module, dtype: torch.dtype) -> Problem:
+    model = model.to(dtype).eval()
+
+    def losses(batch: Batch) -> Tensor:
+        mask = (torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]).long()
+        logits = model(batch.inputs, attention_mask=mask).logits
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        log_probabilities = logits.to(wide).log_softmax(-1).transpose(0, 1)
+        frames = model._get_feat_extract_output_lengths(batch.lengths)
+        labels, lengths = batch.labels, batch.label_lengths
+        summed = F.ctc_loss(log_probabilities, labels, frames, lengths, reduction="none")
+        return batch.scale * summed / lengths
+
+    def batch(seed: int, size: int) -> Batch:
+        random = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(SAMPLES // 2, SAMPLES, (size,), generator=random)
+        lengths[0] = SAMPLES
+        waves = torch.randn(size, SAMPLES, generator=random, dtype=torch.float64)
+        waves *= torch.arange(SAMPLES) < lengths[:, None]
+        labels = torch.randint(1, VOCABULARY, (size, LABELS), generator=random)
+        label_lengths = torch.randint(2, LABELS + 1, (size,), generator=random)
+        return Batch(waves.to(dtype), lengths, labels, label_lengths, torch.ones(size, dtype=dtype))
+
+    return Problem(model, losses, batch)
+
+
+def wave_model(model: type, config: type, **options: object) -> nn.Module:
+    torch.manual_seed(0)
+    sizes = {
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 40,
+        "conv_dim": (12, 16),
+        "conv_kernel": (10, 4),
+        "conv_stride": (5, 4),
+        "num_conv_pos_embeddings": 6,
+        "num_conv_pos_embedding_groups": 4,
+        "vocab_size": VOCABULARY,
+        "pad_token_id": 0,
+    }
+    return model(config(**(sizes | options)))
+
+
+def with_lora(model: nn.Module) -> nn.Module:
+    torch.manual_seed(1)
+    # A fresh B is zero, which would leave A without any gradient to compare.
+    lora = LoraConfig(r=3, target_modules=["q_proj", "intermediate_dense"], init_lora_weights=False)
+    adapted = get_peft_model(model, lora)
+    adapted._get_feat_extract_output_lengths = model._get_feat_extract_output_lengths
+    return adapted
+
+
+def with_dora(model: nn.Module) -> nn.Module:
+    torch.manual_seed(1)
+    lora = LoraConfig(r=3, target_modules=["q_proj"], init_lora_weights=False, use_dora=True)
+    adapted = get_peft_model(model, lora)
+    adapted._get_feat_extract_output_lengths = model._get_feat_extract_output_lengths
+    return adapted
+
+
+def frozen_front_end(model: nn.Module) -> nn.Module:
+    model.freeze_feature_encoder()
+    return model
+
+
+STABLE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+
+CTC_MODELS: dict[str, Callable[[], nn.Module]] = {
+    "wav2vec2, group norm": lambda: wave_model(Wav2Vec2ForCTC, Wav2Vec2Config),
+    "wav2vec2, layer norm": lambda: wave_model(Wav2Vec2ForCTC, Wav2Vec2Config, **STABLE),
+    "wav2vec2, frozen front end": lambda: frozen_front_end(
+        wave_model(Wav2Vec2ForCTC, Wav2Vec2Config)
+    ),
+    "wav2vec2, adapters": lambda: wave_model(
+        Wav2Vec2ForCTC, Wav2Vec2Config, **STABLE, adapter_attn_dim=6
+    ),
+    "wav2vec2, LoRA": lambda: with_lora(wave_model(Wav2Vec2ForCTC, Wav2Vec2Config)),
+    "hubert": lambda: wave_model(HubertForCTC, HubertConfig),
+    "hubert, batch norm": lambda: wave_model(
+        HubertForCTC, HubertConfig, **STABLE, conv_pos_batch_norm=True
+    ),
+    "wavlm": lambda: wave_model(WavLMForCTC, WavLMConfig, num_buckets=10, max_bucket_distance=20),
+    "wavlm, layer norm": lambda: wave_model(
+        WavLMForCTC, WavLMConfig, **STABLE, num_buckets=10, max_bucket_distance=20
+    ),
+}
+
+
+def whisper_problem(dtype: torch.dtype) -> Problem:
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=30,
+        num_mel_bins=8,
+        d_model=16,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_source_positions=20,
+        max_target_positions=16,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+    model = WhisperForConditionalGeneration(config).to(dtype).eval()
+
+    def losses(batch: Batch) -> Tensor:
+        start = torch.ones_like(batch.labels[:, :1])
+        tokens = torch.cat([start, batch.labels[:, :-1].clamp(min=0)], dim=1)
+        logits = model(batch.inputs, decoder_input_ids=tokens).logits
+        per_token = F.cross_entropy(logits.transpose(1, 2), batch.labels, reduction="none")
+        return batch.scale * per_token.sum(1) / batch.label_lengths
+
+    def batch(seed: int, size: int) -> Batch:
+        random = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(3, 10, (size,), generator=random)
+        labels = torch.randint(3, 30, (size, 9), generator=random)
+        labels[torch.arange(9) >= lengths[:, None]] = -100
+        mels = torch.randn(size, 8, 40, generator=random, dtype=torch.float64).to(dtype)
+        return Batch(mels, lengths, labels, lengths, torch.ones(size, dtype=dtype))
+
+    return Problem(model, losses, batch)
+
+
+def recogniser(name: str, dtype: torch.dtype) -> Problem:
+    if name == "whisper":
+        return whisper_problem(dtype)
+    return ctc_problem(CTC_MODELS[name](), dtype)
+
+
+RECOGNISERS = [*CTC_MODELS, "whisper"]
+
+
+class TimeMajor(nn.Module):
+    """PyTorch's own transformer layer with time on the first axis, and its packed projections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.transpose(0, 1)).transpose(0, 1)
+
+
+class UsedTwice(nn.Module):
+    """One weight through a module twice, once through a function, and once transposed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.linear(torch.tanh(self.linear(x))))
+        return F.linear(y, self.linear.weight) + F.linear(y, self.linear.weight.T)
+
+
+class OneByOne(nn.Module):
+    """A convolution run on each utterance by itself, as a group-norm front end must be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(8, 8, 3, padding="same", groups=2)
+        self.norm = nn.GroupNorm(4, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        alone = [self.norm(self.conv(utterance.T[None])).mT for utterance in x]
+        return torch.cat(alone)
+
+
+class Bare(nn.Module):
+    """Parameters outside any module: scale, shift, scalar, positions, mask, and one unused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(8))
+        self.gain = nn.Parameter(torch.tensor(0.7))
+        self.positions = nn.Parameter(torch.randn(20, 8))
+        self.filler = nn.Parameter(torch.randn(8))
+        self.unused = nn.Parameter(torch.randn(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * self.scale + self.positions[: x.shape[1]]
+        x = torch.where(x > 1, self.filler, x)
+        return self.gain * x
+
+
+class BatchShaped(nn.Module):
+    """A table of relative positions repeated for each utterance before it meets the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(3, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        distance = torch.arange(x.shape[1]) % 3
+        return torch.tanh(x * self.table(distance).repeat(len(x), 1, 1))
+
+
+class NoRule(nn.Module):
+    """A weight multiplied from the right, which no rule knows, beside one that has a rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 8))
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(torch.tanh(x @ self.weight))
+
+
+class Coupled(nn.Module):
+    """Batch norm in training mode: every utterance's loss depends on all the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.norm = nn.BatchNorm1d(8, track_running_stats=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.first(x).mT).mT
+
+
+class WeightNormed(nn.Module):
+    """A linear layer whose weight is derived from its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x)
+
+
+class Compiled(torch.autograd.Function):
+    """Stands for an operation that hides its parameters from PyTorch's function hooks."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(x, scale)
+        return x * scale
+
+    @staticmethod
+    def backward(ctx, delta: Tensor) -> tuple[Tensor, Tensor]:
+        x, scale = ctx.saved_tensors
+        return delta * scale, (delta * x).sum((0, 1))
+
+
+class Hidden(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Compiled.apply(x, self.scale)
+
+
+FAST = [UsedTwice, OneByOne, Bare, BatchShaped, WeightNormed]
+SLOW = [TimeMajor, NoRule, Coupled, Hidden]
+
+
+def module_problem(module: type[nn.Module], dtype: torch.dtype) -> Problem:
+    """A mean squared error over the true frames of each utterance; two utterances share no data."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), module(), nn.Linear(8, 2)).to(dtype)
+
+    def losses(batch: Batch) -> Tensor:
+        frames = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
+        error = (model(batch.inputs) - batch.inputs[..., :2]).square().mean(-1)
+        return batch.scale * (error * frames).sum(1) / batch.lengths
+
+    def batch(seed: int, size: int) -> Batch:
+        random = torch.Generator().manual_seed(seed)
+        # As many frames as utterances: nothing can be told from the shape.
+        inputs = torch.randn(size, size, 6, generator=random, dtype=torch.float64).to(dtype)
+        lengths = torch.randint(math.ceil(size / 2), size + 1, (size,), generator=random)
+        return Batch(inputs, lengths, lengths, lengths, torch.ones(size, dtype=dtype))
+
+    return Problem(model, losses, batch)
