@@ -84,4 +84,5 @@ def unlearn(
         )()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[name])
-    return model.train(was_training)
+    model.train(was_training)
+    return model

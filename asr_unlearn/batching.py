@@ -1,4 +1,4 @@
-"""Utterances to batches: bucketed by length, in a seeded order that any step can be looked up in."""
+"""Utterances to batches: similar lengths together, in a seeded order open to any step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -39,7 +39,8 @@ def split(
 ) -> None:
     """Divide a corpus for a deletion request.
 
-    Example: asr-unlearn split --manifest out/manifest.jsonl --forget forget.txt --out out/split.json
+    Example: asr-unlearn split --manifest out/manifest.jsonl --forget forget.txt
+    --out out/split.json
 
     Args:
         manifest: manifest.jsonl of the corpus.
@@ -65,7 +66,7 @@ def train(
     model: str,
     out: Path,
     parts: str = "retain,forget",
-    set: str = "",  # noqa: A002
+    set: str = "",
     seed: int = 0,
     device: Device = "auto",
     freeze_front_end: bool | None = None,
@@ -112,7 +113,7 @@ def unlearn(
     model: Path,
     out: Path,
     method: str = "orthograd",
-    set: str = "",  # noqa: A002
+    set: str = "",
     stop: Stop = Stop(),  # noqa: B008
     seed: int = 0,
     device: Device = "auto",

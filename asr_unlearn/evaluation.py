@@ -82,14 +82,13 @@ def transcribe(
     if target.exists() and stamp.exists() and json.loads(stamp.read_text()) == basis:
         return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     model, processor = load_model(str(saved.folder))
-    task = CTC(model.to(device).eval(), processor)
+    task = CTC(model, processor, device)
     inputs = Inputs(task)
-    rows = []
-    for part in PARTS:
-        utterances = split.utterances(part, manifest)
-        description = f"{saved.name} on {part}"
-        scored = score(task, inputs, utterances, batch_size=batch_size, description=description)
-        rows += [row(part, one) for one in scored]
+    part_of = {name: part for part in PARTS for name in split.parts[part]}
+    utterances = [u for u in manifest if u.id in part_of]
+    description = f"{saved.name}, all parts"
+    scored = score(task, inputs, utterances, batch_size=batch_size, description=description)
+    rows = [row(part_of[one.utterance.id], one) for one in scored]
     with write_aside(target) as aside:
         aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
     write_json(stamp, basis)

@@ -26,13 +26,11 @@ def write_json(path: Path, content: Any) -> None:
         aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def publish_folder(partial: Path, final: Path) -> Path | None:
-    """Rename a finished folder into place; what stood there is kept as `NAME.old-N` and returned."""
-    previous = None
+def publish_folder(partial: Path, final: Path) -> None:
+    """Rename a finished folder into place; what stood there stays as `NAME.old-N`."""
     if final.exists():
         number = 1
-        while (previous := final.with_name(f"{final.name}.old-{number}")).exists():
+        while final.with_name(f"{final.name}.old-{number}").exists():
             number += 1
-        final.rename(previous)
+        final.rename(final.with_name(f"{final.name}.old-{number}"))
     partial.rename(final)
-    return previous

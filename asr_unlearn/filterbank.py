@@ -39,7 +39,7 @@ def gabor_filters(
     envelope = np.exp(-0.5 * (time / np.minimum(deviation, length / SAMPLE_RATE / 4)) ** 2)
     phase = (np.arange(count) % 2 * np.pi / 2)[:, None]
     filters = envelope * np.cos(2 * np.pi * centre * time + phase)
-    # Correlation with y[n] = x[n] − 0.97 x[n−1]: tap k of x gets f[k] from y[k], −0.97 f[k+1] from y[k+1].
+    # y[n] = x[n] − 0.97 x[n−1] correlated with f is x correlated with f[k] − 0.97 f[k+1].
     emphasised = np.zeros((count, length))
     emphasised[:, 1:] += filters
     emphasised[:, :-1] -= PRE_EMPHASIS * filters

@@ -60,9 +60,10 @@ class Inputs:
         path = self._folder / key[:2] / f"{key[2:34]}.npz"
         if not path.exists():
             audio = self._load(utterance)
-            features = self.task.encode(audio).cpu().numpy()
+            encoded = self.task.encode(audio).numpy()
             with write_aside(path) as aside, aside.open("wb") as file:
-                np.savez(file, features=features, samples=np.int64(len(audio)))
+                np.savez(file, features=encoded, samples=np.int64(len(audio)))
         with np.load(path) as stored:
-            features, samples = torch.from_numpy(stored["features"]), int(stored["samples"])
+            features = torch.from_numpy(stored["features"])
+            samples = int(stored["samples"])
         return Example(utterance.id, features, samples, target)

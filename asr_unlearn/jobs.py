@@ -17,7 +17,7 @@ from asr_unlearn.files import publish_folder
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, read_manifest
-from asr_unlearn.methods import METHODS, Method, Part
+from asr_unlearn.methods import Method, Part
 from asr_unlearn.models import (
     alphabet_of,
     is_bare_config,
@@ -26,7 +26,7 @@ from asr_unlearn.models import (
     pretrained_model,
     save_model,
 )
-from asr_unlearn.run import Run, digest
+from asr_unlearn.run import Run
 from asr_unlearn.scoring import level, score
 from asr_unlearn.split import Split, read_split
 from asr_unlearn.stopping import StopOn, StopRule
@@ -104,7 +104,7 @@ def train_model(
         model, processor = model_from_config(source, alphabet, seed)
     else:
         model, processor = pretrained_model(source, alphabet)
-    task = CTC(model.to(device), processor)
+    task = CTC(model, processor, device)
     if filterbank and scratch:
         # Always the retain set's audio, so that the retrained model starts where the original did.
         inputs = Inputs(task)
@@ -151,7 +151,7 @@ def unlearn_model(
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`."""
     model, processor = load_model(str(original))
-    task = CTC(model.to(device), processor)
+    task = CTC(model, processor, device)
     if freeze_front_end:
         task.freeze_front_end()
     options = {

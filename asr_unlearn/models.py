@@ -1,4 +1,4 @@
-"""Recognisers from a Hub name, a local folder, or a config to train from scratch; and back to disk."""
+"""Recognisers from a Hub name, a folder, or a config to train from scratch; and back to disk."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -16,8 +16,12 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Processor,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.manifest import Utterance
+
+# Its bars for single files would drown those of the runs.
+disable_progress_bar()
 
 BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 

@@ -43,7 +43,9 @@ def score(
     training = task.model.training
     task.model.eval()
     found: dict[str, Score] = {}
-    bar = tqdm(total=len(utterances), desc=description, unit="utt", disable=description is None)
+    bar = tqdm(
+        total=len(utterances), desc=description, unit="utt", disable=description is None, delay=2
+    )
     with torch.inference_mode(), bar:
         for group in by_length(utterances, batch_size):
             batch = collate([example(u) for u in group]).to(task.device)

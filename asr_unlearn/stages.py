@@ -14,7 +14,7 @@ from asr_unlearn import __version__, cli
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
-from asr_unlearn.run import COMMAND, digest
+from asr_unlearn.run import digest
 
 
 def state_of(path: Path) -> str:

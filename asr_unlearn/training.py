@@ -1,4 +1,4 @@
-"""One loop: fine-tuning, retraining and unlearning differ only in the method that gives the step."""
+"""One loop: fine-tuning, retraining and unlearning differ only in the method of the step."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The one loop: it learns, resumes as if never interrupted, stops by the rule, and names failure."""
+"""The one loop: it learns, resumes as if never killed, stops by the rule, and names failure."""
 
 import json
 from dataclasses import dataclass

@@ -20,7 +20,6 @@ from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
 
-
 # Behind the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
 LEAKS_PADDING = {"data2vec-audio", "wav2vec2-conformer", "sew", "sew-d"}
 
@@ -37,7 +36,7 @@ class _PassThrough(nn.Module):
 @contextmanager
 def fed_with_features(model: PreTrainedModel) -> Iterator[None]:
     """Within: `model(features [B, C, T])` starts behind the convolutional front end."""
-    backbone = model.base_model
+    backbone: Any = model.base_model
     front_end = backbone.feature_extractor
     backbone.feature_extractor = _PassThrough()
     try:
@@ -64,15 +63,18 @@ class CTC:
     further up (`LEAKS_PADDING`) are scored one by one, and trained in batches all the same.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
+    ) -> None:
         if not hasattr(model.base_model, "feature_extractor"):
             raise TypeError(
                 f"{type(model).__name__} has no convolutional front end; "
                 "use a CTC model that takes a raw wave, such as Wav2Vec2ForCTC"
             )
-        self.model = model
+        self.model = model if device is None else nn.Module.to(model, device)
         self.processor = processor
-        self.front_end: nn.Module = model.base_model.feature_extractor
+        backbone: Any = model.base_model
+        self.front_end = backbone.feature_extractor
         # Without this a gradient with respect to the wave itself is computed, and thrown away.
         self.front_end._requires_grad = False
         self._sees_padding = getattr(model.config, "feat_extract_norm", "layer") != "layer"
@@ -100,12 +102,14 @@ class CTC:
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
         """The normalised wave [samples], or with a frozen front end its features [T, C]."""
         extractor = self.processor.feature_extractor
-        values = extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values[0]
+        encoded = extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        values: Tensor = encoded.input_values[0]
         if not self.front_end_is_frozen:
             return values
         with torch.no_grad():
             features = self.front_end(values[None].to(self.device, self.model.dtype))
-        return features[0].T.contiguous().cpu()
+        framed: Tensor = features[0].T.contiguous().cpu()
+        return framed
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
         """Character ids of the transcript.
@@ -126,7 +130,9 @@ class CTC:
 
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """CTC frames of waves with that many samples."""
-        return self.model._get_feat_extract_output_lengths(samples)
+        model: Any = self.model
+        frames: Tensor = model._get_feat_extract_output_lengths(samples)
+        return frames
 
     def logits(self, batch: Batch) -> Float[Tensor, "B T V"]:
         """Unnormalised log-probabilities per frame; frames past an utterance's end are void."""
@@ -137,7 +143,8 @@ class CTC:
         if inputs.dim() == 3:
             return inputs
         if not self._sees_padding:
-            return self.front_end(inputs).transpose(1, 2)
+            features: Tensor = self.front_end(inputs).transpose(1, 2)
+            return features
         alone = [
             self.front_end(wave[None, :length])[0].T
             for wave, length in zip(inputs, batch.samples.tolist(), strict=True)
@@ -151,7 +158,8 @@ class CTC:
         # column that holds the length says the same as a [B, samples] mask.
         with fed_with_features(self.model):
             output = self.model(features.transpose(1, 2), attention_mask=samples[:, None])
-        return output.logits
+        logits: Tensor = output.logits
+        return logits
 
     def losses(self, batch: Batch) -> Float[Tensor, " B"]:
         """CTC loss summed over frames, divided by the number of labels, per utterance.

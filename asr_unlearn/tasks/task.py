@@ -1,4 +1,4 @@
-"""What every task offers: a model asked to turn utterances into answers, and per-utterance losses."""
+"""What every task offers: a model that answers utterances, with one loss each."""
 
 from typing import Any, Protocol
 

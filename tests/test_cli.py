@@ -1,0 +1,122 @@
+"""The command line: every command explains itself, and says plainly what it cannot do."""
+
+import json
+
+import pytest
+
+from asr_unlearn.cli import COMMANDS, main
+from asr_unlearn.options import convert, make_method, parse_assignments
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"example: asr-unlearn {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_methods_lists_every_option(capsys):
+    main(["methods"])
+    shown = capsys.readouterr().out
+    for word in ("orthograd", "neggrad_plus", "2503.02312", "alpha=0.5"):
+        assert word in shown
+
+
+def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
+    out = tmp_path / "out"
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(out / "split.json")]
+    (tmp_path / "forget.txt").write_text("s1\ns0\n")
+    main(["split", *data[:2], "--out", data[3], "--forget", str(tmp_path / "forget.txt")])
+    for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
+        argv = ["train", *data, "--model", str(tiny_config), "--parts", parts]
+        main([*argv, "--out", str(out / name), "--set", "epochs=1", "--filterbank", "true"])
+    for method in ("orthograd", "gradient_ascent"):
+        argv = ["unlearn", *data, "--model", str(out / "original"), "--method", method]
+        main([*argv, "--out", str(out / method), "--set", "epochs=1,lr=1e-4"])
+    results = out / "results.json"
+    models = "original,retrained,orthograd,gradient_ascent"
+    main(["evaluate", *data, "--models", models, "--out", str(results), "--corpus", "hums"])
+    main(["report", "--results", str(results)])
+    content = json.loads(results.read_text())
+    assert [m["name"] for m in content["models"]] == models.split(",")
+    orthograd = content["models"][2]
+    assert orthograd["options"]["lr"] == 1e-4
+    assert orthograd["cost"]["relative_to_retraining"] > 0
+    assert orthograd["stopped"]
+    assert "report.html" in capsys.readouterr().out
+    record = json.loads((out / "orthograd" / "run.json").read_text())
+    assert record["command"].startswith("asr-unlearn unlearn --manifest")
+    assert not list(out.glob("*.partial"))
+    assert {p.name for p in (out / "orthograd").glob("*.safetensors")} == {"model.safetensors"}
+
+
+def test_a_good_model_is_never_overwritten(corpus, tiny_config, tmp_path):
+    argv = ["train", "--manifest", str(corpus / "manifest.jsonl")]
+    argv += ["--split", str(corpus / "split.json"), "--model", str(tiny_config)]
+    argv += ["--out", str(tmp_path / "m")]
+    main([*argv, "--set", "epochs=1"])
+    before = (tmp_path / "m" / "model.safetensors").read_bytes()
+    main([*argv, "--set", "epochs=2"])
+    assert (tmp_path / "m.old-1" / "model.safetensors").read_bytes() == before
+    assert (tmp_path / "m" / "model.safetensors").read_bytes() != before
+
+
+MINE = """
+from dataclasses import dataclass
+from typing import ClassVar
+from asr_unlearn.methods import Method
+
+@dataclass(kw_only=True)
+class Mine(Method):
+    name: ClassVar[str] = "mine"
+    paper: ClassVar[str] = "mine"
+    needs: ClassVar = ("forget",)
+    lr: float = 0.5
+    def direction(self, model, losses, batches):
+        raise ArithmeticError("as expected")
+"""
+
+
+def test_a_method_from_a_users_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    method = make_method(f"{path}:Mine", {"lr": "0.25"})
+    assert (method.name, method.lr) == ("mine", 0.25)
+    with pytest.raises(ValueError, match="no subclass of Method called 'Other'"):
+        make_method(f"{path}:Other", {})
+    with pytest.raises(ValueError, match="there is no file"):
+        make_method(f"{tmp_path}/none.py:Mine", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("orthogard", {}, "unknown method 'orthogard'; there are finetune"),
+        ("orthograd", {"alhpa": "1"}, r"no option 'alhpa'; did you mean \['alpha'"),
+        ("orthograd", {"alpha": "much"}, "orthograd.alpha='much'"),
+        ("orthograd", {"scope": "galaxy"}, "choose from 'global', 'tensor'"),
+        ("orthograd", {"retain_batch": 2.5}, "whole number"),
+    ],
+)
+def test_wrong_options_are_explained(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_method(name, options)
+
+
+def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch):
+    argv = ["asr-unlearn", "split", "--manifest", str(corpus / "manifest.jsonl")]
+    argv += ["--out", str(tmp_path / "split.json"), "--forget_count", "99"]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit, match="asr-unlearn: cannot forget 99 of 7"):
+        main()
+
+
+def test_text_to_values():
+    assert convert("true", bool) is True
+    assert convert("1e-3", float) == 1e-3
+    assert convert("none", int | None) is None
+    assert convert("3", int | None) == 3
+    assert parse_assignments("a=1,b=x=y,") == {"a": "1", "b": "x=y"}
+    with pytest.raises(ValueError, match="key=value"):
+        parse_assignments("a")

@@ -1,0 +1,88 @@
+"""Figures come from saved models, equal jiwer's, and cannot be earned by renaming."""
+
+import json
+import shutil
+
+import jiwer
+import pytest
+import torch
+
+from asr_unlearn.evaluation import SavedModel, evaluate
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.models import alphabet_of, model_from_config, save_model
+from asr_unlearn.report import read_results, write_report, write_results
+from asr_unlearn.split import PARTS
+
+
+@pytest.fixture
+def setting(corpus, tiny_config, tmp_path):
+    """Two talkative models of one seed, and a third that is the first under another name."""
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    for name, seed in (("original", 0), ("retrained", 1)):
+        model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed)
+        torch.nn.init.normal_(model.lm_head.weight, std=20.0)
+        save_model(model, processor, tmp_path / name)
+    shutil.copytree(tmp_path / "original", tmp_path / "renamed")
+    models = [SavedModel(name, 0, tmp_path / name) for name in ("original", "retrained", "renamed")]
+
+    def run():
+        return evaluate(
+            models,
+            data.manifest,
+            data.split,
+            root=tmp_path,
+            corpus="hums",
+            left_out={},
+            device=torch.device("cpu"),
+        )
+
+    return tmp_path, run
+
+
+def test_rates_are_those_of_the_rows_and_of_jiwer(setting):
+    folder, run = setting
+    for entry in run()["models"]:
+        lines = (folder / entry["path"] / "utterances.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert set(entry["wer"]) == set(PARTS) == {r["part"] for r in rows}
+        for part in PARTS:
+            chosen = [r for r in rows if r["part"] == part]
+            texts = [r["reference"] for r in chosen], [r["hypothesis"] for r in chosen]
+            assert entry["wer"][part] == pytest.approx(jiwer.wer(*texts))
+            assert entry["cer"][part] == pytest.approx(jiwer.cer(*texts))
+            mean = sum(r["loss"] for r in chosen) / len(chosen)
+            assert entry["loss"][part] == pytest.approx(mean)
+    # Speakers s0 and s1 are the forget set, so an interval over speakers exists.
+    assert len(entry["ci95"]["wer"]["forget"]) == 2
+
+
+def test_a_model_that_was_only_renamed_has_forgotten_nothing(setting):
+    _, run = setting
+    original, retrained, renamed = run()["models"]
+    for figure in ("wer", "cer", "loss", "gap_to_retrained", "divergence"):
+        assert renamed[figure] == original[figure]
+    assert retrained["gap_to_retrained"]["avg_d"] == 0
+    assert retrained["divergence"]["emd_forget_loss"] == 0
+    assert original["divergence"]["emd_forget_loss"] > 0
+
+
+def test_rows_are_reused_until_the_weights_change(setting, monkeypatch):
+    folder, run = setting
+    run()
+    monkeypatch.setattr("asr_unlearn.evaluation.load_model", lambda path: pytest.fail(path))
+    again = run()
+    monkeypatch.undo()
+    assert again["models"][0]["wer"]
+    shutil.copy(folder / "retrained" / "model.safetensors", folder / "renamed")
+    changed = run()["models"]
+    assert changed[2]["loss"] == changed[1]["loss"]
+    assert changed[2]["loss"] != changed[0]["loss"]
+
+
+def test_results_fit_the_schema_and_become_a_report(setting):
+    folder, run = setting
+    write_results(folder / "results.json", run())
+    assert read_results(folder / "results.json")
+    markdown, page = write_report(folder / "results.json")
+    assert "renamed" in markdown.read_text()
+    assert "<svg" in page.read_text()
