@@ -2,9 +2,9 @@
 
 import argparse
 import hashlib
-import importlib
 import json
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -61,13 +61,14 @@ def carry_out(command: Command, out: Path) -> None:
 
 
 def run(command: Command) -> None:
-    """Hand the command to the program it names."""
+    """Hand the command to the program it names.
+
+    Unlearning goes on in this process, where torch is loaded once. Preparing the data starts
+    processes of its own, and they would all load torch if it were not kept apart.
+    """
     if command.stage > 1:
         cli.main(command.argv)
-        return
-    module, *arguments = command.argv
-    status = importlib.import_module(module).main(arguments)
-    if status:
+    elif status := subprocess.run([sys.executable, "-m", *command.argv], check=False).returncode:
         sys.exit(status)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from asr_unlearn.batching import Batch
-from asr_unlearn.gradients import Gradient, Losses, Scope, stacked_step, weighted_gradient
+from asr_unlearn.gradients import Gradient, Losses, Scope, streaming_step, weighted_gradient
 from asr_unlearn.methods.method import Direction, Method, Part
 
 
@@ -59,7 +59,7 @@ class OrthoGrad(Method):
             g, _ = weighted_gradient(model, losses, retain)
             self._second_moment = _mean_square(u, g)
         scale = self._scale()
-        step = stacked_step(model, losses, forget, retain, scope=self.scope, metric=scale)
+        step = streaming_step(model, losses, forget, retain, scope=self.scope, metric=scale)
         if scale is not None:
             for name, square in _mean_square(step.forget, step.retain).items():
                 self._second_moment[name].lerp_(square, 1 - self.decay)
