@@ -1,5 +1,6 @@
 """Per-utterance gradients of a model, their Gram matrix and the step orthogonal to them."""
 
+from asr_unlearn.gradients.conjugate import PoolStep, pool_step
 from asr_unlearn.gradients.gram import streaming_step
 from asr_unlearn.gradients.per_utterance import (
     per_utterance_gradients,
@@ -15,9 +16,11 @@ __all__ = [
     "Gradient",
     "Losses",
     "OrthogonalStep",
+    "PoolStep",
     "Scope",
     "Weights",
     "per_utterance_gradients",
+    "pool_step",
     "projection_coefficients",
     "stacked_step",
     "streaming_step",

@@ -49,6 +49,23 @@ def statistics(rows: GradientRows, direction: Gradient, metric: Gradient | None)
     return Statistics(grams, products, mean)
 
 
+def products(
+    rows: GradientRows, direction: Gradient, metric: Gradient | None
+) -> dict[str, Float[Tensor, " B"]]:
+    """G D⁻¹ v of each parameter alone, in float64 sums."""
+    found = {
+        name: torch.zeros(len(rows), dtype=torch.float64, device=rows.losses.device)
+        for name in rows.parameters
+    }
+    for group in rows.groups:
+        for span in rows.ranges(group):
+            v = columns(direction[span.name], span.part)
+            if metric is not None:
+                v = v / columns(metric[span.name], span.part)
+            found[span.name] += span.rows.reshape(len(rows), -1) @ v.reshape(-1)
+    return found
+
+
 def streaming_step(
     model: nn.Module,
     losses: Losses[Batch],
