@@ -36,26 +36,30 @@ def contributions(
     layout = (len(forward.losses), *(use.positions for use in forward.uses))
     owners = known_owners(model, layout)
     if owners is None:
-        probe = probe_weights(forward.losses.detach())
-        sketches = [sketch(delta) for delta in _backward(forward, probe)]
+        weights = probe_weights(forward.losses.detach())
+        sketches = [sketch(delta) for delta in _backward(forward, weights)]
+        del forward  # two forward passes' inputs would not fit where one does
         forward = watch(model, losses, batch)
-        deltas = _backward(forward, torch.ones_like(probe))
-        owners, certain = _measure(deltas, sketches, probe)
+        deltas = _backward(forward, torch.ones_like(weights))
+        owners, certain = _measure(deltas, sketches, weights)
         if certain:
             remember_owners(model, layout, owners)
             _warn_of_shared(model, forward.uses, owners)
         if not any(owner is None for owner in owners):
-            return _paired(forward.uses, deltas, owners, len(probe)), forward.losses.detach()
+            return _paired(forward.uses, deltas, owners, len(weights)), forward.losses.detach()
+        del forward, deltas
         forward = watch(model, losses, batch)
-    shared = [use for use, owner in zip(forward.uses, owners, strict=True) if owner is None]
-    dense = _one_by_one(forward.losses, shared)
-    own = [
-        (use, owner) for use, owner in zip(forward.uses, owners, strict=True) if owner is not None
-    ]
-    uses = [use for use, _ in own]
+    return _contributions(forward, owners), forward.losses.detach()
+
+
+def _contributions(forward: Forward, owners: list[Owner | None]) -> list[Contribution]:
+    """Uses of single utterances from one backward pass, shared ones from one for each utterance."""
+    everything = list(zip(forward.uses, owners, strict=True))
+    dense = _one_by_one(forward.losses, [use for use, owner in everything if owner is None])
+    single = [(use, owner) for use, owner in everything if owner is not None]
+    uses = [use for use, _ in single]
     deltas = _backward(Forward(forward.losses, uses), torch.ones_like(forward.losses))
-    paired = _paired(uses, deltas, [owner for _, owner in own], len(forward.losses))
-    return paired + dense, forward.losses.detach()
+    return _paired(uses, deltas, [owner for _, owner in single], len(forward.losses)) + dense
 
 
 def _backward(forward: Forward, weights: Float[Tensor, " B"]) -> list[Tensor]:
