@@ -9,12 +9,21 @@ from asr_unlearn.gradients.per_utterance import (
 )
 from asr_unlearn.gradients.projection import projection_coefficients
 from asr_unlearn.gradients.stacked import stacked_step
-from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+from asr_unlearn.gradients.step import (
+    Batch,
+    Gradient,
+    Losses,
+    MicroBatches,
+    OrthogonalStep,
+    Scope,
+    Weights,
+)
 
 __all__ = [
     "Batch",
     "Gradient",
     "Losses",
+    "MicroBatches",
     "OrthogonalStep",
     "PoolStep",
     "Scope",

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.gram import products, statistics
 from asr_unlearn.gradients.metric import check_metric, kept_fraction
 from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
@@ -111,7 +112,7 @@ class _PooledRows:
         squares, products, losses = [], [], []
         mean = {name: torch.zeros_like(value) for name, value in direction.items()}
         for rows in self._batches():
-            known = statistics(rows, direction, self.metric)
+            known = statistics(rows, direction, self.metric, Processes(None, [len(rows)]))
             squares.append(self._summed({n: k.diagonal() for n, k in known.grams.items()}))
             products.append(self._summed(known.products))
             losses.append(rows.losses)

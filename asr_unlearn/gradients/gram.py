@@ -11,12 +11,23 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
+from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.metric import check_metric, kept_fraction
 from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
 from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
 from asr_unlearn.gradients.rows import GradientRows, columns
-from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+from asr_unlearn.gradients.step import (
+    Batch,
+    Gradient,
+    Losses,
+    MicroBatches,
+    OrthogonalStep,
+    Scope,
+    Weights,
+    pieces_of,
+)
 
 
 @dataclass(frozen=True)
@@ -28,24 +39,36 @@ class Statistics:
     mean: Gradient
 
 
-def statistics(rows: GradientRows, direction: Gradient, metric: Gradient | None) -> Statistics:
-    """K = G D⁻¹ Gᵀ and b = G D⁻¹ u of each parameter, in float64 sums, and the mean of G's rows."""
-    size = len(rows)
+def statistics(
+    rows: GradientRows,
+    direction: Gradient,
+    metric: Gradient | None,
+    processes: Processes,
+) -> Statistics:
+    """K = G D⁻¹ Gᵀ and b = G D⁻¹ u of each parameter, in float64 sums, and the mean of G's rows.
+
+    With several processes G has the rows of all of them.
+    """
+    size = sum(processes.sizes)
     zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
     grams = {name: zero.expand(size, size).clone() for name in rows.parameters}
     products = {name: zero.clone() for name in rows.parameters}
-    mean = {name: torch.zeros_like(p).detach() for name, p in rows.parameters.items()}
-    for group in rows.groups:
-        for span in rows.ranges(group):
-            name, flat = span.name, span.rows.reshape(size, -1)
-            u = columns(direction[name], span.part).reshape(-1)
-            share = flat.new_full((1, size), 1 / size)
-            torch.mm(share, flat, out=columns(mean[name], span.part).view(1, -1))
-            if metric is not None:
-                scale = columns(metric[name], span.part).reshape(-1).rsqrt()
-                flat, u = flat * scale, u * scale
-            grams[name] += flat @ flat.T
-            products[name] += flat @ u
+    mean = {name: torch.empty_like(p).detach() for name, p in rows.parameters.items()}
+    with rows.full_precision():
+        for group in rows.groups:
+            for span in rows.ranges(group, size):
+                name, flat = span.name, span.rows.reshape(len(rows), -1)
+                share = flat.new_full((1, len(rows)), 1 / size)
+                torch.mm(share, flat, out=columns(mean[name], span.part).view(1, -1))
+                u = processes.columns(columns(direction[name], span.part).reshape(-1))
+                flat = processes.rows(flat)
+                if metric is not None:
+                    scale = processes.columns(columns(metric[name], span.part).reshape(-1)).rsqrt()
+                    flat, u = flat * scale, u * scale
+                grams[name] += flat @ flat.T
+                products[name] += flat @ u
+    for found in (*grams.values(), *products.values(), *mean.values()):
+        processes.summed(found)
     return Statistics(grams, products, mean)
 
 
@@ -57,42 +80,56 @@ def products(
         name: torch.zeros(len(rows), dtype=torch.float64, device=rows.losses.device)
         for name in rows.parameters
     }
-    for group in rows.groups:
-        for span in rows.ranges(group):
-            v = columns(direction[span.name], span.part)
-            if metric is not None:
-                v = v / columns(metric[span.name], span.part)
-            found[span.name] += span.rows.reshape(len(rows), -1) @ v.reshape(-1)
+    with rows.full_precision():
+        for group in rows.groups:
+            for span in rows.ranges(group, len(rows)):
+                v = columns(direction[span.name], span.part)
+                if metric is not None:
+                    v = v / columns(metric[span.name], span.part)
+                found[span.name] += span.rows.reshape(len(rows), -1) @ v.reshape(-1)
     return found
 
 
 def streaming_step(
     model: nn.Module,
     losses: Losses[Batch],
-    forget: Batch,
-    retain: Batch,
+    forget: Batch | MicroBatches[Batch],
+    retain: Batch | MicroBatches[Batch],
     *,
     forget_weights: Weights | None = None,
     scope: Scope = "global",
     metric: Gradient | None = None,
+    group: ProcessGroup | None = None,
 ) -> OrthogonalStep:
     """The orthogonal step (OrthoGrad, arXiv 2503.02312, with K⁺ for QR) without stacked rows.
 
-    The same result as `stacked_step` to rounding. `metric` is the positive diagonal D by parameter
-    name; None is the Euclidean metric. The model should be in eval mode: with dropout or
-    SpecAugment on, the step is orthogonal to the gradients of that one draw.
+    The same result as `stacked_step` to rounding. The model should be in eval mode: with dropout
+    or SpecAugment on, the step is orthogonal to the gradients of that one draw.
+
+    Args:
+        forget: what u is the weighted gradient of.
+        retain: what Δ is orthogonal to. In micro-batches only their inputs and output gradients
+            are held together, not their graphs.
+        metric: the positive diagonal D by parameter name; None is the Euclidean metric.
+        group: processes that each have some of the utterances, at least one of either kind. All
+            get the step of all utterances together; the losses returned are their own.
     """
     parameters = trainable_parameters(model)
     check_metric(metric, parameters)
-    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
-    rows = GradientRows(model, losses, [retain])
-    known = statistics(rows, u, metric)
+    processes = Processes(group)
+    u, forget_losses = weighted_gradient(model, losses, forget, processes.weights(forget_weights))
+    for value in u.values():
+        processes.summed(value)
+    rows = GradientRows(model, losses, pieces_of(retain))
+    processes = processes.with_utterances(len(rows), rows.losses.device)
+    known = statistics(rows, u, metric, processes)
     rtol = relative_cutoff(max((p.dtype for p in parameters.values()), key=relative_cutoff))
     projections = project_parameters(known.grams, known.products, scope, rtol=rtol)
-    coefficients = {name: p.coefficients for name, p in projections.items()}
+    own = {id(p): processes.mine(p.coefficients) for p in projections.values()}
+    coefficients = {name: own[id(p)] for name, p in projections.items()}
     orthogonal = {}
     for name, correction in rows.totals(coefficients):
-        remainder = torch.sub(u[name], correction, out=correction)
+        remainder = torch.sub(u[name], processes.summed(correction), out=correction)
         orthogonal[name] = remainder if metric is None else remainder.div_(metric[name])
     return OrthogonalStep(
         forget=u,

@@ -3,11 +3,13 @@
 The slow and obvious way: what the streaming engine is compared with.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients.step import Batch, Gradient, Losses, Weights
+from asr_unlearn.gradients.step import Batch, Gradient, Losses, MicroBatches, Weights, pieces_of
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -53,27 +55,48 @@ def resolve_weights(weights: Weights | None, losses: Float[Tensor, "B"]) -> Floa
 
 
 def weighted_gradient(
-    model: nn.Module, losses: Losses[Batch], batch: Batch, weights: Weights | None = None
-) -> tuple[Gradient, Float[Tensor, "B"]]:
-    """Σ wᵢ gᵢ in one backward pass, and the detached losses.
+    model: nn.Module,
+    losses: Losses[Batch],
+    batch: Batch | MicroBatches[Batch],
+    weights: Weights | None = None,
+) -> tuple[Gradient, Float[Tensor, " B"]]:
+    """Σ wᵢ gᵢ in one backward pass, or in one for each micro-batch; and the detached losses.
 
-    A parameter the losses do not reach has a zero gradient. Nothing is written to `.grad`.
+    A parameter the losses do not reach has a zero gradient. Nothing is written to `.grad`. Weights
+    that depend on the losses of several micro-batches cost a further forward pass over each.
     """
     parameters = trainable_parameters(model)
-    values = utterance_losses(losses, batch)
-    detached = values.detach()
-    gradients = torch.autograd.grad(
-        values @ resolve_weights(weights, detached),
-        list(parameters.values()),
-        materialize_grads=True,
-        allow_unused=True,
-    )
-    return dict(zip(parameters, gradients, strict=True)), detached
+    pieces = pieces_of(batch)
+    total: Gradient = {}
+    seen = []
+    for piece, share in zip(pieces, _shares(losses, pieces, weights), strict=True):
+        values = utterance_losses(losses, piece)
+        seen.append(values.detach())
+        gradients = torch.autograd.grad(
+            values @ resolve_weights(share, seen[-1]),
+            list(parameters.values()),
+            materialize_grads=True,
+            allow_unused=True,
+        )
+        for name, gradient in zip(parameters, gradients, strict=True):
+            total[name] = total[name].add_(gradient) if name in total else gradient
+    return total, torch.cat(seen)
+
+
+def _shares(
+    losses: Losses[Batch], pieces: Sequence[Batch], weights: Weights | None
+) -> Sequence[Weights | None]:
+    """The weights of each micro-batch's utterances."""
+    if len(pieces) == 1:
+        return [weights]
+    with torch.no_grad():
+        values = [losses(piece) for piece in pieces]
+    return list(torch.split(resolve_weights(weights, torch.cat(values)), [len(v) for v in values]))
 
 
 def per_utterance_gradients(
     model: nn.Module, losses: Losses[Batch], batch: Batch
-) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B"]]:
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
     """One flattened gradient per utterance, and the detached losses.
 
     One batched forward pass, then one backward pass per utterance. Columns follow

@@ -17,7 +17,7 @@ from asr_unlearn.gradients.capture import leaves
 from asr_unlearn.gradients.contribution import Contribution
 from asr_unlearn.gradients.per_utterance import trainable_parameters
 from asr_unlearn.gradients.rules import WHOLE
-from asr_unlearn.gradients.step import Batch, Losses
+from asr_unlearn.gradients.step import Batch, Gradient, Losses
 
 NUMBERS_AT_ONCE = 2**21
 """How much of G is formed at a time: few enough numbers to stay in a processor's cache."""
@@ -74,8 +74,12 @@ class GradientRows:
     def __len__(self) -> int:
         return len(self.losses)
 
-    def ranges(self, group: Group) -> Iterator[Range]:
-        """The rows of these parameters; none where no utterance reaches them.
+    def full_precision(self) -> torch.autocast:
+        """The context that products with G belong in, whatever precision the model runs in."""
+        return torch.autocast(self.losses.device.type, enabled=False)
+
+    def ranges(self, group: Group, utterances: int) -> Iterator[Range]:
+        """The rows of these parameters, in ranges that suit a G of this many utterances.
 
         A range may be overwritten when the next one is asked for.
         """
@@ -83,8 +87,8 @@ class GradientRows:
         if any(s.derived for sources in batches for s in sources):
             for name, rows in self._derived_rows(group).items():
                 yield Range(name, WHOLE, rows)
-        elif any(batches):
-            yield from self._direct_rows(group[0])
+        else:
+            yield from self._direct_rows(group[0], utterances)
 
     def only_source(self, group: Group) -> Source | None:
         """The one use these rows come from, where there is only one."""
@@ -94,28 +98,32 @@ class GradientRows:
     def totals(self, weights: Mapping[str, Float[Tensor, " B"]]) -> Iterator[tuple[str, Tensor]]:
         """Σ wᵢ gᵢ of every parameter, with weights of its own. G is used up on the way."""
         for group in self.groups:
-            totals = {name: torch.zeros_like(self.parameters[name]).detach() for name in group}
-            # One product serves all parameters of a group that share their weights.
-            shared = {id(weights[name]): weights[name] for name in group}
-            for key, vector in shared.items():
-                wanted = [name for name in group if id(weights[name]) == key]
-                pieces = vector.split(self._sizes)
-                for sources, piece in zip(self._sources[group], pieces, strict=True):
-                    values = [(s, s.contribution.total(s.operand, piece)) for s in sources]
-                    self._add(totals, wanted, values)
+            with self.full_precision():
+                totals = self._totals(group, weights)
             del self._sources[group]
-            yield from totals.items()
+            for name in group:
+                found = totals.get(name)
+                yield name, torch.zeros_like(self.parameters[name]) if found is None else found
 
-    def _add(
-        self,
-        into: Mapping[str, Tensor],
-        names: Sequence[str],
-        values: Sequence[tuple[Source, Tensor]],
-    ) -> None:
-        """Add gradients of parameters, and of what is derived from them, to the parameters'."""
+    def _totals(self, group: Group, weights: Mapping[str, Float[Tensor, " B"]]) -> Gradient:
+        totals: Gradient = {}
+        # One product serves all parameters of a group that share their weights.
+        for key, vector in {id(weights[name]): weights[name] for name in group}.items():
+            wanted = [name for name in group if id(weights[name]) == key]
+            pieces = torch.split(vector, self._sizes)
+            for sources, piece in zip(self._sources[group], pieces, strict=True):
+                values = [(s, s.contribution.total(s.operand, piece)) for s in sources]
+                for name, gradient in self._gradients(wanted, values):
+                    totals[name] = totals[name].add_(gradient) if name in totals else gradient
+        return totals
+
+    def _gradients(
+        self, names: Sequence[str], values: Sequence[tuple[Source, Tensor]]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Gradients of these parameters from those of the sources."""
         for source, value in values:
             if not source.derived and source.names <= set(names):
-                into[next(iter(source.names))].add_(value)
+                yield next(iter(source.names)), value
         derived = [(s, value) for s, value in values if s.derived and s.names & set(names)]
         if derived:
             gradients = torch.autograd.grad(
@@ -127,12 +135,12 @@ class GradientRows:
             )
             for name, gradient in zip(names, gradients, strict=True):
                 if gradient is not None:
-                    into[name].add_(gradient)
+                    yield name, gradient
 
-    def _direct_rows(self, name: str) -> Iterator[Range]:
+    def _direct_rows(self, name: str, utterances: int) -> Iterator[Range]:
         parameter, batches = self.parameters[name], self._sources[name,]
         divisible = all(s.contribution.divisible for sources in batches for s in sources)
-        parts = _parts(parameter, len(self)) if divisible and parameter.dim() else [WHOLE]
+        parts = _parts(parameter, utterances) if divisible and parameter.dim() else [WHOLE]
         numbers = len(self) * columns(parameter, parts[0]).numel()
         buffer = torch.empty(numbers, dtype=parameter.dtype, device=parameter.device)
         for part in parts:
@@ -152,7 +160,8 @@ class GradientRows:
         for sources, size in zip(self._sources[group], self._sizes, strict=True):
             for i in range(size):
                 values = [(s, s.contribution.row(s.operand, i)) for s in sources]
-                self._add({name: r[start + i] for name, r in rows.items()}, group, values)
+                for name, gradient in self._gradients(group, values):
+                    rows[name][start + i].add_(gradient)
             start += size
         return rows
 

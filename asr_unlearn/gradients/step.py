@@ -1,8 +1,8 @@
 """What a gradient engine is given and what it gives back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +14,19 @@ Gradient = dict[str, Tensor]
 
 Losses = Callable[[Batch], Float[Tensor, "B"]]
 """One differentiable loss per utterance; the engine never looks into the batch."""
+
+
+@dataclass(frozen=True)
+class MicroBatches(Generic[Batch]):
+    """One batch in pieces, for when a forward and backward pass over all of it would not fit."""
+
+    pieces: Sequence[Batch]
+
+
+def pieces_of(batch: Batch | MicroBatches[Batch]) -> Sequence[Batch]:
+    """The batches to run one after the other."""
+    return batch.pieces if isinstance(batch, MicroBatches) else [batch]
+
 
 Weights = Float[Tensor, "B"] | Callable[[Float[Tensor, "B"]], Float[Tensor, "B"]]
 """One weight per utterance, or a function of the detached losses that gives them."""

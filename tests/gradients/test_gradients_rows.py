@@ -52,7 +52,7 @@ def streamed_rows(problem, *batches):
         for name, parameter in trainable_parameters(problem.model).items()
     }
     for group in rows.groups:
-        for span in rows.ranges(group):
+        for span in rows.ranges(group, len(rows)):
             whole = assembled[span.name]
             target = whole[:, span.part] if whole.dim() > 1 else whole
             target.copy_(span.rows)

@@ -1,0 +1,76 @@
+"""Two processes with unequal shares of the utterances take the step of one."""
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from gradient_problems import recogniser
+from test_gradients_step import flat, positive_metric
+
+from asr_unlearn.gradients import MicroBatches, streaming_step
+
+FORGET, RETAIN = [[0], [1, 2]], [[0, 1, 2], [3]]
+CASES = [
+    ("wav2vec2, group norm", {}),
+    ("whisper", {"scope": "tensor", "forget_weights": lambda losses: losses / losses.sum()}),
+    ("wavlm", {"metric": True}),
+]
+
+
+def step(name, options, forget, retain, group=None):
+    problem = recogniser(name, torch.float64)
+    metric = positive_metric(problem.model) if options.get("metric") else None
+    whole = problem.batch(2, 3), problem.batch(1, 4)
+    return streaming_step(
+        problem.model,
+        problem.losses,
+        whole[0].take(forget),
+        whole[1].take(retain),
+        group=group,
+        **(options | {"metric": metric}),
+    )
+
+
+def take_part(rank, folder):
+    """What each process runs; it leaves its steps in the folder."""
+    torch.set_num_threads(1)
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    for number, (name, options) in enumerate(CASES):
+        found = step(name, options, FORGET[rank], RETAIN[rank], dist.group.WORLD)
+        parts = {part: flat(getattr(found, part)) for part in ("forget", "orthogonal", "retain")}
+        torch.save(parts | {"losses": found.retain_losses}, folder / f"{number}-{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
+def test_two_processes_are_one(tmp_path):
+    mp.spawn(take_part, (tmp_path,), nprocs=2)
+    for number, (name, options) in enumerate(CASES):
+        expected = step(name, options, [0, 1, 2], [0, 1, 2, 3])
+        losses = []
+        for rank in range(2):
+            found = torch.load(tmp_path / f"{number}-{rank}.pt", weights_only=True)
+            losses.append(found["losses"])
+            for part in ("forget", "orthogonal", "retain"):
+                a, b = flat(getattr(expected, part)), found[part]
+                assert (a - b).norm() <= 1e-9 * a.norm(), (name, part)
+        torch.testing.assert_close(torch.cat(losses), expected.retain_losses)
+
+
+@pytest.mark.parametrize("weights", [None, lambda losses: losses / losses.sum()])
+def test_micro_batches_are_one_batch(weights):
+    problem = recogniser("wav2vec2, layer norm", torch.float64)
+    forget, retain = problem.batch(2, 3), problem.batch(1, 4)
+    expected = streaming_step(problem.model, problem.losses, forget, retain, forget_weights=weights)
+    found = streaming_step(
+        problem.model,
+        problem.losses,
+        MicroBatches([forget.take(indices) for indices in FORGET]),
+        MicroBatches([retain.take(indices) for indices in RETAIN]),
+        forget_weights=weights,
+    )
+    for part in ("forget", "orthogonal", "retain"):
+        a, b = flat(getattr(expected, part)), flat(getattr(found, part))
+        assert (a - b).norm() <= 1e-9 * a.norm(), part
+    torch.testing.assert_close(found.retain_losses, expected.retain_losses)
