@@ -1,0 +1,175 @@
+"""Every recipe, small, from its data to a report that opens; then again, skipping what is done."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+MODELS = ["original", "retrained", "orthograd", "gradient_ascent", "neggrad_plus"]
+SMALL = ["train.epochs=2", "train.retain_batch=4", "stop.rule=steps"] + [
+    f"{method}.{option}"
+    for method in MODELS[2:]
+    for option in ("epochs=1", "lr=1e-3", "forget_batch=4", "retain_batch=4")
+]
+
+
+def synthetic(_: Path) -> list[str]:
+    return ["--set", "prepare.speakers=10", "prepare.sentences=3", "split.forget_count=2"]
+
+
+def an4(tmp_path: Path, shared: Path) -> list[str]:
+    """Real speech: the first four utterances of twelve training and two test speakers."""
+    folder, source = tmp_path / "an4", shared / "an4"
+    (folder / "etc").mkdir(parents=True)
+    for subset, count in (("train", 12), ("test", 2)):
+        listed = (source / "etc" / f"an4_{subset}.fileids").read_text().split()
+        texts = (source / "etc" / f"an4_{subset}.transcription").read_text().splitlines()
+        speakers = sorted({Path(file).parent.name for file in listed})[:count]
+        chosen = [
+            pair
+            for speaker in speakers
+            for pair in [p for p in zip(listed, texts, strict=True) if f"/{speaker}/" in p[0]][:4]
+        ]
+        files = folder / "etc" / f"an4_{subset}.fileids"
+        files.write_text("".join(f"{file}\n" for file, _ in chosen))
+        files.with_suffix(".transcription").write_text("".join(f"{text}\n" for _, text in chosen))
+        for file, _ in chosen:
+            audio = folder / "wav" / f"{file}.flac"
+            audio.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / "wav" / f"{file}.flac", audio)
+    return ["--data", str(folder), "--set", "split.forget_count=2"]
+
+
+def librispeech(tmp_path: Path, shared: Path) -> list[str]:
+    """Real speech: the three shortest utterances of one chapter of each of ten speakers."""
+    folder = tmp_path / "LibriSpeech"
+    source = shared / "LibriSpeech" / "train-clean-5"
+    for speaker in sorted(source.iterdir())[:10]:
+        chapter = next(c for c in sorted(speaker.iterdir()) if len(list(c.glob("*.opus"))) > 3)
+        target = folder / "train-clean-5" / speaker.name / chapter.name
+        target.mkdir(parents=True)
+        chosen = sorted(chapter.glob("*.opus"), key=lambda path: path.stat().st_size)[:3]
+        (transcripts,) = chapter.glob("*.trans.txt")
+        lines = [
+            x
+            for x in transcripts.read_text().splitlines()
+            if x.split()[0] in {c.stem for c in chosen}
+        ]
+        (target / transcripts.name).write_text("\n".join(lines) + "\n")
+        for audio in chosen:
+            shutil.copy(audio, target)
+    return ["--data", str(folder), "--set", "split.forget_count=2"]
+
+
+RECIPES = {"quickstart": synthetic, "an4": an4, "librispeech": librispeech}
+
+
+def run(recipe: str, out: Path, *flags: str) -> str:
+    command = [str(ROOT / "recipes" / recipe / "run.sh"), "--out", str(out), *flags]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_table_of_recipes_is_complete():
+    folders = {p.parent.name for p in (ROOT / "recipes").glob("*/run.sh")}
+    assert set(RECIPES) == folders
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
+    make = RECIPES[recipe]
+    needs_data = make is not synthetic
+    flags = make(tmp_path, request.getfixturevalue("shared_data")) if needs_data else make(tmp_path)
+    out = tmp_path / "out"
+    shown = run(recipe, out, *flags, "--set", *SMALL)
+    for word in (
+        "stage 1 (data)",
+        "$ python -m data_prep.",
+        "$ asr-unlearn unlearn",
+        "report.html",
+    ):
+        assert word in shown
+
+    results = json.loads((out / "results.json").read_text())
+    entries = {entry["name"]: entry for entry in results["models"]}
+    assert list(entries) == MODELS
+    assert entries["gradient_ascent"]["loss"]["forget"] > entries["original"]["loss"]["forget"]
+    rows = [json.loads(x) for x in (out / "original" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["retain_loss"] < rows[0]["retain_loss"]
+    for name in MODELS:
+        for file in ("config.json", "model.safetensors", "run.json", "utterances.jsonl"):
+            assert (out / name / file).exists()
+    # Same initial weights, and only the forget speakers' utterances less.
+    options = [json.loads((out / n / "run.json").read_text())["options"] for n in MODELS[:2]]
+    assert options[0].pop("parts") == ["retain", "forget"]
+    assert options[1].pop("parts") == ["retain"]
+    assert options[0] == options[1]
+    if BROWSER:
+        page = f"file://{out}/report.html"
+        flags_of_browser = ["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+        found = subprocess.run([BROWSER, *flags_of_browser, page], capture_output=True, text=True)
+        assert "Forgetting on" in found.stdout
+
+    again = run(recipe, out, *flags, "--set", *SMALL)
+    assert again.count("is complete, skipped") == 9
+    assert "$ " not in again
+    changed = run(recipe, out, *flags, "--set", *SMALL, "neggrad_plus.alpha=0.9")
+    assert changed.count("is complete, skipped") == 6
+    assert (out / "neggrad_plus.old-1" / "model.safetensors").exists()
+
+
+def test_a_recipe_stops_where_it_is_told(tmp_path):
+    out = tmp_path / "out"
+    shown = run("quickstart", out, *synthetic(tmp_path), "--stop-stage", "2")
+    assert "stage 2" in shown
+    assert "stage 3" not in shown
+    assert (out / "split.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--set", "nothing.alpha=1"], "give section.key=value with a section of prepare, split"),
+        (["--methods", "orthogard"], "unknown method 'orthogard'"),
+        (["--data", "/no/such/folder"], "no such folder"),
+    ],
+)
+def test_wrong_flags_are_explained(flags, message, tmp_path):
+    command = [str(ROOT / "recipes" / "an4" / "run.sh"), "--out", str(tmp_path / "out"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_help_names_the_stages(recipe):
+    command = [str(ROOT / "recipes" / recipe / "run.sh"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    for word in ("--forget", "--seeds", "--stop-stage", "7 report", "example:"):
+        assert word in done.stdout
+
+
+def test_several_seeds_have_folders_of_their_own(tmp_path):
+    from asr_unlearn.recipe import Plan, read_recipe
+
+    recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
+    plan = Plan(recipe, "model", Path("data"), tmp_path, seeds=[0, 1], device="cpu")
+    commands = plan.commands()
+    assert [c.stage for c in commands] == sorted(c.stage for c in commands)
+    (evaluate,) = [c for c in commands if c.stage == 6]
+    models = evaluate.argv[evaluate.argv.index("--models") + 1].split(",")
+    assert models == [f"seed{seed}/{name}" for seed in (0, 1) for name in MODELS]
