@@ -13,11 +13,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
+from asr_unlearn.gradients.contribution import Paired
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.metric import check_metric, kept_fraction
 from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
 from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
-from asr_unlearn.gradients.rows import GradientRows, columns
+from asr_unlearn.gradients.rows import GradientRows, Source, columns
+from asr_unlearn.gradients.rules import Linear, Pair
 from asr_unlearn.gradients.step import (
     Batch,
     Gradient,
@@ -56,6 +58,13 @@ def statistics(
     mean = {name: torch.empty_like(p).detach() for name, p in rows.parameters.items()}
     with rows.full_precision():
         for group in rows.groups:
+            ghost = None if metric or processes.group else _ghost(rows.only_source(group))
+            if ghost is not None:
+                name = group[0]
+                grams[name] += ghost.rule.gram(ghost.pair)
+                products[name] += ghost.rule.products(ghost.pair, direction[name])
+                mean[name] = ghost.mean()
+                continue
             for span in rows.ranges(group, size):
                 name, flat = span.name, span.rows.reshape(len(rows), -1)
                 share = flat.new_full((1, len(rows)), 1 / size)
@@ -70,6 +79,29 @@ def statistics(
     for found in (*grams.values(), *products.values(), *mean.values()):
         processes.summed(found)
     return Statistics(grams, products, mean)
+
+
+@dataclass(frozen=True)
+class _Ghost:
+    """A linear weight whose K is cheaper without its rows (Goodfellow, arXiv 1510.01799)."""
+
+    rule: Linear
+    pair: Pair
+    source: Source
+
+    def mean(self) -> Tensor:
+        share = torch.full((self.pair.groups,), 1 / self.pair.groups, device=self.pair.delta.device)
+        return self.source.contribution.total(self.source.operand, share)
+
+
+def _ghost(source: Source | None) -> _Ghost | None:
+    if source is None or source.operand != "weight":
+        return None
+    use = source.contribution
+    if not isinstance(use, Paired) or not isinstance(use.rule, Linear):
+        return None
+    pair = use.even_pair()
+    return _Ghost(use.rule, pair, source) if pair and use.rule.ghost_is_cheaper(pair) else None
 
 
 def products(

@@ -91,9 +91,10 @@ class GradientRows:
             yield from self._direct_rows(group[0], utterances)
 
     def only_source(self, group: Group) -> Source | None:
-        """The one use these rows come from, where there is only one."""
+        """The one use these rows come from, where there is only one and it is direct."""
         sources = [s for sources in self._sources[group] for s in sources]
-        return sources[0] if len(sources) == len(self._sizes) == len(group) == 1 else None
+        only = sources[0] if len(sources) == len(self._sizes) == len(group) == 1 else None
+        return None if only is None or only.derived else only
 
     def totals(self, weights: Mapping[str, Float[Tensor, " B"]]) -> Iterator[tuple[str, Tensor]]:
         """Σ wᵢ gᵢ of every parameter, with weights of its own. G is used up on the way."""

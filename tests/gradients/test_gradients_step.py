@@ -11,6 +11,7 @@ from asr_unlearn.gradients import (
     trainable_parameters,
     weighted_gradient,
 )
+from asr_unlearn.gradients.rules import Linear, Pair
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 
@@ -192,3 +193,28 @@ def test_losses_that_cannot_be_differentiated_are_refused():
         weighted_gradient(model, lambda batch: model(batch)[:, 0], x, torch.ones(2))
     with pytest.raises(ValueError, match="no trainable"):
         trainable_parameters(model.requires_grad_(False))
+
+
+@pytest.mark.parametrize("cheaper", [True, False])
+def test_the_ghost_product_is_the_gram_matrix(monkeypatch, cheaper):
+    monkeypatch.setattr(Linear, "ghost_is_cheaper", lambda rule, pair: cheaper)
+    problem = recogniser("whisper", torch.float64)
+    forget, retain = problem.batch(2, 3), problem.batch(1, 4)
+    for scope in ("global", "tensor"):
+        expected, found = (
+            engine(problem.model, problem.losses, forget, retain, scope=scope) for engine in ENGINES
+        )
+        for part in ("orthogonal", "retain"):
+            a, b = flat(getattr(expected, part)), flat(getattr(found, part))
+            assert (a - b).norm() <= 1e-9 * a.norm(), part
+
+
+def test_the_ghost_product_is_chosen_for_short_sequences():
+    def cheaper(length):
+        shape = (8, length, 384)
+        return Linear().ghost_is_cheaper(Pair(torch.empty(shape), torch.empty(shape), 8, {}))
+
+    assert cheaper(1)
+    assert cheaper(8)
+    assert not cheaper(64)
+    assert not cheaper(1500)
