@@ -1,7 +1,7 @@
 """From a watched forward pass to what each use adds to each utterance's gradient."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -31,14 +31,15 @@ def contributions(
     each position belongs to (ownership.py). Uses shared between utterances cost a backward pass
     per utterance, and a warning names their parameters.
     """
-    with torch.random.fork_rng():
-        forward = watch(model, losses, batch)
+    random = _random_state()
+    forward = watch(model, losses, batch)
     layout = (len(forward.losses), *(use.positions for use in forward.uses))
     owners = known_owners(model, layout)
     if owners is None:
         weights = probe_weights(forward.losses.detach())
         sketches = [sketch(delta) for delta in _backward(forward, weights)]
         del forward  # two forward passes' inputs would not fit where one does
+        _restore(random)
         forward = watch(model, losses, batch)
         deltas = _backward(forward, torch.ones_like(weights))
         owners, certain = _measure(deltas, sketches, weights)
@@ -46,20 +47,33 @@ def contributions(
             remember_owners(model, layout, owners)
             _warn_of_shared(model, forward.uses, owners)
         if not any(owner is None for owner in owners):
-            return _paired(forward.uses, deltas, owners, len(weights)), forward.losses.detach()
+            return _owned(forward.uses, deltas, owners, len(weights)), forward.losses.detach()
         del forward, deltas
+        _restore(random)
         forward = watch(model, losses, batch)
     return _contributions(forward, owners), forward.losses.detach()
+
+
+def _random_state() -> tuple[Tensor, list[Tensor]]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all()
+
+
+def _restore(state: tuple[Tensor, list[Tensor]]) -> None:
+    """A repeated forward pass must draw the same dropout, if the model draws any."""
+    torch.set_rng_state(state[0])
+    torch.cuda.set_rng_state_all(state[1])
 
 
 def _contributions(forward: Forward, owners: list[Owner | None]) -> list[Contribution]:
     """Uses of single utterances from one backward pass, shared ones from one for each utterance."""
     everything = list(zip(forward.uses, owners, strict=True))
-    dense = _one_by_one(forward.losses, [use for use, owner in everything if owner is None])
-    single = [(use, owner) for use, owner in everything if owner is not None]
-    uses = [use for use, _ in single]
-    deltas = _backward(Forward(forward.losses, uses), torch.ones_like(forward.losses))
-    return _paired(uses, deltas, [owner for _, owner in single], len(forward.losses)) + dense
+    shared = _one_by_one(forward.losses, [use for use, owner in everything if owner is None])
+    single = Forward(forward.losses, [use for use, owner in everything if owner is not None])
+    forward.uses.clear()
+    deltas = _backward(single, torch.ones_like(forward.losses))
+    found = [owner for _, owner in everything if owner is not None]
+    del everything
+    return _owned(single.uses, deltas, found, len(forward.losses)) + shared
 
 
 def _backward(forward: Forward, weights: Float[Tensor, " B"]) -> list[Tensor]:
@@ -78,15 +92,19 @@ def _measure(
     return [owner for owner, _ in found], all(certain for _, certain in found)
 
 
-def _paired(
-    uses: Iterable[Use], deltas: Iterable[Tensor], owners: Iterable[Owner | None], utterances: int
+def _owned(
+    uses: list[Use], deltas: list[Tensor], owners: Sequence[Owner | None], utterances: int
 ) -> list[Contribution]:
-    paired: list[Contribution] = []
-    for use, delta, owner in zip(uses, deltas, owners, strict=True):
+    """What each use of single utterances adds to G; empties both lists, to free as it goes."""
+    owned: list[Contribution] = []
+    for owner in reversed(owners):
+        use = uses.pop()
+        x, delta = _as_trained(use, deltas.pop())
         assert owner is not None
-        x, delta = _as_trained(use, delta)
-        paired.append(Paired(use.rule, use.operands, use.options, x, delta, owner, utterances))
-    return paired
+        pair = Paired(use.rule, use.operands, use.options, x, delta, owner, utterances)
+        with torch.autocast(x.device.type, enabled=False):
+            owned.append(pair.smaller())
+    return owned
 
 
 def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contribution]:
@@ -106,7 +124,10 @@ def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contributi
             pair = Pair(*_as_trained(use, delta), 1, use.options)
             for name in use.operands:
                 rows[name][i] = use.rule.rows(name, pair)[0]
-    return [Dense(use.operands, rows) for use, rows in zip(uses, values, strict=True)]
+    return [
+        Dense(use.operands, rows, use.rule.divisible)
+        for use, rows in zip(uses, values, strict=True)
+    ]
 
 
 def _as_trained(use: Use, delta: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,6 +57,18 @@ class Paired:
         delta = self.delta * scale.view(-1, *[1] * (self.delta.dim() - 1))
         return self.rule.rows(operand, Pair(self.x, delta, 1, self.options))[0]
 
+    def smaller(self) -> "Contribution":
+        """This, or the rows themselves where they take less than half of the memory.
+
+        Long utterances and narrow layers, and every normalisation, are better off as rows; half,
+        because several uses may share their input.
+        """
+        rows = self.utterances * sum(tensor.numel() for tensor in self.operands.values())
+        if 2 * rows > self.x.numel() + self.delta.numel():
+            return self
+        values = {name: self.rows(name).contiguous() for name in self.operands}
+        return Dense(self.operands, values, self.divisible)
+
     def even_pair(self) -> Pair | None:
         """All positions, if they form one run of equal length for each utterance in turn."""
         share, remainder = divmod(len(self.owner), self.utterances)
@@ -76,11 +88,12 @@ class Paired:
 
 @dataclass(frozen=True)
 class Dense:
-    """Rows held as they are, from one backward pass per utterance."""
+    """Rows held as they are: small ones, or from one backward pass per utterance."""
 
     operands: dict[str, Tensor]
     values: dict[str, Float[Tensor, "B ..."]]
-    divisible = True
+    divisible: bool
+    """As it is for the rule, so that several processes agree on ranges whatever they hold."""
 
     def rows(
         self, operand: str, part: slice = WHOLE, out: Tensor | None = None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from asr_unlearn.gradients.backward import contributions
 from asr_unlearn.gradients.capture import leaves
-from asr_unlearn.gradients.contribution import Contribution
+from asr_unlearn.gradients.contribution import Contribution, Dense
 from asr_unlearn.gradients.per_utterance import trainable_parameters
 from asr_unlearn.gradients.rules import WHOLE
 from asr_unlearn.gradients.step import Batch, Gradient, Losses
@@ -81,14 +81,19 @@ class GradientRows:
     def ranges(self, group: Group, utterances: int) -> Iterator[Range]:
         """The rows of these parameters, in ranges that suit a G of this many utterances.
 
-        A range may be overwritten when the next one is asked for.
+        Where that is more than G has here, the ranges depend on it and the model alone: other
+        processes cut theirs alike. A range may be overwritten when the next one is asked for.
         """
         batches = self._sources[group]
         if any(s.derived for sources in batches for s in sources):
             for name, rows in self._derived_rows(group).items():
                 yield Range(name, WHOLE, rows)
         else:
-            yield from self._direct_rows(group[0], utterances)
+            only = self.only_source(group) if utterances == len(self) else None
+            if only is not None and isinstance(only.contribution, Dense):
+                yield Range(group[0], WHOLE, only.contribution.rows(only.operand))
+            else:
+                yield from self._direct_rows(group[0], utterances)
 
     def only_source(self, group: Group) -> Source | None:
         """The one use these rows come from, where there is only one and it is direct."""
