@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -21,7 +20,7 @@ from asr_unlearn.manifest import read_manifest
 from asr_unlearn.methods import METHODS
 from asr_unlearn.options import make_method, parse_assignments
 from asr_unlearn.report import read_results, table, write_report, write_results
-from asr_unlearn.run import COMMAND
+from asr_unlearn.run import carrying_out
 from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -146,10 +145,7 @@ def unlearn(
         stop=stop,
         freeze_front_end=freeze_front_end,
     )
-    print(
-        f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}; "
-        f"kept step {outcome.kept_step}"
-    )
+    print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
 
 
 def evaluate(
@@ -250,16 +246,14 @@ def command_parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command; a request that cannot be met ends with its reason and status 1."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    token = COMMAND.set(shlex.join(["asr-unlearn", *given]))
     parser = command_parser()
     parsed = parser.parse_args(given)
     options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
     options.pop("config", None)
     try:
-        COMMANDS[parsed.subcommand](**options)
+        with carrying_out(["asr-unlearn", *given]):
+            COMMANDS[parsed.subcommand](**options)
     except (ValueError, ArithmeticError, FileNotFoundError) as error:
         if arguments is not None:
             raise
         sys.exit(f"asr-unlearn: {error}")
-    finally:
-        COMMAND.reset(token)

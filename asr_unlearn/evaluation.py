@@ -16,7 +16,7 @@ from asr_unlearn.metrics.divergence import earth_mover
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, count_errors, rate, speaker_interval
 from asr_unlearn.models import load_model
-from asr_unlearn.run import command, digest, versions
+from asr_unlearn.run import digest, invocation, versions
 from asr_unlearn.scoring import Score, score
 from asr_unlearn.split import PARTS, Split
 from asr_unlearn.tasks import CTC
@@ -169,7 +169,7 @@ def evaluate(
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "command": command(),
+        "command": invocation(),
         "corpus": corpus,
         "data": dict(left_out),
         "split": {

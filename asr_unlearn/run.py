@@ -7,6 +7,8 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,13 +39,31 @@ def versions() -> dict[str, str]:
     return found
 
 
-COMMAND: ContextVar[str | None] = ContextVar("COMMAND", default=None)
-"""Set by the command line, also when a recipe calls one command after another in one process."""
+_COMMANDS: ContextVar[tuple[str, ...]] = ContextVar("_COMMANDS", default=())
+
+
+@contextmanager
+def carrying_out(argv: Sequence[str]) -> Iterator[None]:
+    """Within: `argv` is the command that is carried out, perhaps by a recipe that calls it."""
+    token = _COMMANDS.set((*_COMMANDS.get(), shlex.join(argv)))
+    try:
+        yield
+    finally:
+        _COMMANDS.reset(token)
 
 
 def command() -> str:
     """The command that is being carried out, ready to paste."""
-    return COMMAND.get() or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return (_COMMANDS.get() or (_process(),))[-1]
+
+
+def invocation() -> str:
+    """The command that a person typed: the recipe's, where a recipe calls one after another."""
+    return (_COMMANDS.get() or (_process(),))[0]
+
+
+def _process() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def digest(path: Path) -> str:

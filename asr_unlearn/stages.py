@@ -14,7 +14,7 @@ from asr_unlearn import __version__, cli
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
-from asr_unlearn.run import digest
+from asr_unlearn.run import carrying_out, digest
 
 
 def state_of(path: Path) -> str:
@@ -104,7 +104,9 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     """The commands for the flags that were given."""
     model = given.model or recipe.model
     if not given.model and (folder / recipe.model).exists():
-        model = str(folder / recipe.model)
+        own = (folder / recipe.model).resolve()
+        # Relative where possible, so that a printed command holds on another machine too.
+        model = str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
     if not is_bare_config(model):
         recipe.use_pretrained()
     if given.methods:
@@ -129,9 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser(recipe, Path(folder)).parse_args(rest)
     try:
         plan = make_plan(recipe, Path(folder), given)
-        for command in plan.commands():
-            if given.stage <= command.stage <= given.stop_stage:
-                carry_out(command, plan.out)
+        with carrying_out([f"recipes/{Path(folder).name}/run.sh", *rest]):
+            for command in plan.commands():
+                if given.stage <= command.stage <= given.stop_stage:
+                    carry_out(command, plan.out)
     except (ValueError, ArithmeticError, FileNotFoundError) as error:
         sys.exit(f"{Path(folder).name}: {error}")
 

@@ -219,14 +219,15 @@ class Training:
 
     def _outcome(self) -> Outcome:
         now = self.progress
-        kept = now.step
+        kept, stopped = now.step, now.stopped or f"after all {self.total} steps"
         if now.best_step and now.best_step != now.step:
             kept = now.best_step
+            stopped += f"; step {kept} of {now.step} was nearer and is kept"
             load_weights(self.task.model, self.folder / f"best-{kept}.safetensors")
         return Outcome(
             steps=now.step,
             kept_step=kept,
             seconds=round(now.seconds, 2),
-            stopped=now.stopped or f"after all {self.total} steps",
+            stopped=stopped,
             peak_bytes=peak_memory(),
         )

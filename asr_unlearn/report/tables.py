@@ -190,7 +190,8 @@ def distance_and_cost(found: Sequence[Entry]) -> Table:
     headings = [column.heading for column in distances]
     headings += ["Time", *(column.heading for column in costs), "Why it stopped"]
     caption = (
-        "Avg.D: mean absolute gap to retrained, 0 is best. ToW: product of 1 − |gap|, 1 is best. "
+        "Avg.D: mean absolute WER gap over all parts, 0 is best. "
+        "ToW: product of 1 − |WER gap| over forget, retain and test, 1 is best. "
         "EMD: earth mover's distance from the retrained model's forget losses, 0 is best. "
         "Time of training, or of unlearning for the methods."
     )
