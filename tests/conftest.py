@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 install_import_hook(
-    [f"asr_unlearn.{name}" for name in ("tasks", "metrics", "batching", "filterbank")],
+    [f"asr_unlearn.{name}" for name in ("gradients", "tasks", "metrics", "batching", "filterbank")],
     "beartype.beartype",
 )
 

@@ -78,7 +78,7 @@ def test_orthograd_in_the_metric_of_adam(linear):
     rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
     root = ((u**2 + rows.mean(0) ** 2) / 2) ** 0.25
     expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
-    found = direction("orthograd", linear, metric="adam")
+    found = direction("orthograd", linear, metric="adam", alpha=0.5)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 

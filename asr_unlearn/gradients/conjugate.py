@@ -16,10 +16,18 @@ from tqdm import tqdm
 
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.gram import products, statistics
-from asr_unlearn.gradients.metric import check_metric, kept_fraction
+from asr_unlearn.gradients.metric import kept_fraction, metric_at
 from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
 from asr_unlearn.gradients.rows import GradientRows
-from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+from asr_unlearn.gradients.step import (
+    Batch,
+    Gradient,
+    Losses,
+    Metric,
+    OrthogonalStep,
+    Scope,
+    Weights,
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ def pool_step(
     *,
     forget_weights: Weights | None = None,
     scope: Scope = "global",
-    metric: Gradient | None = None,
+    metric: Metric | None = None,
     tolerance: float = 1e-3,
     max_iterations: int = 50,
     progress: bool = False,
@@ -56,30 +64,30 @@ def pool_step(
     if not pool:
         raise ValueError("the retain pool has no utterances")
     parameters = trainable_parameters(model)
-    check_metric(metric, parameters)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
-    rows = _PooledRows(model, losses, pool, metric, scope)
+    scale = metric_at(metric, u, parameters)
+    rows = _PooledRows(model, losses, pool, scale, scope)
     survey = rows.survey(u)
     remainder, residual, iterations = _cgls(
         rows, u, survey, tolerance=tolerance, max_iterations=max_iterations, progress=progress
     )
-    if metric is not None:
+    if scale is not None:
         for name, value in remainder.items():
-            value.div_(metric[name])
+            value.div_(scale[name])
     return PoolStep(
         forget=u,
         orthogonal=remainder,
         retain=survey.mean,
         forget_losses=forget_losses,
         retain_losses=survey.losses,
-        kept=kept_fraction(u, remainder, metric),
+        kept=kept_fraction(u, remainder, scale),
         rank={},
         residual=residual,
         iterations=iterations,
     )
 
 
-Vectors = dict[str, Float[Tensor, " N"]]
+Vectors = dict[str, Float[Tensor, " _"]]
 """A number for each utterance of the pool, in each system: "global", or every parameter's own."""
 
 
@@ -88,7 +96,7 @@ class _Survey:
     norms: Vectors
     products: Vectors
     mean: Gradient
-    losses: Float[Tensor, " N"]
+    losses: Float[Tensor, " _"]
 
 
 class _PooledRows:

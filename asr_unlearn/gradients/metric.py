@@ -5,13 +5,21 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from asr_unlearn.gradients.step import Gradient
+from asr_unlearn.gradients.step import Gradient, Metric
 
 
-def check_metric(metric: Gradient | None, parameters: Mapping[str, Tensor]) -> None:
-    """Raise ValueError, naming the tensor, unless D is positive and covers every parameter."""
+def metric_at(
+    metric: Metric | None, forget: Gradient, parameters: Mapping[str, Tensor]
+) -> Gradient | None:
+    """D for the forget gradient u.
+
+    Raises:
+        ValueError: naming the tensor, unless D is positive and covers every parameter.
+    """
+    if callable(metric):
+        metric = metric(forget)
     if metric is None:
-        return
+        return None
     for name, parameter in parameters.items():
         if name not in metric:
             raise ValueError(f"the metric has no entry for the parameter {name}")
@@ -22,6 +30,7 @@ def check_metric(metric: Gradient | None, parameters: Mapping[str, Tensor]) -> N
             )
         if not (metric[name] > 0).all():
             raise ValueError(f"the metric of {name} is not positive: add a small constant to it")
+    return metric
 
 
 def kept_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient | None) -> float:

@@ -3,14 +3,21 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients.metric import check_metric, kept_fraction
+from asr_unlearn.gradients.metric import kept_fraction, metric_at
 from asr_unlearn.gradients.per_utterance import (
     per_utterance_gradients,
     trainable_parameters,
     weighted_gradient,
 )
 from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
-from asr_unlearn.gradients.step import Batch, Gradient, Losses, OrthogonalStep, Scope, Weights
+from asr_unlearn.gradients.step import (
+    Batch,
+    Losses,
+    Metric,
+    OrthogonalStep,
+    Scope,
+    Weights,
+)
 
 
 def stacked_step(
@@ -21,21 +28,21 @@ def stacked_step(
     *,
     forget_weights: Weights | None = None,
     scope: Scope = "global",
-    metric: Gradient | None = None,
+    metric: Metric | None = None,
 ) -> OrthogonalStep:
     """The orthogonal step from stacked rows (OrthoGrad, arXiv 2503.02312, with K⁺ for QR).
 
     Needs memory for B×P numbers: meant for tests and small models. `metric` is the positive
-    diagonal D by parameter name; None is the Euclidean metric.
+    diagonal D, or how u gives it; None is the Euclidean metric.
     """
     parameters = trainable_parameters(model)
-    check_metric(metric, parameters)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
+    scale = metric_at(metric, u, parameters)
     stacked, retain_losses = per_utterance_gradients(model, losses, retain)
     rows = split_rows(stacked, parameters)
     grams, products = {}, {}
     for name in parameters:
-        inverse = metric[name].double().reciprocal().reshape(-1) if metric else 1.0
+        inverse = scale[name].double().reciprocal().reshape(-1) if scale else 1.0
         # The sums behind K cancel when utterances are alike, so they are taken in float64.
         wide = rows[name].double()
         grams[name] = (wide * inverse) @ wide.T
@@ -45,14 +52,14 @@ def stacked_step(
     for name in parameters:
         correction = projections[name].coefficients.to(rows[name]) @ rows[name]
         remainder = u[name] - correction.view_as(u[name])
-        orthogonal[name] = remainder / metric[name] if metric else remainder
+        orthogonal[name] = remainder / scale[name] if scale else remainder
     return OrthogonalStep(
         forget=u,
         orthogonal=orthogonal,
         retain={name: rows[name].mean(0).view_as(u[name]) for name in parameters},
         forget_losses=forget_losses,
         retain_losses=retain_losses,
-        kept=kept_fraction(u, orthogonal, metric),
+        kept=kept_fraction(u, orthogonal, scale),
         rank=ranks(projections, scope),
     )
 

@@ -31,6 +31,10 @@ def pieces_of(batch: Batch | MicroBatches[Batch]) -> Sequence[Batch]:
 Weights = Float[Tensor, "B"] | Callable[[Float[Tensor, "B"]], Float[Tensor, "B"]]
 """One weight per utterance, or a function of the detached losses that gives them."""
 
+Metric = Gradient | Callable[[Gradient], Gradient]
+"""The positive diagonal D by parameter name, or a function of the forget gradient u that gives it:
+a step scaled by its own size, as Adam's is, stays bounded when u grows suddenly."""
+
 Scope = Literal["global", "tensor"]
 """Project the whole flattened gradient, or each parameter tensor by itself."""
 

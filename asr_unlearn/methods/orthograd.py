@@ -37,8 +37,10 @@ class OrthoGrad(Method):
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
     lr: float = 5e-4
+    warmup: float = 0.1
+    epochs: float = 16.0
     retain_batch: int = 16
-    alpha: float = 0.5
+    alpha: float = 0.7
     scope: Scope = "global"
     metric: Literal["euclidean", "adam"] = "adam"
     decay: float = 0.95
@@ -46,6 +48,7 @@ class OrthoGrad(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._second_moment: Gradient = {}
+        self._retain: Gradient = {}
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr)
@@ -54,21 +57,23 @@ class OrthoGrad(Method):
         self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
     ) -> Direction:
         forget, retain = batches["forget"], batches["retain"]
-        if self.metric == "adam" and not self._second_moment:
-            u, _ = weighted_gradient(model, losses, forget)
-            g, _ = weighted_gradient(model, losses, retain)
-            self._second_moment = _mean_square(u, g)
-        scale = self._scale()
-        step = streaming_step(model, losses, forget, retain, scope=self.scope, metric=scale)
-        if scale is not None:
-            for name, square in _mean_square(step.forget, step.retain).items():
-                self._second_moment[name].lerp_(square, 1 - self.decay)
+        adam = self.metric == "adam"
+        if adam and not self._retain:
+            self._retain, _ = weighted_gradient(model, losses, retain)
+        step = streaming_step(
+            model,
+            losses,
+            forget,
+            retain,
+            scope=self.scope,
+            metric=self._root_mean_square if adam else None,
+        )
         gradient = {}
+        scale = self._scale() if adam else {}
         for name, orthogonal in step.orthogonal.items():
-            descent = step.retain[name]
-            if scale is not None:
-                descent = descent / scale[name]
+            descent = step.retain[name] / scale[name] if adam else step.retain[name]
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
+        self._retain = step.retain if adam else {}
         return Direction(
             gradient,
             {
@@ -77,18 +82,26 @@ class OrthoGrad(Method):
             },
         )
 
-    def _scale(self) -> Gradient | None:
-        """D, positive everywhere: a parameter that no loss reaches is left where it is."""
-        if self.metric == "euclidean":
-            return None
+    def _root_mean_square(self, forget: Gradient) -> Gradient:
+        """D = √v with this step's forget gradient in v, and the last step's retain gradient.
+
+        Were v older than the gradient it divides, a gradient that suddenly grows would make a
+        step without bounds; the retain gradient is small, and only known after the projection.
+        """
+        for name, u in forget.items():
+            square = 0.5 * (u**2 + self._retain[name] ** 2)
+            if name in self._second_moment:
+                self._second_moment[name].lerp_(square, 1 - self.decay)
+            else:
+                self._second_moment[name] = square
+        return self._scale()
+
+    def _scale(self) -> Gradient:
+        """√v, positive everywhere: a parameter that no loss reaches has no gradient to divide."""
         return {name: v.sqrt() + 1e-8 for name, v in self._second_moment.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"second_moment": self._second_moment}
+        return {"second_moment": self._second_moment, "retain": self._retain}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._second_moment = state["second_moment"]
-
-
-def _mean_square(forget: Gradient, retain: Gradient) -> Gradient:
-    return {name: 0.5 * (forget[name] ** 2 + retain[name] ** 2) for name in forget}
+        self._second_moment, self._retain = state["second_moment"], state["retain"]
