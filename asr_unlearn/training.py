@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from asr_unlearn.batching import Batch, Stream
+from asr_unlearn.batching import Stream
 from asr_unlearn.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -17,10 +17,10 @@ from asr_unlearn.checkpoint import (
     save_weights,
     seed_everything,
 )
-from asr_unlearn.gradients import trainable_parameters
+from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.methods import Method, Part
+from asr_unlearn.methods import Batches, Method, Part
 from asr_unlearn.run import Run, peak_memory, reset_peak_memory
 from asr_unlearn.scoring import level, score
 from asr_unlearn.stopping import StopRule
@@ -155,18 +155,18 @@ class Training:
 
     def _update(self) -> Mapping[Part, float]:
         """One step of the optimizer along the method's direction; the batch losses."""
-        batches: dict[Part, Batch] = {
-            part: stream[self.progress.step].to(self.task.device)
-            for part, stream in self.streams.items()
-        }
+        batches = {part: self._batches(part) for part in self.streams}
         self.task.model.train(self.method.trains)
+        if self.progress.step == 0:
+            self.method.begin(self.task.model, self.task.losses, self.streams)
         direction = self.method.direction(self.task.model, self.task.losses, batches)
         for name, parameter in self.parameters.items():
             parameter.grad = direction.gradient[name]
         limit = self.method.clip or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
         if not torch.isfinite(norm):
-            names = ", ".join(i for batch in batches.values() for i in batch.ids)
+            drawn = [b for batch in batches.values() for b in pieces_of(batch)]
+            names = ", ".join(i for batch in drawn for i in batch.ids)
             raise DivergedError(
                 f"the gradient at step {self.progress.step + 1} is not finite; lower the learning "
                 f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: {names}"
@@ -174,6 +174,12 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return direction.losses
+
+    def _batches(self, part: Part) -> Batches:
+        count = self.method.batches_a_step(part)
+        first = self.progress.step * count
+        drawn = [self.streams[part][first + i].to(self.task.device) for i in range(count)]
+        return drawn[0] if count == 1 else MicroBatches(drawn)
 
     def _check_stop(self) -> None:
         """Measure the forget set; keep the nearest step so far; stop where the rule says."""

@@ -35,6 +35,7 @@ def by_hand(model, x):
 def direction(name, linear, **options):
     model, losses = linear
     method = METHODS[name](**options)
+    method.begin(model, losses, {"forget": [FORGET], "retain": [RETAIN]})
     found = method.direction(model, losses, {"forget": FORGET, "retain": RETAIN})
     assert set(found.gradient) == {"weight"}
     assert set(found.losses) == set(method.needs)
@@ -82,7 +83,33 @@ def test_orthograd_in_the_metric_of_adam(linear):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "adam"])
+def test_orthograd_in_the_metric_of_the_fisher_information(linear):
+    rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
+    fisher = (rows**2).mean(0)
+    root = (fisher / fisher.mean() + 0.2) ** 0.5
+    expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
+    options = {"metric": "fisher", "alpha": 0.5, "damping": 0.2, "fisher_batches": 1}
+    np.testing.assert_allclose(direction("orthograd", linear, **options), expected, rtol=1e-3)
+
+
+def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_config, tmp_path):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    found = []
+    for options in ({"retain_batch": 16}, {"retain_batch": 4, "retain_pool": 16}):
+        model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed=0)
+        task = CTC(model.eval(), processor)
+        task.freeze_front_end()
+        method = METHODS["orthograd"](metric="euclidean", **options)
+        parts = {p: data.part(p) for p in method.needs}
+        run = Training(task, method, parts, Inputs(task), tmp_path, seed=0)
+        batches = {part: run._batches(part) for part in parts}
+        found.append(method.direction(model, task.losses, batches).gradient)
+    exact, pooled = (torch.cat([g.flatten() for g in gradient.values()]) for gradient in found)
+    # The residual allows a thousandth of the forget gradient along each retain gradient.
+    assert (pooled - exact).norm() < 0.02 * exact.norm()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "adam", "fisher"])
 @pytest.mark.parametrize("scope", ["global", "tensor"])
 def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config, tmp_path):
     """gᵢᵀΔθ = 0 for each retain utterance of the batch, over several steps of the real loop."""
@@ -90,7 +117,8 @@ def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config,
     model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed=0)
     task = CTC(model.double(), processor)
     task.freeze_front_end()
-    method = METHODS["orthograd"](lr=1e-3, alpha=0.0, metric=metric, scope=scope, retain_batch=4)
+    options = {"alpha": 0.0, "metric": metric, "scope": scope, "retain_batch": 4}
+    method = METHODS["orthograd"](lr=1e-3, fisher_batches=2, **options)
     inputs = Inputs(task)
     run = Training(task, method, {p: data.part(p) for p in method.needs}, inputs, tmp_path, seed=0)
     for step in range(3):

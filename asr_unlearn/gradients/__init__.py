@@ -1,6 +1,7 @@
 """Per-utterance gradients of a model, their Gram matrix and the step orthogonal to them."""
 
 from asr_unlearn.gradients.conjugate import PoolStep, pool_step
+from asr_unlearn.gradients.fisher import diagonal_fisher
 from asr_unlearn.gradients.gram import streaming_step
 from asr_unlearn.gradients.per_utterance import (
     per_utterance_gradients,
@@ -18,6 +19,7 @@ from asr_unlearn.gradients.step import (
     OrthogonalStep,
     Scope,
     Weights,
+    pieces_of,
 )
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
     "PoolStep",
     "Scope",
     "Weights",
+    "diagonal_fisher",
     "per_utterance_gradients",
+    "pieces_of",
     "pool_step",
     "projection_coefficients",
     "stacked_step",

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from asr_unlearn.methods.method import Direction, Method, Part
+from asr_unlearn.methods.method import Batches, Direction, Method, Part
 
 
 def _found() -> dict[str, type[Method]]:
@@ -14,4 +14,4 @@ def _found() -> dict[str, type[Method]]:
 
 METHODS = _found()
 
-__all__ = ["METHODS", "Direction", "Method", "Part"]
+__all__ = ["METHODS", "Batches", "Direction", "Method", "Part"]

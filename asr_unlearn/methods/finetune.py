@@ -9,7 +9,7 @@ from torch import nn
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.gradients import Losses, weighted_gradient
-from asr_unlearn.methods.method import Direction, Method, Part
+from asr_unlearn.methods.method import Batches, Direction, Method, Part
 
 
 @dataclass(kw_only=True)
@@ -39,7 +39,7 @@ class Finetune(Method):
         )
 
     def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
+        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
     ) -> Direction:
         gradient, values = weighted_gradient(model, losses, batches["retain"])
         return Direction(gradient, {"retain": values.mean().item()})

@@ -8,7 +8,7 @@ from torch import nn
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.gradients import Losses, weighted_gradient
-from asr_unlearn.methods.method import Direction, Method, Part
+from asr_unlearn.methods.method import Batches, Direction, Method, Part
 
 
 @dataclass(kw_only=True)
@@ -22,11 +22,12 @@ class GradientAscent(Method):
     paper: ClassVar[str] = "arXiv 2109.13398"
     needs: ClassVar[tuple[Part, ...]] = ("forget",)
 
-    lr: float = 1e-4
+    lr: float = 3e-5
+    epochs: float = 16.0
     clip: float = 1.0
 
     def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
+        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
     ) -> Direction:
         up, values = weighted_gradient(model, losses, batches["forget"])
         gradient = {name: -g for name, g in up.items()}

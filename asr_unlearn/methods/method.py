@@ -3,15 +3,22 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import nn
 
 from asr_unlearn.batching import Batch
-from asr_unlearn.gradients import Gradient, Losses
+from asr_unlearn.gradients import Gradient, Losses, MicroBatches
 
 Part = Literal["forget", "retain"]
+Batches = Batch | MicroBatches[Batch]
+
+
+class BatchesByStep(Protocol):
+    """The endless sequence of batches of one part."""
+
+    def __getitem__(self, step: int, /) -> Batch: ...
 
 
 @dataclass(frozen=True)
@@ -57,9 +64,17 @@ class Method(ABC):
             if not getattr(self, option) > 0:
                 raise ValueError(f"{self.name}: {option} must be above 0")
 
+    def begin(  # noqa: B027 - a method that needs nothing from the original leaves it out
+        self, model: nn.Module, losses: Losses[Batch], streams: Mapping[Part, BatchesByStep]
+    ) -> None:
+        """Look at the original model before the first step; not called when a run is resumed.
+
+        What is kept from it belongs into `state_dict`. A stream's batches are found by step.
+        """
+
     @abstractmethod
     def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
+        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
     ) -> Direction:
         """The direction to descend along at this step."""
 
@@ -78,3 +93,7 @@ class Method(ABC):
 
     def batch_size(self, part: Part) -> int:
         return self.forget_batch if part == "forget" else self.retain_batch
+
+    def batches_a_step(self, part: Part) -> int:
+        """How many batches `direction` gets; several come as `MicroBatches`."""
+        return 1

@@ -8,7 +8,7 @@ from torch import nn
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.gradients import Losses, weighted_gradient
-from asr_unlearn.methods.method import Direction, Method, Part
+from asr_unlearn.methods.method import Batches, Direction, Method, Part
 
 
 @dataclass(kw_only=True)
@@ -19,13 +19,14 @@ class NegGradPlus(Method):
     paper: ClassVar[str] = "arXiv 2302.09880"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-4
+    lr: float = 2e-4
     clip: float = 1.0
-    alpha: float = 0.5
+    epochs: float = 16.0
+    alpha: float = 0.7
     retain_batch: int = 16
 
     def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batch]
+        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
     ) -> Direction:
         up, forget = weighted_gradient(model, losses, batches["forget"])
         down, retain = weighted_gradient(model, losses, batches["retain"])

@@ -1,0 +1,32 @@
+"""The diagonal Fisher information, from per-utterance gradients that are squared and dropped."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from asr_unlearn.gradients.per_utterance import trainable_parameters
+from asr_unlearn.gradients.rows import GradientRows, columns
+from asr_unlearn.gradients.step import Batch, Gradient, Losses
+
+
+def diagonal_fisher(model: nn.Module, losses: Losses[Batch], batches: Iterable[Batch]) -> Gradient:
+    """Mean of gᵢ² over the utterances of all batches: the empirical Fisher's diagonal.
+
+    The square of each utterance's gradient, not of the batch's mean, which would vanish as the
+    batch grows. Memory for two gradients and one batch's backward pass.
+
+    Raises:
+        ValueError: there are no batches.
+    """
+    total = {name: torch.zeros_like(p) for name, p in trainable_parameters(model).items()}
+    utterances = 0
+    for batch in batches:
+        rows = GradientRows(model, losses, [batch])
+        for group in rows.groups:
+            for span in rows.ranges(group, len(rows)):
+                columns(total[span.name], span.part).add_(span.rows.square().sum(0))
+        utterances += len(rows)
+    if not utterances:
+        raise ValueError("no utterances to take the Fisher information of")
+    return {name: value / utterances for name, value in total.items()}
