@@ -13,7 +13,7 @@ from asr_unlearn.audio import load_audio
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Stop, stop_rule
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.methods import Part
+from asr_unlearn.methods import Method, Part
 from asr_unlearn.options import make_method
 from asr_unlearn.tasks import CTC
 from asr_unlearn.training import Training
@@ -52,11 +52,7 @@ def unlearn(
     chosen = make_method(method, options)
     stop = stop or Stop()
     given: dict[Part, Sequence[Utterance]] = {"forget": forget, "retain": retain}
-    lacking = [part for part in chosen.needs if not given[part]]
-    if lacking or not forget:
-        raise ValueError(f"{chosen.name} needs utterances for: {', '.join(lacking) or 'forget'}")
-    if stop.rule == "unseen" and not unseen:
-        raise ValueError('give unseen=… for the stop rule, or stop=Stop(rule="steps")')
+    _check_parts(chosen, stop, given, unseen)
     waves = audio or {}
 
     def load(utterance: Utterance) -> Float[np.ndarray, " samples"]:
@@ -86,3 +82,17 @@ def unlearn(
         parameter.requires_grad_(trainable[name])
     model.train(was_training)
     return model
+
+
+def _check_parts(
+    method: Method,
+    stop: Stop,
+    given: Mapping[Part, Sequence[Utterance]],
+    unseen: Sequence[Utterance],
+) -> None:
+    """Raise ValueError where a part is empty that the method or the stop rule needs."""
+    lacking = [part for part in {*method.needs, "forget"} if not given[part]]
+    if lacking:
+        raise ValueError(f"{method.name} needs utterances for: {', '.join(sorted(lacking))}")
+    if stop.rule == "unseen" and not unseen:
+        raise ValueError('give unseen=… for the stop rule, or stop=Stop(rule="steps")')

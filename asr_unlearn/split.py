@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -88,17 +89,8 @@ def make_split(
 
     rng = np.random.default_rng([seed, 0])
     others = sorted({u.speaker for u in train} - set(forget))
-    shuffled = [others[i] for i in rng.permutation(len(others))]
-    unseen_count = math.ceil(unseen * len(others))
-    test_count = 0 if own_test else math.ceil(test * len(others))
-    if len(others) <= unseen_count + test_count or unseen_count == 0:
-        raise SplitError(
-            f"{len(others)} speakers besides those to forget are too few for the parts retain, "
-            f"unseen ({unseen:.0%}) and test"
-        )
-    unseen_speakers = set(shuffled[:unseen_count])
-    test_speakers = set(shuffled[unseen_count : unseen_count + test_count])
-
+    shares = [unseen, 0.0 if own_test else test]
+    unseen_speakers, test_speakers = _set_aside(others, shares, rng)
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     parts["test"] = [u.id for u in own_test]
     for utterance in train:
@@ -110,17 +102,38 @@ def make_split(
             parts["retain"].append(utterance.id)
     for speaker in sorted(forget):
         theirs = [u.id for u in train if u.speaker == speaker]
-        # At least one utterance is held out, and at least one stays to be forgotten.
-        count = min(max(1, round(heldout * len(theirs))), len(theirs) - 1) if heldout else 0
-        away = set(rng.choice(len(theirs), size=count, replace=False).tolist())
-        for index, name in enumerate(theirs):
-            parts["forget_heldout" if index in away else "forget"].append(name)
+        away = _hold_out(theirs, heldout, rng)
+        parts["forget_heldout"] += [name for name in theirs if name in away]
+        parts["forget"] += [name for name in theirs if name not in away]
     return Split(
         seed=seed,
         forget_speakers=tuple(sorted(forget)),
         unseen_speakers=tuple(sorted(unseen_speakers)),
         parts={part: tuple(ids) for part, ids in parts.items()},
     )
+
+
+def _set_aside(
+    speakers: Sequence[str], shares: Sequence[float], rng: np.random.Generator
+) -> list[set[str]]:
+    """A group of speakers for each share, none of them empty but for a share of 0."""
+    counts = [math.ceil(share * len(speakers)) for share in shares]
+    if len(speakers) <= sum(counts) or counts[0] == 0:
+        raise SplitError(
+            f"{len(speakers)} speakers besides those to forget are too few for the parts retain, "
+            f"unseen ({shares[0]:.0%}) and test"
+        )
+    shuffled = [speakers[i] for i in rng.permutation(len(speakers))]
+    ends = np.cumsum([0, *counts])
+    return [set(shuffled[a:b]) for a, b in pairwise(ends)]
+
+
+def _hold_out(ids: Sequence[str], share: float, rng: np.random.Generator) -> set[str]:
+    """At least one of a speaker's utterances, and never all: something must be forgotten."""
+    if not share:
+        return set()
+    count = min(max(1, round(share * len(ids))), len(ids) - 1)
+    return {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}
 
 
 def _check_request(forget: Sequence[str], known: set[str], in_test: set[str]) -> None:

@@ -1,0 +1,65 @@
+"""Unlearning on objects in memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from asr_unlearn import Stop, Utterance, unlearn
+from asr_unlearn.audio import load_audio
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.models import alphabet_of, model_from_config
+
+
+@pytest.fixture
+def setting(corpus, tiny_config):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed=0)
+    return data, model, processor
+
+
+def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
+    data, model, processor = setting
+    model.lm_head.bias.requires_grad_(False)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    parts = {"forget": data.part("forget"), "retain": data.part("retain")}
+    found = unlearn(
+        model, processor, **parts, stop=Stop(rule="steps"), epochs=1, lr=1e-3, retain_batch=4
+    )
+    assert found is model
+    after = dict(model.named_parameters())
+    assert not torch.equal(after["lm_head.weight"], before["lm_head.weight"])
+    assert torch.equal(after["lm_head.bias"], before["lm_head.bias"])
+    front_end = [n for n in before if "feature_extractor" in n]
+    assert front_end
+    assert all(torch.equal(after[n], before[n]) for n in front_end)
+    assert [n for n, p in after.items() if not p.requires_grad] == ["lm_head.bias"]
+
+
+def test_waves_in_memory_take_the_place_of_files(setting):
+    data, model, processor = setting
+    waves, homeless = {}, []
+    for utterance in data.part("forget"):
+        waves[utterance.id] = load_audio(utterance.audio)
+        homeless.append(
+            Utterance(
+                id=utterance.id,
+                audio="/nowhere.wav",
+                speaker="s",
+                seconds=utterance.seconds,
+                text=utterance.text,
+            )
+        )
+    options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
+    unlearn(model, processor, forget=homeless, audio=waves, **options)
+    assert all(np.isfinite(p.detach()).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [("retain", "orthograd needs utterances for: retain"), ("unseen", "give unseen=")],
+)
+def test_what_is_missing_is_said(setting, lacking, message):
+    data, model, processor = setting
+    parts = {part: data.part(part) for part in ("forget", "retain", "unseen") if part != lacking}
+    with pytest.raises(ValueError, match=message):
+        unlearn(model, processor, **parts)
