@@ -1,7 +1,9 @@
 """From a watched forward pass to what each use adds to each utterance's gradient."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -37,18 +39,18 @@ def contributions(
     owners = known_owners(model, layout)
     if owners is None:
         weights = probe_weights(forward.losses.detach())
-        sketches = [sketch(delta) for delta in _backward(forward, weights)]
+        sketches: dict[int, Tensor] = {}
+        _backward(forward, weights, lambda i, delta: sketches.update({i: sketch(delta)}))
         del forward  # two forward passes' inputs would not fit where one does
         _restore(random)
         forward = watch(model, losses, batch)
-        deltas = _backward(forward, torch.ones_like(weights))
-        owners, certain = _measure(deltas, sketches, weights)
+        uses = list(forward.uses)
+        owners, certain = _measure(forward, sketches, weights)
         if certain:
             remember_owners(model, layout, owners)
-            _warn_of_shared(model, forward.uses, owners)
-        if not any(owner is None for owner in owners):
-            return _owned(forward.uses, deltas, owners, len(weights)), forward.losses.detach()
-        del forward, deltas
+            _warn_of_shared(model, uses, owners)
+        del uses
+        del forward
         _restore(random)
         forward = watch(model, losses, batch)
     return _contributions(forward, owners), forward.losses.detach()
@@ -64,47 +66,64 @@ def _restore(state: tuple[Tensor, list[Tensor]]) -> None:
     torch.cuda.set_rng_state_all(state[1])
 
 
-def _contributions(forward: Forward, owners: list[Owner | None]) -> list[Contribution]:
-    """Uses of single utterances from one backward pass, shared ones from one for each utterance."""
-    everything = list(zip(forward.uses, owners, strict=True))
-    shared = _one_by_one(forward.losses, [use for use, owner in everything if owner is None])
-    single = Forward(forward.losses, [use for use, owner in everything if owner is not None])
+Receiver = Callable[[int, Tensor], None]
+"""Takes the gradient at the use of that index, while the backward pass runs."""
+
+
+def _backward(forward: Forward, weights: Float[Tensor, " B"], receive: Receiver) -> None:
+    """One backward pass of the weighted losses, which empties `forward.uses`.
+
+    A gradient is handed on when it comes and not kept, and with it the use is let go.
+    """
+    taps = {i: use.tap for i, use in enumerate(forward.uses) if use.tap is not None}
+    edges = {i: use.edge for i, use in enumerate(forward.uses) if use.tap is None}
     forward.uses.clear()
-    deltas = _backward(single, torch.ones_like(forward.losses))
-    found = [owner for _, owner in everything if owner is not None]
-    del everything
-    return _owned(single.uses, deltas, found, len(forward.losses)) + shared
-
-
-def _backward(forward: Forward, weights: Float[Tensor, " B"]) -> list[Tensor]:
-    """The gradient of the weighted losses at each use."""
-    edges = [use.edge for use in forward.uses]
-    return list(torch.autograd.grad(forward.losses, edges, weights)) if edges else []
+    for i, tap in taps.items():
+        tap.listener = partial(receive, i)
+    targets: list[Any] = [forward.anchor, *edges.values()]
+    _, *deltas = torch.autograd.grad(forward.losses, targets, weights, allow_unused=True)
+    for i, delta in zip(edges, deltas, strict=True):
+        receive(i, delta)
+    for tap in taps.values():
+        tap.listener = None
 
 
 def _measure(
-    deltas: list[Tensor], sketches: list[Tensor], weights: Float[Tensor, " B"]
+    forward: Forward, sketches: Mapping[int, Tensor], weights: Float[Tensor, " B"]
 ) -> tuple[list[Owner | None], bool]:
-    found = [
-        owner_of(sketch(delta), weighted, weights, torch.finfo(delta.dtype).eps ** 0.5)
-        for delta, weighted in zip(deltas, sketches, strict=True)
-    ]
-    return [owner for owner, _ in found], all(certain for _, certain in found)
+    """Whose each position of each use is, given the sketches of gradients with those weights."""
+    found: dict[int, tuple[Owner | None, bool]] = {}
+
+    def compare(i: int, delta: Tensor) -> None:
+        tolerance = torch.finfo(delta.dtype).eps ** 0.5
+        found[i] = owner_of(sketch(delta), sketches[i], weights, tolerance)
+
+    _backward(forward, torch.ones_like(weights), compare)
+    ordered = [found[i] for i in sorted(found)]
+    return [owner for owner, _ in ordered], all(certain for _, certain in ordered)
 
 
-def _owned(
-    uses: list[Use], deltas: list[Tensor], owners: Sequence[Owner | None], utterances: int
-) -> list[Contribution]:
-    """What each use of single utterances adds to G; empties both lists, to free as it goes."""
-    owned: list[Contribution] = []
-    for owner in reversed(owners):
-        use = uses.pop()
-        x, delta = _as_trained(use, deltas.pop())
-        assert owner is not None
+def _contributions(forward: Forward, owners: Sequence[Owner | None]) -> list[Contribution]:
+    """Uses of single utterances from one backward pass, shared ones from one for each utterance.
+
+    A use is let go as soon as its gradient has come, with its input where that is not kept.
+    """
+    utterances = len(forward.losses)
+    shared = [i for i, owner in enumerate(owners) if owner is None]
+    found = _one_by_one(forward.losses, [forward.uses[i] for i in shared])
+    waiting = dict(enumerate(forward.uses))
+
+    def keep(i: int, delta: Tensor) -> None:
+        use, owner = waiting.pop(i), owners[i]
+        if owner is None:
+            return
+        x, delta = _as_trained(use, delta)
         pair = Paired(use.rule, use.operands, use.options, x, delta, owner, utterances)
         with torch.autocast(x.device.type, enabled=False):
-            owned.append(pair.smaller())
-    return owned
+            found.append(pair.smaller())
+
+    _backward(forward, torch.ones_like(forward.losses), keep)
+    return found
 
 
 def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contribution]:

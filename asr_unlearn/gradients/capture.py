@@ -39,12 +39,21 @@ BROADCASTING: frozenset[Any] = frozenset(
 )
 
 
+class Tap:
+    """Where the gradient at a use comes out during a backward pass, if somebody listens."""
+
+    def __init__(self) -> None:
+        self.listener: Callable[[Tensor], None] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Use:
     """A place where trainable tensors meet the batch.
 
     `operands` are parameters, or free tensors derived from them; `edge` is where the gradient of
-    the operation's output (or of the cut) arrives, with `positions` along its leading axis.
+    the operation's output (or of the cut) arrives, with `positions` along its leading axis. It
+    can be had there, or from the tap while the backward pass runs; a parameter that was reached
+    past the watch has no tap.
     """
 
     rule: Rule
@@ -54,14 +63,19 @@ class Use:
     edge: GradientEdge
     positions: int
     version: int
+    tap: Tap | None
 
 
 @dataclass(frozen=True)
 class Forward:
-    """The losses of a batch, with the parameters cut out of their graph, and the places noted."""
+    """The losses of a batch, with the parameters cut out of their graph, and the places noted.
+
+    Every tap hangs on the `anchor`: a backward pass to it reaches all of them.
+    """
 
     losses: Float[Tensor, " B"]
     uses: list[Use]
+    anchor: Tensor
 
 
 def watch(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
@@ -74,7 +88,8 @@ def watch(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
     # Not every use serves the losses: a model may compute what the loss does not ask for.
     uses = [use for use in watcher.uses if use.edge.node in reached]
     missed = [leaf for leaf in leaves(values) if id(leaf) in trainable]
-    return Forward(values, uses + [cut_use(leaf, leaf) for leaf in missed])
+    uses += [_cut_use(leaf, leaf, None) for leaf in missed]
+    return Forward(values, uses, watcher.anchor)
 
 
 def nodes(*tensors: Tensor) -> set[Node]:
@@ -93,39 +108,44 @@ def leaves(*tensors: Tensor) -> list[Tensor]:
     return [node.variable for node in nodes(*tensors) if hasattr(node, "variable")]
 
 
-def cut_use(source: Tensor, leaf: Tensor) -> Use:
+def _cut_use(source: Tensor, cut: Tensor, tap: Tap | None) -> Use:
     """The use of a trained tensor whose gradient is read where it was cut off."""
     return Use(
         rule=Broadcast(),
-        x=leaf.detach(),
+        x=cut.detach(),
         operands={"value": source},
         options={"value": source},
-        edge=get_gradient_edge(leaf),
-        positions=len(leaf) if leaf.dim() else 1,
-        version=leaf._version,
+        edge=get_gradient_edge(cut),
+        positions=len(cut) if cut.dim() else 1,
+        version=cut._version,
+        tap=tap,
     )
 
 
-class _Tap(torch.autograd.Function):
-    """The identity, as a node that stays in the graph.
+class _Tapped(torch.autograd.Function):
+    """The identity, as a node that stays in the graph and tells the tap what passes.
 
-    Without it a model that overwrites its output (wav2vec2 zeroes padded frames) would leave the
-    noted edge behind, as in-place writes to a view move the view to another node.
+    Without a node of its own, a model that overwrites an output (wav2vec2 zeroes padded frames)
+    would leave the noted edge behind, as in-place writes to a view move the view to another node.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, anchor: Tensor, tap: Tap) -> Tensor:
+        ctx.tap = tap
         return x.detach()
 
     @staticmethod
-    def backward(ctx: Any, *deltas: Tensor) -> Tensor:
-        return deltas[0]
+    def backward(ctx: Any, *deltas: Tensor) -> tuple[Tensor, None, None]:
+        if ctx.tap.listener is not None:
+            ctx.tap.listener(deltas[0])
+        return deltas[0], None, None
 
 
 class _Watcher(TorchFunctionMode):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.uses: list[Use] = []
+        self.anchor = torch.zeros((), requires_grad=True)
         # Held by reference as well, so that no id is given away to another tensor.
         self._free: dict[int, Tensor] = {id(p): p for p in model.parameters()}
         self._free |= {id(b): b for b in model.buffers()}
@@ -175,13 +195,10 @@ class _Watcher(TorchFunctionMode):
         if id(x) in self._free or not x.dim() or not rule.applies(x, options):
             return None
         detached = {name: tensor.detach() for name, tensor in operands.items()}
-        if not x.requires_grad:
-            # Without this the output would not require a gradient, and nothing would be asked for.
-            next(iter(detached.values())).requires_grad_()
-        version = x._version
-        output: Tensor = _Tap.apply(func(x, **(options | detached)))
-        edge = get_gradient_edge(output)
-        self.uses.append(Use(rule, x.detach(), operands, options, edge, len(output), version))
+        version, tap = x._version, Tap()
+        output: Tensor = _Tapped.apply(func(x, **(options | detached)), self.anchor, tap)
+        edge, positions = get_gradient_edge(output), len(output)
+        self.uses.append(Use(rule, x.detach(), operands, options, edge, positions, version, tap))
         return output
 
     def _by_cut(
@@ -195,21 +212,22 @@ class _Watcher(TorchFunctionMode):
         shape = (
             torch.broadcast_shapes(*[t.shape for t in tensors]) if func in BROADCASTING else None
         )
-        leaf = {id(t): self._cut(t, shape or t.shape) for t in tensors if self._trained(t)}
+        stand_in = {id(t): self._cut(t, shape or t.shape) for t in tensors if self._trained(t)}
 
         def replaced(value: Any) -> Any:
             if isinstance(value, (list, tuple)):
                 return type(value)(replaced(v) for v in value)
-            return leaf.get(id(value), value)
+            return stand_in.get(id(value), value)
 
         return func(*[replaced(a) for a in args], **{k: replaced(v) for k, v in kwargs.items()})
 
     def _cut(self, source: Tensor, shape: torch.Size) -> Tensor:
-        """A leaf in the place of the tensor, the same one for every use at this shape."""
+        """A stand-in for the tensor, the same one for every use at this shape."""
         key = id(source), tuple(shape)
         if key not in self._cuts:
-            self._cuts[key] = source.detach().expand(shape).requires_grad_()
-            self.uses.append(cut_use(source, self._cuts[key]))
+            tap = Tap()
+            self._cuts[key] = _Tapped.apply(source.detach().expand(shape), self.anchor, tap)
+            self.uses.append(_cut_use(source, self._cuts[key], tap))
         return self._cuts[key]
 
 
