@@ -44,7 +44,6 @@ def carry_out(command: Command, out: Path) -> None:
     now = {
         "version": __version__,
         "argv": command.argv,
-        # A command that makes its own data (a download, a synthetic corpus) reads nothing yet.
         "reads": {str(path): state_of(path) for path in command.reads},
     }
     before = json.loads(marker.read_text()) if marker.exists() else None
@@ -55,6 +54,7 @@ def carry_out(command: Command, out: Path) -> None:
     print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
     began = time.monotonic()
     run(command)
+    # Preparing the data may have made what it reads: a download, a synthetic corpus.
     now["reads"] = {str(path): state_of(path) for path in command.reads}
     write_json(marker, now)
     print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
