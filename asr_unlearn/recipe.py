@@ -123,11 +123,11 @@ class Plan:
     def _prepare(self) -> Command:
         options = dict(self.recipe.prepare)
         module = options.pop("module")
-        config = _config_file(self.model)
         argv = [module, "--data", str(self.data), "--out", str(self.manifest)]
         for key, value in options.items():
-            argv += [f"--{key}"] if value is True else [f"--{key}", str(value)]
-        argv += ["--config", str(config)] if config else []
+            switch = str(value).lower()
+            argv += {"true": [f"--{key}"], "false": []}.get(switch, [f"--{key}", str(value)])
+        argv += _must_fit(self.model)
         return Command(1, "data", argv, [self.data], self.manifest)
 
     def _divide(self) -> Command:
@@ -195,7 +195,10 @@ def _assignments(options: Mapping[str, Any]) -> list[str]:
     return ["--set", joined] if joined else []
 
 
-def _config_file(model: str) -> Path | None:
+def _must_fit(model: str) -> list[str]:
+    """Flags that leave out what a local model has no frames or no characters for."""
     path = Path(model)
     config = path / "config.json" if path.is_dir() else path
-    return config if config.is_file() else None
+    vocabulary = path / "vocab.json"
+    given = ["--config", str(config)] if config.is_file() else []
+    return given + (["--alphabet", str(vocabulary)] if vocabulary.is_file() else [])

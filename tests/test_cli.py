@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from asr_unlearn.cli import COMMANDS, main
 from asr_unlearn.options import convert, make_method, parse_assignments
@@ -49,6 +51,25 @@ def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
     assert record["command"].startswith("asr-unlearn unlearn --manifest")
     assert not list(out.glob("*.partial"))
     assert {p.name for p in (out / "orthograd").glob("*.safetensors")} == {"model.safetensors"}
+
+
+def test_a_model_that_was_trained_before_keeps_its_front_end(corpus, tiny_config, tmp_path):
+    """Its features are made once for all runs, and gradients are those of them."""
+    argv = ["train", "--manifest", str(tmp_path / "manifest.jsonl")]
+    argv += ["--split", str(tmp_path / "split.json"), "--set", "epochs=1"]
+    for file in ("manifest.jsonl", "split.json"):
+        (tmp_path / file).write_bytes((corpus / file).read_bytes())
+    for audio in corpus.glob("*.wav"):
+        (tmp_path / audio.name).symlink_to(audio)
+    main([*argv, "--model", str(tiny_config), "--out", str(tmp_path / "first")])
+    assert not (tmp_path / "features").exists()
+    main([*argv, "--model", str(tmp_path / "first"), "--out", str(tmp_path / "second")])
+    assert list((tmp_path / "features").rglob("*.npz"))
+    before, after = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "second"))
+    front_end = {name for name in before if "feature_extractor" in name}
+    assert front_end
+    for name, tensor in before.items():
+        assert torch.equal(after[name], tensor) == (name in front_end), name
 
 
 def test_a_good_model_is_never_overwritten(corpus, tiny_config, tmp_path):

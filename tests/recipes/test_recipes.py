@@ -163,6 +163,19 @@ def test_help_names_the_stages(recipe):
         assert word in done.stdout
 
 
+def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_path):
+    from asr_unlearn.recipe import Plan, read_recipe
+
+    recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
+    recipe.apply("prepare.strict=true")
+    for file in ("config.json", "vocab.json"):
+        (tmp_path / file).write_text("{}")
+    plan = Plan(recipe, str(tmp_path), Path("data"), tmp_path, seeds=[0], device="cpu")
+    prepare = plan.commands()[0].argv
+    assert prepare[prepare.index("--strict") + 1] == "--config"
+    assert prepare[prepare.index("--alphabet") + 1] == str(tmp_path / "vocab.json")
+
+
 def test_several_seeds_have_folders_of_their_own(tmp_path):
     from asr_unlearn.recipe import Plan, read_recipe
 
