@@ -13,6 +13,7 @@ from asr_unlearn.files import write_aside, write_json
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import earth_mover
+from asr_unlearn.metrics.membership import Observation, loss_attack
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, count_errors, rate, speaker_interval
 from asr_unlearn.models import load_model
@@ -115,6 +116,26 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
     return found
 
 
+def membership(rows: Sequence[Row]) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """How well the loss tells the forget speakers' training utterances from strangers'.
+
+    The figures, and their 95% intervals.
+    """
+    groups = {
+        part: [
+            Observation(r["speaker"], r["loss"], r["seconds"], r["characters"])
+            for r in rows
+            if r["part"] == part
+        ]
+        for part in ("forget", "unseen")
+    }
+    attack = loss_attack(groups["forget"], groups["unseen"])
+    found: dict[str, Any] = {"loss_auc": attack.auc, "pairs": attack.pairs}
+    if attack.true_positives is not None:
+        found["loss_tpr_at_1_percent_fpr"] = attack.true_positives
+    return found, {"loss_auc": list(attack.interval)} if attack.interval else {}
+
+
 def forget_losses(rows: Sequence[Row]) -> list[float]:
     return [r["loss"] for r in rows if r["part"] == "forget"]
 
@@ -160,6 +181,7 @@ def evaluate(
             **_cost(runs[key], runs.get(gold, {})),
             **found[key],
         }
+        entry["membership"], entry["ci95"]["membership"] = membership(rows[key])
         if gold in found:
             entry["gap_to_retrained"] = gap(found[key], found[gold])
             distance = earth_mover(forget_losses(rows[key]), forget_losses(rows[gold]))

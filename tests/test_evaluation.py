@@ -59,7 +59,7 @@ def test_rates_are_those_of_the_rows_and_of_jiwer(setting):
 def test_a_model_that_was_only_renamed_has_forgotten_nothing(setting):
     _, run = setting
     original, retrained, renamed = run()["models"]
-    for figure in ("wer", "cer", "loss", "gap_to_retrained", "divergence"):
+    for figure in ("wer", "cer", "loss", "gap_to_retrained", "divergence", "membership"):
         assert renamed[figure] == original[figure]
     assert retrained["gap_to_retrained"]["avg_d"] == 0
     assert retrained["divergence"]["emd_forget_loss"] == 0

@@ -48,7 +48,12 @@ def _told(results: Results, runs: Runs) -> dict[str, Any]:
         "record": results.record,
         "seeds": seeds(found),
         "summary": summary(results),
-        "main": _given(tables.errors(found), tables.gaps(found), tables.distance_and_cost(found)),
+        "main": _given(
+            tables.errors(found),
+            tables.gaps(found),
+            tables.membership(found),
+            tables.distance_and_cost(found),
+        ),
         "more": _given(tables.each_seed(found), *tables.details(found), tables.further(found)),
         "forget_speakers": corpus.speakers(found, runs, "forget"),
         "retain_speakers": corpus.speakers(found, runs, "retain"),
