@@ -67,6 +67,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory):
     """Folder with the config of a wav2vec2 of a few thousand parameters (layer-norm front end)."""
+    from tiny_model import tiny_options
     from transformers import Wav2Vec2Config
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -74,19 +75,3 @@ def tiny_config(tmp_path_factory):
         folder
     )
     return folder
-
-
-def tiny_options():
-    return {
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "conv_dim": (8, 8, 8),
-        "conv_kernel": (40, 8, 4),
-        "conv_stride": (20, 8, 2),
-        "num_feat_extract_layers": 3,
-        "num_conv_pos_embeddings": 4,
-        "num_conv_pos_embedding_groups": 2,
-        "layerdrop": 0.0,
-    }

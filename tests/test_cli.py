@@ -21,7 +21,7 @@ def test_help_has_an_example(command, capsys):
 def test_methods_lists_every_option(capsys):
     main(["methods"])
     shown = capsys.readouterr().out
-    for word in ("orthograd", "neggrad_plus", "2503.02312", "alpha=0.5"):
+    for word in ("orthograd", "neggrad_plus", "2503.02312", "alpha=0.7"):
         assert word in shown
 
 

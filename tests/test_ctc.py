@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from conftest import tiny_options
+from tiny_model import tiny_options
 from transformers import AutoConfig, AutoModelForCTC
 
 from asr_unlearn.batching import Batch, collate

@@ -1,0 +1,17 @@
+"""A model of a few thousand parameters, for tests of everything but accuracy."""
+
+
+def tiny_options():
+    return {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "conv_dim": (8, 8, 8),
+        "conv_kernel": (40, 8, 4),
+        "conv_stride": (20, 8, 2),
+        "num_feat_extract_layers": 3,
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
+        "layerdrop": 0.0,
+    }
