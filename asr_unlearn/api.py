@@ -11,12 +11,11 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Stop, stop_rule
+from asr_unlearn.jobs import Stop, unlearning
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.methods import Method, Part
+from asr_unlearn.methods import Part
 from asr_unlearn.options import make_method
 from asr_unlearn.tasks import CTC
-from asr_unlearn.training import Training
 
 
 def unlearn(
@@ -50,9 +49,11 @@ def unlearn(
         ValueError: a part the method or the stop rule needs is empty, or an unknown option.
     """
     chosen = make_method(method, options)
-    stop = stop or Stop()
-    given: dict[Part, Sequence[Utterance]] = {"forget": forget, "retain": retain}
-    _check_parts(chosen, stop, given, unseen)
+    given: dict[Part, Sequence[Utterance]] = {
+        "forget": forget,
+        "retain": retain,
+        "unseen": unseen,
+    }
     waves = audio or {}
 
     def load(utterance: Utterance) -> Float[np.ndarray, " samples"]:
@@ -64,35 +65,10 @@ def unlearn(
     task = CTC(model, processor)
     if freeze_front_end:
         task.freeze_front_end()
-    inputs = Inputs(task, load=load)
     with TemporaryDirectory() as folder:
-        rule, _ = stop_rule(task, inputs, unseen, stop)
-        Training(
-            task,
-            chosen,
-            {part: given[part] for part in chosen.needs},
-            inputs,
-            Path(folder),
-            seed=seed,
-            stop=rule,
-            watched=forget,
-            description=chosen.name,
-        )()
+        inputs = Inputs(task, load=load)
+        unlearning(inputs, chosen, given, stop or Stop(), Path(folder), seed)()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[name])
     model.train(was_training)
     return model
-
-
-def _check_parts(
-    method: Method,
-    stop: Stop,
-    given: Mapping[Part, Sequence[Utterance]],
-    unseen: Sequence[Utterance],
-) -> None:
-    """Raise ValueError where a part is empty that the method or the stop rule needs."""
-    lacking = [part for part in {*method.needs, "forget"} if not given[part]]
-    if lacking:
-        raise ValueError(f"{method.name} needs utterances for: {', '.join(sorted(lacking))}")
-    if stop.rule == "unseen" and not unseen:
-        raise ValueError('give unseen=… for the stop rule, or stop=Stop(rule="steps")')

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from asr_unlearn.manifest import Utterance
+
+T = TypeVar("T")
 
 BUCKETS_A_POOL = 32
 
@@ -74,15 +77,17 @@ def epoch_order(
     shuffled again: little padding, and still a different company for each utterance every epoch.
     """
     rng = np.random.default_rng([seed, epoch])
-    shuffled = rng.permutation(len(seconds))
     lengths = np.asarray(seconds)
-    pool_size = batch_size * BUCKETS_A_POOL
-    batches = []
-    for start in range(0, len(shuffled), pool_size):
-        pool = shuffled[start : start + pool_size]
+    count = -(-len(lengths) // batch_size)
+    # Cut into batches of nearly equal size, so that none is left with a few utterances.
+    shuffled = np.array_split(rng.permutation(len(lengths)), count)
+    batches: list[list[int]] = []
+    for start in range(0, count, BUCKETS_A_POOL):
+        sizes = [len(batch) for batch in shuffled[start : start + BUCKETS_A_POOL]]
+        pool = np.concatenate(shuffled[start : start + BUCKETS_A_POOL])
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches += [pool[i : i + batch_size].tolist() for i in range(0, len(pool), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+        batches += [batch.tolist() for batch in np.split(pool, np.cumsum(sizes)[:-1])]
+    return [batches[i] for i in rng.permutation(count)]
 
 
 def augment(wave: Float[Tensor, " S"], seed: Sequence[int]) -> Float[Tensor, " S"]:
@@ -92,10 +97,28 @@ def augment(wave: Float[Tensor, " S"], seed: Sequence[int]) -> Float[Tensor, " S
     return torch.roll(wave, int(rng.integers(-160, 161))) * sign
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes takes of a list."""
+
+    rank: int
+    of: int
+
+    def of_all(self, items: Sequence[T]) -> Sequence[T]:
+        return items[self.rank :: self.of]
+
+
+WHOLE = Share(0, 1)
+
+
 class Stream:
     """The endless sequence of batches drawn from one part of the corpus.
 
-    `stream[step]` is the batch of that step; steps run through epoch after epoch.
+    `stream[step]` is the batch of that step, or a process's share of it; steps run through epoch
+    after epoch.
+
+    Raises:
+        ValueError: no utterances, or too few in a batch for every process to have one.
     """
 
     def __init__(
@@ -106,15 +129,24 @@ class Stream:
         batch_size: int,
         seed: int,
         augmented: bool = False,
+        device: torch.device | None = None,
+        share: Share = WHOLE,
     ) -> None:
         if not utterances:
             raise ValueError("no utterances to draw batches from")
+        self.steps_per_epoch = -(-len(utterances) // batch_size)
+        if len(utterances) // self.steps_per_epoch < share.of:
+            raise ValueError(
+                f"batches of {batch_size} of {len(utterances)} utterances do not give each of "
+                f"{share.of} processes one; use larger batches or fewer processes"
+            )
         self.utterances = list(utterances)
         self.example = example
         self.batch_size = batch_size
         self.seed = seed
         self.augmented = augmented
-        self.steps_per_epoch = -(-len(self.utterances) // batch_size)
+        self.device = device or torch.device("cpu")
+        self.share = share
         self._order = lru_cache(maxsize=2)(self._epoch_order)
 
     def _epoch_order(self, epoch: int) -> list[list[int]]:
@@ -124,7 +156,7 @@ class Stream:
     def __getitem__(self, step: int) -> Batch:
         epoch, position = divmod(step, self.steps_per_epoch)
         examples = []
-        for index in self._order(epoch)[position]:
+        for index in self.share.of_all(self._order(epoch)[position]):
             example = self.example(self.utterances[index])
             if self.augmented:
                 if example.input.dim() != 1:
@@ -132,7 +164,7 @@ class Stream:
                 wave = augment(example.input, [self.seed, epoch, index])
                 example = Example(example.id, wave, example.samples, example.target)
             examples.append(example)
-        return collate(examples)
+        return collate(examples).to(self.device)
 
 
 def by_length(utterances: Sequence[Utterance], batch_size: int) -> list[list[Utterance]]:

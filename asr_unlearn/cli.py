@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import asr_unlearn
+from asr_unlearn import processes
 from asr_unlearn.evaluation import SavedModel
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.jobs import Corpus, Stop, pick_device, train_model, unlearn_model
@@ -98,7 +99,7 @@ def train(
         out,
         parts=parts.split(","),
         seed=seed,
-        device=pick_device(device),
+        device=processes.join(pick_device(device)),
         freeze_front_end=freeze_front_end,
         filterbank=filterbank,
         augmented=augmented,
@@ -141,7 +142,7 @@ def unlearn(
         make_method(method, parse_assignments(set)),
         out,
         seed=seed,
-        device=pick_device(device),
+        device=processes.join(pick_device(device)),
         stop=stop,
         freeze_front_end=freeze_front_end,
     )
@@ -172,7 +173,7 @@ def evaluate(
     data = Corpus.read(manifest, split)
     root = out.parent
     results = evaluate_models(
-        [_saved_model(root, path) for path in models.split(",")],
+        [SavedModel.at(root / path) for path in models.split(",")],
         data.manifest,
         data.split,
         root=root,
@@ -181,13 +182,6 @@ def evaluate(
         device=pick_device(device),
     )
     write_results(out, results)
-
-
-def _saved_model(root: Path, path: str) -> SavedModel:
-    folder = root / path
-    run = folder / "run.json"
-    seed = json.loads(run.read_text(encoding="utf-8"))["seed"] if run.exists() else 0
-    return SavedModel(folder.name, seed, folder)
 
 
 def _left_out(manifest: Path) -> dict[str, Any]:

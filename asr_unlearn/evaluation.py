@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from asr_unlearn.files import write_aside, write_json
+from asr_unlearn.files import write_aside
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import earth_mover
@@ -17,7 +17,7 @@ from asr_unlearn.metrics.membership import Observation, loss_attack
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, count_errors, rate, speaker_interval
 from asr_unlearn.models import load_model
-from asr_unlearn.run import digest, invocation, versions
+from asr_unlearn.run import digest, digest_of, invocation, versions
 from asr_unlearn.scoring import Score, score
 from asr_unlearn.split import PARTS, Split
 from asr_unlearn.tasks import CTC
@@ -32,6 +32,12 @@ class SavedModel:
     name: str
     seed: int
     folder: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "SavedModel":
+        """Named by its folder, with the seed its run.json tells."""
+        model = cls(folder.name, 0, folder)
+        return replace(model, seed=model.run().get("seed", 0))
 
     def run(self) -> dict[str, Any]:
         """Its run.json; empty for a model made elsewhere."""
@@ -74,13 +80,10 @@ def transcribe(
     neither the weights nor the split nor the transcripts have changed.
     """
     target = saved.folder / "utterances.jsonl"
-    stamp = saved.folder / "utterances.json"
-    basis = {
-        "weights": {p.name: digest(p) for p in sorted(saved.folder.glob("*.safetensors"))},
-        "parts": {part: list(ids) for part, ids in split.parts.items()},
-        "transcripts": {u.id: u.text for u in manifest},
-    }
-    if target.exists() and stamp.exists() and json.loads(stamp.read_text()) == basis:
+    stamp = saved.folder / "utterances.stamp"
+    weights = {p.name: digest(p) for p in sorted(saved.folder.glob("*.safetensors"))}
+    basis = digest_of([weights, split.parts, {u.id: u.text for u in manifest}])
+    if target.exists() and stamp.exists() and stamp.read_text() == basis:
         return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     model, processor = load_model(str(saved.folder))
     task = CTC(model, processor, device)
@@ -92,7 +95,8 @@ def transcribe(
     rows = [row(part_of[one.utterance.id], one) for one in scored]
     with write_aside(target) as aside:
         aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
-    write_json(stamp, basis)
+    with write_aside(stamp) as aside:
+        aside.write_text(basis)
     return rows
 
 

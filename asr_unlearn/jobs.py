@@ -1,7 +1,5 @@
 """Training and unlearning from a manifest to a published model folder, resumable at any point."""
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +10,7 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel
 
+from asr_unlearn import processes
 from asr_unlearn.checkpoint import checkpoints, seed_everything
 from asr_unlearn.files import publish_folder
 from asr_unlearn.filterbank import start_from_filterbank
@@ -26,15 +25,17 @@ from asr_unlearn.models import (
     pretrained_model,
     save_model,
 )
-from asr_unlearn.run import Run
+from asr_unlearn.run import Run, digest_of
 from asr_unlearn.scoring import level, score
 from asr_unlearn.split import Split, read_split
 from asr_unlearn.stopping import StopOn, StopRule
 from asr_unlearn.tasks import CTC
+from asr_unlearn.tasks.ctc import fingerprint
 from asr_unlearn.training import Outcome, Training
 
 # Enough audio to set the filter bank's output variance.
 CALIBRATION_UTTERANCES = 40
+PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def train_model(
             description=out.name,
         )
 
-    return _carry_out("train", training, task, out, options, seed)
+    return _carry_out("train", training, task, corpus, out, options, seed)
 
 
 def unlearn_model(
@@ -163,34 +164,61 @@ def unlearn_model(
 
     def training(folder: Path) -> Training:
         inputs = Inputs(task, feature_cache=corpus.folder / "features")
-        parts: dict[Part, list[Utterance]] = {p: corpus.part(p) for p in method.needs}
-        rule, seconds = stop_rule(task, inputs, corpus.part("unseen"), stop)
-        started = Training(
-            task,
-            method,
-            parts,
-            inputs,
-            folder,
-            seed=seed,
-            stop=rule,
-            watched=corpus.part("forget"),
-            description=method.name,
+        given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
+        return unlearning(inputs, method, given, stop, folder, seed)
+
+    return _carry_out("unlearn", training, task, corpus, out, options, seed)
+
+
+def unlearning(
+    inputs: Inputs,
+    method: Method,
+    given: Mapping[Part, Sequence[Utterance]],
+    stop: Stop,
+    folder: Path,
+    seed: int,
+) -> Training:
+    """A run that makes the model of `inputs` forget, ready to start.
+
+    Raises:
+        ValueError: a part that the method or the stop rule needs has no utterances.
+    """
+    needed = {*method.needs, "forget"}
+    if stop.rule == "unseen":
+        needed.add("unseen")
+    lacking = sorted(part for part in needed if not given[part])
+    if lacking:
+        raise ValueError(
+            f"{method.name} with the stop rule {stop.rule!r} needs utterances for: "
+            f"{', '.join(lacking)}"
         )
-        # Measuring the level of strangers is part of what unlearning costs.
-        started.progress.seconds = seconds
-        return started
+    rule, seconds = _stop_rule(inputs, given["unseen"], stop)
+    run = Training(
+        inputs.task,
+        method,
+        {part: given[part] for part in method.needs},
+        inputs,
+        folder,
+        seed=seed,
+        stop=rule,
+        watched=given["forget"],
+        description=method.name,
+    )
+    # Measuring the level of strangers is part of what unlearning costs.
+    run.progress.seconds = seconds
+    return run
 
-    return _carry_out("unlearn", training, task, out, options, seed)
 
-
-def stop_rule(
-    task: CTC, inputs: Inputs, unseen: Sequence[Utterance], stop: Stop
+def _stop_rule(
+    inputs: Inputs, unseen: Sequence[Utterance], stop: Stop
 ) -> tuple[StopRule | None, float]:
     """The rule with its target measured on the model as it is, and the seconds that took."""
     if stop.rule == "steps":
         return None, 0.0
     began = time.monotonic()
-    target = level(score(task, inputs, unseen, description="level of strangers"))
+    mine = processes.share().of_all(unseen)
+    scores = score(inputs.task, inputs, mine, description="level of strangers")
+    target = level(processes.gathered(scores))
     rule = StopRule(target=target, on=stop.on, tolerance=stop.tolerance, every=stop.every)
     return rule, time.monotonic() - began
 
@@ -199,35 +227,40 @@ def _carry_out(
     kind: Literal["train", "unlearn"],
     training: Callable[[Path], Training],
     task: CTC,
+    corpus: Corpus,
     out: Path,
     options: Mapping[str, Any],
     seed: int,
 ) -> Outcome:
     """Run in `out`.partial and rename it to `out` when the model stands; never earlier."""
-    start = json.dumps({**options, "seed": seed, "kind": kind}, default=str, sort_keys=True)
-    stamp = hashlib.sha256(start.encode()).hexdigest()
+    stamp = digest_of([kind, seed, options, corpus.split.parts, fingerprint(task.model)])
     work = out.with_name(f"{out.name}.partial")
+    if processes.is_first():
+        _prepare(work, stamp)
+    processes.wait()
+    outcome = training(work)()
+    if processes.is_first():
+        _publish(task, work, out, kind=kind, seed=seed, options=dict(options), **asdict(outcome))
+    processes.wait()
+    return outcome
+
+
+def _prepare(work: Path, stamp: str) -> None:
+    """Clear away what lies there if it was asked for differently, or for another model."""
     if (work / "stamp").exists() and (work / "stamp").read_text() != stamp:
-        # What lies there was asked for differently; its checkpoints are of no use.
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     (work / "stamp").write_text(stamp)
-    outcome = training(work)()
+
+
+def _publish(task: CTC, work: Path, out: Path, **record: Any) -> None:
     save_model(task.model, task.processor, work)
-    Run(work).describe(
-        kind=kind,
-        name=out.name,
-        seed=seed,
-        parameters=count_parameters(task.model),
-        options=dict(options),
-        **asdict(outcome),
-    )
+    Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
     for path in [*checkpoints(work), work / "checkpoint.partial"]:
         shutil.rmtree(path, ignore_errors=True)
     for path in [*work.glob("best-*.safetensors"), work / "stamp"]:
         path.unlink()
     publish_folder(work, out)
-    return outcome
 
 
 def count_parameters(model: PreTrainedModel) -> int:

@@ -35,10 +35,15 @@ def alphabet_of(utterances: Sequence[Utterance]) -> list[str]:
     return sorted({c for u in utterances for c in u.text or ""} - {" "})
 
 
-def character_processor(alphabet: Collection[str], *, padding_is_seen: bool) -> Wav2Vec2Processor:
+def padding_is_seen(config: Any) -> bool:
+    """Whether the front end's group norm makes an utterance depend on the padding beside it."""
+    return bool(getattr(config, "feat_extract_norm", "layer") != "layer")
+
+
+def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
     """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank.
 
-    `padding_is_seen`: the model has no attention mask at inference (group-norm front ends).
+    `attention_mask`: the model is to be given one (layer-norm front ends).
     """
     tokens = [BLANK, UNKNOWN, SPACE, *sorted(alphabet)]
     with TemporaryDirectory() as folder:
@@ -53,9 +58,7 @@ def character_processor(alphabet: Collection[str], *, padding_is_seen: bool) -> 
             bos_token=None,
             eos_token=None,
         )
-    extractor = Wav2Vec2FeatureExtractor(
-        do_normalize=True, return_attention_mask=not padding_is_seen
-    )
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=attention_mask)
     return Wav2Vec2Processor(extractor, tokenizer)
 
 
@@ -73,8 +76,7 @@ def model_from_config(
 ) -> tuple[PreTrainedModel, Wav2Vec2Processor]:
     """A recogniser with random weights drawn from `seed`, and characters from the corpus."""
     config = AutoConfig.from_pretrained(source)
-    padding_is_seen = getattr(config, "feat_extract_norm", "layer") != "layer"
-    processor = character_processor(alphabet, padding_is_seen=padding_is_seen)
+    processor = character_processor(alphabet, attention_mask=not padding_is_seen(config))
     config.vocab_size = len(processor.tokenizer)
     config.pad_token_id = processor.tokenizer.pad_token_id
     config.bos_token_id = config.eos_token_id = None
@@ -95,8 +97,7 @@ def pretrained_model(source: str, alphabet: Collection[str] | None) -> tuple[Pre
         if alphabet is None:
             raise ModelError(f"{source} has no processor with a vocabulary: {error}") from error
         config = _config(source)
-        padding_is_seen = getattr(config, "feat_extract_norm", "layer") != "layer"
-        processor = character_processor(alphabet, padding_is_seen=padding_is_seen)
+        processor = character_processor(alphabet, attention_mask=not padding_is_seen(config))
         extra = {
             "vocab_size": len(processor.tokenizer),
             "pad_token_id": processor.tokenizer.pad_token_id,

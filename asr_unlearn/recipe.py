@@ -160,8 +160,7 @@ class Plan:
         return Command(stage, title, argv, [self.manifest, self.split, *sources], folder)
 
     def _evaluate(self, models: list[Path]) -> Command:
-        ordered = sorted(models, key=lambda m: (m.parent, [*self._names()].index(m.name)))
-        names = ",".join(str(model.relative_to(self.out)) for model in ordered)
+        names = ",".join(str(model.relative_to(self.out)) for model in models)
         results = self.out / "results.json"
         argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
         argv += ["--out", str(results), "--device", self.device]
@@ -171,9 +170,6 @@ class Plan:
         results = self.out / "results.json"
         argv = ["report", "--results", str(results)]
         return Command(7, "report", argv, [results], self.out / "report.html")
-
-    def _names(self) -> list[str]:
-        return ["original", "retrained", *(find_method(m).name for m in self.recipe.methods)]
 
     def _folder(self, seed: int) -> Path:
         return self.out if len(self.seeds) == 1 else self.out / f"seed{seed}"

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from asr_unlearn import __version__
-from asr_unlearn.files import write_json
+from asr_unlearn.files import write_aside, write_json
 
 PACKAGES = ("torch", "transformers", "jiwer", "soundfile", "numpy")
 
@@ -72,6 +72,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of(content: Any) -> str:
+    """SHA-256 of what can be written as JSON."""
+    return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()
+
+
 def reset_peak_memory() -> None:
     """Start counting peak memory anew (CUDA's, or the process' resident set on Linux)."""
     if torch.cuda.is_available():
@@ -122,4 +127,5 @@ class Run:
                 json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")
             ]
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= step]
-            path.write_text("".join(kept))
+            with write_aside(path) as aside:
+                aside.write_text("".join(kept))

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
+from asr_unlearn import processes
 from asr_unlearn.batching import Stream
 from asr_unlearn.checkpoint import (
     load_checkpoint,
@@ -20,7 +23,8 @@ from asr_unlearn.checkpoint import (
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.methods import Batches, Method, Part
+from asr_unlearn.methods import Course, Method, Part, Step
+from asr_unlearn.methods.course import Batches
 from asr_unlearn.run import Run, peak_memory, reset_peak_memory
 from asr_unlearn.scoring import level, score
 from asr_unlearn.stopping import StopRule
@@ -51,14 +55,7 @@ class Progress:
     best_step: int = 0
     best_distance: float = float("inf")
     stopped: str = ""
-
-
-def schedule(step: int, total: int, warmup: float, final: float) -> float:
-    """Share of the highest learning rate: linear rise over `warmup`, linear fall to `final`."""
-    rise = max(1, round(warmup * total)) if warmup > 0 else 0
-    if step < rise:
-        return (step + 1) / rise
-    return 1 - (1 - final) * (step - rise) / max(1, total - rise)
+    drawn: dict[Part, int] = field(default_factory=dict)
 
 
 class Training:
@@ -92,6 +89,8 @@ class Training:
         self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run = folder, Run(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        method.confine(task)
+        self.parameters = trainable_parameters(task.model)
         self.streams: dict[Part, Stream] = {
             part: Stream(
                 parts[part],
@@ -100,13 +99,16 @@ class Training:
                 # Forget and retain batches are drawn independently.
                 seed=2 * seed + (part == "forget"),
                 augmented=augmented,
+                device=task.device,
+                share=processes.share(),
             )
             for part in method.needs
         }
-        pace = self.streams[method.paced_by].steps_per_epoch
-        self.pace = pace
+        pace = method.pace(self.streams)
         self.total = max(1, round(method.epochs * pace))
-        self.parameters = trainable_parameters(task.model)
+        self.course = Course(
+            task, self.streams, pace, self.total, seed=seed, group=processes.group()
+        )
         self.optimizer = method.optimizer(list(self.parameters.values()))
         self.progress = Progress()
 
@@ -121,7 +123,13 @@ class Training:
         if self.stop is not None and self.progress.step == 0:
             self._check_stop()
         saved = time.monotonic()
-        bar = tqdm(total=self.total, initial=self.progress.step, desc=self.description, unit="step")
+        bar = tqdm(
+            total=self.total,
+            initial=self.progress.step,
+            desc=self.description,
+            unit="step",
+            disable=not processes.is_first(),
+        )
         with bar:
             while self.progress.step < self.total and not self.progress.stopped:
                 self._step(bar)
@@ -135,50 +143,59 @@ class Training:
     def _step(self, bar: "tqdm[Any]") -> None:
         began = time.monotonic()
         now = self.progress
-        rate = schedule(now.step, self.total, self.method.warmup, self.method.final_lr)
+        rate = self.method.rate(now.step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = self.method.lr * rate
         losses = self._update()
         now.step += 1
         now.seconds += time.monotonic() - began
-        self.run.log(
+        self._log(
             step=now.step,
-            epoch=round(now.step / self.pace, 3),
+            epoch=round(now.step / self.course.pace, 3),
             seconds=round(now.seconds, 3),
             lr=self.method.lr * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
         )
         bar.update()
         bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
-        if self.stop is not None and (now.step % self.stop.every == 0 or now.step == self.total):
+        if self.stop is not None and (
+            self.method.is_measured(now.step, self.course, self.stop.every)
+            or now.step == self.total
+        ):
             self._check_stop()
 
     def _update(self) -> Mapping[Part, float]:
         """One step of the optimizer along the method's direction; the batch losses."""
-        batches = {part: self._batches(part) for part in self.streams}
+        drawn: list[str] = []
+
+        def draw(part: Part) -> Batches:
+            batches = self._batches(part)
+            drawn.extend(i for batch in pieces_of(batches) for i in batch.ids)
+            return batches
+
+        step = Step(self.course, self.progress.step, draw)
         self.task.model.train(self.method.trains)
-        if self.progress.step == 0:
-            self.method.begin(self.task.model, self.task.losses, self.streams)
-        direction = self.method.direction(self.task.model, self.task.losses, batches)
+        direction = self.method.direction(step)
         for name, parameter in self.parameters.items():
             parameter.grad = direction.gradient[name]
         limit = self.method.clip or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
         if not torch.isfinite(norm):
-            drawn = [b for batch in batches.values() for b in pieces_of(batch)]
-            names = ", ".join(i for batch in drawn for i in batch.ids)
             raise DivergedError(
                 f"the gradient at step {self.progress.step + 1} is not finite; lower the learning "
-                f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: {names}"
+                f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: "
+                f"{', '.join(drawn)}"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return direction.losses
+        self.method.settle(step)
+        return {part: _mean(losses) for part, losses in direction.losses.items()}
 
     def _batches(self, part: Part) -> Batches:
         count = self.method.batches_a_step(part)
-        first = self.progress.step * count
-        drawn = [self.streams[part][first + i].to(self.task.device) for i in range(count)]
+        first = self.progress.drawn.get(part, 0)
+        self.progress.drawn[part] = first + count
+        drawn = [self.streams[part][first + i] for i in range(count)]
         return drawn[0] if count == 1 else MicroBatches(drawn)
 
     def _check_stop(self) -> None:
@@ -186,14 +203,16 @@ class Training:
         assert self.stop is not None
         began = time.monotonic()
         now = self.progress
-        measured = level(score(self.task, self.inputs, self.watched))
+        mine = processes.share().of_all(self.watched)
+        measured = level(processes.gathered(score(self.task, self.inputs, mine)))
         distance = self.stop.distance(measured)
         if now.step and distance < now.best_distance:
             now.best_step, now.best_distance = now.step, distance
-            save_weights(self.task.model, self.folder / f"best-{now.step}.safetensors")
+            if processes.is_first():
+                save_weights(self.task.model, self.folder / f"best-{now.step}.safetensors")
         now.stopped = self.stop.reached(measured) or ""
         now.seconds += time.monotonic() - began
-        self.run.log(
+        self._log(
             step=now.step,
             seconds=round(now.seconds, 3),
             check_forget_loss=round(measured.loss, 6),
@@ -202,7 +221,13 @@ class Training:
             target_cer=round(self.stop.target.cer, 6),
         )
 
+    def _log(self, **row: Any) -> None:
+        if processes.is_first():
+            self.run.log(**row)
+
     def _save(self) -> None:
+        if not processes.is_first():
+            return
         state = {
             **asdict(self.progress),
             "optimizer": self.optimizer.state_dict(),
@@ -216,8 +241,14 @@ class Training:
 
     def _resume(self) -> None:
         seed_everything(self.seed)
+        began = time.monotonic()
+        self.task.model.eval()
+        self.method.begin(self.course)
+        self.progress.seconds += time.monotonic() - began
         state = load_checkpoint(self.folder, self.task.model)
-        self.run.forget_rows_after(-1 if state is None else state["step"])
+        processes.wait()
+        if processes.is_first():
+            self.run.forget_rows_after(-1 if state is None else state["step"])
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(state.pop("method"))
@@ -229,6 +260,7 @@ class Training:
         if now.best_step and now.best_step != now.step:
             kept = now.best_step
             stopped += f"; step {kept} of {now.step} was nearer and is kept"
+            processes.wait()
             load_weights(self.task.model, self.folder / f"best-{kept}.safetensors")
         return Outcome(
             steps=now.step,
@@ -237,3 +269,9 @@ class Training:
             stopped=stopped,
             peak_bytes=peak_memory(),
         )
+
+
+def _mean(losses: Float[Tensor, " B"]) -> float:
+    """The mean over all processes' utterances."""
+    everyones: list[float] = processes.gathered(losses.tolist())
+    return sum(everyones) / len(everyones)

@@ -56,7 +56,7 @@ def test_waves_in_memory_take_the_place_of_files(setting):
 
 @pytest.mark.parametrize(
     ("lacking", "message"),
-    [("retain", "orthograd needs utterances for: retain"), ("unseen", "give unseen=")],
+    [("retain", "needs utterances for: retain"), ("unseen", "needs utterances for: unseen")],
 )
 def test_what_is_missing_is_said(setting, lacking, message):
     data, model, processor = setting

@@ -60,6 +60,14 @@ def test_a_stream_is_a_function_of_the_step():
         assert sorted(i for ids in epoch for i in ids) == sorted(u.id for u in utterances(21))
 
 
+def test_batches_come_on_the_device_that_was_asked_for():
+    stream = Stream(utterances(3), example, batch_size=2, seed=0, device=torch.device("meta"))
+    batch = stream[0]
+    assert {batch.inputs.device.type, batch.samples.device.type, batch.targets.device.type} == {
+        "meta"
+    }
+
+
 def test_augmentation_keeps_the_sound_and_depends_on_the_seed_alone():
     wave = torch.randn(2000)
     changed = augment(wave, [1, 2, 3])

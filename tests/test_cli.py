@@ -83,6 +83,33 @@ def test_a_good_model_is_never_overwritten(corpus, tiny_config, tmp_path):
     assert (tmp_path / "m" / "model.safetensors").read_bytes() != before
 
 
+def test_a_killed_run_is_not_taken_up_for_another_model(corpus, tiny_config, tmp_path, monkeypatch):
+    """The checkpoints that a kill leaves are of no use once their original has been replaced."""
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+
+    def train(seed):
+        argv = ["train", *data, "--model", str(tiny_config), "--out", str(tmp_path / "original")]
+        main([*argv, "--set", "epochs=1", "--seed", str(seed)])
+
+    def forget(name):
+        argv = ["unlearn", *data, "--model", str(tmp_path / "original"), "--stop.rule", "steps"]
+        argv += ["--method", "gradient_ascent", "--set", "epochs=1", "--out", str(tmp_path / name)]
+        main(argv)
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    train(seed=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("asr_unlearn.jobs.save_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget("forgotten")
+    assert list((tmp_path / "forgotten.partial").glob("checkpoint-*"))
+    train(seed=1)
+    assert forget("forgotten") == forget("fresh")
+
+
 MINE = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -94,7 +121,7 @@ class Mine(Method):
     paper: ClassVar[str] = "mine"
     needs: ClassVar = ("forget",)
     lr: float = 0.5
-    def direction(self, model, losses, batches):
+    def direction(self, step):
         raise ArithmeticError("as expected")
 """
 
@@ -113,7 +140,7 @@ def test_a_method_from_a_users_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("orthogard", {}, "unknown method 'orthogard'; there are finetune"),
+        ("orthogard", {}, "unknown method 'orthogard'; there are attention"),
         ("orthograd", {"alhpa": "1"}, r"no option 'alhpa'; did you mean \['alpha'"),
         ("orthograd", {"alpha": "much"}, "orthograd.alpha='much'"),
         ("orthograd", {"scope": "galaxy"}, "choose from 'global', 'tensor'"),

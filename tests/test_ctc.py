@@ -32,7 +32,7 @@ WAVES = {"a": 9_000, "b": 5_500, "c": 7_321}
 
 
 def build(family: str, norm: str = "layer") -> CTC:
-    processor = character_processor("ABCD", padding_is_seen=norm == "group")
+    processor = character_processor("ABCD", attention_mask=norm == "layer")
     options = tiny_options() | {"feat_extract_norm": norm, "pad_token_id": 0}
     if family == "data2vec-audio":
         options["conv_pos_kernel_size"] = 7

@@ -1,5 +1,8 @@
 """Each method's direction equals one derived by hand on a linear model."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from torch import nn
 
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus
-from asr_unlearn.methods import METHODS
+from asr_unlearn.methods import METHODS, Course, Step
 from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.tasks import CTC
 from asr_unlearn.training import Training
@@ -15,6 +18,31 @@ from asr_unlearn.training import Training
 FORGET = torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, -1.0]])
 RETAIN = torch.tensor([[1.0, 1.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]])
 TARGET = 0.5
+ALL = {
+    "attention_smoothing", "bad_teacher", "cf_k", "finetune", "gradient_ascent", "l1_sparse",
+    "nabla_tau", "neggrad_plus", "orthograd", "orthograd_tau", "random_label", "salun", "scrub",
+    "selective_amnesia", "sfr_on", "ssd",
+}  # fmt: skip
+
+
+@dataclass
+class Toy:
+    """As much of a task as a method asks for."""
+
+    model: nn.Module
+    losses: Callable
+
+
+class One(list):
+    """A stream whose only batch comes again and again."""
+
+    steps_per_epoch = 1
+
+    def __getitem__(self, step):
+        return super().__getitem__(0)
+
+
+STREAMS = {"forget": One([FORGET]), "retain": One([RETAIN])}
 
 
 @pytest.fixture
@@ -33,10 +61,10 @@ def by_hand(model, x):
 
 
 def direction(name, linear, **options):
-    model, losses = linear
     method = METHODS[name](**options)
-    method.begin(model, losses, {"forget": [FORGET], "retain": [RETAIN]})
-    found = method.direction(model, losses, {"forget": FORGET, "retain": RETAIN})
+    course = Course(Toy(*linear), STREAMS, pace=1, total=4, seed=0)
+    method.begin(course)
+    found = method.direction(Step(course, 0, lambda part: STREAMS[part][0]))
     assert set(found.gradient) == {"weight"}
     assert set(found.losses) == set(method.needs)
     return found.gradient["weight"][0].double().numpy()
@@ -102,8 +130,7 @@ def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_conf
         method = METHODS["orthograd"](metric="euclidean", **options)
         parts = {p: data.part(p) for p in method.needs}
         run = Training(task, method, parts, Inputs(task), tmp_path, seed=0)
-        batches = {part: run._batches(part) for part in parts}
-        found.append(method.direction(model, task.losses, batches).gradient)
+        found.append(method.direction(Step(run.course, 0, run._batches)).gradient)
     exact, pooled = (torch.cat([g.flatten() for g in gradient.values()]) for gradient in found)
     # The residual allows a thousandth of the forget gradient along each retain gradient.
     assert (pooled - exact).norm() < 0.02 * exact.norm()
@@ -121,6 +148,8 @@ def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config,
     method = METHODS["orthograd"](lr=1e-3, fisher_batches=2, **options)
     inputs = Inputs(task)
     run = Training(task, method, {p: data.part(p) for p in method.needs}, inputs, tmp_path, seed=0)
+    model.eval()
+    method.begin(run.course)
     for step in range(3):
         model.eval()
         batch = run.streams["retain"][step]
@@ -149,10 +178,10 @@ def test_options_are_checked():
 
 
 def test_every_method_says_where_it_comes_from_and_what_it_needs():
-    assert {"finetune", "gradient_ascent", "neggrad_plus", "orthograd"} <= set(METHODS)
+    assert set(METHODS) == ALL
     for name, method in METHODS.items():
         assert method.name == name
         assert method.paper
-        assert set(method.needs) <= {"forget", "retain"}
+        assert set(method.needs) <= {"forget", "retain", "unseen"}
         assert method.paced_by in method.needs
         assert method.__doc__

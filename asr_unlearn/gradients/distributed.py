@@ -12,8 +12,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.gradients.per_utterance import resolve_weights
 from asr_unlearn.gradients.step import Weights
+from asr_unlearn.gradients.weights import resolve_weights
 
 
 @dataclass(frozen=True)

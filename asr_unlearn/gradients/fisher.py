@@ -4,29 +4,40 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.distributed import ProcessGroup
 
+from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.per_utterance import trainable_parameters
 from asr_unlearn.gradients.rows import GradientRows, columns
 from asr_unlearn.gradients.step import Batch, Gradient, Losses
 
 
-def diagonal_fisher(model: nn.Module, losses: Losses[Batch], batches: Iterable[Batch]) -> Gradient:
+def diagonal_fisher(
+    model: nn.Module,
+    losses: Losses[Batch],
+    batches: Iterable[Batch],
+    *,
+    group: ProcessGroup | None = None,
+) -> Gradient:
     """Mean of gᵢ² over the utterances of all batches: the empirical Fisher's diagonal.
 
     The square of each utterance's gradient, not of the batch's mean, which would vanish as the
     batch grows. Memory for two gradients and one batch's backward pass.
 
+    With a `group` of processes the mean is over the utterances of all of them.
+
     Raises:
         ValueError: there are no batches.
     """
     total = {name: torch.zeros_like(p) for name, p in trainable_parameters(model).items()}
+    processes = Processes(group)
     utterances = 0
     for batch in batches:
         rows = GradientRows(model, losses, [batch])
-        for group in rows.groups:
-            for span in rows.ranges(group, len(rows)):
+        for names in rows.groups:
+            for span in rows.ranges(names, len(rows)):
                 columns(total[span.name], span.part).add_(span.rows.square().sum(0))
-        utterances += len(rows)
+        utterances += sum(processes.with_utterances(len(rows), rows.losses.device).sizes)
     if not utterances:
         raise ValueError("no utterances to take the Fisher information of")
-    return {name: value / utterances for name, value in total.items()}
+    return {name: processes.summed(value) / utterances for name, value in total.items()}

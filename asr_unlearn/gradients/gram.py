@@ -165,9 +165,7 @@ def streaming_step(
     """
     parameters = trainable_parameters(model)
     processes = Processes(group)
-    u, forget_losses = weighted_gradient(model, losses, forget, processes.weights(forget_weights))
-    for value in u.values():
-        processes.summed(value)
+    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights, group=group)
     scale = metric_at(metric, u, parameters)
     rows = GradientRows(model, losses, pieces_of(retain))
     processes = processes.with_utterances(len(rows), rows.losses.device)

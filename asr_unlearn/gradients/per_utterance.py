@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
+from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.step import Batch, Gradient, Losses, MicroBatches, Weights, pieces_of
+from asr_unlearn.gradients.weights import resolve_weights
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -40,36 +43,29 @@ def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
     return values
 
 
-def resolve_weights(weights: Weights | None, losses: Float[Tensor, "B"]) -> Float[Tensor, "B"]:
-    """Weights as a vector on the losses' device; None is the mean.
-
-    Raises:
-        ValueError: not one weight per utterance.
-    """
-    if weights is None:
-        return torch.full_like(losses, 1 / len(losses))
-    values = weights(losses) if callable(weights) else weights
-    if values.shape != losses.shape:
-        raise ValueError(f"{tuple(values.shape)} weights for {len(losses)} utterances")
-    return values.detach().to(losses)
-
-
 def weighted_gradient(
     model: nn.Module,
     losses: Losses[Batch],
     batch: Batch | MicroBatches[Batch],
     weights: Weights | None = None,
+    *,
+    group: ProcessGroup | None = None,
 ) -> tuple[Gradient, Float[Tensor, " B"]]:
     """Σ wᵢ gᵢ in one backward pass, or in one for each micro-batch; and the detached losses.
+
+    With a `group` of processes the sum is over the utterances of all of them, and the losses are
+    this process's own.
 
     A parameter the losses do not reach has a zero gradient. Nothing is written to `.grad`. Weights
     that depend on the losses of several micro-batches cost a further forward pass over each.
     """
     parameters = trainable_parameters(model)
+    processes = Processes(group)
     pieces = pieces_of(batch)
+    shares = _shares(losses, pieces, processes.weights(weights))
     total: Gradient = {}
     seen = []
-    for piece, share in zip(pieces, _shares(losses, pieces, weights), strict=True):
+    for piece, share in zip(pieces, shares, strict=True):
         values = utterance_losses(losses, piece)
         seen.append(values.detach())
         gradients = torch.autograd.grad(
@@ -80,6 +76,8 @@ def weighted_gradient(
         )
         for name, gradient in zip(parameters, gradients, strict=True):
             total[name] = total[name].add_(gradient) if name in total else gradient
+    for gradient in total.values():
+        processes.summed(gradient)
     return total, torch.cat(seen)
 
 

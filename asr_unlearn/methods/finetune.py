@@ -1,15 +1,13 @@
 """Descent on the retain set: training, retraining, and the baseline that hopes for forgetting."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import nn
 
-from asr_unlearn.batching import Batch
-from asr_unlearn.gradients import Losses, weighted_gradient
-from asr_unlearn.methods.method import Batches, Direction, Method, Part
+from asr_unlearn.methods.course import Part, Step
+from asr_unlearn.methods.method import Direction, Method
 
 
 @dataclass(kw_only=True)
@@ -38,8 +36,6 @@ class Finetune(Method):
             parameters, lr=self.lr, betas=(0.9, 0.98), weight_decay=self.weight_decay
         )
 
-    def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
-    ) -> Direction:
-        gradient, values = weighted_gradient(model, losses, batches["retain"])
-        return Direction(gradient, {"retain": values.mean().item()})
+    def direction(self, step: Step) -> Direction:
+        gradient, values = step.gradient(step.retain)
+        return Direction(gradient, {"retain": values})

@@ -1,14 +1,10 @@
 """Ascent on the forget set alone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
-
-from asr_unlearn.batching import Batch
-from asr_unlearn.gradients import Losses, weighted_gradient
-from asr_unlearn.methods.method import Batches, Direction, Method, Part
+from asr_unlearn.methods.course import Part, Step
+from asr_unlearn.methods.method import Direction, Method
 
 
 @dataclass(kw_only=True)
@@ -26,9 +22,7 @@ class GradientAscent(Method):
     epochs: float = 16.0
     clip: float = 1.0
 
-    def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
-    ) -> Direction:
-        up, values = weighted_gradient(model, losses, batches["forget"])
+    def direction(self, step: Step) -> Direction:
+        up, values = step.gradient(step.forget)
         gradient = {name: -g for name, g in up.items()}
-        return Direction(gradient, {"forget": values.mean().item()})
+        return Direction(gradient, {"forget": values})

@@ -3,30 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from asr_unlearn.batching import Batch
-from asr_unlearn.gradients import Gradient, Losses, MicroBatches
-
-Part = Literal["forget", "retain"]
-Batches = Batch | MicroBatches[Batch]
-
-
-class BatchesByStep(Protocol):
-    """The endless sequence of batches of one part."""
-
-    def __getitem__(self, step: int, /) -> Batch: ...
+from asr_unlearn.gradients import Gradient
+from asr_unlearn.methods.course import Batched, Course, Part, Step
+from asr_unlearn.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What to descend along, by parameter name, and the batch losses it came from."""
+    """What to descend along, by parameter name, and the per-utterance losses it came from."""
 
     gradient: Gradient
-    losses: Mapping[Part, float]
+    losses: Mapping[Part, Float[Tensor, " _"]]
 
 
 @dataclass(kw_only=True)
@@ -64,23 +57,41 @@ class Method(ABC):
             if not getattr(self, option) > 0:
                 raise ValueError(f"{self.name}: {option} must be above 0")
 
-    def begin(  # noqa: B027 - a method that needs nothing from the original leaves it out
-        self, model: nn.Module, losses: Losses[Batch], streams: Mapping[Part, BatchesByStep]
-    ) -> None:
-        """Look at the original model before the first step; not called when a run is resumed.
+    def confine(self, task: Task) -> None:  # noqa: B027 - most methods move what is trainable
+        """Freeze what the method leaves alone, before anything else is done."""
 
-        What is kept from it belongs into `state_dict`. A stream's batches are found by step.
+    def pace(self, streams: Mapping[Part, Batched]) -> int:
+        """Steps an epoch."""
+        return streams[self.paced_by].steps_per_epoch
+
+    def begin(self, course: Course) -> None:  # noqa: B027 - some need nothing from the original
+        """Look at the original model before the first step.
+
+        Called again, on the original, when a killed run is taken up: what is found here need not
+        be kept in `state_dict`, and must not depend on the generators.
         """
 
     @abstractmethod
-    def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
-    ) -> Direction:
+    def direction(self, step: Step) -> Direction:
         """The direction to descend along at this step."""
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW unless the method is particular about the step that is really taken."""
         return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=0.0)
+
+    def rate(self, step: int, total: int) -> float:
+        """Share of `lr` at a step: linear rise over `warmup`, linear fall to `final_lr`."""
+        rise = max(1, round(self.warmup * total)) if self.warmup > 0 else 0
+        if step < rise:
+            return (step + 1) / rise
+        return 1 - (1 - self.final_lr) * (step - rise) / max(1, total - rise)
+
+    def is_measured(self, steps: int, course: Course, every: int) -> bool:
+        """Whether the stop rule looks at the model after that many steps."""
+        return steps % every == 0
+
+    def settle(self, step: Step) -> None:  # noqa: B027 - most leave the optimizer's step as it is
+        """Change the model once the optimizer has taken its step."""
 
     def state_dict(self) -> dict[str, Any]:
         """What the method carries from step to step."""
@@ -92,8 +103,8 @@ class Method(ABC):
             raise ValueError(f"{self.name} carries no state, but the checkpoint holds {set(state)}")
 
     def batch_size(self, part: Part) -> int:
-        return self.forget_batch if part == "forget" else self.retain_batch
+        return self.retain_batch if part == "retain" else self.forget_batch
 
     def batches_a_step(self, part: Part) -> int:
-        """How many batches `direction` gets; several come as `MicroBatches`."""
+        """How many batches are drawn at once; several come as `MicroBatches`."""
         return 1

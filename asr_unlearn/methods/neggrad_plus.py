@@ -1,14 +1,10 @@
 """Ascent on the forget set with descent on the retain set beside it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
-
-from asr_unlearn.batching import Batch
-from asr_unlearn.gradients import Losses, weighted_gradient
-from asr_unlearn.methods.method import Batches, Direction, Method, Part
+from asr_unlearn.methods.course import Part, Step
+from asr_unlearn.methods.method import Direction, Method
 
 
 @dataclass(kw_only=True)
@@ -25,10 +21,8 @@ class NegGradPlus(Method):
     alpha: float = 0.7
     retain_batch: int = 16
 
-    def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
-    ) -> Direction:
-        up, forget = weighted_gradient(model, losses, batches["forget"])
-        down, retain = weighted_gradient(model, losses, batches["retain"])
+    def direction(self, step: Step) -> Direction:
+        up, forget = step.gradient(step.forget)
+        down, retain = step.gradient(step.retain)
         gradient = {name: self.alpha * down[name] - (1 - self.alpha) * up[name] for name in up}
-        return Direction(gradient, {"forget": forget.mean().item(), "retain": retain.mean().item()})
+        return Direction(gradient, {"forget": forget, "retain": retain})

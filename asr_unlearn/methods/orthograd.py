@@ -1,25 +1,30 @@
 """Forget along what no retain utterance cares about."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from asr_unlearn.batching import Batch
 from asr_unlearn.gradients import (
     Gradient,
-    Losses,
+    Metric,
     MicroBatches,
     OrthogonalStep,
     Scope,
-    diagonal_fisher,
+    Weights,
     pool_step,
     streaming_step,
-    weighted_gradient,
 )
-from asr_unlearn.methods.method import Batches, BatchesByStep, Direction, Method, Part
+from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.method import Direction, Method
+
+
+class _StepOptions(TypedDict):
+    forget_weights: Weights
+    scope: Scope
+    metric: Metric | None
 
 
 @dataclass(kw_only=True)
@@ -77,48 +82,50 @@ class OrthoGrad(Method):
         pooled = part == "retain" and self.retain_pool > self.retain_batch
         return -(-self.retain_pool // self.retain_batch) if pooled else 1
 
-    def begin(
-        self, model: nn.Module, losses: Losses[Batch], streams: Mapping[Part, BatchesByStep]
-    ) -> None:
-        retain = streams["retain"]
+    def begin(self, course: Course) -> None:
         if self.metric == "adam":
-            self._retain, _ = weighted_gradient(model, losses, retain[0])
+            self._retain, _ = course.gradient(course.streams["retain"][0])
         elif self.metric == "fisher":
-            batches = (retain[i] for i in range(self.fisher_batches))
-            fisher = diagonal_fisher(model, losses, batches)
+            fisher = course.fisher("retain", self.fisher_batches)
             total = sum(float(f.sum()) for f in fisher.values())
             mean = total / sum(f.numel() for f in fisher.values())
             self._fisher = {name: f / mean + self.damping for name, f in fisher.items()}
 
-    def direction(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
-    ) -> Direction:
-        step = self._orthogonal_step(model, losses, batches)
+    def forget_weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """How much each utterance's gradient counts in u: here, equally."""
+        return torch.full_like(losses, 1 / len(losses))
+
+    def direction(self, step: Step) -> Direction:
+        found = self._orthogonal_step(step)
         metric = self._metric()
         gradient = {}
-        for name, orthogonal in step.orthogonal.items():
-            descent = step.retain[name] / metric[name] if metric else step.retain[name]
+        for name, orthogonal in found.orthogonal.items():
+            descent = found.retain[name] / metric[name] if metric else found.retain[name]
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
         if self.metric == "adam":
-            self._retain = step.retain
-        return Direction(
-            gradient,
-            {
-                "forget": step.forget_losses.mean().item(),
-                "retain": step.retain_losses.mean().item(),
-            },
-        )
+            self._retain = found.retain
+        return Direction(gradient, {"forget": found.forget_losses, "retain": found.retain_losses})
 
-    def _orthogonal_step(
-        self, model: nn.Module, losses: Losses[Batch], batches: Mapping[Part, Batches]
-    ) -> OrthogonalStep:
-        forget, retain = batches["forget"], batches["retain"]
-        metric = self._root_mean_square if self.metric == "adam" else self._metric() or None
-        if not isinstance(retain, MicroBatches):
-            return streaming_step(model, losses, forget, retain, scope=self.scope, metric=metric)
-        if isinstance(forget, MicroBatches):
+    def _orthogonal_step(self, step: Step) -> OrthogonalStep:
+        options: _StepOptions = {
+            "forget_weights": self.forget_weights,
+            "scope": self.scope,
+            "metric": self._root_mean_square if self.metric == "adam" else self._metric() or None,
+        }
+        if not isinstance(step.retain, MicroBatches):
+            return streaming_step(
+                step.model,
+                step.losses,
+                step.forget,
+                step.retain,
+                group=step.course.group,
+                **options,
+            )
+        if step.course.group is not None:
+            raise ValueError(f"{self.name}: retain_pool needs one process; use a larger batch")
+        if isinstance(step.forget, MicroBatches):
             raise TypeError("the forget batch of a step with a retain pool is one batch")
-        return pool_step(model, losses, forget, retain.pieces, scope=self.scope, metric=metric)
+        return pool_step(step.model, step.losses, step.forget, step.retain.pieces, **options)
 
     def _root_mean_square(self, forget: Gradient) -> Gradient:
         """D = √v with this step's forget gradient in v, and the last step's retain gradient.
@@ -144,13 +151,8 @@ class OrthoGrad(Method):
         return self._fisher
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "retain": self._retain,
-            "second_moment": self._second_moment,
-            "fisher": self._fisher,
-        }
+        return {"retain": self._retain, "second_moment": self._second_moment}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._retain = state["retain"]
         self._second_moment = state["second_moment"]
-        self._fisher = state["fisher"]

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.models import padding_is_seen
 
 # Behind the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
 LEAKS_PADDING = {"data2vec-audio", "wav2vec2-conformer", "sew", "sew-d"}
@@ -77,7 +78,7 @@ class CTC:
         self.front_end = backbone.feature_extractor
         # Without this a gradient with respect to the wave itself is computed, and thrown away.
         self.front_end._requires_grad = False
-        self._sees_padding = getattr(model.config, "feat_extract_norm", "layer") != "layer"
+        self._sees_padding = padding_is_seen(model.config)
 
     @property
     def device(self) -> torch.device:
@@ -169,9 +170,10 @@ class CTC:
         """
         losses = self.losses_from_logits(self.logits(batch), batch)
         if not torch.isfinite(losses).all():
-            names = [i for i, loss in zip(batch.ids, losses.tolist(), strict=True) if loss - loss]
+            finite = torch.isfinite(losses).tolist()
+            names = [i for i, fine in zip(batch.ids, finite, strict=True) if not fine]
             raise NonFiniteLossError(
-                f"the CTC loss of {', '.join(names) or 'a whole batch'} is not finite: "
+                f"the CTC loss of {', '.join(names)} is not finite: "
                 "a transcript longer than its frames, or a model that has diverged"
             )
         return losses
@@ -189,14 +191,35 @@ class CTC:
         )
         return summed / batch.target_lengths
 
+    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
+        """Log-probabilities of every frame, and which frames are an utterance's own."""
+        logits = self.logits(batch)
+        return logits.float().log_softmax(-1), self._is_true(logits, batch)
+
+    def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
+        """CTC needs a frame a label, and one more between two that are the same."""
+        repeats = int((target[1:] == target[:-1]).sum())
+        return len(target) + repeats <= int(self.frames(torch.tensor([samples])))
+
+    def with_model(self, model: PreTrainedModel) -> "CTC":
+        return CTC(model, self.processor)
+
+    def layers(self) -> list[nn.Module]:
+        """The transformer's layers and the output projection."""
+        backbone: Any = self.model.base_model
+        model: Any = self.model
+        return [*backbone.encoder.layers, model.lm_head]
+
+    def _is_true(self, logits: Float[Tensor, "B T V"], batch: Batch) -> Bool[Tensor, "B T"]:
+        frames = torch.arange(logits.shape[1], device=logits.device)
+        return frames < self.frames(batch.samples)[:, None]
+
     def transcripts(self, logits: Float[Tensor, "B T V"], batch: Batch) -> list[str]:
         """Best path, repeats and blanks removed."""
         best = logits.argmax(-1)
         blank = self.model.config.pad_token_id
-        past_end = (
-            torch.arange(best.shape[1], device=best.device) >= self.frames(batch.samples)[:, None]
-        )
-        texts: list[str] = self.processor.batch_decode(best.masked_fill(past_end, blank))
+        own = best.masked_fill(~self._is_true(logits, batch), blank)
+        texts: list[str] = self.processor.batch_decode(own)
         return texts
 
     def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:

@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
@@ -36,6 +36,18 @@ class Task(Protocol):
 
     def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
         """Losses, and greedily decoded answers, from one forward pass."""
+
+    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
+        """Log-probabilities of each frame or token, and which of them are not padding."""
+
+    def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
+        """Whether an utterance of that many samples can have that target at all."""
+
+    def with_model(self, model: PreTrainedModel) -> "Task":
+        """The same task for another model of the same kind, a teacher for instance."""
+
+    def layers(self) -> list[nn.Module]:
+        """What the model computes one after the other behind the front end; the head is last."""
 
     @property
     def batches_are_exact(self) -> bool:

@@ -1,0 +1,43 @@
+"""Learn from a teacher that knows nothing about the forget speakers, or about anyone."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.teacher import divergence_from, frozen_copy, untrained
+
+
+@dataclass(kw_only=True)
+class BadTeacher(Method):
+    """Bad teaching (BT; Chundawat et al., arXiv 2205.08096), frame by frame or token by token.
+
+    Minimise α·KL(original ‖ model) on R + (1 − α)·KL(untrained ‖ model) on F. The untrained
+    teacher has the original's architecture and random weights, and never trains.
+
+    Attributes:
+        alpha: share of the retain batch.
+        temperature: softens both distributions.
+    """
+
+    name: ClassVar[str] = "bad_teacher"
+    paper: ClassVar[str] = "arXiv 2205.08096"
+    needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
+
+    lr: float = 1e-4
+    clip: float = 1.0
+    retain_batch: int = 16
+    alpha: float = 0.7
+    temperature: float = 1.0
+
+    def begin(self, course: Course) -> None:
+        task = course.task
+        good, bad = frozen_copy(task), untrained(task, course.seed)
+        self._from_good = divergence_from(good, task, self.temperature)
+        self._from_bad = divergence_from(bad, task, self.temperature)
+
+    def direction(self, step: Step) -> Direction:
+        away, forget = step.gradient(step.forget, losses=self._from_bad)
+        back, retain = step.gradient(step.retain, losses=self._from_good)
+        gradient = {n: self.alpha * back[n] + (1 - self.alpha) * away[n] for n in away}
+        return Direction(gradient, {"forget": forget, "retain": retain})

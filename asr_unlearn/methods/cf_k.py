@@ -1,0 +1,30 @@
+"""Fine-tune only the last layers on the retain set."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.tasks.task import Task
+
+
+@dataclass(kw_only=True)
+class CFK(Finetune):
+    """Catastrophic forgetting in the last k layers (CF-k; Goel et al., arXiv 2201.06640).
+
+    Attributes:
+        layers: k, the output projection counted.
+    """
+
+    name: ClassVar[str] = "cf_k"
+    paper: ClassVar[str] = "arXiv 2201.06640"
+
+    layers: int = 2
+
+    def confine(self, task: Task) -> None:
+        """Freeze all but the last k layers; raises ValueError when the model has fewer."""
+        layers = task.layers()
+        if not 0 < self.layers <= len(layers):
+            raise ValueError(f"cf_k.layers={self.layers}: the model has {len(layers)} layers")
+        last = {p for layer in layers[-self.layers :] for p in layer.parameters()}
+        for parameter in task.model.parameters():
+            parameter.requires_grad_(parameter.requires_grad and parameter in last)

@@ -1,0 +1,30 @@
+"""Fine-tune on the retain set while small weights are pulled to zero."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from asr_unlearn.gradients import trainable_parameters
+from asr_unlearn.methods.course import Step
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.methods.method import Direction
+
+
+@dataclass(kw_only=True)
+class L1Sparse(Finetune):
+    """Minimise ℓ_R + λ_t·‖θ‖₁ with λ_t falling linearly to 0 (Jia et al., arXiv 2304.04934).
+
+    Attributes:
+        lam: λ at the start.
+    """
+
+    name: ClassVar[str] = "l1_sparse"
+    paper: ClassVar[str] = "arXiv 2304.04934"
+
+    lam: float = 1e-4
+
+    def direction(self, step: Step) -> Direction:
+        found = super().direction(step)
+        lam = self.lam * (1 - step.done)
+        weights = trainable_parameters(step.model)
+        gradient = {n: g + lam * weights[n].detach().sign() for n, g in found.gradient.items()}
+        return Direction(gradient, found.losses)

@@ -1,0 +1,59 @@
+"""Ascend until the forget loss is a stranger's, with a share that fades out."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.method import Direction, Method
+
+# The target is measured anew after so many epochs (arXiv 2403.14339, section 4).
+EPOCHS_A_TARGET = 5
+
+
+@dataclass(kw_only=True)
+class NablaTau(Method):
+    """Minimise α·ReLU(target − mean ℓ_F)² + (1 − α)·mean ℓ_R (∇τ; Trippa et al., arXiv 2403.14339).
+
+    The target is the mean loss on unseen speakers, measured anew every 5 epochs. α starts at
+    min(1, 5/3·|F|/|F ∪ R|) and falls linearly to 0: there is nothing to tune. The square is
+    outside the ReLU, so that a forget loss above the target is left alone.
+    """
+
+    name: ClassVar[str] = "nabla_tau"
+    paper: ClassVar[str] = "arXiv 2403.14339"
+    needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
+    paced_by: ClassVar[Part] = "retain"
+
+    lr: float = 5e-4
+    epochs: float = 4.0
+    retain_batch: int = 16
+
+    def begin(self, course: Course) -> None:
+        forget, retain = (len(course.streams[part].utterances) for part in ("forget", "retain"))
+        self._alpha = min(1.0, 5 / 3 * forget / (forget + retain))
+        self._target = course.mean_loss("unseen")
+
+    def direction(self, step: Step) -> Direction:
+        if step.number and step.number % (EPOCHS_A_TARGET * step.course.pace) == 0:
+            self._target = step.course.mean_loss("unseen")
+        alpha = self._alpha * (1 - step.done)
+
+        def slope(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+            """The derivative of α·ReLU(target − mean ℓ)² with respect to each loss."""
+            gap = (self._target - losses.mean()).clamp(min=0)
+            return torch.full_like(losses, -2 * alpha / len(losses)) * gap
+
+        up, forget = step.gradient(step.forget, slope)
+        down, retain = step.gradient(step.retain)
+        gradient = {name: up[name] + (1 - alpha) * down[name] for name in up}
+        return Direction(gradient, {"forget": forget, "retain": retain})
+
+    def state_dict(self) -> dict[str, float]:
+        return {"target": self._target}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self._target = state["target"]

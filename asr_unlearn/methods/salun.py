@@ -1,0 +1,48 @@
+"""Wrong transcripts, learned by the salient weights only."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from asr_unlearn.gradients import Gradient
+from asr_unlearn.methods.course import Course, Step
+from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.random_label import RandomLabel
+
+
+@dataclass(kw_only=True)
+class SalUn(RandomLabel):
+    """RL on the weights with the largest forget gradient (SalUn; Fan et al., arXiv 2310.12508).
+
+    Saliency is the magnitude of the mean forget loss' gradient at the original model, and the
+    threshold is one for all weights together. The optimizer has no weight decay, so that what is
+    masked does not move at all.
+
+    Attributes:
+        share: of the weights that may move.
+    """
+
+    name: ClassVar[str] = "salun"
+    paper: ClassVar[str] = "arXiv 2310.12508"
+
+    share: float = 0.5
+
+    def begin(self, course: Course) -> None:
+        super().begin(course)
+        mean: Gradient = {}
+        utterances = course.streams["forget"].utterances
+        for batch in course.one_epoch("forget"):
+            weights = torch.full((len(batch.ids),), 1 / len(utterances))
+            gradient, _ = course.gradient(batch, weights)
+            for name, g in gradient.items():
+                mean[name] = mean[name].add_(g) if name in mean else g
+        saliency = torch.cat([g.abs().flatten() for g in mean.values()])
+        kept = max(1, round(self.share * len(saliency)))
+        threshold = saliency.kthvalue(len(saliency) - kept + 1).values
+        self._mask = {name: g.abs() >= threshold for name, g in mean.items()}
+
+    def direction(self, step: Step) -> Direction:
+        found = super().direction(step)
+        masked = {name: g * self._mask[name] for name, g in found.gradient.items()}
+        return Direction(masked, found.losses)
