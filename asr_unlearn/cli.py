@@ -16,13 +16,24 @@ import asr_unlearn
 from asr_unlearn import processes
 from asr_unlearn.evaluation import SavedModel
 from asr_unlearn.evaluation import evaluate as evaluate_models
-from asr_unlearn.jobs import Corpus, Stop, pick_device, train_model, unlearn_model
-from asr_unlearn.manifest import read_manifest
-from asr_unlearn.methods import METHODS
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import (
+    PARTS_USED,
+    Corpus,
+    Stop,
+    original_task,
+    pick_device,
+    train_model,
+    unlearn_model,
+)
+from asr_unlearn.manifest import Utterance, read_manifest
+from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.options import make_method, parse_assignments
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.run import carrying_out
 from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
+from asr_unlearn.tune import Bench, ranked
+from asr_unlearn.tune import tune as search_options
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -209,6 +220,56 @@ def report(results: Path) -> None:
     print(f"{markdown}\n{page}")
 
 
+def tune(
+    manifest: Path,
+    split: Path,
+    model: Path,
+    out: Path,
+    method: str = "orthograd_tau",
+    trials: int = 20,
+    set: str = "",
+    stop: Stop = Stop(),  # noqa: B008
+    seed: int = 0,
+    device: Device = "auto",
+    freeze_front_end: bool = True,
+) -> None:
+    """Search a method's options, looking at forget, retain and unseen utterances only.
+
+    Example: asr-unlearn tune --manifest out/manifest.jsonl --split out/split.json
+    --model out/original --method neggrad_plus --trials 20 --out out/tune.journal
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: folder of the model that has met the forget speakers.
+        out: journal of the search; a search that was killed is taken up from it.
+        method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
+        trials: complete unlearning runs.
+        set: options of the method that are not searched, as key=value, with commas.
+        stop: when a run ends.
+        seed: of the search and of the order of the batches.
+        device: auto, cpu or cuda.
+        freeze_front_end: leave the convolutional front end as it is.
+    """
+    corpus = Corpus.read(manifest, split)
+    task = original_task(model, pick_device(device), freeze_front_end)
+    inputs = Inputs(task, feature_cache=corpus.folder / "features")
+    given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
+    fixed = parse_assignments(set)
+    bench = Bench(task, inputs, given, stop, seed)
+    best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
+    if not best:
+        raise ValueError(f"no trial of {method} ended with a figure; see {out}")
+    listing = Table("cost", "options", "forget loss, CER", "retain", "unseen", "stopped")
+    for trial in best[:10]:
+        levels = [", ".join(map(str, trial.user_attrs[part])) for part in PARTS_USED]
+        options = ",".join(f"{name}={value:.3g}" for name, value in trial.params.items())
+        listing.add_row(f"{trial.value:.3f}", options, *levels, trial.user_attrs["stopped"])
+    Console().print(listing)
+    chosen = {**best[0].params, **fixed}
+    print(f"--method {method} --set {','.join(f'{k}={v}' for k, v in chosen.items())}")
+
+
 def methods() -> None:
     """List the methods with their papers, what data they need, and their options.
 
@@ -221,7 +282,7 @@ def methods() -> None:
     Console().print(listing)
 
 
-COMMANDS = {f.__name__: f for f in (split, train, unlearn, evaluate, report, methods)}
+COMMANDS = {f.__name__: f for f in (split, train, unlearn, tune, evaluate, report, methods)}
 
 
 def command_parser() -> ArgumentParser:

@@ -151,10 +151,7 @@ def unlearn_model(
     freeze_front_end: bool = True,
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`."""
-    model, processor = load_model(str(original))
-    task = CTC(model, processor, device)
-    if freeze_front_end:
-        task.freeze_front_end()
+    task = original_task(original, device, freeze_front_end)
     options = {
         **asdict(method),
         "model": str(original),
@@ -168,6 +165,15 @@ def unlearn_model(
         return unlearning(inputs, method, given, stop, folder, seed)
 
     return _carry_out("unlearn", training, task, corpus, out, options, seed)
+
+
+def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> CTC:
+    """The model that has met the forget speakers, ready to unlearn."""
+    model, processor = load_model(str(folder))
+    task = CTC(model, processor, device)
+    if freeze_front_end:
+        task.freeze_front_end()
+    return task
 
 
 def unlearning(

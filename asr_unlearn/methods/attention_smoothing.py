@@ -59,6 +59,10 @@ class AttentionSmoothing(Method):
     alpha: float = 0.7
     smoothing: float = 3.0
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "alpha": (0.3, 0.95), "smoothing": (1.5, 10.0)}
+
     def begin(self, course: Course) -> None:
         teacher = smoothed_copy(course.task, self.smoothing)
         self._from_teacher = divergence_from(teacher, course.task)

@@ -30,6 +30,10 @@ class BadTeacher(Method):
     alpha: float = 0.7
     temperature: float = 1.0
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "alpha": (0.3, 0.95)}
+
     def begin(self, course: Course) -> None:
         task = course.task
         good, bad = frozen_copy(task), untrained(task, course.seed)

@@ -22,6 +22,10 @@ class L1Sparse(Finetune):
 
     lam: float = 1e-4
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "lam": (1e-6, 1e-2)}
+
     def direction(self, step: Step) -> Direction:
         found = super().direction(step)
         lam = self.lam * (1 - step.done)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
@@ -56,6 +56,12 @@ class Method(ABC):
         for option in ("lr", "epochs", "forget_batch", "retain_batch"):
             if not getattr(self, option) > 0:
                 raise ValueError(f"{self.name}: {option} must be above 0")
+
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        """Options that `asr-unlearn tune` searches, with their lowest and highest values."""
+        defaults: dict[str, Any] = {option.name: option.default for option in fields(cls)}
+        return {"lr": (defaults["lr"] / 10, defaults["lr"] * 10)}
 
     def confine(self, task: Task) -> None:  # noqa: B027 - most methods move what is trainable
         """Freeze what the method leaves alone, before anything else is done."""

@@ -21,6 +21,10 @@ class NegGradPlus(Method):
     alpha: float = 0.7
     retain_batch: int = 16
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "alpha": (0.3, 0.95)}
+
     def direction(self, step: Step) -> Direction:
         up, forget = step.gradient(step.forget)
         down, retain = step.gradient(step.retain)

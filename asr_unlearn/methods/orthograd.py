@@ -75,6 +75,10 @@ class OrthoGrad(Method):
         self._second_moment: Gradient = {}
         self._fisher: Gradient = {}
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "alpha": (0.1, 0.9)}
+
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr)
 

@@ -34,6 +34,10 @@ class OrthoGradTau(OrthoGrad):
     target: float = 1.6
     power: float = 0.5
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "target": (1.0, 2.5), "power": (0.0, 1.0)}
+
     def begin(self, course: Course) -> None:
         super().begin(course)
         self._target = self.target * course.mean_loss("unseen")

@@ -85,6 +85,10 @@ class RandomLabel(Method):
     retain_batch: int = 16
     alpha: float = 0.7
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "alpha": (0.3, 0.95)}
+
     def begin(self, course: Course) -> None:
         self._targets = foreign_targets(course)
 

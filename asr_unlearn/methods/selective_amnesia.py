@@ -34,6 +34,10 @@ class SelectiveAmnesia(Method):
     gamma: float = 2.0
     lam: float = 50.0
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "lam": (1.0, 1000.0)}
+
     def begin(self, course: Course) -> None:
         self._targets = foreign_targets(course)
         self._fisher = course.fisher("retain")

@@ -58,6 +58,10 @@ class SFROn(Method):
     def pace(self, streams: Any) -> int:
         return super().pace(streams) * (1 + self.retain_steps)
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search(), "forget_scale": (0.1, 10.0), "gamma": (0.3, 3.0)}
+
     def rate(self, step: int, total: int) -> float:
         return _cosine(step / total)
 

@@ -42,6 +42,10 @@ class SSD(Method):
     def pace(self, streams: Any) -> int:
         return self.levels
 
+    @classmethod
+    def search(cls) -> dict[str, tuple[float, float]]:
+        return {"lam": (0.1, 1.0)}
+
     def rate(self, step: int, total: int) -> float:
         return 1.0
 

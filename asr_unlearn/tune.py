@@ -1,0 +1,137 @@
+"""Choose a method's options by what a person with a deletion request can measure.
+
+Only the forget, retain and unseen parts are looked at: never the test part, never a retrained
+model, which nobody has who needs unlearning.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+import torch
+from optuna.storages.journal import JournalFileBackend
+
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Stop, unlearning
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.methods import Method, Part
+from asr_unlearn.options import find_method, make_method
+from asr_unlearn.scoring import Level, level, score
+from asr_unlearn.tasks.task import Task
+
+# Where retain sets are large, a sample tells as much, and a trial costs what unlearning costs.
+RETAIN_SAMPLE = 240
+LOG_SCALE_FROM = 10.0
+
+Levels = Mapping[str, Level]
+
+
+def cost(now: Levels, original: Levels) -> float:
+    """How far a model is from having forgotten, and from having kept the rest: 0 is best.
+
+    Distance of the forget set from the original's level on unseen speakers, in loss and in CER,
+    plus how much worse the retain set and the unseen speakers have become; all relative to that
+    level.
+    """
+    total = 0.0
+    for figure in ("loss", "cer"):
+        strangers = max(getattr(original["unseen"], figure), 1e-6)
+        total += abs(getattr(now["forget"], figure) - strangers) / strangers
+        for part in ("retain", "unseen"):
+            rise = getattr(now[part], figure) - getattr(original[part], figure)
+            total += max(0.0, rise) / strangers
+    return total if math.isfinite(total) else math.inf
+
+
+def suggest(trial: optuna.Trial, method: type[Method]) -> dict[str, float]:
+    """Values of the method's searched options, on a log scale where the range is wide."""
+    return {
+        name: trial.suggest_float(name, low, high, log=low > 0 and high / low >= LOG_SCALE_FROM)
+        for name, (low, high) in method.search().items()
+    }
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An original model, its task and utterances, and what is measured on them."""
+
+    task: Task
+    inputs: Inputs
+    given: Mapping[Part, Sequence[Utterance]]
+    stop: Stop
+    seed: int
+
+    def levels(self) -> dict[str, Level]:
+        """The model's level on the forget set, the unseen speakers and a sample of the rest."""
+        spread = max(1, len(self.given["retain"]) // RETAIN_SAMPLE)
+        parts = {**self.given, "retain": self.given["retain"][::spread]}
+        return {part: level(score(self.task, self.inputs, us)) for part, us in parts.items()}
+
+    def forget(self, method: Method) -> str:
+        """Unlearn with the method; says why it stopped."""
+        with TemporaryDirectory() as folder:
+            run = unlearning(self.inputs, method, self.given, self.stop, Path(folder), self.seed)
+            return run().stopped
+
+
+def tune(
+    bench: Bench,
+    name: str,
+    fixed: Mapping[str, Any],
+    *,
+    trials: int,
+    journal: Path,
+) -> optuna.Study:
+    """Search the method's options until `trials` are complete; the defaults are tried first.
+
+    The journal is appended to after each trial, so that a killed search goes on where it was.
+    A trial that diverges, or whose loss is not finite, is failed and costs nothing but its time.
+    """
+    method = find_method(name)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    backend = JournalFileBackend(str(journal))
+    study = optuna.create_study(
+        study_name=f"{method.name} {sorted(fixed.items())}",
+        storage=optuna.storages.JournalStorage(backend),
+        sampler=optuna.samplers.TPESampler(seed=bench.seed, n_startup_trials=5),
+        load_if_exists=True,
+    )
+    original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
+    trainable = [p for p in bench.task.model.parameters() if p.requires_grad]
+    before = bench.levels()
+    if not study.trials:
+        defaults = make_method(name, fixed)
+        study.enqueue_trial({option: getattr(defaults, option) for option in method.search()})
+
+    def objective(trial: optuna.Trial) -> float:
+        chosen = make_method(name, {**suggest(trial, method), **fixed})
+        bench.task.model.load_state_dict(original)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        trial.set_user_attr("stopped", bench.forget(chosen))
+        now = bench.levels()
+        for part, found in now.items():
+            trial.set_user_attr(part, [round(found.loss, 4), round(found.cer, 4)])
+        return cost(now, before)
+
+    left = trials - len(finished(study))
+    if left > 0:
+        study.optimize(objective, n_trials=left, catch=(ArithmeticError, ValueError))
+    with torch.no_grad():
+        bench.task.model.load_state_dict(original)
+    return study
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that ended with a figure, or with a failure of their own."""
+    return [trial for trial in study.trials if trial.state.is_finished()]
+
+
+def ranked(trials: Iterable[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    """Completed trials, the best first."""
+    complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
+    return sorted(complete, key=lambda t: t.value if t.value is not None else math.inf)
