@@ -106,7 +106,9 @@ class _Ghost:
     source: Source
 
     def mean(self) -> Tensor:
-        share = torch.full((self.pair.groups,), 1 / self.pair.groups, device=self.pair.delta.device)
+        delta, groups = self.pair.delta, self.pair.groups
+        dtype = torch.promote_types(delta.dtype, torch.float32)
+        share = torch.full((groups,), 1 / groups, device=delta.device, dtype=dtype)
         return self.source.contribution.total(self.source.operand, share)
 
 
