@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 import asr_unlearn
@@ -260,10 +262,10 @@ def tune(
     best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
     if not best:
         raise ValueError(f"no trial of {method} ended with a figure; see {out}")
-    listing = Table("cost", "options", "forget loss, CER", "retain", "unseen", "stopped")
+    listing = Table("cost", "options", "forget loss, CER", "retain", "unseen", "why it stopped")
     for trial in best[:10]:
         levels = [", ".join(map(str, trial.user_attrs[part])) for part in PARTS_USED]
-        options = ",".join(f"{name}={value:.3g}" for name, value in trial.params.items())
+        options = "\n".join(f"{name}={value:.3g}" for name, value in trial.params.items())
         listing.add_row(f"{trial.value:.3f}", options, *levels, trial.user_attrs["stopped"])
     Console().print(listing)
     chosen = {**best[0].params, **fixed}
@@ -275,11 +277,26 @@ def methods() -> None:
 
     Example: asr-unlearn methods
     """
-    listing = Table("method", "paper", "needs", "options and defaults")
+    console = Console()
     for name, method in METHODS.items():
-        options = ", ".join(f"{f.name}={f.default}" for f in fields(method))
-        listing.add_row(name, method.paper, " + ".join(method.needs), options)
-    Console().print(listing)
+        summary = (inspect.getdoc(method) or "").split("\n\n")[0].replace("\n", " ")
+        passes = next(f.default for f in fields(method) if f.name == "epochs")
+        hints = get_type_hints(method)
+        options = (f"{f.name}: {_type_name(hints[f.name])} = {f.default}" for f in fields(method))
+        lines = (
+            summary,
+            f"data: {' + '.join(method.needs)}; at most {passes:g} passes over {method.paced_by}",
+            f"options: {', '.join(options)}",
+        )
+        console.print(f"[bold]{name}[/bold]  {method.paper}", highlight=False)
+        console.print(Padding(escape("\n".join(lines)), (0, 0, 1, 2)), highlight=False)
+
+
+def _type_name(kind: Any) -> str:
+    """`float`, or the choices of a literal."""
+    if get_origin(kind) is Literal:
+        return " | ".join(map(repr, get_args(kind)))
+    return getattr(kind, "__name__", str(kind))
 
 
 COMMANDS = {f.__name__: f for f in (split, train, unlearn, tune, evaluate, report, methods)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from asr_unlearn.methods import METHODS
 from asr_unlearn.options import find_method
 
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
@@ -38,8 +39,9 @@ class Recipe:
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def choose_methods(self, names: Sequence[str]) -> None:
-        """Keep these methods, with the recipe's options for those it knows."""
-        self.methods = {name: self.methods.get(name) or {} for name in names}
+        """Keep these methods, with the recipe's options for those it knows; "all" is every one."""
+        chosen = [n for name in names for n in (METHODS if name == "all" else (name,))]
+        self.methods = {name: self.methods.get(name) or {} for name in chosen}
 
     def use_pretrained(self) -> None:
         """Take the hyper-parameters for a model that has been trained before."""

@@ -89,7 +89,9 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("out") / name, help="(default: %(default)s)"
     )
     flags.add_argument("--model", help=f"name, folder or config (default: {recipe.model})")
-    flags.add_argument("--methods", help=f"(default: {','.join(recipe.methods)})")
+    flags.add_argument(
+        "--methods", help=f"with commas, or all (default: {','.join(recipe.methods)})"
+    )
     flags.add_argument("--seeds", default="0", help="with commas (default: 0)")
     flags.add_argument("--stage", type=int, default=1, help="first stage (default: 1)")
     flags.add_argument("--stop-stage", type=int, default=len(STAGES), help="last stage")

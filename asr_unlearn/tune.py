@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
-import torch
 from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.inputs import Inputs
@@ -43,15 +42,16 @@ def cost(now: Levels, original: Levels) -> float:
         total += abs(getattr(now["forget"], figure) - strangers) / strangers
         for part in ("retain", "unseen"):
             rise = getattr(now[part], figure) - getattr(original[part], figure)
-            total += max(0.0, rise) / strangers
+            # Not max(0, rise), which is 0 where the rise is not a number.
+            total += (0.0 if rise <= 0 else rise) / strangers
     return total if math.isfinite(total) else math.inf
 
 
-def suggest(trial: optuna.Trial, method: type[Method]) -> dict[str, float]:
-    """Values of the method's searched options, on a log scale where the range is wide."""
+def suggest(trial: optuna.Trial, searched: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """A value of each searched option, on a log scale where the range is wide."""
     return {
         name: trial.suggest_float(name, low, high, log=low > 0 and high / low >= LOG_SCALE_FROM)
-        for name, (low, high) in method.search().items()
+        for name, (low, high) in searched.items()
     }
 
 
@@ -100,18 +100,22 @@ def tune(
         sampler=optuna.samplers.TPESampler(seed=bench.seed, n_startup_trials=5),
         load_if_exists=True,
     )
+    searched = {name: span for name, span in method.search().items() if name not in fixed}
     original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
     trainable = [p for p in bench.task.model.parameters() if p.requires_grad]
     before = bench.levels()
     if not study.trials:
         defaults = make_method(name, fixed)
-        study.enqueue_trial({option: getattr(defaults, option) for option in method.search()})
+        study.enqueue_trial({option: getattr(defaults, option) for option in searched})
 
-    def objective(trial: optuna.Trial) -> float:
-        chosen = make_method(name, {**suggest(trial, method), **fixed})
+    def restore() -> None:
         bench.task.model.load_state_dict(original)
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+    def objective(trial: optuna.Trial) -> float:
+        chosen = make_method(name, {**suggest(trial, searched), **fixed})
+        restore()
         trial.set_user_attr("stopped", bench.forget(chosen))
         now = bench.levels()
         for part, found in now.items():
@@ -119,10 +123,11 @@ def tune(
         return cost(now, before)
 
     left = trials - len(finished(study))
-    if left > 0:
-        study.optimize(objective, n_trials=left, catch=(ArithmeticError, ValueError))
-    with torch.no_grad():
-        bench.task.model.load_state_dict(original)
+    try:
+        if left > 0:
+            study.optimize(objective, n_trials=left, catch=(ArithmeticError, ValueError))
+    finally:
+        restore()
     return study
 
 

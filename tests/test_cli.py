@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from asr_unlearn.cli import COMMANDS, main
+from asr_unlearn.methods import METHODS
 from asr_unlearn.options import convert, make_method, parse_assignments
 
 
@@ -21,8 +22,10 @@ def test_help_has_an_example(command, capsys):
 def test_methods_lists_every_option(capsys):
     main(["methods"])
     shown = capsys.readouterr().out
-    for word in ("orthograd", "neggrad_plus", "2503.02312", "alpha=0.7"):
-        assert word in shown
+    assert all(f"{name}  {METHODS[name].paper}" in shown for name in METHODS)
+    words = " ".join(shown.split())
+    for phrase in ("alpha: float = 0.7", "scope: 'global' | 'tensor' = global", "+ unseen"):
+        assert phrase in words
 
 
 def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):

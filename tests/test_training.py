@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from asr_unlearn import training as training_module
 from asr_unlearn.checkpoint import checkpoints
@@ -18,6 +19,7 @@ from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import StopRule
 from asr_unlearn.tasks import CTC
+from asr_unlearn.tasks.ctc import NonFiniteLossError
 from asr_unlearn.training import DivergedError, Training
 
 
@@ -226,3 +228,25 @@ def test_the_schedule_rises_and_falls():
     assert rates == rates[:10] + sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(0.02, abs=0.02)
     assert METHODS["finetune"](warmup=0.0, final_lr=1.0).rate(0, 10) == 1.0
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"ssd"}))
+def test_a_method_that_explodes_ends_with_an_error_that_says_so(
+    name, corpus, tiny_config, tmp_path
+):
+    run = make(corpus, tiny_config, tmp_path, name, lr=1e30, warmup=0.0)
+    with pytest.raises((DivergedError, NonFiniteLossError), match="is not finite"):
+        run()
+    # What the last checkpoint holds is still numbers.
+    assert all(torch.isfinite(t).all() for t in saved(tmp_path).values())
+
+
+def test_ssd_has_nothing_that_could_explode(corpus, tiny_config, tmp_path):
+    run = make(corpus, tiny_config, tmp_path, "ssd", lr=1.0)
+    before = {name: p.detach().clone() for name, p in run.parameters.items()}
+    run()
+    assert all((p.abs() <= before[name].abs()).all() for name, p in run.parameters.items())
+
+
+def saved(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoints(folder)[-1] / "model.safetensors")

@@ -1,0 +1,76 @@
+"""The search looks only where a user can, tries the defaults first, and can be taken up."""
+
+import pytest
+import torch
+
+from asr_unlearn.cli import main
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Corpus, Stop
+from asr_unlearn.models import alphabet_of, model_from_config
+from asr_unlearn.scoring import Level
+from asr_unlearn.tasks import CTC
+from asr_unlearn.tune import Bench, cost, finished, ranked, tune
+
+ORIGINAL = {"forget": Level(0.0, 0.0), "retain": Level(0.1, 0.02), "unseen": Level(0.5, 0.2)}
+
+
+def test_like_strangers_with_the_rest_untouched_costs_nothing():
+    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL) == 0
+    assert cost(ORIGINAL, ORIGINAL) == 2  # Nothing forgotten: all of the way in loss and in CER.
+
+
+def test_harm_and_overshooting_cost_and_improvement_does_not_pay():
+    forgotten = {**ORIGINAL, "forget": ORIGINAL["unseen"]}
+    assert cost({**forgotten, "forget": Level(1.0, 0.2)}, ORIGINAL) == pytest.approx(1)
+    assert cost({**forgotten, "retain": Level(0.2, 0.02)}, ORIGINAL) == pytest.approx(0.2)
+    assert cost({**forgotten, "unseen": Level(0.5, 0.4)}, ORIGINAL) == pytest.approx(1)
+    assert cost({**forgotten, "retain": Level(0.0, 0.0)}, ORIGINAL) == 0
+    assert cost({**forgotten, "retain": Level(float("nan"), 0.0)}, ORIGINAL) == float("inf")
+
+
+@pytest.fixture
+def bench(corpus, tiny_config):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed=0)
+    task = CTC(model, processor)
+    task.freeze_front_end()
+    given = {part: data.part(part) for part in ("forget", "retain", "unseen")}
+    return Bench(task, Inputs(task), given, Stop(rule="steps"), seed=0)
+
+
+def test_a_search_that_was_killed_goes_on_where_it_was(bench, tmp_path, monkeypatch):
+    before = {name: t.clone() for name, t in bench.task.model.state_dict().items()}
+    fixed, journal = {"epochs": 1.0}, tmp_path / "cf_k.journal"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    first = tune(bench, "cf_k", fixed, trials=1, journal=journal)
+    assert first.trials[0].params == {"lr": pytest.approx(3e-4)}  # The defaults.
+    with monkeypatch.context() as patch:
+        patch.setattr("asr_unlearn.tune.cost", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(bench, "cf_k", fixed, trials=2, journal=journal)
+    study = tune(bench, "cf_k", fixed, trials=3, journal=journal)
+    done = finished(study)
+    assert done[0].value == first.trials[0].value
+    assert len(ranked(done)) == 2  # The killed one is finished too: it has failed.
+    assert all(torch.equal(t, before[n]) for n, t in bench.task.model.state_dict().items())
+    assert all(p.requires_grad for p in bench.task.layers()[0].parameters())
+
+
+def test_a_trial_that_diverges_does_not_end_the_search(bench, tmp_path):
+    fixed = {"epochs": 2.0, "lr": 1e30, "warmup": 0.0}
+    study = tune(bench, "neggrad_plus", fixed, trials=2, journal=tmp_path / "j")
+    assert len(finished(study)) == 2
+    assert ranked(study.trials) == []
+
+
+def test_the_command_prints_what_to_ask_for(corpus, tiny_config, tmp_path, capsys):
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    original = ["--model", str(tiny_config), "--out", str(tmp_path / "original")]
+    main(["train", *data, *original, "--set", "epochs=1"])
+    argv = ["tune", *data, "--model", str(tmp_path / "original"), "--trials", "2"]
+    argv += ["--method", "gradient_ascent", "--set", "epochs=1", "--out", str(tmp_path / "j")]
+    main(argv)
+    assert "--method gradient_ascent --set lr=" in capsys.readouterr().out
