@@ -15,7 +15,7 @@ from asr_unlearn.jobs import Stop, unlearning
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Part
 from asr_unlearn.options import make_method
-from asr_unlearn.tasks import CTC
+from asr_unlearn.tasks import task_for
 
 
 def unlearn(
@@ -32,10 +32,10 @@ def unlearn(
     audio: Mapping[str, Float[np.ndarray, " samples"]] | None = None,
     **options: Any,
 ) -> PreTrainedModel:
-    """Make a CTC recogniser forget utterances; `model` itself is changed and returned.
+    """Make a model forget utterances; `model` itself is changed and returned.
 
     Args:
-        model: for instance a `Wav2Vec2ForCTC`.
+        model: for instance a `Wav2Vec2ForCTC`, or any other that `task_for` takes.
         processor: its feature extractor and tokenizer.
         forget, retain: training utterances to forget, and others to stay good at.
         unseen: utterances of speakers the model has never met; needed by the stop rule
@@ -62,7 +62,7 @@ def unlearn(
 
     was_training = model.training
     trainable = {name: p.requires_grad for name, p in model.named_parameters()}
-    task = CTC(model, processor)
+    task = task_for(model, processor)
     if freeze_front_end:
         task.freeze_front_end()
     with TemporaryDirectory() as folder:

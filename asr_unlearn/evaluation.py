@@ -20,7 +20,7 @@ from asr_unlearn.models import load_model
 from asr_unlearn.run import digest, digest_of, invocation, versions
 from asr_unlearn.scoring import Score, score
 from asr_unlearn.split import PARTS, Split
-from asr_unlearn.tasks import CTC
+from asr_unlearn.tasks import task_for
 
 Row = dict[str, Any]
 
@@ -48,7 +48,7 @@ class SavedModel:
 def row(part: str, scored: Score) -> Row:
     """One line of utterances.jsonl."""
     utterance = scored.utterance
-    text = utterance.text or ""
+    text = scored.reference
     words = count_errors(text, scored.hypothesis, "word")
     characters = count_errors(text, scored.hypothesis, "character")
     return {
@@ -82,11 +82,11 @@ def transcribe(
     target = saved.folder / "utterances.jsonl"
     stamp = saved.folder / "utterances.stamp"
     weights = {p.name: digest(p) for p in sorted(saved.folder.glob("*.safetensors"))}
-    basis = digest_of([weights, split.parts, {u.id: u.text for u in manifest}])
+    basis = digest_of([weights, split.parts, {u.id: [u.text, u.label] for u in manifest}])
     if target.exists() and stamp.exists() and stamp.read_text() == basis:
         return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     model, processor = load_model(str(saved.folder))
-    task = CTC(model, processor, device)
+    task = task_for(model, processor, device)
     inputs = Inputs(task)
     part_of = {name: part for part in PARTS for name in split.parts[part]}
     utterances = [u for u in manifest if u.id in part_of]

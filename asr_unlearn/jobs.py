@@ -29,8 +29,9 @@ from asr_unlearn.run import Run, digest_of
 from asr_unlearn.scoring import level, score
 from asr_unlearn.split import Split, read_split
 from asr_unlearn.stopping import StopOn, StopRule
-from asr_unlearn.tasks import CTC
-from asr_unlearn.tasks.ctc import fingerprint
+from asr_unlearn.tasks import Task, task_for
+from asr_unlearn.tasks.front_end import fingerprint
+from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.training import Outcome, Training
 
 # Enough audio to set the filter bank's output variance.
@@ -105,13 +106,9 @@ def train_model(
         model, processor = model_from_config(source, alphabet, seed)
     else:
         model, processor = pretrained_model(source, alphabet)
-    task = CTC(model, processor, device)
+    task = task_for(model, processor, device)
     if filterbank and scratch:
-        # Always the retain set's audio, so that the retrained model starts where the original did.
-        inputs = Inputs(task)
-        calibration = corpus.part("retain")[:CALIBRATION_UTTERANCES]
-        waves = [inputs(u).input for u in calibration]
-        start_from_filterbank(task.front_end.conv_layers[0].conv, waves)
+        _start_from_filterbank(task, corpus)
     if freeze_front_end if freeze_front_end is not None else not scratch:
         task.freeze_front_end()
     options = {
@@ -137,6 +134,19 @@ def train_model(
         )
 
     return _carry_out("train", training, task, corpus, out, options, seed)
+
+
+def _start_from_filterbank(task: Task, corpus: Corpus) -> None:
+    """Always on the retain set's audio, so that the retrained model starts where the original did.
+
+    Raises:
+        ValueError: the model has no convolution that hears the wave.
+    """
+    if not isinstance(task.front_end, ConvFrontEnd):
+        raise ValueError(f"filterbank: {type(task.model).__name__} does not hear the wave itself")
+    inputs = Inputs(task)
+    waves = [inputs(u).input for u in corpus.part("retain")[:CALIBRATION_UTTERANCES]]
+    start_from_filterbank(task.front_end.first_convolution, waves)
 
 
 def unlearn_model(
@@ -167,10 +177,10 @@ def unlearn_model(
     return _carry_out("unlearn", training, task, corpus, out, options, seed)
 
 
-def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> CTC:
+def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> Task:
     """The model that has met the forget speakers, ready to unlearn."""
     model, processor = load_model(str(folder))
-    task = CTC(model, processor, device)
+    task = task_for(model, processor, device)
     if freeze_front_end:
         task.freeze_front_end()
     return task
@@ -232,7 +242,7 @@ def _stop_rule(
 def _carry_out(
     kind: Literal["train", "unlearn"],
     training: Callable[[Path], Training],
-    task: CTC,
+    task: Task,
     corpus: Corpus,
     out: Path,
     options: Mapping[str, Any],
@@ -259,7 +269,7 @@ def _prepare(work: Path, stamp: str) -> None:
     (work / "stamp").write_text(stamp)
 
 
-def _publish(task: CTC, work: Path, out: Path, **record: Any) -> None:
+def _publish(task: Task, work: Path, out: Path, **record: Any) -> None:
     save_model(task.model, task.processor, work)
     Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
     for path in [*checkpoints(work), work / "checkpoint.partial"]:

@@ -14,11 +14,12 @@ from asr_unlearn.tasks.task import Task
 
 @dataclass(frozen=True)
 class Score:
-    """A model's per-utterance loss (nats per label) and its transcript."""
+    """A model's per-utterance loss (nats per label), its answer, and the right one."""
 
     utterance: Utterance
     loss: float
     hypothesis: str
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def score(
             batch = collate([example(u) for u in group]).to(task.device)
             losses, hypotheses = task.score(batch)
             for utterance, loss, text in zip(group, losses.tolist(), hypotheses, strict=True):
-                found[utterance.id] = Score(utterance, loss, text)
+                reference = task.reference(utterance)
+                found[utterance.id] = Score(utterance, loss, text, reference)
             bar.update(len(group))
     task.model.train(training)
     return [found[u.id] for u in utterances]
@@ -65,5 +67,5 @@ def level(scores: Sequence[Score]) -> Level:
     """
     if not scores:
         raise ValueError("no utterances to measure a level on")
-    counts = [count_errors(s.utterance.text or "", s.hypothesis, "character") for s in scores]
+    counts = [count_errors(s.reference, s.hypothesis, "character") for s in scores]
     return Level(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))

@@ -13,7 +13,9 @@ from asr_unlearn.batching import Batch, collate
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import character_processor
-from asr_unlearn.tasks.ctc import CTC, LEAKS_PADDING, NonFiniteLossError
+from asr_unlearn.tasks import CTC
+from asr_unlearn.tasks.front_end import NonFiniteLossError
+from asr_unlearn.tasks.waves import LEAKS_PADDING
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 

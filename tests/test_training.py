@@ -19,7 +19,7 @@ from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import StopRule
 from asr_unlearn.tasks import CTC
-from asr_unlearn.tasks.ctc import NonFiniteLossError
+from asr_unlearn.tasks.front_end import NonFiniteLossError
 from asr_unlearn.training import DivergedError, Training
 
 

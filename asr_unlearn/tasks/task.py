@@ -1,6 +1,6 @@
 """What every task offers: a model that answers utterances, with one loss each."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,13 +10,19 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.front_end import FrontEnd
 
 
+@runtime_checkable
 class Task(Protocol):
     """A model, its processor, and how its utterances are encoded, scored and transcribed."""
 
     model: PreTrainedModel
     processor: Any
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """What comes first in the model."""
 
     @property
     def device(self) -> torch.device:
@@ -29,7 +35,10 @@ class Task(Protocol):
         """One utterance's model input, unpadded: a wave [samples], or features [T, C]."""
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
-        """The label ids of one utterance."""
+        """The label ids of one utterance; raises ValueError, naming it, where it can have none."""
+
+    def reference(self, utterance: Utterance) -> str:
+        """What the right answer would be, spelled as `score` spells its own."""
 
     def losses(self, batch: Batch) -> Float[Tensor, " B"]:
         """Per-utterance losses, differentiable with respect to the trainable parameters."""
@@ -48,6 +57,13 @@ class Task(Protocol):
 
     def layers(self) -> list[nn.Module]:
         """What the model computes one after the other behind the front end; the head is last."""
+
+    def freeze_front_end(self) -> None:
+        """Keep the first layers as they are, if the model has any of that kind."""
+
+    @property
+    def front_end_is_frozen(self) -> bool:
+        """Whether no parameter of the first layers is trained."""
 
     @property
     def batches_are_exact(self) -> bool:

@@ -1,0 +1,102 @@
+"""What comes first in a model: how an utterance becomes its input, and the layers that hear it."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asr_unlearn.batching import Batch
+
+
+class NonFiniteLossError(ValueError):
+    """A loss or gradient that is not a number; the message names the utterances."""
+
+
+class FrontEnd(ABC):
+    """From a wave to what the model says of it."""
+
+    batches_are_exact: bool
+    """Whether an utterance in a padded batch gives what it gives alone."""
+
+    @abstractmethod
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Those of the first layers, which stay as they are when the front end is frozen."""
+
+    @property
+    def is_frozen(self) -> bool:
+        return not any(p.requires_grad for p in self.parameters())
+
+    @abstractmethod
+    def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
+        """One utterance's model input, unpadded: a wave [samples], or features [T, C]."""
+
+    @abstractmethod
+    def cache_key(self) -> str | None:
+        """Names what `encode` computes when that is worth keeping on disk, None for a bare wave."""
+
+    @abstractmethod
+    def output(self, batch: Batch, **inputs: Any) -> Any:
+        """What the model returns for a batch of encoded utterances and its further inputs."""
+
+
+class Listener:
+    """A model behind a front end, and its processor: what all tasks share."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        processor: Any,
+        front_end: FrontEnd,
+        device: torch.device | None = None,
+    ) -> None:
+        self.model = model if device is None else nn.Module.to(model, device)
+        self.processor = processor
+        self.front_end = front_end
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def batches_are_exact(self) -> bool:
+        """Whether an utterance in a padded batch gives what it gives alone."""
+        return self.front_end.batches_are_exact
+
+    @property
+    def front_end_is_frozen(self) -> bool:
+        return self.front_end.is_frozen
+
+    def freeze_front_end(self) -> None:
+        """Keep the first layers as they are; what they make of an utterance can be cached."""
+        for parameter in self.front_end.parameters():
+            parameter.requires_grad_(False)
+
+    def cache_key(self) -> str | None:
+        return self.front_end.cache_key()
+
+    def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
+        return self.front_end.encode(audio)
+
+
+def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
+    """Raises NonFiniteLossError, naming the utterances whose loss is not finite."""
+    if torch.isfinite(losses).all():
+        return
+    finite = torch.isfinite(losses).tolist()
+    names = [i for i, fine in zip(batch.ids, finite, strict=True) if not fine]
+    raise NonFiniteLossError(f"the loss of {', '.join(names)} is not finite: {cause}")
+
+
+def fingerprint(module: nn.Module) -> str:
+    """First 16 hex digits of the SHA-256 of a module's parameters and buffers, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
