@@ -53,7 +53,7 @@ class AttentionSmoothing(Method):
     paper: ClassVar[str] = "arXiv 2609.34092"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-4
+    lr: float = 5e-4
     clip: float = 1.0
     retain_batch: int = 16
     alpha: float = 0.7

@@ -24,15 +24,15 @@ class BadTeacher(Method):
     paper: ClassVar[str] = "arXiv 2205.08096"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-4
+    lr: float = 3e-4
     clip: float = 1.0
     retain_batch: int = 16
-    alpha: float = 0.7
+    alpha: float = 0.95
     temperature: float = 1.0
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.3, 0.95)}
+        return {**super().search(), "alpha": (0.5, 0.99)}
 
     def begin(self, course: Course) -> None:
         task = course.task

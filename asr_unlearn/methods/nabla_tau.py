@@ -28,7 +28,7 @@ class NablaTau(Method):
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
     paced_by: ClassVar[Part] = "retain"
 
-    lr: float = 5e-4
+    lr: float = 1e-3
     epochs: float = 4.0
     retain_batch: int = 16
 

@@ -29,7 +29,6 @@ class OrthoGradTau(OrthoGrad):
     paper: ClassVar[str] = "arXiv 2503.02312 + 2403.14339 + 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
 
-    warmup: float = 0.0
     alpha: float = 0.5
     target: float = 1.6
     power: float = 0.5

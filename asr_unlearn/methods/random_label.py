@@ -80,14 +80,14 @@ class RandomLabel(Method):
     paper: ClassVar[str] = "arXiv 1911.04933"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-4
+    lr: float = 2e-4
     clip: float = 1.0
     retain_batch: int = 16
-    alpha: float = 0.7
+    alpha: float = 0.95
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.3, 0.95)}
+        return {**super().search(), "alpha": (0.5, 0.99)}
 
     def begin(self, course: Course) -> None:
         self._targets = foreign_targets(course)

@@ -27,7 +27,7 @@ class SCRUB(Method):
     paper: ClassVar[str] = "arXiv 2302.09880"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-4
+    lr: float = 5e-4
     epochs: float = 4.0
     clip: float = 1.0
     retain_batch: int = 16

@@ -28,15 +28,15 @@ class SelectiveAmnesia(Method):
     paper: ClassVar[str] = "arXiv 2305.10120"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-4
+    lr: float = 2e-4
     clip: float = 1.0
     retain_batch: int = 16
-    gamma: float = 2.0
-    lam: float = 50.0
+    gamma: float = 10.0
+    lam: float = 1000.0
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "lam": (1.0, 1000.0)}
+        return {**super().search(), "gamma": (1.0, 30.0), "lam": (10.0, 10000.0)}
 
     def begin(self, course: Course) -> None:
         self._targets = foreign_targets(course)

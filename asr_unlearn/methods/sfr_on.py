@@ -41,14 +41,14 @@ class SFROn(Method):
     paper: ClassVar[str] = "arXiv 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 3e-4
+    lr: float = 1e-3
     epochs: float = 8.0
     clip: float = 7.0
     retain_batch: int = 16
     gamma: float = 1.0
     lam: float = 0.5
-    forget_scale: float = 1.0
-    retain_steps: int = 2
+    forget_scale: float = 10.0
+    retain_steps: int = 1
     beta: float = 1.0
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class SFROn(Method):
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "forget_scale": (0.1, 10.0), "gamma": (0.3, 3.0)}
+        return {**super().search(), "forget_scale": (1.0, 100.0), "gamma": (0.3, 3.0)}
 
     def rate(self, step: int, total: int) -> float:
         return _cosine(step / total)
