@@ -18,12 +18,15 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.models import (
-    alphabet_of,
+    TaskName,
     is_bare_config,
     load_model,
     model_from_config,
     pretrained_model,
+    read_config,
     save_model,
+    task_of,
+    vocabulary_of,
 )
 from asr_unlearn.run import Run, digest_of
 from asr_unlearn.scoring import level, score
@@ -93,19 +96,22 @@ def train_model(
     freeze_front_end: bool | None = None,
     filterbank: bool = False,
     augmented: bool = False,
+    kind: TaskName | None = None,
 ) -> Outcome:
     """Train `source` on the utterances of `parts` and publish it at `out`.
 
     Two models trained with the same arguments but for `parts` start from the same weights.
     The front end is frozen unless it starts from random weights, or as `freeze_front_end` says.
+    `kind` is the task to train for, by default the one that the model was made for.
     """
     scratch = is_bare_config(source)
-    alphabet = alphabet_of(corpus.manifest)
+    kind = kind or task_of(read_config(source))
+    vocabulary = vocabulary_of(corpus.manifest, kind)
     seed_everything(seed)
     if scratch:
-        model, processor = model_from_config(source, alphabet, seed)
+        model, processor = model_from_config(source, vocabulary, seed, kind)
     else:
-        model, processor = pretrained_model(source, alphabet)
+        model, processor = pretrained_model(source, vocabulary, kind)
     task = task_for(model, processor, device)
     if filterbank and scratch:
         _start_from_filterbank(task, corpus)
@@ -114,6 +120,7 @@ def train_model(
     options = {
         **asdict(method),
         "model": source,
+        "task": kind,
         "parts": list(parts),
         "filterbank": filterbank,
         "augmented": augmented,

@@ -1,15 +1,18 @@
-"""Recognisers from a Hub name, a folder, or a config to train from scratch; and back to disk."""
+"""Models from a Hub name, a folder, or a config to train from scratch; and back to disk."""
 
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import (
     AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
     AutoModelForCTC,
+    AutoModelForSpeechSeq2Seq,
     AutoProcessor,
     PreTrainedModel,
     Wav2Vec2CTCTokenizer,
@@ -19,15 +22,34 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.whisper import character_whisper, feature_extractor, generation, token_settings
 
 # Its bars for single files would drown those of the runs.
 disable_progress_bar()
 
 BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 
+TaskName = Literal["ctc", "seq2seq", "classification"]
+LOADERS: dict[TaskName, Any] = {
+    "ctc": AutoModelForCTC,
+    "seq2seq": AutoModelForSpeechSeq2Seq,
+    "classification": AutoModelForAudioClassification,
+}
+
+
+HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
+
 
 class ModelError(ValueError):
     """A model that cannot be loaded; the message says from where, and what to do."""
+
+
+def task_of(config: Any) -> TaskName:
+    """What a model was made for: what its config says it is, else what its kind can be."""
+    for name in config.architectures or ():
+        if name.endswith(("ForSequenceClassification", "ForAudioClassification")):
+            return "classification"
+    return "seq2seq" if config.is_encoder_decoder else "ctc"
 
 
 def alphabet_of(utterances: Sequence[Utterance]) -> list[str]:
@@ -35,16 +57,30 @@ def alphabet_of(utterances: Sequence[Utterance]) -> list[str]:
     return sorted({c for u in utterances for c in u.text or ""} - {" "})
 
 
+def label_of(utterance: Utterance) -> str:
+    """The class of an utterance: its label, or without one its speaker."""
+    return utterance.speaker if utterance.label is None else utterance.label
+
+
+def vocabulary_of(utterances: Sequence[Utterance], task: TaskName) -> list[str]:
+    """What a model that starts afresh can say: characters, or the names of the classes, sorted."""
+    if task == "classification":
+        return sorted({label_of(u) for u in utterances})
+    return alphabet_of(utterances)
+
+
 def padding_is_seen(config: Any) -> bool:
     """Whether the front end's group norm makes an utterance depend on the padding beside it."""
     return bool(getattr(config, "feat_extract_norm", "layer") != "layer")
 
 
-def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
-    """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank.
+def wave_extractor(*, attention_mask: bool) -> Wav2Vec2FeatureExtractor:
+    """Zero mean, unit variance; `attention_mask`: to be given one (layer-norm front ends)."""
+    return Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=attention_mask)
 
-    `attention_mask`: the model is to be given one (layer-norm front ends).
-    """
+
+def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
+    """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank."""
     tokens = [BLANK, UNKNOWN, SPACE, *sorted(alphabet)]
     with TemporaryDirectory() as folder:
         vocabulary = Path(folder) / "vocab.json"
@@ -58,8 +94,7 @@ def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> W
             bos_token=None,
             eos_token=None,
         )
-    extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=attention_mask)
-    return Wav2Vec2Processor(extractor, tokenizer)
+    return Wav2Vec2Processor(wave_extractor(attention_mask=attention_mask), tokenizer)
 
 
 def is_bare_config(source: str) -> bool:
@@ -71,47 +106,96 @@ def is_bare_config(source: str) -> bool:
     return (path / "config.json").is_file() and not has_weights
 
 
+def _afresh(
+    source: str, config: Any, task: TaskName, vocabulary: Collection[str]
+) -> tuple[Any, dict[str, Any]]:
+    """A processor for a head that knows nothing yet, and what the config has to say of it."""
+    masked = not padding_is_seen(config)
+    if task == "classification":
+        names = dict(enumerate(vocabulary))
+        settings = {"id2label": names, "label2id": {name: i for i, name in names.items()}}
+        if config.model_type == "whisper":
+            return feature_extractor(Path(source), config), settings
+        return wave_extractor(attention_mask=masked), settings
+    if task == "seq2seq":
+        whisper = character_whisper(Path(source), config, vocabulary)
+        return whisper, token_settings(whisper.tokenizer)
+    processor = character_processor(vocabulary, attention_mask=masked)
+    blank = processor.tokenizer.pad_token_id
+    return processor, {"vocab_size": len(processor.tokenizer), "pad_token_id": blank}
+
+
 def model_from_config(
-    source: str, alphabet: Collection[str], seed: int
-) -> tuple[PreTrainedModel, Wav2Vec2Processor]:
-    """A recogniser with random weights drawn from `seed`, and characters from the corpus."""
-    config = AutoConfig.from_pretrained(source)
-    processor = character_processor(alphabet, attention_mask=not padding_is_seen(config))
-    config.vocab_size = len(processor.tokenizer)
-    config.pad_token_id = processor.tokenizer.pad_token_id
-    config.bos_token_id = config.eos_token_id = None
+    source: str, vocabulary: Collection[str], seed: int, task: TaskName | None = None
+) -> tuple[PreTrainedModel, Any]:
+    """A model with random weights drawn from `seed`, and a processor.
+
+    `vocabulary` holds characters, or names of classes for `task` "classification"; the task is
+    that of the config if it is not given.
+
+    Raises:
+        ModelError: an encoder-decoder that is not a Whisper.
+    """
+    config = read_config(source)
+    task = task or task_of(config)
+    if task == "seq2seq" and config.model_type != "whisper":
+        raise ModelError(f"{source}: of encoder-decoders only Whisper can start from its config")
+    processor, settings = _afresh(source, config, task, vocabulary)
+    if task == "ctc":
+        settings |= {"bos_token_id": None, "eos_token_id": None}
+    for name, value in settings.items():
+        setattr(config, name, value)
     torch.manual_seed(seed)
-    return AutoModelForCTC.from_config(config), processor
+    model: PreTrainedModel = LOADERS[task].from_config(config)
+    if task == "seq2seq":
+        model.generation_config = generation(model, processor.tokenizer)
+    return model, processor
 
 
-def pretrained_model(source: str, alphabet: Collection[str] | None) -> tuple[PreTrainedModel, Any]:
-    """A recogniser with its weights; characters from its processor, or else from the corpus.
+def pretrained_model(
+    source: str, vocabulary: Collection[str] | None, task: TaskName | None = None
+) -> tuple[PreTrainedModel, Any]:
+    """A model with its weights; its vocabulary or classes are its own, or else those given.
 
     Raises:
         ModelError: nothing loadable at `source`, or no vocabulary anywhere.
     """
+    config = read_config(source)
+    task = task or task_of(config)
+    own = _own_processor(source, task)
+    foreign = task == "classification" and not set(vocabulary or ()) <= set(config.label2id)
+    if own is not None and not foreign:
+        return _with_weights(source, task), own
+    if vocabulary is None or task == "seq2seq":
+        raise ModelError(f"{source} has no processor with a vocabulary, such as training saves")
+    made, settings = _afresh(source, config, task, vocabulary)
+    model = _with_weights(source, task, ignore_mismatched_sizes=True, **settings)
+    # A head trained for another vocabulary is replaced, not misread, even where it would fit.
+    getattr(model, HEADS[task]).reset_parameters()
+    return model, own or made
+
+
+def _own_processor(source: str, task: TaskName) -> Any:
+    """The processor saved with a model, None where there is none."""
+    reader = AutoFeatureExtractor if task == "classification" else AutoProcessor
     try:
-        processor = AutoProcessor.from_pretrained(source)
-        extra = {}
-    except (OSError, ValueError, TypeError) as error:
-        if alphabet is None:
-            raise ModelError(f"{source} has no processor with a vocabulary: {error}") from error
-        config = _config(source)
-        processor = character_processor(alphabet, attention_mask=not padding_is_seen(config))
-        extra = {
-            "vocab_size": len(processor.tokenizer),
-            "pad_token_id": processor.tokenizer.pad_token_id,
-            # A head trained for another vocabulary is replaced, not misread.
-            "ignore_mismatched_sizes": True,
-        }
+        return reader.from_pretrained(source)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _with_weights(source: str, task: TaskName, **settings: Any) -> PreTrainedModel:
     try:
-        model = AutoModelForCTC.from_pretrained(source, use_safetensors=True, **extra)
+        model: PreTrainedModel = LOADERS[task].from_pretrained(
+            source, use_safetensors=True, **settings
+        )
     except (OSError, ValueError) as error:
         raise ModelError(_cannot_load(source, error)) from error
-    return model, processor
+    return model
 
 
-def _config(source: str) -> Any:
+def read_config(source: str) -> Any:
+    """Raises ModelError where there is no config to be had."""
     try:
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
@@ -120,15 +204,15 @@ def _config(source: str) -> Any:
 
 def _cannot_load(source: str, error: Exception) -> str:
     return (
-        f"cannot load a CTC model from {source!r}: give a Hugging Face name that can be reached, "
+        f"cannot load a model from {source!r}: give a Hugging Face name that can be reached, "
         f"a folder with config.json and model.safetensors, or a config.json to train from scratch "
         f"({error})"
     )
 
 
 def load_model(source: str) -> tuple[PreTrainedModel, Any]:
-    """A saved recogniser and its processor."""
-    return pretrained_model(source, alphabet=None)
+    """A saved model and its processor."""
+    return pretrained_model(source, vocabulary=None)
 
 
 def save_model(model: PreTrainedModel, processor: Any, folder: Path) -> None:

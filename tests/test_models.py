@@ -80,7 +80,7 @@ def test_what_is_a_bare_config(built, tiny_config, tmp_path):
 
 def test_a_model_without_a_processor_gets_the_corpus_vocabulary(built, tmp_path):
     built[0].save_pretrained(tmp_path)
-    model, processor = pretrained_model(str(tmp_path), alphabet=list("XYZ"))
+    model, processor = pretrained_model(str(tmp_path), vocabulary=list("XYZ"))
     assert model.config.vocab_size == len(processor.tokenizer) == model.lm_head.out_features == 6
     with pytest.raises(ModelError, match="no processor with a vocabulary"):
         load_model(str(tmp_path))
@@ -88,8 +88,8 @@ def test_a_model_without_a_processor_gets_the_corpus_vocabulary(built, tmp_path)
 
 @pytest.mark.parametrize("source", ["no/such-model", "/nowhere/at/all"])
 def test_what_cannot_be_loaded_is_said(source):
-    with pytest.raises(ModelError, match=r"cannot load a CTC model from .*config\.json"):
-        pretrained_model(source, alphabet=["A"])
+    with pytest.raises(ModelError, match=r"cannot load a model from .*config\.json"):
+        pretrained_model(source, vocabulary=["A"])
 
 
 def test_a_model_that_hears_no_wave_is_refused():

@@ -1,4 +1,4 @@
-"""A model of a few thousand parameters, for tests of everything but accuracy."""
+"""Models of a few thousand parameters, for tests of everything but accuracy."""
 
 
 def tiny_options():
@@ -14,4 +14,21 @@ def tiny_options():
         "num_conv_pos_embeddings": 4,
         "num_conv_pos_embedding_groups": 2,
         "layerdrop": 0.0,
+    }
+
+
+def tiny_whisper_options():
+    """An encoder that hears one second, and weights large enough for it to say something."""
+    return {
+        "d_model": 16,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32,
+        "num_mel_bins": 20,
+        "max_source_positions": 50,
+        "max_target_positions": 24,
+        "init_std": 0.8,
     }

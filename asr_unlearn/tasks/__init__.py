@@ -5,19 +5,26 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from asr_unlearn.tasks.classification import Classification
 from asr_unlearn.tasks.ctc import CTC
+from asr_unlearn.tasks.seq2seq import Seq2Seq
 from asr_unlearn.tasks.task import Task
 
-__all__ = ["CTC", "Task", "task_for"]
+__all__ = ["CTC", "Classification", "Seq2Seq", "Task", "task_for"]
 
-TASKS = {"ForCTC": CTC}
+TASKS: dict[str, type[CTC | Seq2Seq | Classification]] = {
+    "ForCTC": CTC,
+    "ForConditionalGeneration": Seq2Seq,
+    "ForSequenceClassification": Classification,
+    "ForAudioClassification": Classification,
+}
 
 
 def task_for(model: PreTrainedModel, processor: Any, device: torch.device | None = None) -> Task:
     """The task that a model's class is made for.
 
     Raises:
-        TypeError: there is none, or the model hears in a way the task does not know.
+        TypeError: there is none, or the model hears in a way that no task knows.
     """
     names = [cls.__name__ for cls in type(model).__mro__]
     for ending, task in TASKS.items():

@@ -1,0 +1,93 @@
+"""Keywords or speakers told apart: one label for a whole utterance."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asr_unlearn.batching import Batch
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.models import label_of
+from asr_unlearn.tasks.front_end import FrontEnd, Listener, check_finite
+from asr_unlearn.tasks.logmels import LogMelFrontEnd
+from asr_unlearn.tasks.waves import ConvFrontEnd
+
+
+class Classification(Listener):
+    """A classifier and its feature extractor: what `AutoModelForAudioClassification` loads.
+
+    wav2vec2, HuBERT, WavLM and their kin, and Whisper's encoder. The answer is the name of the
+    likeliest class, and an error rate over answers is one minus accuracy.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
+    ) -> None:
+        extractor = getattr(processor, "feature_extractor", processor)
+        kind = LogMelFrontEnd if model.config.model_type == "whisper" else ConvFrontEnd
+        front_end: FrontEnd = kind(model, extractor)
+        super().__init__(model, processor, front_end, device)
+
+    def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
+        """The index of the utterance's class, [1].
+
+        Raises:
+            ValueError: the model has no such class.
+        """
+        classes: Any = self.model.config.label2id
+        label = label_of(utterance)
+        if label not in classes:
+            raise ValueError(
+                f"utterance {utterance.id}: the model has no class {label!r}; "
+                f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …"
+            )
+        return torch.tensor([classes[label]])
+
+    def reference(self, utterance: Utterance) -> str:
+        return label_of(utterance)
+
+    def logits(self, batch: Batch) -> Float[Tensor, "B V"]:
+        """Unnormalised log-probabilities of the classes."""
+        logits: Tensor = self.front_end.output(batch).logits
+        return logits
+
+    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
+        """Cross-entropy of each utterance.
+
+        Raises:
+            NonFiniteLossError: naming the utterances whose loss is not finite.
+        """
+        losses = self.losses_from_logits(self.logits(batch), batch)
+        check_finite(losses, batch, "the model has diverged")
+        return losses
+
+    def losses_from_logits(self, logits: Float[Tensor, "B V"], batch: Batch) -> Float[Tensor, " B"]:
+        return F.cross_entropy(logits.float(), batch.targets[:, 0], reduction="none")
+
+    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
+        """Log-probabilities of the classes; there is one true frame."""
+        log_probabilities = self.logits(batch).float().log_softmax(-1)[:, None]
+        return log_probabilities, torch.ones_like(log_probabilities[:, :, 0], dtype=torch.bool)
+
+    def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
+        """An utterance of any length can have any label."""
+        return True
+
+    def with_model(self, model: PreTrainedModel) -> "Classification":
+        return Classification(model, self.processor)
+
+    def layers(self) -> list[nn.Module]:
+        """The transformer's layers, the projection of its states and the classifier."""
+        model: Any = self.model
+        backbone: Any = model.base_model
+        return [*backbone.encoder.layers, model.projector, model.classifier]
+
+    def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
+        """Losses, and the names of the likeliest classes."""
+        logits = self.logits(batch)
+        names: Any = self.model.config.id2label
+        answers = [names[i] for i in logits.argmax(-1).tolist()]
+        return self.losses_from_logits(logits, batch), answers

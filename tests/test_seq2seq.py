@@ -1,0 +1,334 @@
+"""Whisper: an utterance in a batch is the utterance alone, and its transcript the pipeline's."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from tiny_model import tiny_whisper_options
+from transformers import (
+    GenerationConfig,
+    Speech2TextConfig,
+    Speech2TextForConditionalGeneration,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+    pipeline,
+)
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+from asr_unlearn.batching import collate
+from asr_unlearn.gradients import (
+    per_utterance_gradients,
+    stacked_step,
+    streaming_step,
+    trainable_parameters,
+)
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.models import ModelError, load_model, model_from_config, save_model
+from asr_unlearn.tasks import Seq2Seq, task_for
+from asr_unlearn.whisper import character_tokenizer
+
+WAVES = {"a": 9_000, "b": 5_500, "c": 7_321, "d": 16_000}
+TEXTS = {"a": "AB CAD", "b": "A", "c": "DAD CAB AB", "d": "BAD"}
+
+
+@pytest.fixture
+def task(tmp_path):
+    WhisperConfig(**tiny_whisper_options()).save_pretrained(tmp_path)
+    model, processor = model_from_config(str(tmp_path), "ABCD", seed=3)
+    with torch.no_grad():
+        # Or it would say the same letter again and again.
+        model.model.decoder.embed_positions.weight.normal_(std=1.6)
+    return task_for(model.eval(), processor)
+
+
+def utterances(texts=TEXTS):
+    return [
+        Utterance(id=name, audio=Path(name), speaker="s", seconds=WAVES[name] / 16_000, text=text)
+        for name, text in texts.items()
+    ]
+
+
+def load(utterance):
+    rng = np.random.default_rng(WAVES[utterance.id])
+    return 0.1 * rng.standard_normal(WAVES[utterance.id]).astype(np.float32)
+
+
+def batches(task, texts=TEXTS):
+    examples = [Inputs(task, load=load)(u) for u in utterances(texts)]
+    return collate(examples), [collate([e]) for e in examples]
+
+
+def test_features_are_those_of_the_padded_wave(task):
+    together, _ = batches(task)
+    extractor = task.processor.feature_extractor
+    waves = [load(u) for u in utterances()]
+    expected = extractor(waves, sampling_rate=16_000, return_tensors="pt").input_features
+    torch.testing.assert_close(task.front_end.features(together), expected, rtol=0, atol=1e-6)
+    assert together.inputs.shape == (4, 100, 20)
+    # What is stored is the utterance, not the silence behind it: (5500 + 200) / 160 frames.
+    assert Inputs(task, load=load)(utterances()[1]).input.shape == (36, 20)
+
+
+@pytest.mark.parametrize("loudness", [1e-7, 1e-3, 1.0])
+@pytest.mark.parametrize("hop", [160, 320])
+def test_silence_is_as_the_extractor_makes_it(task, loudness, hop):
+    task.front_end.extractor = WhisperFeatureExtractor(20, hop_length=hop, chunk_length=hop // 160)
+    for samples in (320, 15_999, 16_000):
+        wave = loudness * load(utterances()[3])[:samples]
+        encoded = task.front_end.encode(wave)
+        batch = collate([Inputs(task, load=lambda _, w=wave: w)(utterances()[0])])
+        expected = task.front_end.extractor(wave, sampling_rate=16_000, return_tensors="pt")
+        assert len(encoded) <= 100
+        found = task.front_end.features(batch)
+        torch.testing.assert_close(found, expected.input_features, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_batch_is_its_utterances_alone(task, frozen):
+    if frozen:
+        task.freeze_front_end()
+    together, alone = batches(task)
+    with torch.no_grad():
+        losses, texts = task.score(together)
+        singly = [task.score(batch) for batch in alone]
+        torch.testing.assert_close(task.losses(together), losses)
+    torch.testing.assert_close(losses, torch.cat([loss for loss, _ in singly]))
+    assert texts == [text for _, (text,) in singly]
+    assert len(set(texts)) == 4
+    assert task.batches_are_exact
+
+
+def test_the_loss_is_the_models_own_but_for_the_prompt(task):
+    together, alone = batches(task)
+    losses = task.losses(together)
+    tokenizer, wave = task.processor.tokenizer, task.processor.feature_extractor
+    for loss, batch, utterance in zip(losses, alone, utterances(), strict=True):
+        tokens = torch.tensor([tokenizer(utterance.text).input_ids])
+        heard = wave(load(utterance), sampling_rate=16_000, return_tensors="pt").input_features
+        logits = task.model(heard, decoder_input_ids=tokens[:, :-1]).logits[0]
+        prompt = 2
+        assert tokens[0, :prompt].tolist() == task.prompt
+        expected = F.cross_entropy(logits[prompt - 1 :], tokens[0, prompt:])
+        torch.testing.assert_close(loss, expected)
+        assert torch.equal(batch.targets, tokens[:, prompt:])
+
+
+def test_distributions_give_the_loss(task):
+    together, _ = batches(task)
+    log_probabilities, true = task.distributions(together)
+    chosen = log_probabilities.gather(2, together.targets.clamp(min=0)[:, :, None])[:, :, 0]
+    expected = -(chosen * true).sum(1) / true.sum(1)
+    torch.testing.assert_close(task.losses(together), expected)
+    assert true.sum(1).tolist() == [len(t) + 1 for t in TEXTS.values()]
+
+
+def test_gradients_of_utterances_are_those_of_the_loop(task):
+    """Tied output projection, positions, both attentions: no parameter is left out."""
+    forget, retain = (batches(task, {n: TEXTS[n] for n in names})[0] for names in ("ab", "bcd"))
+    names = set(trainable_parameters(task.model))
+    # Sinusoids, which are not trained.
+    assert set(dict(task.model.named_parameters())) - names == {
+        "model.encoder.embed_positions.weight"
+    }
+    found = streaming_step(task.model, task.losses, forget, retain)
+    expected = stacked_step(task.model, task.losses, forget, retain)
+    rows, losses = per_utterance_gradients(task.model, task.losses, retain)
+    assert set(found.orthogonal) == set(expected.orthogonal) == names
+    delta = torch.cat([g.flatten() for g in found.orthogonal.values()])
+    stacked = torch.cat([g.flatten() for g in expected.orthogonal.values()])
+    assert (delta - stacked).norm() < 1e-4 * stacked.norm()
+    assert ((rows @ delta).abs() < 1e-4 * rows.norm(dim=1) * delta.norm()).all()
+    torch.testing.assert_close(found.retain_losses, losses)
+    alone = [batch for _, batch in zip("ab", batches(task)[1], strict=False)]
+    mean = sum(per_utterance_gradients(task.model, task.losses, b)[0][0] for b in alone) / 2
+    forget_mean = torch.cat([g.flatten() for g in found.forget.values()])
+    assert (forget_mean - mean).norm() < 1e-4 * mean.norm()
+
+
+def test_a_saved_model_says_the_same_and_so_does_the_pipeline(task, tmp_path):
+    together, alone = batches(task)
+    with torch.no_grad():
+        losses, texts = task.score(together)
+    save_model(task.model, task.processor, tmp_path / "saved")
+    loaded = task_for(*load_model(str(tmp_path / "saved")))
+    loaded.model.eval()
+    with torch.no_grad():
+        again, same = loaded.score(together)
+    assert torch.equal(losses, again)
+    assert texts == same
+    assert torch.equal(loaded.target(utterances()[0]), alone[0].targets[0])
+    recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"))
+    for utterance, text in zip(utterances(), texts, strict=True):
+        heard = recogniser(load(utterance), generate_kwargs={"num_beams": 1})
+        assert heard["text"].strip() == text
+
+
+def test_a_wider_beam_finds_transcripts_that_are_no_less_likely(task):
+    together, _ = batches(task)
+
+    def likelihoods(beams):
+        task.beams = beams
+        with torch.no_grad():
+            _, texts = task.score(together)
+            said = [
+                task.losses(batches(task, {name: text})[0]) if text else torch.zeros(1)
+                for name, text in zip(TEXTS, texts, strict=True)
+            ]
+        return torch.cat(said), texts
+
+    greedy, texts = likelihoods(1)
+    searched, others = likelihoods(4)
+    assert texts != others
+    assert searched.mean() < greedy.mean()
+
+
+def test_what_is_too_long_is_named(task):
+    long = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.01, text="A")
+    with pytest.raises(ValueError, match=r"u9 has 1\.0 s; the model hears 1 s at most"):
+        task.target(long)
+    with pytest.raises(ValueError, match=r"1\.1 s of audio; the model hears 1 s"):
+        task.encode(np.zeros(17_600, np.float32))
+    wordy = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text="A" * 23)
+    with pytest.raises(ValueError, match="u9: a transcript of 24 tokens; the decoder takes 23"):
+        task.target(wordy)
+    assert len(task.target(Utterance(**(vars_of(wordy) | {"text": "A" * 22})))) == 23
+    batch, _ = batches(task, {"a": "A" * 22})
+    assert torch.isfinite(task.losses(batch)).all()
+
+
+def vars_of(utterance):
+    return {name: getattr(utterance, name) for name in utterance.__dataclass_fields__}
+
+
+def test_what_cannot_be_spelled_is_named(task):
+    odd = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text="AB?")
+    with pytest.raises(ValueError, match=r"u9: the vocabulary cannot spell 'AB\?'"):
+        task.target(odd)
+    silent = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0)
+    with pytest.raises(ValueError, match="u9 has no transcript"):
+        task.target(silent)
+
+
+def test_characters_beyond_ascii_are_spelled():
+    tokenizer = character_tokenizer("AÉ日")
+    ids = tokenizer("É 日A", add_special_tokens=False).input_ids
+    assert len(ids) == 2 + 1 + 3 + 1
+    assert tokenizer.decode(ids) == "É 日A"
+
+
+def test_spectrograms_that_the_model_does_not_hear_are_refused(task, tmp_path):
+    task.processor.feature_extractor = WhisperFeatureExtractor(20, chunk_length=2)
+    with pytest.raises(ValueError, match="200 frames of 20 mel bands, but the model hears 100"):
+        Seq2Seq(task.model, task.processor)
+    odd = WhisperConfig(**(tiny_whisper_options() | {"max_source_positions": 161}))
+    odd.save_pretrained(tmp_path / "odd")
+    with pytest.raises(ValueError, match="max_source_positions=161 is not a multiple of 50"):
+        model_from_config(str(tmp_path / "odd"), "AB", seed=0)
+    fitting = WhisperFeatureExtractor(20, hop_length=320, chunk_length=7)
+    fitting.save_pretrained(tmp_path / "odd")
+    config = json.loads((tmp_path / "odd" / "config.json").read_text())
+    (tmp_path / "odd" / "config.json").write_text(
+        json.dumps(config | {"max_source_positions": 175})
+    )
+    model, processor = model_from_config(str(tmp_path / "odd" / "config.json"), "AB", seed=0)
+    assert processor.feature_extractor.hop_length == 320
+    assert Seq2Seq(model, processor).front_end.longest == 7 * 16_000
+
+
+def test_other_encoder_decoders_are_refused(tmp_path):
+    config = Speech2TextConfig(
+        vocab_size=9, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8,
+        decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="only Whisper"):
+        model_from_config(str(tmp_path), "AB", seed=0)
+    processor = WhisperProcessor(WhisperFeatureExtractor(20), character_tokenizer("AB"))
+    with pytest.raises(TypeError, match="does not hear log-mel spectrograms"):
+        task_for(Speech2TextForConditionalGeneration(config), processor)
+
+
+@pytest.fixture
+def multilingual():
+    """As OpenAI's: several languages and tasks, spellings of English words; vocabulary by bytes."""
+    languages = [f"<|{code}|>" for code in LANGUAGES]
+    marks = ["<|endoftext|>", "<|startoftranscript|>", *languages, "<|translate|>",
+             "<|transcribe|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]  # fmt: skip
+    letters = sorted(character_tokenizer("abcdefghijklmnopqrstuvwxyzABCD'.,").get_vocab())
+    vocabulary = [letter for letter in letters if not letter.startswith("<|")] + marks
+    tokenizer = WhisperTokenizer(
+        vocab={token: i for i, token in enumerate(vocabulary)},
+        merges=[],
+        pad_token="<|endoftext|>",
+        extra_special_tokens=marks[1:],
+    )
+    tokenizer.english_spelling_normalizer = {"colour": "color"}
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    special = {
+        "pad_token_id": ids["<|endoftext|>"],
+        "bos_token_id": ids["<|endoftext|>"],
+        "eos_token_id": ids["<|endoftext|>"],
+        "decoder_start_token_id": ids["<|startoftranscript|>"],
+    }
+    torch.manual_seed(0)
+    config = WhisperConfig(**tiny_whisper_options(), vocab_size=len(vocabulary), **special)
+    config.begin_suppress_tokens = None
+    model = WhisperForConditionalGeneration(config).eval()
+    model.generation_config = GenerationConfig(
+        **special,
+        is_multilingual=True,
+        lang_to_id={language: ids[language] for language in languages},
+        task_to_id={t: ids[f"<|{t}|>"] for t in ("translate", "transcribe")},
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        suppress_tokens=[ids[mark] for mark in marks[1:]],
+    )
+    extractor = WhisperFeatureExtractor(20, chunk_length=1)
+    return model, WhisperProcessor(extractor, tokenizer)
+
+
+@pytest.mark.parametrize(("language", "code"), [(None, "en"), ("german", "de")])
+def test_language_and_task_are_forced_alike_in_training_and_in_generation(
+    multilingual, language, code, monkeypatch
+):
+    model, processor = multilingual
+    processor.tokenizer.language = language
+    task = Seq2Seq(model, processor)
+    tokens = processor.tokenizer.convert_ids_to_tokens(task.prompt)
+    start = "<|startoftranscript|>"
+    assert tokens == [start, f"<|{code}|>", "<|transcribe|>", "<|notimestamps|>"]
+    begun = []
+    whole = type(model).forward
+
+    @functools.wraps(whole)
+    def watched(self, *args, **kwargs):
+        begun.append(kwargs["decoder_input_ids"])
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    with torch.no_grad():
+        task.score(batches(task, {"a": "ab"})[0])
+    trained, generated = begun[:2]
+    assert trained[0, :4].tolist() == generated[0].tolist() == task.prompt
+    assert task.with_model(model).prompt == task.prompt
+
+
+def test_english_is_compared_as_whisper_compares_it(multilingual):
+    task = Seq2Seq(*multilingual)
+    written = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A colour, it's.")
+    assert task.reference(written) == "a color it is"
+    shouted = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A CAB")
+    spelled = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="a cab")
+    assert torch.equal(task.target(shouted), task.target(spelled))
+    hesitation = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="Hmm.")
+    assert task.reference(hesitation) == "hmm"
+    multilingual[1].tokenizer.language = "german"
+    german = Seq2Seq(*multilingual)
+    assert german.reference(written) == "a colour it s"
