@@ -15,7 +15,7 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import earth_mover
 from asr_unlearn.metrics.membership import Observation, loss_attack
 from asr_unlearn.metrics.summary import gap
-from asr_unlearn.metrics.wer import Errors, count_errors, rate, speaker_interval
+from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 from asr_unlearn.models import load_model
 from asr_unlearn.run import digest, digest_of, invocation, versions
 from asr_unlearn.scoring import Score, score
@@ -48,15 +48,13 @@ class SavedModel:
 def row(part: str, scored: Score) -> Row:
     """One line of utterances.jsonl."""
     utterance = scored.utterance
-    text = scored.reference
-    words = count_errors(text, scored.hypothesis, "word")
-    characters = count_errors(text, scored.hypothesis, "character")
+    words, characters = scored.errors("word"), scored.errors("character")
     return {
         "id": utterance.id,
         "part": part,
         "speaker": utterance.speaker,
         "seconds": utterance.seconds,
-        "reference": text,
+        "reference": scored.reference,
         "hypothesis": scored.hypothesis,
         "loss": scored.loss,
         "word_errors": words.errors,

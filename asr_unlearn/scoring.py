@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from tqdm import tqdm
 
 from asr_unlearn.batching import Example, by_length, collate
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.metrics.wer import count_errors, rate
+from asr_unlearn.metrics.wer import Errors, count_errors, rate
 from asr_unlearn.tasks.task import Task
 
 
@@ -20,6 +21,13 @@ class Score:
     loss: float
     hypothesis: str
     reference: str
+    one_label: bool = False
+
+    def errors(self, unit: Literal["word", "character"]) -> Errors:
+        """Of a transcript by words or characters; a class is right or wrong as a whole."""
+        if self.one_label:
+            return Errors(int(self.hypothesis != self.reference), 1)
+        return count_errors(self.reference, self.hypothesis, unit)
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,8 @@ def score(
             batch = collate([example(u) for u in group]).to(task.device)
             losses, hypotheses = task.score(batch)
             for utterance, loss, text in zip(group, losses.tolist(), hypotheses, strict=True):
-                reference = task.reference(utterance)
-                found[utterance.id] = Score(utterance, loss, text, reference)
+                right = task.reference(utterance)
+                found[utterance.id] = Score(utterance, loss, text, right, task.one_label)
             bar.update(len(group))
     task.model.train(training)
     return [found[u.id] for u in utterances]
@@ -67,5 +75,5 @@ def level(scores: Sequence[Score]) -> Level:
     """
     if not scores:
         raise ValueError("no utterances to measure a level on")
-    counts = [count_errors(s.reference, s.hypothesis, "character") for s in scores]
+    counts = [s.errors("character") for s in scores]
     return Level(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))

@@ -23,6 +23,8 @@ class Classification(Listener):
     likeliest class, and an error rate over answers is one minus accuracy.
     """
 
+    one_label = True
+
     def __init__(
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
     ) -> None:

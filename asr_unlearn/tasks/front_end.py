@@ -48,6 +48,9 @@ class FrontEnd(ABC):
 class Listener:
     """A model behind a front end, and its processor: what all tasks share."""
 
+    one_label = False
+    """Whether an answer is the name of a class, right or wrong as a whole."""
+
     def __init__(
         self,
         model: PreTrainedModel,

@@ -21,6 +21,10 @@ class Task(Protocol):
     processor: Any
 
     @property
+    def one_label(self) -> bool:
+        """Whether an answer is the name of a class, right or wrong as a whole."""
+
+    @property
     def front_end(self) -> FrontEnd:
         """What comes first in the model."""
 
