@@ -25,7 +25,7 @@ def unlearn(
     forget: Sequence[Utterance],
     retain: Sequence[Utterance] = (),
     unseen: Sequence[Utterance] = (),
-    method: str = "orthograd",
+    method: str = "orthograd_tau",
     seed: int = 0,
     stop: Stop | None = None,
     freeze_front_end: bool = True,

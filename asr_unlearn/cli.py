@@ -125,7 +125,7 @@ def unlearn(
     split: Path,
     model: Path,
     out: Path,
-    method: str = "orthograd",
+    method: str = "orthograd_tau",
     set: str = "",
     stop: Stop = Stop(),  # noqa: B008
     seed: int = 0,
