@@ -39,7 +39,8 @@ def unlearn(
         processor: its feature extractor and tokenizer.
         forget, retain: training utterances to forget, and others to stay good at.
         unseen: utterances of speakers the model has never met; needed by the stop rule
-            "unseen". Without them give `stop=Stop(rule="steps")`.
+            "unseen" and by methods with a target. Without them give `stop=Stop(rule="steps")`
+            and a method such as "orthograd".
         method: a name `asr-unlearn methods` lists, or `path/to/file.py:ClassName`.
         audio: utterance id to wave [samples], float32, 16 kHz mono; utterances that are missing
             here are read from their `audio` path.

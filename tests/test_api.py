@@ -23,7 +23,14 @@ def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     parts = {"forget": data.part("forget"), "retain": data.part("retain")}
     found = unlearn(
-        model, processor, **parts, stop=Stop(rule="steps"), epochs=1, lr=1e-3, retain_batch=4
+        model,
+        processor,
+        **parts,
+        method="orthograd",
+        stop=Stop(rule="steps"),
+        epochs=1,
+        lr=1e-3,
+        retain_batch=4,
     )
     assert found is model
     after = dict(model.named_parameters())
