@@ -30,6 +30,7 @@ from asr_unlearn.jobs import (
 )
 from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
+from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.run import carrying_out
@@ -85,6 +86,8 @@ def train(
     freeze_front_end: bool | None = None,
     filterbank: bool = False,
     augmented: bool = False,
+    task: TaskName | None = None,
+    language: str | None = None,
 ) -> None:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -104,6 +107,9 @@ def train(
             been trained before.
         filterbank: start the first convolution as a bank of band-pass filters.
         augmented: random polarity and shift of the waves.
+        task: what to train for; by default what the model was made for. A class is an utterance's
+            label, or its speaker where it has none.
+        language: of a multilingual Whisper; English unless it has been told another before.
     """
     outcome = train_model(
         Corpus.read(manifest, split),
@@ -116,6 +122,8 @@ def train(
         freeze_front_end=freeze_front_end,
         filterbank=filterbank,
         augmented=augmented,
+        kind=task,
+        language=language,
     )
     print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")
 

@@ -34,6 +34,7 @@ from asr_unlearn.split import Split, read_split
 from asr_unlearn.stopping import StopOn, StopRule
 from asr_unlearn.tasks import Task, task_for
 from asr_unlearn.tasks.front_end import fingerprint
+from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.training import Outcome, Training
 
@@ -97,12 +98,14 @@ def train_model(
     filterbank: bool = False,
     augmented: bool = False,
     kind: TaskName | None = None,
+    language: str | None = None,
 ) -> Outcome:
     """Train `source` on the utterances of `parts` and publish it at `out`.
 
     Two models trained with the same arguments but for `parts` start from the same weights.
     The front end is frozen unless it starts from random weights, or as `freeze_front_end` says.
-    `kind` is the task to train for, by default the one that the model was made for.
+    `kind` is the task to train for, by default the one that the model was made for; `language`
+    that of a multilingual recogniser (see `Seq2Seq`).
     """
     scratch = is_bare_config(source)
     kind = kind or task_of(read_config(source))
@@ -112,7 +115,8 @@ def train_model(
         model, processor = model_from_config(source, vocabulary, seed, kind)
     else:
         model, processor = pretrained_model(source, vocabulary, kind)
-    task = task_for(model, processor, device)
+    task = task_for(model, processor, device, language=language)
+    check_targets(task, corpus.part(*parts))
     if filterbank and scratch:
         _start_from_filterbank(task, corpus)
     if freeze_front_end if freeze_front_end is not None else not scratch:
@@ -121,6 +125,7 @@ def train_model(
         **asdict(method),
         "model": source,
         "task": kind,
+        "language": language,
         "parts": list(parts),
         "filterbank": filterbank,
         "augmented": augmented,
@@ -169,6 +174,7 @@ def unlearn_model(
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`."""
     task = original_task(original, device, freeze_front_end)
+    check_targets(task, corpus.part(*PARTS_USED))
     options = {
         **asdict(method),
         "model": str(original),

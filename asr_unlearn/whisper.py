@@ -90,17 +90,25 @@ def generation(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> Generatio
     )
 
 
-def prompt_of(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> list[int]:
+def prompt_of(
+    model: PreTrainedModel, tokenizer: WhisperTokenizer, language: str | None = None
+) -> list[int]:
     """The tokens before every text: start, language and task if there are several, no timestamps.
 
-    The language is the tokenizer's, else that of the model's generation, else English, and the
-    task is to transcribe; both are told the tokenizer and the generation, and saved with them.
+    Without a `language` it is the tokenizer's, else that of the model's generation, else English,
+    and the task is to transcribe; both are told the tokenizer and the generation, and saved.
+
+    Raises:
+        ValueError: Whisper does not know the language, or the model has but one.
     """
     settings: Any = model.generation_config
     if getattr(settings, "is_multilingual", False):
-        language = tokenizer.language or getattr(settings, "language", None) or "english"
+        language = language or tokenizer.language or getattr(settings, "language", None)
+        language = language or "english"
         tokenizer.set_prefix_tokens(language=language, task="transcribe", predict_timestamps=False)
         settings.language, settings.task = tokenizer.language, "transcribe"
+    elif language is not None:
+        raise ValueError(f"language {language!r}: the model is of one language, and has no choice")
     prompt: list[int] = tokenizer.prefix_tokens
     return prompt
 

@@ -33,6 +33,7 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.tasks import Seq2Seq, task_for
+from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.whisper import character_tokenizer
 
 WAVES = {"a": 9_000, "b": 5_500, "c": 7_321, "d": 16_000}
@@ -332,3 +333,28 @@ def test_english_is_compared_as_whisper_compares_it(multilingual):
     multilingual[1].tokenizer.language = "german"
     german = Seq2Seq(*multilingual)
     assert german.reference(written) == "a colour it s"
+
+
+def test_a_language_is_for_models_that_have_several(multilingual, task):
+    model, processor = multilingual
+    assert "<|de|>" in prompt_tokens(task_for(model, processor, language="german"))
+    # And is remembered.
+    assert "<|de|>" in prompt_tokens(task_for(model, processor))
+    with pytest.raises(ValueError, match="Unsupported language: klingon"):
+        task_for(model, processor, language="klingon")
+    with pytest.raises(ValueError, match="'german': the model is of one language"):
+        task_for(task.model, task.processor, language="german")
+
+
+def prompt_tokens(task):
+    return task.tokenizer.convert_ids_to_tokens(task.prompt)
+
+
+def test_all_that_cannot_be_asked_are_named_at_once(task):
+    odd = [
+        Utterance(id=f"u{i}", audio=Path("x"), speaker="s", seconds=1.0 + i % 2, text="A")
+        for i in range(30)
+    ]
+    with pytest.raises(ValueError, match=r"u1 has 2\.0 s(.|\n)*u19 has 2\.0 s(.|\n)*and 5 more"):
+        check_targets(task, odd)
+    check_targets(task, odd[::2])

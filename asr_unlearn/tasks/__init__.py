@@ -20,14 +20,26 @@ TASKS: dict[str, type[CTC | Seq2Seq | Classification]] = {
 }
 
 
-def task_for(model: PreTrainedModel, processor: Any, device: torch.device | None = None) -> Task:
-    """The task that a model's class is made for.
+def task_for(
+    model: PreTrainedModel,
+    processor: Any,
+    device: torch.device | None = None,
+    *,
+    language: str | None = None,
+    beams: int = 1,
+) -> Task:
+    """The task that a model's class is made for; `language` and `beams` are `Seq2Seq`'s.
 
     Raises:
         TypeError: there is none, or the model hears in a way that no task knows.
+        ValueError: a language for a model that has no choice.
     """
     names = [cls.__name__ for cls in type(model).__mro__]
     for ending, task in TASKS.items():
         if any(name.endswith(ending) for name in names):
+            if task is Seq2Seq:
+                return Seq2Seq(model, processor, device, language=language, beams=beams)
+            if language is not None:
+                raise ValueError(f"language {language!r}: {type(model).__name__} has no choice")
             return task(model, processor, device)
     raise TypeError(f"{type(model).__name__} is none of …{', …'.join(TASKS)}")

@@ -26,7 +26,8 @@ class Seq2Seq(Listener):
     Targets are the labels behind the prompt, the end of the text included, and losses are means
     over them: the prompt is never learned, for it is never guessed.
 
-    Attributes:
+    Args:
+        language: of a multilingual model; by default the one it has been told before, or English.
         beams: of the search for transcripts; 1 is greedy.
     """
 
@@ -38,6 +39,7 @@ class Seq2Seq(Listener):
         processor: Any,
         device: torch.device | None = None,
         *,
+        language: str | None = None,
         beams: int = 1,
     ) -> None:
         super().__init__(
@@ -45,7 +47,7 @@ class Seq2Seq(Listener):
         )
         self.beams = beams
         self.tokenizer = processor.tokenizer
-        self.prompt = prompt_of(model, self.tokenizer)
+        self.prompt = prompt_of(model, self.tokenizer, language)
         self.normalised = text_normaliser(self.tokenizer)
         self.longest_target: int = model.config.max_target_positions + 1 - len(self.prompt)
 

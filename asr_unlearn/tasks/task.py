@@ -1,16 +1,20 @@
 """What every task offers: a model that answers utterances, with one loss each."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.front_end import FrontEnd
+
+NAMED = 10
 
 
 @runtime_checkable
@@ -72,3 +76,17 @@ class Task(Protocol):
     @property
     def batches_are_exact(self) -> bool:
         """Whether an utterance in a padded batch gives what it gives alone."""
+
+
+def check_targets(task: Task, utterances: Sequence[Utterance]) -> None:
+    """Raises ValueError, naming them, if utterances have no target: none is silently left out."""
+    problems = []
+    for utterance in tqdm(utterances, desc="checking targets", unit="utt", delay=2, leave=False):
+        try:
+            task.target(utterance)
+        except ValueError as error:
+            problems.append(str(error))
+    if len(problems) > NAMED:
+        problems[NAMED:] = [f"and {len(problems) - NAMED} more"]
+    if problems:
+        raise ValueError("\n".join(problems))
