@@ -177,6 +177,7 @@ def evaluate(
     models: str,
     corpus: str = "",
     device: Device = "auto",
+    beams: int = 1,
 ) -> None:
     """Evaluate saved models into results.json.
 
@@ -190,6 +191,7 @@ def evaluate(
         models: model folders beside results.json, with commas; several seeds as seed0/original.
         corpus: the corpus' name in the report.
         device: auto, cpu or cuda.
+        beams: width of the search for transcripts, where a decoder writes them; 1 is greedy.
     """
     data = Corpus.read(manifest, split)
     root = out.parent
@@ -201,6 +203,7 @@ def evaluate(
         corpus=corpus or manifest.parent.name,
         left_out=_left_out(manifest),
         device=pick_device(device),
+        beams=beams,
     )
     write_results(out, results)
 

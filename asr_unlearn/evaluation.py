@@ -71,6 +71,7 @@ def transcribe(
     *,
     device: torch.device,
     batch_size: int = 16,
+    beams: int = 1,
 ) -> list[Row]:
     """Loss and transcript of every utterance of the split, by the model as it was saved.
 
@@ -80,11 +81,11 @@ def transcribe(
     target = saved.folder / "utterances.jsonl"
     stamp = saved.folder / "utterances.stamp"
     weights = {p.name: digest(p) for p in sorted(saved.folder.glob("*.safetensors"))}
-    basis = digest_of([weights, split.parts, {u.id: [u.text, u.label] for u in manifest}])
+    basis = digest_of([weights, split.parts, {u.id: [u.text, u.label] for u in manifest}, beams])
     if target.exists() and stamp.exists() and stamp.read_text() == basis:
         return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     model, processor = load_model(str(saved.folder))
-    task = task_for(model, processor, device)
+    task = task_for(model, processor, device, beams=beams)
     inputs = Inputs(task)
     part_of = {name: part for part in PARTS for name in split.parts[part]}
     utterances = [u for u in manifest if u.id in part_of]
@@ -164,13 +165,17 @@ def evaluate(
     corpus: str,
     left_out: Mapping[str, Any],
     device: torch.device,
+    beams: int = 1,
 ) -> dict[str, Any]:
     """The content of results.json for these models; paths are relative to `root`.
 
+    `beams` is the width of the search for transcripts where a decoder writes them.
     Gaps and relative costs are against the model named "retrained" of the same seed, and are
     absent where there is none.
     """
-    rows = {(m.name, m.seed): transcribe(m, manifest, split, device=device) for m in models}
+    rows = {
+        (m.name, m.seed): transcribe(m, manifest, split, device=device, beams=beams) for m in models
+    }
     found = {key: figures(r) for key, r in rows.items()}
     runs = {(m.name, m.seed): m.run() for m in models}
     entries = []

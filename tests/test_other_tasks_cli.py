@@ -17,7 +17,8 @@ from asr_unlearn.split import PARTS
 @pytest.fixture
 def copied(corpus, tmp_path):
     """The corpus in a folder of its own, where features may be cached."""
-    shutil.copytree(corpus, tmp_path / "corpus")
+    ignored = shutil.ignore_patterns("features")
+    shutil.copytree(corpus, tmp_path / "corpus", ignore=ignored)
     return tmp_path / "corpus"
 
 
