@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.files import write_json
 from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
 from data_prep.download import Archive, ArchiveError, download, extract
@@ -16,6 +17,8 @@ from data_prep.download import Archive, ArchiveError, download, extract
 # The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.
 WAV2VEC2_KERNELS = (10, 3, 3, 3, 3, 2, 2)
 WAV2VEC2_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+# Samples from frame to frame of OpenAI's Whisper, and seconds that any other model can take.
+WHISPER_HOP, LONGEST = 160, 35.0
 LISTED = 20
 
 
@@ -36,6 +39,11 @@ def command_line(name: str, description: str, example: str) -> argparse.Argument
     )
     parser.add_argument(
         "--config", type=Path, help="model config.json whose frames must hold the transcripts"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        help=f"longest recording to keep (default: what a Whisper's config hears, or {LONGEST:g})",
     )
     parser.add_argument(
         "--alphabet", help="allowed characters: a string, a text file, or a vocab.json"
@@ -85,6 +93,7 @@ def prepare(
             scan(options),
             alphabet=_read_alphabet(options.alphabet) if options.alphabet else None,
             frames=_frames(options.config),
+            max_seconds=options.max_seconds or _longest(options.config),
         )
         return publish(validation, options.out, strict=options.strict)
     except (ArchiveError, OSError, ValueError) as error:
@@ -150,6 +159,20 @@ def _frames(config: Path | None) -> Callable[[int], int] | None:
             return None
         kernels, strides = tuple(content["conv_kernel"]), tuple(content["conv_stride"])
     return partial(conv_frames, kernels=kernels, strides=strides)
+
+
+def _longest(config: Path | None) -> float:
+    """Seconds that a Whisper's encoder hears: two frames of its spectrogram for a position."""
+    content = json.loads(config.read_text(encoding="utf-8")) if config else {}
+    if config is None or "max_source_positions" not in content:
+        return LONGEST
+    hop = WHISPER_HOP
+    # The extractor's settings by themselves, or within those of the processor.
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        beside = config.with_name(name)
+        settings = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        hop = int(settings.get("feature_extractor", settings).get("hop_length", hop))
+    return 2 * int(content["max_source_positions"]) * hop / SAMPLE_RATE
 
 
 def _read_alphabet(value: str) -> Collection[str]:

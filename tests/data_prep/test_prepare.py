@@ -84,6 +84,25 @@ def test_transcripts_must_fit_the_models_frames(
     assert ([u.id for u in read_manifest(out)] if out.exists() else []) == kept
 
 
+def test_recordings_must_fit_what_a_whisper_hears(tmp_path: Path) -> None:
+    config = tmp_path / "model" / "config.json"
+    config.parent.mkdir()
+    flags = ["--config", str(config)]
+    for positions, kept in ((50, ["u0"]), (49, [])):
+        config.write_text(json.dumps({"model_type": "whisper", "max_source_positions": positions}))
+        status, out = run(tmp_path, ["A B"], *flags)
+        assert ([u.id for u in read_manifest(out)] if status == 0 else []) == kept
+    assert run(tmp_path, ["A B"], *flags, "--max-seconds", "1")[0] == 0
+    for name, settings in (
+        ("preprocessor_config.json", {"hop_length": 320}),
+        ("processor_config.json", {"feature_extractor": {"hop_length": 320}}),
+    ):
+        (config.parent / name).write_text(json.dumps(settings))
+        assert run(tmp_path, ["A B"], *flags)[0] == 0
+        (config.parent / name).unlink()
+    assert run(tmp_path, ["A B"], *flags, "--max-seconds", "0.9")[0] == 1
+
+
 @pytest.mark.parametrize("corpus", [an4, librispeech, synthetic])
 def test_help_shows_an_example_that_parses(
     corpus: object, capsys: pytest.CaptureFixture[str]
