@@ -22,7 +22,9 @@ from transformers import (
 )
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from asr_unlearn import Stop, unlearn
 from asr_unlearn.batching import collate
+from asr_unlearn.checkpoint import load_weights, save_weights
 from asr_unlearn.gradients import (
     per_utterance_gradients,
     stacked_step,
@@ -358,3 +360,33 @@ def test_all_that_cannot_be_asked_are_named_at_once(task):
     with pytest.raises(ValueError, match=r"u1 has 2\.0 s(.|\n)*u19 has 2\.0 s(.|\n)*and 5 more"):
         check_targets(task, odd)
     check_targets(task, odd[::2])
+
+
+def test_tied_weights_survive_a_checkpoint(task, tmp_path):
+    save_weights(task.model, tmp_path / "kept.safetensors")
+    before = {name: t.clone() for name, t in task.model.state_dict().items()}
+    with torch.no_grad():
+        for parameter in task.model.parameters():
+            parameter.add_(1.0)
+    load_weights(task.model, tmp_path / "kept.safetensors")
+    assert all(torch.equal(t, before[name]) for name, t in task.model.state_dict().items())
+    assert task.model.proj_out.weight is task.model.model.decoder.embed_tokens.weight
+
+
+def test_unlearning_in_memory(task):
+    before = {name: p.detach().clone() for name, p in task.model.named_parameters()}
+    trainable = set(trainable_parameters(task.model))
+    found = unlearn(
+        task.model,
+        task.processor,
+        forget=utterances()[:2],
+        retain=utterances()[2:],
+        method="orthograd",
+        stop=Stop(rule="steps"),
+        audio={u.id: load(u) for u in utterances()},
+        epochs=2,
+    )
+    assert found is task.model
+    changed = {n for n, p in found.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {n for n in trainable if ".encoder.conv" not in n}
+    assert set(trainable_parameters(found)) == trainable
