@@ -42,13 +42,13 @@ def character_tokenizer(alphabet: Collection[str]) -> WhisperTokenizer:
 
 
 def feature_extractor(source: Path, config: Any) -> WhisperFeatureExtractor:
-    """As preprocessor_config.json beside the config says, else OpenAI's frames of 10 ms.
+    """As the file beside the config says, else with OpenAI's frames of 10 ms.
 
     Raises:
         ValueError: without the former, an encoder that does not hear whole seconds.
     """
     folder = source if source.is_dir() else source.parent
-    if (folder / "preprocessor_config.json").is_file():
+    if any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")):
         return WhisperFeatureExtractor.from_pretrained(folder)
     # Two frames of 10 ms for a position.
     seconds, rest = divmod(config.max_source_positions, 50)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_model import tiny_options, tiny_whisper_options
-from transformers import AutoConfig, pipeline
+from transformers import AutoConfig, WhisperFeatureExtractor, pipeline
 
 from asr_unlearn.batching import collate
 from asr_unlearn.gradients import (
@@ -40,7 +40,7 @@ LABELS = {"a": "yes", "b": "no", "c": "left"}
 
 def config(family, norm="layer", **options):
     if family == "whisper":
-        return AutoConfig.for_model(family, **tiny_whisper_options(), **options)
+        return AutoConfig.for_model(family, **tiny_whisper_options() | options)
     sizes = tiny_options() | {"feat_extract_norm": norm, "classifier_proj_size": 8}
     if family == "data2vec-audio":
         sizes["conv_pos_kernel_size"] = 7
@@ -197,3 +197,18 @@ def test_the_error_rate_is_one_minus_accuracy(tmp_path):
     for unit in ("word", "character"):
         assert rate([s.errors(unit) for s in scores]) == pytest.approx(1 - accuracy)
     assert level(scores).cer == pytest.approx(1 - accuracy)
+
+
+def test_a_whisper_recogniser_becomes_a_classifier_that_hears_as_it_did(tmp_path):
+    config("whisper", max_source_positions=25).save_pretrained(tmp_path)
+    spectrogram = WhisperFeatureExtractor(20, hop_length=320, chunk_length=1)
+    spectrogram.save_pretrained(tmp_path)
+    recogniser, processor = model_from_config(str(tmp_path), "AB", seed=0)
+    save_model(recogniser, processor, tmp_path / "seq2seq")
+    names = vocabulary_of(utterances(), "classification")
+    source = str(tmp_path / "seq2seq")
+    task = task_for(*pretrained_model(source, names, "classification"))
+    assert task.front_end.extractor.hop_length == 320
+    hears = recogniser.model.encoder.conv1.weight
+    assert torch.equal(task.model.encoder.conv1.weight, hears)
+    assert torch.isfinite(task.losses(batches(task)[0])).all()
