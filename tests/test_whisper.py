@@ -1,0 +1,163 @@
+"""Whisper's vocabulary, spectrogram, prompt and spelling."""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import tiny_whisper_options
+from transformers import (
+    GenerationConfig,
+    Speech2TextConfig,
+    Speech2TextForConditionalGeneration,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
+from whisper_task import batches, build
+
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.models import ModelError, model_from_config
+from asr_unlearn.tasks import Seq2Seq, task_for
+from asr_unlearn.whisper import character_tokenizer
+
+
+@pytest.fixture
+def task(tmp_path):
+    return build(tmp_path)
+
+
+def test_characters_beyond_ascii_are_spelled():
+    tokenizer = character_tokenizer("AÉ日")
+    ids = tokenizer("É 日A", add_special_tokens=False).input_ids
+    assert len(ids) == 2 + 1 + 3 + 1
+    assert tokenizer.decode(ids) == "É 日A"
+
+
+def test_spectrograms_that_the_model_does_not_hear_are_refused(task, tmp_path):
+    task.processor.feature_extractor = WhisperFeatureExtractor(20, chunk_length=2)
+    with pytest.raises(ValueError, match="200 frames of 20 mel bands, but the model hears 100"):
+        Seq2Seq(task.model, task.processor)
+    odd = WhisperConfig(**(tiny_whisper_options() | {"max_source_positions": 161}))
+    odd.save_pretrained(tmp_path / "odd")
+    with pytest.raises(ValueError, match="max_source_positions=161 is not a multiple of 50"):
+        model_from_config(str(tmp_path / "odd"), "AB", seed=0)
+    fitting = WhisperFeatureExtractor(20, hop_length=320, chunk_length=7)
+    fitting.save_pretrained(tmp_path / "odd")
+    config = json.loads((tmp_path / "odd" / "config.json").read_text())
+    (tmp_path / "odd" / "config.json").write_text(
+        json.dumps(config | {"max_source_positions": 175})
+    )
+    model, processor = model_from_config(str(tmp_path / "odd" / "config.json"), "AB", seed=0)
+    assert processor.feature_extractor.hop_length == 320
+    assert Seq2Seq(model, processor).front_end.longest == 7 * 16_000
+
+
+def test_other_encoder_decoders_are_refused(tmp_path):
+    config = Speech2TextConfig(
+        vocab_size=9, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8,
+        decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="only Whisper"):
+        model_from_config(str(tmp_path), "AB", seed=0)
+    processor = WhisperProcessor(WhisperFeatureExtractor(20), character_tokenizer("AB"))
+    with pytest.raises(TypeError, match="does not hear log-mel spectrograms"):
+        task_for(Speech2TextForConditionalGeneration(config), processor)
+
+
+@pytest.fixture
+def multilingual():
+    """As OpenAI's: several languages and tasks, spellings of English words; vocabulary by bytes."""
+    languages = [f"<|{code}|>" for code in LANGUAGES]
+    marks = ["<|endoftext|>", "<|startoftranscript|>", *languages, "<|translate|>",
+             "<|transcribe|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]  # fmt: skip
+    letters = sorted(character_tokenizer("abcdefghijklmnopqrstuvwxyzABCD'.,").get_vocab())
+    vocabulary = [letter for letter in letters if not letter.startswith("<|")] + marks
+    tokenizer = WhisperTokenizer(
+        vocab={token: i for i, token in enumerate(vocabulary)},
+        merges=[],
+        pad_token="<|endoftext|>",
+        extra_special_tokens=marks[1:],
+    )
+    tokenizer.english_spelling_normalizer = {"colour": "color"}
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    special = {
+        "pad_token_id": ids["<|endoftext|>"],
+        "bos_token_id": ids["<|endoftext|>"],
+        "eos_token_id": ids["<|endoftext|>"],
+        "decoder_start_token_id": ids["<|startoftranscript|>"],
+    }
+    torch.manual_seed(0)
+    config = WhisperConfig(**tiny_whisper_options(), vocab_size=len(vocabulary), **special)
+    config.begin_suppress_tokens = None
+    model = WhisperForConditionalGeneration(config).eval()
+    model.generation_config = GenerationConfig(
+        **special,
+        is_multilingual=True,
+        lang_to_id={language: ids[language] for language in languages},
+        task_to_id={t: ids[f"<|{t}|>"] for t in ("translate", "transcribe")},
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        suppress_tokens=[ids[mark] for mark in marks[1:]],
+    )
+    extractor = WhisperFeatureExtractor(20, chunk_length=1)
+    return model, WhisperProcessor(extractor, tokenizer)
+
+
+@pytest.mark.parametrize(("language", "code"), [(None, "en"), ("german", "de")])
+def test_language_and_task_are_forced_alike_in_training_and_in_generation(
+    multilingual, language, code, monkeypatch
+):
+    model, processor = multilingual
+    processor.tokenizer.language = language
+    task = Seq2Seq(model, processor)
+    tokens = processor.tokenizer.convert_ids_to_tokens(task.prompt)
+    start = "<|startoftranscript|>"
+    assert tokens == [start, f"<|{code}|>", "<|transcribe|>", "<|notimestamps|>"]
+    begun = []
+    whole = type(model).forward
+
+    @functools.wraps(whole)
+    def watched(self, *args, **kwargs):
+        begun.append(kwargs["decoder_input_ids"])
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    with torch.no_grad():
+        task.score(batches(task, {"a": "ab"})[0])
+    trained, generated = begun[:2]
+    assert trained[0, :4].tolist() == generated[0].tolist() == task.prompt
+    assert task.with_model(model).prompt == task.prompt
+
+
+def test_english_is_compared_as_whisper_compares_it(multilingual):
+    task = Seq2Seq(*multilingual)
+    written = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A colour, it's.")
+    assert task.reference(written) == "a color it is"
+    shouted = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A CAB")
+    spelled = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="a cab")
+    assert torch.equal(task.target(shouted), task.target(spelled))
+    hesitation = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="Hmm.")
+    assert task.reference(hesitation) == "hmm"
+    multilingual[1].tokenizer.language = "german"
+    german = Seq2Seq(*multilingual)
+    assert german.reference(written) == "a colour it s"
+
+
+def test_a_language_is_for_models_that_have_several(multilingual, task):
+    model, processor = multilingual
+    assert "<|de|>" in prompt_tokens(task_for(model, processor, language="german"))
+    # And is remembered.
+    assert "<|de|>" in prompt_tokens(task_for(model, processor))
+    with pytest.raises(ValueError, match="Unsupported language: klingon"):
+        task_for(model, processor, language="klingon")
+    with pytest.raises(ValueError, match="'german': the model is of one language"):
+        task_for(task.model, task.processor, language="german")
+
+
+def prompt_tokens(task):
+    return task.tokenizer.convert_ids_to_tokens(task.prompt)
