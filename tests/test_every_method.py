@@ -149,6 +149,25 @@ def test_teachers_answer_the_same_question(kind, data, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_states_of_a_batch_are_those_of_its_utterances_alone(kind, data, tmp_path):
+    task = build(kind, tmp_path, data)
+    task.model.eval()
+    inputs = Inputs(task)
+    chosen = data.part("forget")[:3]
+    with torch.no_grad():
+        states, own = task.states(collate([inputs(u) for u in chosen]))
+        for utterance, mine, true in zip(chosen, states, own, strict=True):
+            alone, all_own = task.states(collate([inputs(utterance)]))
+            assert true.sum() == all_own.sum()
+            torch.testing.assert_close(mine[true], alone[all_own], rtol=1e-4, atol=1e-5)
+    assert states.shape[:2] == own.shape
+    # Half a second of speech at 50 states a second, or at those of the convolutions.
+    samples = torch.tensor([u.seconds for u in chosen]) * 16_000
+    a_second = {"seq2seq": 50}.get(kind, 16_000 / (20 * 8 * 2))
+    assert ((own.sum(1) - samples / 16_000 * a_second).abs() <= 2).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_wrong_targets_are_other_targets(kind, data, tmp_path):
     task = build(kind, tmp_path / "config", data)
     method = METHODS["random_label"](**OPTIONS)

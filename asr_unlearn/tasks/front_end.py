@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -43,6 +43,10 @@ class FrontEnd(ABC):
     @abstractmethod
     def output(self, batch: Batch, **inputs: Any) -> Any:
         """What the model returns for a batch of encoded utterances and its further inputs."""
+
+    @abstractmethod
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The encoder's last states, and which of them are an utterance's own."""
 
 
 class Listener:
@@ -85,6 +89,10 @@ class Listener:
 
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
         return self.front_end.encode(audio)
+
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The encoder's last states, and which of them are an utterance's own."""
+        return self.front_end.states(batch)
 
 
 def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:

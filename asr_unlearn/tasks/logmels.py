@@ -39,7 +39,7 @@ class LogMelFrontEnd(FrontEnd):
             raise TypeError(
                 f"{type(model).__name__} does not hear log-mel spectrograms as Whisper does"
             )
-        self.model, self.extractor = model, extractor
+        self.model, self.extractor, self.encoder = model, extractor, encoder
         self.layers: list[nn.Module] = [encoder.conv1, encoder.conv2]
         self.length: int = encoder.conv2.stride[0] * model.config.max_source_positions
         made = (extractor.nb_max_frames, extractor.feature_size)
@@ -92,11 +92,6 @@ class LogMelFrontEnd(FrontEnd):
         frames: Tensor = -(-reach // self.extractor.hop_length)
         return frames.clamp(max=self.length)
 
-    def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
-        """Which of so many encoder states hear some of an utterance."""
-        positions = torch.arange(length, device=batch.samples.device)
-        return self.length // length * positions < self.frames(batch.samples)[:, None]
-
     def features(self, batch: Batch) -> Float[Tensor, "B C F"]:
         """Spectrograms of the encoder's length, silent where an utterance is over."""
         short = batch.inputs.to(self.model.dtype)
@@ -112,3 +107,10 @@ class LogMelFrontEnd(FrontEnd):
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
         return self.model(input_features=self.features(batch), **inputs)
+
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The encoder's states; those that come of silence behind an utterance are not its own."""
+        states: Tensor = self.encoder(self.features(batch)).last_hidden_state
+        positions = torch.arange(states.shape[1], device=states.device)
+        frames = self.length // states.shape[1] * positions
+        return states, frames < self.frames(batch.samples)[:, None]

@@ -57,6 +57,9 @@ class Task(Protocol):
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
         """Log-probabilities of each frame or token, and which of them are not padding."""
 
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The encoder's last states, and which of them are an utterance's own."""
+
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
         """Whether an utterance of that many samples can have that target at all."""
 

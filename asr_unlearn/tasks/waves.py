@@ -87,11 +87,19 @@ class ConvFrontEnd(FrontEnd):
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
         """The model's output; what it says of frames past an utterance's end is void."""
+        return self._behind(self.model, batch, **inputs)
+
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The transformer's last states."""
+        states: Tensor = self._behind(self.model.base_model, batch).last_hidden_state
+        return states, self.is_true(states.shape[1], batch)
+
+    def _behind(self, model: nn.Module, batch: Batch, **inputs: Any) -> Any:
         # The models sum the attention mask over samples to find each utterance's length, so one
         # column that holds the length says the same as a [B, samples] mask.
         mask = batch.samples[:, None]
         with fed_with_features(self.model):
-            return self.model(self._features(batch).transpose(1, 2), attention_mask=mask, **inputs)
+            return model(self._features(batch).transpose(1, 2), attention_mask=mask, **inputs)
 
     def _features(self, batch: Batch) -> Float[Tensor, "B T C"]:
         inputs = batch.inputs.to(self.model.dtype)
