@@ -18,11 +18,18 @@ from transformers import (
     Wav2Vec2CTCTokenizer,
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Processor,
+    WhisperTokenizer,
 )
 from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.whisper import character_whisper, feature_extractor, generation, token_settings
+from asr_unlearn.whisper import (
+    character_whisper,
+    feature_extractor,
+    generation,
+    save_spellings,
+    token_settings,
+)
 
 # Its bars for single files would drown those of the runs.
 disable_progress_bar()
@@ -219,3 +226,6 @@ def save_model(model: PreTrainedModel, processor: Any, folder: Path) -> None:
     """Write a folder that `from_pretrained` and `transformers.pipeline` load."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    tokenizer = getattr(processor, "tokenizer", None)
+    if isinstance(tokenizer, WhisperTokenizer):
+        save_spellings(tokenizer, folder)

@@ -17,6 +17,8 @@ from transformers.models.whisper.english_normalizer import (
     EnglishTextNormalizer,
 )
 
+from asr_unlearn.files import write_json
+
 END, START, NO_TIMESTAMPS = "<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"
 ENGLISH = {None, "en", "english"}
 
@@ -113,18 +115,24 @@ def prompt_of(
     return prompt
 
 
+def save_spellings(tokenizer: WhisperTokenizer, folder: Path) -> None:
+    """Write normalizer.json, which transformers 5 reads but leaves out when it saves."""
+    if tokenizer.english_spelling_normalizer is not None:
+        write_json(folder / "normalizer.json", tokenizer.english_spelling_normalizer)
+
+
 def text_normaliser(tokenizer: WhisperTokenizer) -> Callable[[str], str] | None:
     """Whisper's own spelling of texts before they are compared; None for a character vocabulary.
 
-    English is normalised with the rules that come with the tokenizer (numbers, contractions,
-    British spelling), other languages only in case and punctuation. What English rules leave
-    nothing of ("hmm") is normalised as other languages are.
+    English is normalised by Whisper's rules (numbers, contractions, and British spelling by the
+    list in the tokenizer's normalizer.json), other languages only in case and punctuation. What
+    English rules leave nothing of ("hmm") is normalised as other languages are.
     """
-    spellings = tokenizer.english_spelling_normalizer
-    if spellings is None:
+    words = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens)
+    if all(len(word) == 1 for word in words):
         return None
     basic = BasicTextNormalizer()
     if tokenizer.language not in ENGLISH:
         return lambda text: str(basic(text)).strip()
-    english = EnglishTextNormalizer(spellings)
+    english = EnglishTextNormalizer(tokenizer.english_spelling_normalizer or {})
     return lambda text: str(english(text) or basic(text)).strip()

@@ -21,7 +21,7 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 from whisper_task import batches, build
 
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.models import ModelError, model_from_config
+from asr_unlearn.models import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.tasks import Seq2Seq, task_for
 from asr_unlearn.whisper import character_tokenizer
 
@@ -77,10 +77,10 @@ def multilingual():
     marks = ["<|endoftext|>", "<|startoftranscript|>", *languages, "<|translate|>",
              "<|transcribe|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]  # fmt: skip
     letters = sorted(character_tokenizer("abcdefghijklmnopqrstuvwxyzABCD'.,").get_vocab())
-    vocabulary = [letter for letter in letters if not letter.startswith("<|")] + marks
+    vocabulary = ["th", "the", *(c for c in letters if not c.startswith("<|")), *marks]
     tokenizer = WhisperTokenizer(
         vocab={token: i for i, token in enumerate(vocabulary)},
-        merges=[],
+        merges=[("t", "h"), ("th", "e")],
         pad_token="<|endoftext|>",
         extra_special_tokens=marks[1:],
     )
@@ -161,3 +161,14 @@ def test_a_language_is_for_models_that_have_several(multilingual, task):
 
 def prompt_tokens(task):
     return task.tokenizer.convert_ids_to_tokens(task.prompt)
+
+
+def test_language_and_spelling_are_saved(multilingual, tmp_path):
+    task = task_for(*multilingual, language="german")
+    save_model(task.model, task.processor, tmp_path)
+    assert "<|de|>" in prompt_tokens(task_for(*load_model(str(tmp_path))))
+    english = task_for(*multilingual, language="english")
+    save_model(english.model, english.processor, tmp_path)
+    again = task_for(*load_model(str(tmp_path)))
+    written = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A colour.")
+    assert again.reference(written) == english.reference(written) == "a color"

@@ -55,7 +55,7 @@ class Seq2Seq(Listener):
         """Token ids of the transcript and of its end.
 
         A transcript in capitals only, as LibriSpeech's are, is learned in lower case by a model
-        that brings a normaliser for English: such a model has hardly seen capitals.
+        with OpenAI's vocabulary: such a model has hardly seen capitals.
 
         Raises:
             ValueError: the utterance has no transcript, one that the vocabulary cannot spell, or
