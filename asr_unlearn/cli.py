@@ -125,7 +125,8 @@ def train(
         kind=task,
         language=language,
     )
-    print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")
+    if processes.is_first():
+        print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")
 
 
 def unlearn(
@@ -167,7 +168,8 @@ def unlearn(
         stop=stop,
         freeze_front_end=freeze_front_end,
     )
-    print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
+    if processes.is_first():
+        print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
 
 
 def evaluate(
@@ -310,6 +312,8 @@ def _type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
+# The others would do the same work in each process, and write the same files.
+IN_SEVERAL_PROCESSES = ("train", "unlearn")
 COMMANDS = {f.__name__: f for f in (split, train, unlearn, tune, evaluate, report, methods)}
 
 
@@ -326,6 +330,15 @@ def command_parser() -> ArgumentParser:
     return parser
 
 
+def _check_processes(command: str) -> None:
+    """Raises ValueError where torchrun has started a command that one process must do alone."""
+    if processes.launched() and command not in IN_SEVERAL_PROCESSES:
+        raise ValueError(
+            f"{command} works in one process, without torchrun; "
+            f"several can share {' and '.join(IN_SEVERAL_PROCESSES)}"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command; a request that cannot be met ends with its reason and status 1."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -335,7 +348,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.pop("config", None)
     try:
         with carrying_out(["asr-unlearn", *given]):
+            _check_processes(parsed.subcommand)
             COMMANDS[parsed.subcommand](**options)
+            processes.leave()
     except (ValueError, ArithmeticError, FileNotFoundError) as error:
         if arguments is not None:
             raise

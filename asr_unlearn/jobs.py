@@ -246,7 +246,8 @@ def _stop_rule(
         return None, 0.0
     began = time.monotonic()
     mine = processes.share().of_all(unseen)
-    scores = score(inputs.task, inputs, mine, description="level of strangers")
+    shown = "level of strangers" if processes.is_first() else None
+    scores = score(inputs.task, inputs, mine, description=shown)
     target = level(processes.gathered(scores))
     rule = StopRule(target=target, on=stop.on, tolerance=stop.tolerance, every=stop.every)
     return rule, time.monotonic() - began
@@ -269,7 +270,8 @@ def _carry_out(
     processes.wait()
     outcome = training(work)()
     if processes.is_first():
-        _publish(task, work, out, kind=kind, seed=seed, options=dict(options), **asdict(outcome))
+        record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
+        _publish(task, work, out, processes=processes.share().of, **record)
     processes.wait()
     return outcome
 

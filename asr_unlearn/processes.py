@@ -32,6 +32,12 @@ def join(device: torch.device) -> torch.device:
     return device
 
 
+def leave() -> None:
+    """Part from the other processes, when all is done."""
+    if launched() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def group() -> dist.ProcessGroup | None:
     """All processes together; None for one alone."""
     return dist.group.WORLD if dist.is_initialized() and dist.get_world_size() > 1 else None

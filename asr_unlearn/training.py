@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -173,6 +174,10 @@ class Training:
             drawn.extend(i for batch in pieces_of(batches) for i in batch.ids)
             return batches
 
+        if self.course.group is not None:
+            # Noise of its own for each process, and the same again when a run is taken up.
+            entropy = [self.seed, self.progress.step, processes.share().rank]
+            seed_everything(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         step = Step(self.course, self.progress.step, draw)
         self.task.model.train(self.method.trains)
         direction = self.method.direction(step)
@@ -262,6 +267,8 @@ class Training:
             stopped += f"; step {kept} of {now.step} was nearer and is kept"
             processes.wait()
             load_weights(self.task.model, self.folder / f"best-{kept}.safetensors")
+            # It is cleared away on publication, which must not come before all have read it.
+            processes.wait()
         return Outcome(
             steps=now.step,
             kept_step=kept,

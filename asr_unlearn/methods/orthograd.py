@@ -74,6 +74,19 @@ class OrthoGrad(Method):
         self._retain: Gradient = {}
         self._second_moment: Gradient = {}
         self._fisher: Gradient = {}
+        self._check_optimizer()
+
+    def _check_optimizer(self) -> None:
+        """Raises ValueError where a subclass would have another step taken than is projected."""
+        optimizer = self.optimizer([nn.Parameter(torch.zeros(1))])
+        changed = [key for key in ("momentum", "weight_decay") if optimizer.defaults.get(key)]
+        if type(optimizer) is not torch.optim.SGD or changed:
+            what = f"{type(optimizer).__name__} {' and '.join(changed)}".rstrip()
+            raise ValueError(
+                f"{self.name}: {what} would not take the step that is orthogonal to the retain "
+                "gradients; use torch.optim.SGD without momentum or weight decay (metric=adam "
+                "rescales the step within the projection)"
+            )
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
