@@ -27,8 +27,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def one(self, i: int) -> "Batch":
-        return Batch(self.inputs[i : i + 1], self.labels[i : i + 1], self.lengths[i : i + 1])
+    def part(self, start: int, stop: int) -> "Batch":
+        cut = slice(start, stop)
+        return Batch(self.inputs[cut], self.labels[cut], self.lengths[cut])
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,16 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from asr_unlearn.gradients import projection_coefficients, streaming_step, trainable_parameters
+from asr_unlearn.gradients import (
+    MicroBatches,
+    projection_coefficients,
+    streaming_step,
+    trainable_parameters,
+)
 from benchmarks.problems import Batch, Problem
 
 ALPHA, LEARNING_RATE = 0.5, 1e-6
+MICRO_BATCH = 8
 
 Step = Callable[[Problem, Batch, Batch], None]
 """Problem, forget batch, retain batch."""
@@ -48,13 +54,20 @@ def streaming(problem: Problem, forget: Batch, retain: Batch) -> None:
     _descend(problem, step.retain, step.orthogonal)
 
 
+def streaming_micro(problem: Problem, forget: Batch, retain: Batch) -> None:
+    """This package's engine, with the graphs of 8 retain utterances at a time: the same step."""
+    starts = range(0, len(retain), MICRO_BATCH)
+    pieces = MicroBatches([retain.part(i, i + MICRO_BATCH) for i in starts])
+    step = streaming_step(problem.model, problem.losses, forget, pieces)
+    _descend(problem, step.retain, step.orthogonal)
+
+
 def stacked_rows(problem: Problem, forget: Batch, retain: Batch) -> None:
     """Circulating code: one utterance at a time, rows stacked, QR of the stack."""
     parameters = trainable_parameters(problem.model)
     forget_mean = _flat_gradient(problem, problem.losses(forget).mean())
-    rows = torch.stack(
-        [_flat_gradient(problem, problem.losses(retain.one(i))[0]) for i in range(len(retain))]
-    )
+    alone = [retain.part(i, i + 1) for i in range(len(retain))]
+    rows = torch.stack([_flat_gradient(problem, problem.losses(one)[0]) for one in alone])
     basis, _ = torch.linalg.qr(rows.T)
     orthogonal = forget_mean - basis @ (basis.T @ forget_mean)
     sizes = [p.numel() for p in parameters.values()]
@@ -132,5 +145,6 @@ def torchjd(problem: Problem, forget: Batch, retain: Batch) -> None:
 _ENGINES: dict[int, Any] = {}
 
 VARIANTS: dict[str, Step] = {
-    step.__name__: step for step in (neggrad_plus, streaming, stacked_rows, vmap, torchjd)
+    step.__name__: step
+    for step in (neggrad_plus, streaming, streaming_micro, stacked_rows, vmap, torchjd)
 }
