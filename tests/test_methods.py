@@ -111,6 +111,15 @@ def test_orthograd_in_the_metric_of_adam(linear):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_orthograd_in_the_metric_of_adam_and_the_fisher_information(linear):
+    """D = √(max(v, squares) + F); at the first step v is the squares themselves."""
+    rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
+    root = ((u**2 + rows.mean(0) ** 2) / 2 + (rows**2).mean(0)) ** 0.25
+    expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
+    found = direction("orthograd", linear, metric="adam_fisher", alpha=0.5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_orthograd_in_the_metric_of_the_fisher_information(linear):
     rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
     fisher = (rows**2).mean(0)
@@ -136,7 +145,7 @@ def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_conf
     assert (pooled - exact).norm() < 0.02 * exact.norm()
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "adam", "fisher"])
+@pytest.mark.parametrize("metric", ["euclidean", "adam", "fisher", "adam_fisher"])
 @pytest.mark.parametrize("scope", ["global", "tensor"])
 def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config, tmp_path):
     """gᵢᵀΔθ = 0 for each retain utterance of the batch, over several steps of the real loop."""

@@ -43,9 +43,10 @@ class OrthoGrad(Method):
     Attributes:
         alpha: share of the descent on the retain batch.
         scope: "global" projects the whole gradient (the paper), "tensor" each parameter by itself.
-        metric: "euclidean"; "adam", D = √v with v an exponential mean of squared gradients; or
+        metric: "euclidean"; "adam", D = √v with v an exponential mean of squared gradients;
             "fisher", D = F/mean(F) + damping with F the retain set's diagonal Fisher information
-            at the start. The learning rate of "adam" is Adam's, of the others that of SGD.
+            at the start; or "adam_fisher", D = √(max(v, this step's squares) + F). The learning
+            rates of "adam" and "adam_fisher" are Adam's, of the others that of SGD.
         decay: memory of v.
         damping: what D is at least, for "fisher".
         fisher_batches: retain batches that F is taken from.
@@ -63,7 +64,7 @@ class OrthoGrad(Method):
     retain_batch: int = 16
     alpha: float = 0.7
     scope: Scope = "global"
-    metric: Literal["euclidean", "adam", "fisher"] = "adam"
+    metric: Literal["euclidean", "adam", "fisher", "adam_fisher"] = "adam_fisher"
     decay: float = 0.95
     damping: float = 0.1
     fisher_batches: int = 16
@@ -73,6 +74,7 @@ class OrthoGrad(Method):
         super().__post_init__()
         self._retain: Gradient = {}
         self._second_moment: Gradient = {}
+        self._squares: Gradient = {}
         self._fisher: Gradient = {}
         self._check_optimizer()
 
@@ -100,9 +102,11 @@ class OrthoGrad(Method):
         return -(-self.retain_pool // self.retain_batch) if pooled else 1
 
     def begin(self, course: Course) -> None:
-        if self.metric == "adam":
+        if self._adapts:
             self._retain, _ = course.gradient(course.streams["retain"][0])
-        elif self.metric == "fisher":
+        if self.metric == "adam_fisher":
+            self._fisher = course.fisher("retain", self.fisher_batches)
+        if self.metric == "fisher":
             fisher = course.fisher("retain", self.fisher_batches)
             total = sum(float(f.sum()) for f in fisher.values())
             mean = total / sum(f.numel() for f in fisher.values())
@@ -119,7 +123,7 @@ class OrthoGrad(Method):
         for name, orthogonal in found.orthogonal.items():
             descent = found.retain[name] / metric[name] if metric else found.retain[name]
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
-        if self.metric == "adam":
+        if self._adapts:
             self._retain = found.retain
         return Direction(gradient, {"forget": found.forget_losses, "retain": found.retain_losses})
 
@@ -127,7 +131,7 @@ class OrthoGrad(Method):
         options: _StepOptions = {
             "forget_weights": self.forget_weights,
             "scope": self.scope,
-            "metric": self._root_mean_square if self.metric == "adam" else self._metric() or None,
+            "metric": self._root_mean_square if self._adapts else self._metric() or None,
         }
         if not isinstance(step.retain, MicroBatches):
             return streaming_step(
@@ -144,28 +148,44 @@ class OrthoGrad(Method):
             raise TypeError("the forget batch of a step with a retain pool is one batch")
         return pool_step(step.model, step.losses, step.forget, step.retain.pieces, **options)
 
+    @property
+    def _adapts(self) -> bool:
+        """Whether D follows the gradients from step to step."""
+        return self.metric in ("adam", "adam_fisher")
+
     def _root_mean_square(self, forget: Gradient) -> Gradient:
-        """D = √v with this step's forget gradient in v, and the last step's retain gradient.
+        """D with this step's forget gradient in v, and the last step's retain gradient.
 
         Were v older than the gradient it divides, a gradient that suddenly grows would make a
         step without bounds; the retain gradient is small, and only known after the projection.
         """
         for name, u in forget.items():
             square = 0.5 * (u**2 + self._retain[name] ** 2)
+            self._squares[name] = square
             if name in self._second_moment:
                 self._second_moment[name].lerp_(square, 1 - self.decay)
             else:
-                self._second_moment[name] = square
+                self._second_moment[name] = square.clone()
         return self._metric()
 
     def _metric(self) -> Gradient:
         """D as it stands, empty for the Euclidean metric.
 
         Positive also where no loss reaches a parameter: nothing moves there.
+
+        The Fisher information bounds what v alone does not: where the retain utterances' gradients
+        cancel in their mean, v is next to nothing, while the correction Gᵀc is a combination of
+        single gradients, and divided by √v would take a leap.
         """
+        if not self._adapts:
+            return self._fisher
+        return {name: self._mean_square(name).sqrt() + 1e-8 for name in self._second_moment}
+
+    def _mean_square(self, name: str) -> Tensor:
+        moment = self._second_moment[name]
         if self.metric == "adam":
-            return {name: v.sqrt() + 1e-8 for name, v in self._second_moment.items()}
-        return self._fisher
+            return moment
+        return torch.maximum(moment, self._squares[name]) + self._fisher[name]
 
     def state_dict(self) -> dict[str, Any]:
         return {"retain": self._retain, "second_moment": self._second_moment}
