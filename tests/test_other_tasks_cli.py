@@ -48,9 +48,18 @@ def measured(folder):
     return [row for row in map(json.loads, lines) if "check_forget_cer" in row]
 
 
+def has_learned(folder):
+    """Whether the loss of the last quarter of the steps is below that of the first."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["retain_loss"] for line in lines]
+    quarter = len(losses) // 4
+    return sum(losses[-quarter:]) < 0.8 * sum(losses[:quarter])
+
+
 def test_whisper(copied, tmp_path):
     WhisperConfig(**tiny_whisper_options()).save_pretrained(tmp_path / "config")
     entries = run(copied, tmp_path / "config", tmp_path, [], "epochs=8,lr=3e-3")
+    assert has_learned(tmp_path / "original")
     for entry in entries:
         said = rows(tmp_path / entry["path"])
         assert {row["part"] for row in said} == set(PARTS)
@@ -82,6 +91,7 @@ def test_a_classifier_of_speakers(copied, tmp_path):
     Wav2Vec2Config(**sizes).save_pretrained(tmp_path / "config")
     training = ["--task", "classification"]
     entries = run(copied, tmp_path / "config", tmp_path, training, "epochs=40,lr=5e-3")
+    assert has_learned(tmp_path / "original")
     for entry in entries:
         said = rows(tmp_path / entry["path"])
         assert all(row["reference"] == row["speaker"] for row in said)
