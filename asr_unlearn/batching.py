@@ -160,7 +160,7 @@ class Stream:
             example = self.example(self.utterances[index])
             if self.augmented:
                 if example.input.dim() != 1:
-                    raise ValueError("augmentation changes the wave, but the model is given features")
+                    raise ValueError("augmentation changes the wave; this model is given features")
                 wave = augment(example.input, [self.seed, epoch, index])
                 example = Example(example.id, wave, example.samples, example.target)
             examples.append(example)
