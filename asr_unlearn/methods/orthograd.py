@@ -58,9 +58,9 @@ class OrthoGrad(Method):
     paper: ClassVar[str] = "arXiv 2503.02312"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 5e-4
+    lr: float = 1e-3
     warmup: float = 0.1
-    epochs: float = 16.0
+    epochs: float = 24.0
     retain_batch: int = 16
     alpha: float = 0.7
     scope: Scope = "global"
