@@ -16,7 +16,6 @@ from rich.table import Table
 
 import asr_unlearn
 from asr_unlearn import processes
-from asr_unlearn.evaluation import SavedModel
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import (
@@ -34,6 +33,7 @@ from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.run import carrying_out
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options

@@ -1,102 +1,26 @@
 """From saved models to results.json: the only road to a number."""
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from asr_unlearn.files import write_aside
-from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import earth_mover
 from asr_unlearn.metrics.membership import Observation, loss_attack
+from asr_unlearn.metrics.speaker_id import probe
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
-from asr_unlearn.models import load_model
-from asr_unlearn.run import digest, digest_of, invocation, versions
-from asr_unlearn.scoring import Score, score
+from asr_unlearn.run import invocation, versions
+from asr_unlearn.saved import Row, SavedModel, divergence, mean_states, transcribe
 from asr_unlearn.split import PARTS, Split
-from asr_unlearn.tasks import task_for
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SavedModel:
-    """A published model folder and the name it goes by in the report."""
-
-    name: str
-    seed: int
-    folder: Path
-
-    @classmethod
-    def at(cls, folder: Path) -> "SavedModel":
-        """Named by its folder, with the seed its run.json tells."""
-        model = cls(folder.name, 0, folder)
-        return replace(model, seed=model.run().get("seed", 0))
-
-    def run(self) -> dict[str, Any]:
-        """Its run.json; empty for a model made elsewhere."""
-        path = self.folder / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def row(part: str, scored: Score) -> Row:
-    """One line of utterances.jsonl."""
-    utterance = scored.utterance
-    words, characters = scored.errors("word"), scored.errors("character")
-    return {
-        "id": utterance.id,
-        "part": part,
-        "speaker": utterance.speaker,
-        "seconds": utterance.seconds,
-        "reference": scored.reference,
-        "hypothesis": scored.hypothesis,
-        "loss": scored.loss,
-        "word_errors": words.errors,
-        "words": words.length,
-        "character_errors": characters.errors,
-        "characters": characters.length,
-    }
-
-
-def transcribe(
-    saved: SavedModel,
-    manifest: Sequence[Utterance],
-    split: Split,
-    *,
-    device: torch.device,
-    batch_size: int = 16,
-    beams: int = 1,
-) -> list[Row]:
-    """Loss and transcript of every utterance of the split, by the model as it was saved.
-
-    They stand in utterances.jsonl in the model's folder, and are taken from there as long as
-    neither the weights nor the split nor the transcripts have changed.
-    """
-    target = saved.folder / "utterances.jsonl"
-    stamp = saved.folder / "utterances.stamp"
-    weights = {p.name: digest(p) for p in sorted(saved.folder.glob("*.safetensors"))}
-    basis = digest_of([weights, split.parts, {u.id: [u.text, u.label] for u in manifest}, beams])
-    if target.exists() and stamp.exists() and stamp.read_text() == basis:
-        return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
-    model, processor = load_model(str(saved.folder))
-    task = task_for(model, processor, device, beams=beams)
-    inputs = Inputs(task)
-    part_of = {name: part for part in PARTS for name in split.parts[part]}
-    utterances = [u for u in manifest if u.id in part_of]
-    description = f"{saved.name}, all parts"
-    scored = score(task, inputs, utterances, batch_size=batch_size, description=description)
-    rows = [row(part_of[one.utterance.id], one) for one in scored]
-    with write_aside(target) as aside:
-        aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
-    with write_aside(stamp) as aside:
-        aside.write_text(basis)
-    return rows
+# Speakers and utterances that the probe learns from, where the retain set has more.
+PROBE_SPEAKERS, PROBE_UTTERANCES = 100, 40
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Any]:
@@ -178,6 +102,7 @@ def evaluate(
     }
     found = {key: figures(r) for key, r in rows.items()}
     runs = {(m.name, m.seed): m.run() for m in models}
+    golds = {(m.name, m.seed): m for m in models}
     entries = []
     for model in models:
         key, gold = (model.name, model.seed), ("retrained", model.seed)
@@ -189,10 +114,12 @@ def evaluate(
             **found[key],
         }
         entry["membership"], entry["ci95"]["membership"] = membership(rows[key])
+        _speaker_id(entry, model, split, manifest, device)
         if gold in found:
             entry["gap_to_retrained"] = gap(found[key], found[gold])
             distance = earth_mover(forget_losses(rows[key]), forget_losses(rows[gold]))
             entry["divergence"] = {"emd_forget_loss": distance}
+            entry["divergence"] |= _mean_divergence(golds[gold], model, split, manifest, device)
         entries.append(entry)
     return {
         "schema": 1,
@@ -207,6 +134,67 @@ def evaluate(
             "parts": part_summary(split, manifest),
         },
         "models": entries,
+    }
+
+
+def _speaker_id(
+    entry: dict[str, Any],
+    model: SavedModel,
+    split: Split,
+    manifest: Sequence[Utterance],
+    device: torch.device,
+) -> None:
+    """Enter what a probe of the encoder's states finds of the speakers, with intervals."""
+    utterances = probed(split, manifest)
+    states = mean_states(model, utterances, device=device)
+    found = probe(states, [u.speaker for u in utterances], set(split.forget_speakers))
+    if found is None:
+        return
+    entry["speaker_id"] = {
+        "probe_forget": found.forget,
+        "probe_retain": found.retain,
+        "chance": found.chance,
+    }
+    intervals = {"probe_forget": found.forget_interval, "probe_retain": found.retain_interval}
+    entry["ci95"]["speaker_id"] = {key: list(span) for key, span in intervals.items() if span}
+
+
+def probed(split: Split, manifest: Sequence[Utterance]) -> list[Utterance]:
+    """The forget utterances and those of some retain speakers, drawn by the split's seed."""
+    rng = np.random.default_rng(split.seed)
+    retain = split.utterances("retain", manifest)
+    names = sorted({u.speaker for u in retain})
+    chosen = set(rng.permutation(names)[:PROBE_SPEAKERS].tolist())
+    counts: Counter[str] = Counter()
+    utterances = list(split.utterances("forget", manifest))
+    for index in rng.permutation(len(retain)):
+        speaker = retain[index].speaker
+        if speaker in chosen and counts[speaker] < PROBE_UTTERANCES:
+            counts[speaker] += 1
+            utterances.append(retain[index])
+    return utterances
+
+
+def _mean_divergence(
+    gold: SavedModel,
+    model: SavedModel,
+    split: Split,
+    manifest: Sequence[Utterance],
+    device: torch.device,
+) -> dict[str, float]:
+    """D_KL(retrained ‖ model) on the forget and the test part; empty where they cannot be compared.
+
+    In nats, mean over frames or tokens and then over utterances.
+    """
+    parts = {part: split.utterances(part, manifest) for part in ("forget", "test")}
+    each = divergence(gold, model, [u for us in parts.values() for u in us], device=device)
+    if each is None:
+        return {}
+    return {
+        # Rounding may put what is zero below it.
+        f"kl_{part}": max(0.0, sum(each[u.id] for u in utterances) / len(utterances))
+        for part, utterances in parts.items()
+        if utterances
     }
 
 

@@ -7,10 +7,13 @@ import jiwer
 import pytest
 import torch
 
-from asr_unlearn.evaluation import SavedModel, evaluate
+from asr_unlearn.batching import collate
+from asr_unlearn.evaluation import evaluate
+from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.models import alphabet_of, model_from_config, save_model
 from asr_unlearn.report import read_results, write_report, write_results
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import PARTS
 
 
@@ -59,17 +62,35 @@ def test_rates_are_those_of_the_rows_and_of_jiwer(setting):
 def test_a_model_that_was_only_renamed_has_forgotten_nothing(setting):
     _, run = setting
     original, retrained, renamed = run()["models"]
-    for figure in ("wer", "cer", "loss", "gap_to_retrained", "divergence", "membership"):
+    shared = ("wer", "cer", "loss", "gap_to_retrained", "divergence", "membership")
+    for figure in shared:
         assert renamed[figure] == original[figure]
     assert retrained["gap_to_retrained"]["avg_d"] == 0
-    assert retrained["divergence"]["emd_forget_loss"] == 0
-    assert original["divergence"]["emd_forget_loss"] > 0
+    for figure in ("emd_forget_loss", "kl_forget", "kl_test"):
+        assert retrained["divergence"][figure] == 0
+        assert original["divergence"][figure] > 0
+
+
+def test_the_divergence_is_that_of_each_utterance_alone(setting, corpus):
+    folder, run = setting
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    found = run()["models"][0]["divergence"]["kl_forget"]
+    tasks = [SavedModel.at(folder / n).task(torch.device("cpu")) for n in ("retrained", "original")]
+    each = []
+    for utterance in data.part("forget"):
+        with torch.no_grad():
+            (p, _), (q, _) = (
+                task.distributions(collate([Inputs(task)(utterance)])) for task in tasks
+            )
+        each.append(torch.nn.functional.kl_div(q[0], p[0], log_target=True, reduction="sum"))
+        each[-1] /= p.shape[1]
+    assert found == pytest.approx(float(sum(each) / len(each)), rel=1e-4)
 
 
 def test_rows_are_reused_until_the_weights_change(setting, monkeypatch):
     folder, run = setting
     run()
-    monkeypatch.setattr("asr_unlearn.evaluation.load_model", lambda path: pytest.fail(path))
+    monkeypatch.setattr("asr_unlearn.saved.load_model", lambda path: pytest.fail(path))
     again = run()
     monkeypatch.undo()
     assert again["models"][0]["wer"]

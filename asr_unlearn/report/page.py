@@ -52,6 +52,7 @@ def _told(results: Results, runs: Runs) -> dict[str, Any]:
             tables.errors(found),
             tables.gaps(found),
             tables.membership(found),
+            tables.speaker_id(found),
             tables.distance_and_cost(found),
         ),
         "more": _given(tables.each_seed(found), *tables.details(found), tables.further(found)),

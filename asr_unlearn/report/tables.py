@@ -181,6 +181,21 @@ def membership(found: Sequence[Entry]) -> Table | None:
     return _figures("Membership inference", caption, columns, found)
 
 
+def speaker_id(found: Sequence[Entry]) -> Table | None:
+    """Whether the encoder's states still tell the speakers apart."""
+    columns = [
+        Column("Forget speakers", ("speaker_id", "probe_forget"), wording.percent),
+        Column("Retain speakers", ("speaker_id", "probe_retain"), wording.percent),
+        Column("Chance", ("speaker_id", "chance"), wording.percent),
+    ]
+    caption = (
+        "Share of utterances whose speaker a linear classifier names from the mean of the "
+        "encoder's states, cross-validated. The target is the retrained model's own figure: "
+        "voices that were never trained on can be told apart too."
+    )
+    return _figures("Speaker identification", caption, columns, found)
+
+
 def taken_seconds(entry: Entry) -> Spread | None:
     """Seconds of unlearning, or of training for a model that was not unlearned."""
     return entry.spread("unlearn_seconds") or entry.spread("seconds")
@@ -192,6 +207,8 @@ def distance_and_cost(found: Sequence[Entry]) -> Table:
         Column("Avg.D", ("gap_to_retrained", "avg_d"), wording.number),
         Column("ToW", ("gap_to_retrained", "tow"), wording.number),
         Column("EMD", ("divergence", "emd_forget_loss"), wording.number),
+        Column("KL forget", ("divergence", "kl_forget"), wording.number),
+        Column("KL test", ("divergence", "kl_test"), wording.number),
     ]
     costs = [Column("Of retraining", ("cost", "relative_to_retraining"), wording.times)]
     distances, costs = _present(distances, found), _present(costs, found)
@@ -213,6 +230,7 @@ def distance_and_cost(found: Sequence[Entry]) -> Table:
         "Avg.D: mean absolute WER gap over all parts, 0 is best. "
         "ToW: product of 1 − |WER gap| over forget, retain and test, 1 is best. "
         "EMD: earth mover's distance from the retrained model's forget losses, 0 is best. "
+        "KL: divergence from what the retrained model says frame by frame, 0 is best. "
         "Time of training, or of unlearning for the methods."
     )
     return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
@@ -250,7 +268,8 @@ SHOWN_ELSEWHERE = {
     *("wer", "cer", "loss", "ci95", "gap_to_retrained"),
 }
 SHOWN_PATHS = {
-    ("divergence", "emd_forget_loss"),
+    *(("divergence", key) for key in ("emd_forget_loss", "kl_forget", "kl_test")),
+    *(("speaker_id", key) for key in ("probe_forget", "probe_retain", "chance")),
     *(("membership", key) for key in ("loss_auc", "loss_tpr_at_1_percent_fpr", "pairs")),
 }
 

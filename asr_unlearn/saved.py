@@ -1,0 +1,201 @@
+"""What a saved model says of a corpus, kept beside it: transcripts, states, divergences.
+
+Each file is taken as it stands for as long as neither the weights nor the corpus have changed.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from tqdm import tqdm
+
+from asr_unlearn.batching import by_length, collate
+from asr_unlearn.files import write_aside
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.metrics.divergence import divergences
+from asr_unlearn.models import load_model
+from asr_unlearn.run import digest, digest_of
+from asr_unlearn.scoring import Score, score
+from asr_unlearn.split import PARTS, Split
+from asr_unlearn.tasks import Task, task_for
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A published model folder and the name it goes by in the report."""
+
+    name: str
+    seed: int
+    folder: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "SavedModel":
+        """Named by its folder, with the seed its run.json tells."""
+        model = cls(folder.name, 0, folder)
+        return replace(model, seed=model.run().get("seed", 0))
+
+    def run(self) -> dict[str, Any]:
+        """Its run.json; empty for a model made elsewhere."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of each file of weights."""
+        return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
+
+    def task(self, device: torch.device, *, beams: int = 1) -> Task:
+        """The model, loaded, in eval mode."""
+        model, processor = load_model(str(self.folder))
+        task = task_for(model, processor, device, beams=beams)
+        task.model.eval()
+        return task
+
+
+def transcribe(
+    saved: SavedModel,
+    manifest: Sequence[Utterance],
+    split: Split,
+    *,
+    device: torch.device,
+    batch_size: int = 16,
+    beams: int = 1,
+) -> list[Row]:
+    """Loss and transcript of every utterance of the split, by the model as it was saved.
+
+    They stand in utterances.jsonl in the model's folder.
+    """
+    target = saved.folder / "utterances.jsonl"
+    texts = {u.id: [u.text, u.label] for u in manifest}
+    basis = digest_of([saved.weights(), split.parts, texts, beams])
+    if not _stands(target, basis):
+        task = saved.task(device, beams=beams)
+        part_of = {name: part for part in PARTS for name in split.parts[part]}
+        utterances = [u for u in manifest if u.id in part_of]
+        description = f"{saved.name}, all parts"
+        scored = score(
+            task, Inputs(task), utterances, batch_size=batch_size, description=description
+        )
+        rows = [_row(part_of[one.utterance.id], one) for one in scored]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        with write_aside(target) as aside:
+            aside.write_text(lines, encoding="utf-8")
+        _stamp(target, basis)
+    return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+
+def _row(part: str, scored: Score) -> Row:
+    """One line of utterances.jsonl."""
+    utterance = scored.utterance
+    words, characters = scored.errors("word"), scored.errors("character")
+    return {
+        "id": utterance.id,
+        "part": part,
+        "speaker": utterance.speaker,
+        "seconds": utterance.seconds,
+        "reference": scored.reference,
+        "hypothesis": scored.hypothesis,
+        "loss": scored.loss,
+        "word_errors": words.errors,
+        "words": words.length,
+        "character_errors": characters.errors,
+        "characters": characters.length,
+    }
+
+
+def mean_states(
+    saved: SavedModel,
+    utterances: Sequence[Utterance],
+    *,
+    device: torch.device,
+    batch_size: int = 16,
+) -> Float[np.ndarray, "N C"]:
+    """The encoder's states, averaged over each utterance, by the model as it was saved.
+
+    They stand in states.npz in the model's folder.
+    """
+    target = saved.folder / "states.npz"
+    basis = digest_of([saved.weights(), [u.id for u in utterances]])
+    if not _stands(target, basis):
+        task = saved.task(device)
+        inputs = Inputs(task)
+        size = batch_size if task.batches_are_exact else 1
+        found: dict[str, Float[np.ndarray, " C"]] = {}
+        bar = tqdm(total=len(utterances), desc=f"{saved.name}, states", unit="utt", delay=2)
+        with torch.inference_mode(), bar:
+            for group in by_length(utterances, size):
+                batch = collate([inputs(u) for u in group]).to(device)
+                states, true = task.states(batch)
+                means = (states * true[..., None]).sum(1) / true.sum(1, keepdim=True)
+                found.update(zip(batch.ids, means.float().cpu().numpy(), strict=True))
+                bar.update(len(group))
+        with write_aside(target) as aside, aside.open("wb") as file:
+            np.savez(file, states=np.stack([found[u.id] for u in utterances]))
+        _stamp(target, basis)
+    with np.load(target) as stored:
+        states_of_all: Float[np.ndarray, "N C"] = stored["states"]
+    return states_of_all
+
+
+def divergence(
+    reference: SavedModel,
+    saved: SavedModel,
+    utterances: Sequence[Utterance],
+    *,
+    device: torch.device,
+    batch_size: int = 16,
+) -> dict[str, float] | None:
+    """KL(reference ‖ model) of each utterance, mean over its frames or tokens, in nats.
+
+    They stand in divergence.json in the model's folder. None where the two models do not say the
+    same things: another vocabulary, or another number of frames.
+    """
+    target = saved.folder / "divergence.json"
+    weights = [reference.weights(), saved.weights()]
+    basis = digest_of([weights, [u.id for u in utterances]])
+    if not _stands(target, basis):
+        pair = (reference.task(device), saved.task(device))
+        found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")
+        with write_aside(target) as aside:
+            aside.write_text(json.dumps(found))
+        _stamp(target, basis)
+    kept: dict[str, float] | None = json.loads(target.read_text())
+    return kept
+
+
+def _divergence(
+    pair: tuple[Task, Task], utterances: Sequence[Utterance], batch_size: int, description: str
+) -> dict[str, float] | None:
+    inputs = [Inputs(task) for task in pair]
+    size = batch_size if all(task.batches_are_exact for task in pair) else 1
+    found: dict[str, float] = {}
+    bar = tqdm(total=len(utterances), desc=description, unit="utt", delay=2)
+    with torch.inference_mode(), bar:
+        for group in by_length(utterances, size):
+            (expected, true), (model, _) = (
+                task.distributions(collate([example(u) for u in group]).to(task.device))
+                for task, example in zip(pair, inputs, strict=True)
+            )
+            if expected.shape != model.shape:
+                return None
+            each = divergences(expected, model, true).tolist()
+            found.update(zip([u.id for u in group], each, strict=True))
+            bar.update(len(group))
+    return found
+
+
+def _stands(target: Path, basis: str) -> bool:
+    stamp = target.with_suffix(".stamp")
+    return target.exists() and stamp.exists() and stamp.read_text() == basis
+
+
+def _stamp(target: Path, basis: str) -> None:
+    with write_aside(target.with_suffix(".stamp")) as aside:
+        aside.write_text(basis)
