@@ -1,4 +1,4 @@
-"""The processes of `torchrun` or `accelerate launch`: one model, a share of each batch for each.
+"""The processes that `torchrun` starts: one model, a share of each batch for each.
 
 Everything here is a no-op in a process that runs alone.
 """
