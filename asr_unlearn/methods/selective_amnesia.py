@@ -31,12 +31,12 @@ class SelectiveAmnesia(Method):
     lr: float = 2e-4
     clip: float = 1.0
     retain_batch: int = 16
-    gamma: float = 10.0
+    gamma: float = 30.0
     lam: float = 1000.0
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "gamma": (1.0, 30.0), "lam": (10.0, 10000.0)}
+        return {**super().search(), "gamma": (3.0, 100.0), "lam": (10.0, 10000.0)}
 
     def begin(self, course: Course) -> None:
         self._targets = foreign_targets(course)
