@@ -4,15 +4,11 @@ import inspect
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 import asr_unlearn
 from asr_unlearn import processes
@@ -27,6 +23,7 @@ from asr_unlearn.jobs import (
     train_model,
     unlearn_model,
 )
+from asr_unlearn.listing import methods_listing, trials_table
 from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
@@ -275,12 +272,7 @@ def tune(
     best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
     if not best:
         raise ValueError(f"no trial of {method} ended with a figure; see {out}")
-    listing = Table("cost", "options", "forget loss, CER", "retain", "unseen", "why it stopped")
-    for trial in best[:10]:
-        levels = [", ".join(map(str, trial.user_attrs[part])) for part in PARTS_USED]
-        options = "\n".join(f"{name}={value:.3g}" for name, value in trial.params.items())
-        listing.add_row(f"{trial.value:.3f}", options, *levels, trial.user_attrs["stopped"])
-    Console().print(listing)
+    Console().print(trials_table(best[:10]))
     chosen = {**best[0].params, **fixed}
     print(f"--method {method} --set {','.join(f'{k}={v}' for k, v in chosen.items())}")
 
@@ -290,26 +282,7 @@ def methods() -> None:
 
     Example: asr-unlearn methods
     """
-    console = Console()
-    for name, method in METHODS.items():
-        summary = (inspect.getdoc(method) or "").split("\n\n")[0].replace("\n", " ")
-        passes = next(f.default for f in fields(method) if f.name == "epochs")
-        hints = get_type_hints(method)
-        options = (f"{f.name}: {_type_name(hints[f.name])} = {f.default}" for f in fields(method))
-        lines = (
-            summary,
-            f"data: {' + '.join(method.needs)}; at most {passes:g} passes over {method.paced_by}",
-            f"options: {', '.join(options)}",
-        )
-        console.print(f"[bold]{name}[/bold]  {method.paper}", highlight=False)
-        console.print(Padding(escape("\n".join(lines)), (0, 0, 1, 2)), highlight=False)
-
-
-def _type_name(kind: Any) -> str:
-    """`float`, or the choices of a literal."""
-    if get_origin(kind) is Literal:
-        return " | ".join(map(repr, get_args(kind)))
-    return getattr(kind, "__name__", str(kind))
+    Console().print(methods_listing(METHODS), highlight=False)
 
 
 # The others would do the same work in each process, and write the same files.
