@@ -1,0 +1,301 @@
+"""What the subcommands of `asr-unlearn` do; their flags are the signatures below."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from asr_unlearn import processes
+from asr_unlearn.evaluation import evaluate as evaluate_models
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import (
+    PARTS_USED,
+    Corpus,
+    Stop,
+    original_task,
+    pick_device,
+    train_model,
+    unlearn_model,
+)
+from asr_unlearn.listing import methods_listing, trials_table
+from asr_unlearn.manifest import Utterance, read_manifest
+from asr_unlearn.methods import METHODS, Part
+from asr_unlearn.models import TaskName
+from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.record import changed_figures, differences, write_records
+from asr_unlearn.report import read_results, table, write_report, write_results
+from asr_unlearn.saved import SavedModel
+from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
+from asr_unlearn.tune import Bench, ranked
+from asr_unlearn.tune import tune as search_options
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def split(
+    manifest: Path,
+    out: Path,
+    forget: Path | None = None,
+    forget_count: int = 1,
+    seed: int = 0,
+    heldout: float = 0.1,
+    unseen: float = 0.1,
+    test: float = 0.1,
+) -> None:
+    """Divide a corpus for a deletion request.
+
+    Example: asr-unlearn split --manifest out/manifest.jsonl --forget forget.txt
+    --out out/split.json
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        out: split.json to write.
+        forget: text file with a speaker id a line; without it, speakers are drawn and printed.
+        forget_count: how many to draw.
+        seed: of every draw.
+        heldout: share of the forget speakers' utterances that is never trained on.
+        unseen: share of the other speakers that is never trained on.
+        test: the same for a test part, where the corpus has none of its own.
+    """
+    utterances = read_manifest(manifest)
+    speakers = read_speakers(forget) if forget else draw_speakers(utterances, forget_count, seed)
+    made = make_split(utterances, speakers, seed=seed, heldout=heldout, unseen=unseen, test=test)
+    write_split(out, made, manifest)
+    print(f"to forget: {' '.join(made.forget_speakers)}")
+    print(", ".join(f"{part} {len(ids)}" for part, ids in made.parts.items()), "utterances")
+
+
+def train(
+    manifest: Path,
+    split: Path,
+    model: str,
+    out: Path,
+    parts: str = "retain,forget",
+    set: str = "",
+    seed: int = 0,
+    device: Device = "auto",
+    freeze_front_end: bool | None = None,
+    filterbank: bool = False,
+    augmented: bool = False,
+    task: TaskName | None = None,
+    language: str | None = None,
+) -> None:
+    """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
+
+    Example: asr-unlearn train --manifest out/manifest.jsonl --split out/split.json
+    --model facebook/wav2vec2-base --parts retain --out out/retrained --set epochs=20,lr=1e-4
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: Hugging Face name, local folder, or a config.json to train from scratch.
+        out: folder to publish the model at; what stands there is kept as out.old-N.
+        parts: parts to train on, with commas.
+        set: options of `finetune`, as key=value, with commas.
+        seed: of the weights, the order and the dropout.
+        device: auto, cpu or cuda.
+        freeze_front_end: keep the convolutional front end as it is; by default when it has
+            been trained before.
+        filterbank: start the first convolution as a bank of band-pass filters.
+        augmented: random polarity and shift of the waves.
+        task: what to train for; by default what the model was made for. A class is an utterance's
+            label, or its speaker where it has none.
+        language: of a multilingual Whisper; English unless it has been told another before.
+    """
+    outcome = train_model(
+        Corpus.read(manifest, split),
+        model,
+        make_method("finetune", parse_assignments(set)),
+        out,
+        parts=parts.split(","),
+        seed=seed,
+        device=processes.join(pick_device(device)),
+        freeze_front_end=freeze_front_end,
+        filterbank=filterbank,
+        augmented=augmented,
+        kind=task,
+        language=language,
+    )
+    if processes.is_first():
+        print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")
+
+
+def unlearn(
+    manifest: Path,
+    split: Path,
+    model: Path,
+    out: Path,
+    method: str = "orthograd_tau",
+    set: str = "",
+    stop: Stop = Stop(),  # noqa: B008
+    seed: int = 0,
+    device: Device = "auto",
+    freeze_front_end: bool = True,
+) -> None:
+    """Make a model forget the speakers of the split's forget part.
+
+    Example: asr-unlearn unlearn --manifest out/manifest.jsonl --split out/split.json
+    --model out/original --method orthograd --out out/orthograd --set alpha=0.3
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: folder of the model that has met them.
+        out: folder to publish the result at; what stands there is kept as out.old-N.
+        method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
+        set: options of the method, as key=value, with commas.
+        stop: when to end.
+        seed: of the order of the batches.
+        device: auto, cpu or cuda.
+        freeze_front_end: leave the convolutional front end as it is.
+    """
+    outcome = unlearn_model(
+        Corpus.read(manifest, split),
+        model,
+        make_method(method, parse_assignments(set)),
+        out,
+        seed=seed,
+        device=processes.join(pick_device(device)),
+        stop=stop,
+        freeze_front_end=freeze_front_end,
+    )
+    if processes.is_first():
+        print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
+
+
+def evaluate(
+    manifest: Path,
+    split: Path,
+    out: Path,
+    models: str,
+    corpus: str = "",
+    device: Device = "auto",
+    beams: int = 1,
+) -> None:
+    """Evaluate saved models into results.json.
+
+    Example: asr-unlearn evaluate --manifest out/manifest.jsonl --split out/split.json
+    --models original,retrained,orthograd --out out/results.json
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        out: results.json to write.
+        models: model folders beside results.json, with commas; several seeds as seed0/original.
+        corpus: the corpus' name in the report.
+        device: auto, cpu or cuda.
+        beams: width of the search for transcripts, where a decoder writes them; 1 is greedy.
+    """
+    data = Corpus.read(manifest, split)
+    root = out.parent
+    results = evaluate_models(
+        [SavedModel.at(root / path) for path in models.split(",")],
+        data.manifest,
+        data.split,
+        root=root,
+        corpus=corpus or manifest.parent.name,
+        left_out=_left_out(manifest),
+        device=pick_device(device),
+        beams=beams,
+    )
+    write_results(out, results)
+    write_records(results, root, manifest, split)
+
+
+def _left_out(manifest: Path) -> dict[str, Any]:
+    """How many utterances were left out for which reason, from what preparation wrote."""
+    path = manifest.with_suffix(".problems.json")
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    counts: dict[str, int] = {}
+    for problem in content["problems"]:
+        counts[problem["reason"]] = counts.get(problem["reason"], 0) + 1
+    return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}
+
+
+def report(results: Path) -> None:
+    """Write report.md and report.html beside results.json, and print the table.
+
+    Example: asr-unlearn report --results out/results.json
+
+    Args:
+        results: results.json of an evaluation.
+    """
+    markdown, page = write_report(results)
+    Console().print(table(read_results(results)))
+    print(f"{markdown}\n{page}")
+
+
+def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
+    """Check a model against its deletion record.
+
+    Example: asr-unlearn verify --model out/orthograd_tau --full true
+
+    Args:
+        model: folder with a deletion_record.json, as `evaluate` leaves it.
+        full: evaluate the model anew, and compare the figures as well as the hashes.
+        device: auto, cpu or cuda.
+    """
+    record, changed = differences(model)
+    for name in record["sha256"]:
+        print(f"{name}: {'CHANGED' if name in changed else 'as recorded'}")
+    if full and not changed:
+        changed = changed_figures(model, record, pick_device(device))
+        print("figures: " + ("CHANGED" if changed else "as recorded"))
+    if changed:
+        raise ValueError(f"{model} is not as recorded on {record['created']}: {'; '.join(changed)}")
+
+
+def tune(
+    manifest: Path,
+    split: Path,
+    model: Path,
+    out: Path,
+    method: str = "orthograd_tau",
+    trials: int = 20,
+    set: str = "",
+    stop: Stop = Stop(),  # noqa: B008
+    seed: int = 0,
+    device: Device = "auto",
+    freeze_front_end: bool = True,
+) -> None:
+    """Search a method's options, looking at forget, retain and unseen utterances only.
+
+    Example: asr-unlearn tune --manifest out/manifest.jsonl --split out/split.json
+    --model out/original --method neggrad_plus --trials 20 --out out/tune.journal
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: folder of the model that has met the forget speakers.
+        out: journal of the search; a search that was killed is taken up from it.
+        method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
+        trials: complete unlearning runs.
+        set: options of the method that are not searched, as key=value, with commas.
+        stop: when a run ends.
+        seed: of the search and of the order of the batches.
+        device: auto, cpu or cuda.
+        freeze_front_end: leave the convolutional front end as it is.
+    """
+    corpus = Corpus.read(manifest, split)
+    task = original_task(model, pick_device(device), freeze_front_end)
+    inputs = Inputs(task, feature_cache=corpus.folder / "features")
+    given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
+    fixed = parse_assignments(set)
+    bench = Bench(task, inputs, given, stop, seed)
+    best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
+    if not best:
+        raise ValueError(f"no trial of {method} ended with a figure; see {out}")
+    Console().print(trials_table(best[:10]))
+    chosen = {**best[0].params, **fixed}
+    print(f"--method {method} --set {','.join(f'{k}={v}' for k, v in chosen.items())}")
+
+
+def methods() -> None:
+    """List the methods with their papers, what data they need, and their options.
+
+    Example: asr-unlearn methods
+    """
+    Console().print(methods_listing(METHODS), highlight=False)

@@ -1,0 +1,124 @@
+"""The deletion record: what was forgotten, from which model, to which effect, and how to check it.
+
+It holds hashes, not names: the list of speakers itself stays with who made the request.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from asr_unlearn.evaluation import figures
+from asr_unlearn.files import write_json
+from asr_unlearn.manifest import read_manifest
+from asr_unlearn.run import digest, versions
+from asr_unlearn.saved import SavedModel, transcribe
+from asr_unlearn.split import read_split
+
+NAME = "deletion_record.json"
+FIGURES = ("wer", "cer", "loss", "ci95", "membership", "speaker_id", "gap_to_retrained")
+
+
+def write_records(
+    results: Mapping[str, Any], root: Path, manifest: Path, split: Path
+) -> list[Path]:
+    """Write the record of every unlearned model of an evaluation into its folder.
+
+    `root` is the folder that the paths of results.json are relative to. Models that were trained,
+    or made elsewhere, have none.
+    """
+    written = []
+    for entry in results["models"]:
+        folder = root / entry["path"]
+        run = SavedModel.at(folder).run()
+        if run.get("kind") == "unlearn":
+            path = folder / NAME
+            write_json(path, _record(folder, entry, run, manifest, split))
+            written.append(path)
+    return written
+
+
+def _record(
+    folder: Path, entry: Mapping[str, Any], run: Mapping[str, Any], manifest: Path, split: Path
+) -> dict[str, Any]:
+    original = Path(run["options"]["model"])
+    paths = {"manifest": manifest, "split": split, "original": original}
+    forgotten = read_split(split, manifest)
+    return {
+        "schema": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "unlearned": run["created"],
+        "command": run["command"],
+        "method": run["name"],
+        "options": run["options"],
+        "stopped": run["stopped"],
+        "versions": {"unlearned": run["versions"], "recorded": versions()},
+        "forgotten": {
+            "speakers": len(forgotten.forget_speakers),
+            "utterances": len(forgotten.parts["forget"]),
+        },
+        "paths": {name: os.path.relpath(path, folder) for name, path in paths.items()},
+        "sha256": hashes(folder, manifest, split, original),
+        "figures": {name: entry[name] for name in FIGURES if name in entry},
+    }
+
+
+def hashes(folder: Path, manifest: Path, split: Path, original: Path) -> dict[str, Any]:
+    """SHA-256 of all that the record is about; None for what is gone.
+
+    The forget list is hashed as its sorted speaker ids, one a line.
+    """
+    # Read without its manifest: that they belong together is not what is asked here.
+    speakers = json.loads(split.read_text(encoding="utf-8"))["forget_speakers"]
+    listed = "".join(f"{name}\n" for name in sorted(speakers))
+    weights = SavedModel.at(original).weights() if original.is_dir() else {}
+    return {
+        "forget_list": hashlib.sha256(listed.encode()).hexdigest(),
+        "manifest": digest(manifest) if manifest.exists() else None,
+        "split": digest(split),
+        "weights_before": weights or None,
+        "weights_after": SavedModel.at(folder).weights() or None,
+    }
+
+
+def differences(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The record of a model, and what is no longer as it says.
+
+    Raises:
+        FileNotFoundError: there is no record, or no split.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: `asr-unlearn evaluate` writes it")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    manifest, split, original = (
+        folder / record["paths"][name] for name in ("manifest", "split", "original")
+    )
+    now = hashes(folder, manifest, split, original)
+    return record, [name for name, value in record["sha256"].items() if now[name] != value]
+
+
+def changed_figures(
+    folder: Path, record: Mapping[str, Any], device: torch.device, tolerance: float = 1e-4
+) -> list[str]:
+    """Evaluate a model anew, and say which WER, CER and loss differ by more than rounding."""
+    manifest, split = (folder / record["paths"][name] for name in ("manifest", "split"))
+    cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
+    with TemporaryDirectory() as elsewhere:
+        copy = SavedModel(folder.name, 0, Path(elsewhere) / folder.name)
+        shutil.copytree(folder, copy.folder, ignore=cached)
+        rows = transcribe(copy, read_manifest(manifest), read_split(split, manifest), device=device)
+    now = figures(rows)
+    return [
+        f"{figure} {part}: recorded {value:.4f}, now {now[figure].get(part)}"
+        for figure in ("wer", "cer", "loss")
+        for part, value in record["figures"][figure].items()
+        if abs(now[figure].get(part, float("inf")) - value) > tolerance
+    ]

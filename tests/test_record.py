@@ -1,0 +1,102 @@
+"""A deletion record holds until anything it is about has changed, and then says what."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from asr_unlearn.cli import main
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tiny_config, tmp_path_factory):
+    """A corpus, its split and three evaluated models, in one folder."""
+    out = tmp_path_factory.mktemp("record")
+    shutil.copytree(corpus, out, dirs_exist_ok=True)
+    data = ["--manifest", str(out / "manifest.jsonl"), "--split", str(out / "split.json")]
+    for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
+        argv = ["train", *data, "--model", str(tiny_config), "--parts", parts]
+        main([*argv, "--out", str(out / name), "--set", "epochs=1"])
+    argv = ["unlearn", *data, "--model", str(out / "original"), "--method", "gradient_ascent"]
+    main([*argv, "--out", str(out / "forgotten"), "--set", "epochs=1", "--stop.rule", "steps"])
+    models = "original,retrained,forgotten"
+    main(["evaluate", *data, "--models", models, "--out", str(out / "results.json")])
+    return out
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy that may be tampered with, elsewhere: the record's paths are relative."""
+    shutil.copytree(finished, tmp_path / "moved")
+    return tmp_path / "moved"
+
+
+def verify(folder, *flags):
+    main(["verify", "--model", str(folder / "forgotten"), *flags])
+
+
+def test_only_what_was_unlearned_has_a_record(finished):
+    assert [p.parent.name for p in finished.rglob("deletion_record.json")] == ["forgotten"]
+    record = json.loads((finished / "forgotten" / "deletion_record.json").read_text())
+    speakers = json.loads((finished / "split.json").read_text())["forget_speakers"]
+    listed = "".join(f"{s}\n" for s in sorted(speakers)).encode()
+    assert record["sha256"]["forget_list"] == hashlib.sha256(listed).hexdigest()
+    weights = (finished / "forgotten" / "model.safetensors").read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    assert record["sha256"]["weights_after"] == {"model.safetensors": digest}
+    results = json.loads((finished / "results.json").read_text())["models"][2]
+    assert record["figures"]["wer"] == results["wer"]
+    assert record["forgotten"]["speakers"] == len(speakers)
+    assert record["command"].startswith("asr-unlearn unlearn")
+
+
+def test_an_untouched_model_is_as_recorded(folder, capsys):
+    verify(folder, "--full", "true")
+    shown = capsys.readouterr().out
+    for name in ("forget_list", "manifest", "split", "weights_before", "weights_after", "figures"):
+        assert f"{name}: as recorded" in shown
+
+
+def change_weights(path):
+    tensors = load_file(path / "model.safetensors")
+    tensors["lm_head.bias"][0] += 1
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+
+
+def drop_a_speaker(path):
+    content = json.loads(path.read_text())
+    content["forget_speakers"].pop()
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "named"),
+    [
+        (lambda f: change_weights(f / "forgotten"), "weights_after"),
+        (lambda f: change_weights(f / "original"), "weights_before"),
+        (lambda f: shutil.rmtree(f / "original"), "weights_before"),
+        (lambda f: (f / "manifest.jsonl").write_text("{}"), "manifest"),
+        (lambda f: drop_a_speaker(f / "split.json"), "forget_list; split"),
+    ],
+)
+def test_what_changed_is_named(folder, tamper, named):
+    tamper(folder)
+    with pytest.raises(ValueError, match=f"not as recorded.*: {named}$"):
+        verify(folder)
+
+
+def test_figures_are_measured_anew(folder):
+    path = folder / "forgotten" / "deletion_record.json"
+    record = json.loads(path.read_text())
+    record["figures"]["loss"]["forget"] += 0.01
+    path.write_text(json.dumps(record))
+    verify(folder)
+    with pytest.raises(ValueError, match="loss forget: recorded"):
+        verify(folder, "--full", "true")
+
+
+def test_a_model_without_a_record_is_an_error(folder):
+    with pytest.raises(FileNotFoundError, match="`asr-unlearn evaluate` writes it"):
+        main(["verify", "--model", str(folder / "retrained")])
