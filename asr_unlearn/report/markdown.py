@@ -46,7 +46,12 @@ def draw(table: Table) -> str:
         lines += [escape(table.caption), ""]
     if not table.rows:
         return "\n".join(lines).rstrip()
-    lines.append(_line(list(table.columns)))
+    return "\n".join([*lines, grid(table)])
+
+
+def grid(table: Table) -> str:
+    """The Markdown table alone."""
+    lines = [_line(list(table.columns))]
     sides = ["---:" if table.holds_figures(i) else "---" for i in range(len(table.columns))]
     lines.append(f"| {' | '.join(sides)} |")
     for row in table.rows:

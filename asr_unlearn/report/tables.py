@@ -1,7 +1,7 @@
 """The report's tables, free of any markup; Markdown, HTML and the terminal draw them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr_unlearn.report import wording
 from asr_unlearn.report.results import PARTS, Model
@@ -106,6 +106,23 @@ def errors(found: Sequence[Entry]) -> Table | None:
     below = "" if len(seeds(found)) > 1 else " Below each WER: 95% interval, bootstrap of speakers."
     caption = f"{_seed_remark(found)}{below} Loss: mean over utterances."
     return _figures("Errors and loss", caption, columns, found)
+
+
+def headline(found: Sequence[Entry]) -> Table | None:
+    """What a reader wants to know first: is it like retrained, what is still seen, at what cost."""
+    columns = [
+        *_by_part("wer", "WER", wording.percent, ("forget", "retain", "test")),
+        *_by_part("loss", "Loss", wording.number, ("forget",)),
+        Column("AUC of the loss", ("membership", "loss_auc"), wording.number),
+        Column("Speaker probe", ("speaker_id", "probe_forget"), wording.percent),
+        Column("Of retraining time", ("cost", "relative_to_retraining"), wording.times),
+    ]
+    table = _figures("Headline", _seed_remark(found), columns, found)
+    if table is None:
+        return None
+    # Intervals stand in the report; here they would hide the figures.
+    rows = (Row(row.label, tuple(replace(c, detail="") for c in row.cells)) for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def details(found: Sequence[Entry]) -> list[Table]:

@@ -1,0 +1,55 @@
+"""The table of figures in a README, from results.json: nobody copies a number by hand.
+
+python -m asr_unlearn.report.headline recipes/an4/results.json README.md
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from asr_unlearn.files import write_aside
+from asr_unlearn.report.markdown import grid
+from asr_unlearn.report.results import Results, read_results
+from asr_unlearn.report.seeds import entries
+from asr_unlearn.report.tables import headline
+
+BEGIN, END = "<!-- headline -->", "<!-- end of headline -->"
+
+
+def headline_block(results: Results) -> str:
+    """The table with its caption between its two markers.
+
+    Raises:
+        ValueError: no model has any of the figures.
+    """
+    table = headline(entries(results))
+    if table is None:
+        raise ValueError("results.json has none of the headline's figures")
+    return "\n".join([BEGIN, f"{results.record['corpus']}. {table.caption}", "", grid(table), END])
+
+
+def put_headline(text: str, block: str) -> str:
+    """A README with the block in place of the one it has.
+
+    Raises:
+        ValueError: it has no place for one.
+    """
+    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if not between.search(text):
+        raise ValueError(f"there is no {BEGIN} … {END} to put the table at")
+    return between.sub(lambda _: block, text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Put the headline figures into a README.")
+    parser.add_argument("results", type=Path, help="results.json of an evaluation")
+    parser.add_argument("readme", type=Path)
+    given = parser.parse_args()
+    text = given.readme.read_text(encoding="utf-8")
+    changed = put_headline(text, headline_block(read_results(given.results)))
+    with write_aside(given.readme) as aside:
+        aside.write_text(changed, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

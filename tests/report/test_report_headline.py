@@ -1,0 +1,23 @@
+"""The README's figures are those of the committed results, to the letter."""
+
+from pathlib import Path
+
+import pytest
+
+from asr_unlearn.report import read_results
+from asr_unlearn.report.headline import headline_block, put_headline
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_readme_shows_what_was_measured():
+    block = headline_block(read_results(ROOT / "recipes" / "an4" / "results.json"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert put_headline(readme, block) == readme
+    for name in ("original", "retrained", "orthograd\\_tau"):
+        assert f"| {name} |" in block
+
+
+def test_a_readme_without_a_place_is_an_error():
+    with pytest.raises(ValueError, match="no <!-- headline -->"):
+        put_headline("# Title", "block")
