@@ -5,15 +5,35 @@ python -m asr_unlearn.report.headline recipes/an4/results.json README.md
 
 import argparse
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asr_unlearn.files import write_aside
+from asr_unlearn.report import wording
 from asr_unlearn.report.markdown import grid
 from asr_unlearn.report.results import Results, read_results
-from asr_unlearn.report.seeds import entries
-from asr_unlearn.report.tables import headline
+from asr_unlearn.report.seeds import Entry, entries
+from asr_unlearn.report.tables import Column, Row, Table, by_part, figures, seed_remark
 
 BEGIN, END = "<!-- headline -->", "<!-- end of headline -->"
+
+
+def headline(found: Sequence[Entry]) -> Table | None:
+    """What a reader wants to know first: is it like retrained, what is still seen, at what cost."""
+    columns = [
+        *by_part("wer", "WER", wording.percent, ("forget", "retain", "test")),
+        *by_part("loss", "Loss", wording.number, ("forget",)),
+        Column("AUC of the loss", ("membership", "loss_auc"), wording.number),
+        Column("Speaker probe", ("speaker_id", "probe_forget"), wording.percent),
+        Column("Of retraining time", ("cost", "relative_to_retraining"), wording.times),
+    ]
+    table = figures("Headline", seed_remark(found), columns, found)
+    if table is None:
+        return None
+    # Intervals stand in the report; here they would hide the figures.
+    rows = (Row(row.label, tuple(replace(c, detail="") for c in row.cells)) for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def headline_block(results: Results) -> str:

@@ -55,7 +55,12 @@ def _told(results: Results, runs: Runs) -> dict[str, Any]:
             tables.speaker_id(found),
             tables.distance_and_cost(found),
         ),
-        "more": _given(tables.each_seed(found), *tables.details(found), tables.further(found)),
+        "more": _given(
+            tables.each_seed(found),
+            *tables.details(found),
+            tables.endings(found),
+            tables.further(found),
+        ),
         "forget_speakers": corpus.speakers(found, runs, "forget"),
         "retain_speakers": corpus.speakers(found, runs, "retain"),
         "data": _given(corpus.split(results), corpus.left_out(results)),

@@ -1,7 +1,7 @@
 """The report's tables, free of any markup; Markdown, HTML and the terminal draw them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from asr_unlearn.report import wording
 from asr_unlearn.report.results import PARTS, Model
@@ -75,11 +75,11 @@ def interval(model: Model, metric: str, part: str, form: Form = wording.percent)
     return f"{form(bounds[0])} to {form(bounds[1])}" if bounds else ""
 
 
-def _by_part(metric: str, heading: str, form: Form, parts: Sequence[str] = PARTS) -> list[Column]:
+def by_part(metric: str, heading: str, form: Form, parts: Sequence[str] = PARTS) -> list[Column]:
     return [Column(f"{heading} {wording.PART_NAMES[part]}", (metric, part), form) for part in parts]
 
 
-def _figures(
+def figures(
     title: str, caption: str, columns: Sequence[Column], found: Sequence[Entry]
 ) -> Table | None:
     columns = _present(columns, found)
@@ -92,7 +92,7 @@ def _figures(
     return Table(title, headings, tuple(rows), caption, of_models=True)
 
 
-def _seed_remark(found: Sequence[Entry]) -> str:
+def seed_remark(found: Sequence[Entry]) -> str:
     number = len(seeds(found))
     return f"Mean ± standard deviation over {number} seeds." if number > 1 else "One seed."
 
@@ -100,36 +100,19 @@ def _seed_remark(found: Sequence[Entry]) -> str:
 def errors(found: Sequence[Entry]) -> Table | None:
     """WER by part and the losses that the stop rule looks at."""
     columns = [
-        *_by_part("wer", "WER", wording.percent),
-        *_by_part("loss", "Loss", wording.number, ("forget", "unseen")),
+        *by_part("wer", "WER", wording.percent),
+        *by_part("loss", "Loss", wording.number, ("forget", "unseen")),
     ]
     below = "" if len(seeds(found)) > 1 else " Below each WER: 95% interval, bootstrap of speakers."
-    caption = f"{_seed_remark(found)}{below} Loss: mean over utterances."
-    return _figures("Errors and loss", caption, columns, found)
-
-
-def headline(found: Sequence[Entry]) -> Table | None:
-    """What a reader wants to know first: is it like retrained, what is still seen, at what cost."""
-    columns = [
-        *_by_part("wer", "WER", wording.percent, ("forget", "retain", "test")),
-        *_by_part("loss", "Loss", wording.number, ("forget",)),
-        Column("AUC of the loss", ("membership", "loss_auc"), wording.number),
-        Column("Speaker probe", ("speaker_id", "probe_forget"), wording.percent),
-        Column("Of retraining time", ("cost", "relative_to_retraining"), wording.times),
-    ]
-    table = _figures("Headline", _seed_remark(found), columns, found)
-    if table is None:
-        return None
-    # Intervals stand in the report; here they would hide the figures.
-    rows = (Row(row.label, tuple(replace(c, detail="") for c in row.cells)) for row in table.rows)
-    return replace(table, rows=tuple(rows))
+    caption = f"{seed_remark(found)}{below} Loss: mean over utterances."
+    return figures("Errors and loss", caption, columns, found)
 
 
 def details(found: Sequence[Entry]) -> list[Table]:
     """CER by part, every loss, and what the models and runs weigh."""
     columns = [
-        ("Character error rate", _by_part("cer", "CER", wording.percent)),
-        ("Loss by part", _by_part("loss", "Loss", wording.number)),
+        ("Character error rate", by_part("cer", "CER", wording.percent)),
+        ("Loss by part", by_part("loss", "Loss", wording.number)),
         (
             "Steps, memory and size",
             [
@@ -139,7 +122,7 @@ def details(found: Sequence[Entry]) -> list[Table]:
             ],
         ),
     ]
-    drawn = [_figures(title, _seed_remark(found), wanted, found) for title, wanted in columns]
+    drawn = [figures(title, seed_remark(found), wanted, found) for title, wanted in columns]
     return [table for table in drawn if table is not None]
 
 
@@ -195,7 +178,7 @@ def membership(found: Sequence[Entry]) -> Table | None:
         "The target is the retrained model's own figure, not 0.5: voices differ. "
         "Below the AUC: 95% interval, bootstrap of speakers."
     )
-    return _figures("Membership inference", caption, columns, found)
+    return figures("Membership inference", caption, columns, found)
 
 
 def speaker_id(found: Sequence[Entry]) -> Table | None:
@@ -210,7 +193,7 @@ def speaker_id(found: Sequence[Entry]) -> Table | None:
         "encoder's states, cross-validated. The target is the retrained model's own figure: "
         "voices that were never trained on can be told apart too."
     )
-    return _figures("Speaker identification", caption, columns, found)
+    return figures("Speaker identification", caption, columns, found)
 
 
 def taken_seconds(entry: Entry) -> Spread | None:
@@ -219,7 +202,7 @@ def taken_seconds(entry: Entry) -> Spread | None:
 
 
 def distance_and_cost(found: Sequence[Entry]) -> Table:
-    """How far each model is from the retrained one on the whole, what it took, why it ended."""
+    """How far each model is from the retrained one on the whole, and what it took."""
     distances = [
         Column("Avg.D", ("gap_to_retrained", "avg_d"), wording.number),
         Column("ToW", ("gap_to_retrained", "tow"), wording.number),
@@ -231,18 +214,14 @@ def distance_and_cost(found: Sequence[Entry]) -> Table:
     distances, costs = _present(distances, found), _present(costs, found)
     rows = []
     for entry in found:
-        reasons = dict.fromkeys(
-            str(model.record["stopped"]) for model in entry.models if "stopped" in model.record
-        )
         cells = (
             *(_cell(entry, column) for column in distances),
             figure_cell(taken_seconds(entry), wording.seconds),
             *(_cell(entry, column) for column in costs),
-            Cell("; ".join(reasons) or wording.MISSING),
         )
         rows.append(Row(entry.name, cells))
     headings = [column.heading for column in distances]
-    headings += ["Time", *(column.heading for column in costs), "Why it stopped"]
+    headings += ["Time", *(column.heading for column in costs)]
     caption = (
         "Avg.D: mean absolute WER gap over all parts, 0 is best. "
         "ToW: product of 1 − |WER gap| over forget, retain and test, 1 is best. "
@@ -251,6 +230,19 @@ def distance_and_cost(found: Sequence[Entry]) -> Table:
         "Time of training, or of unlearning for the methods."
     )
     return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
+
+
+def endings(found: Sequence[Entry]) -> Table | None:
+    """Why each run of unlearning came to its end."""
+    rows = [
+        Row(entry.name, (Cell(str(model.seed)), Cell(str(model.record["stopped"]))))
+        for entry in found
+        for model in entry.models
+        if "stopped" in model.record
+    ]
+    if not rows:
+        return None
+    return Table("Why each run ended", ("Model", "Seed", "Why"), tuple(rows), of_models=True)
 
 
 def _cell(entry: Entry, column: Column) -> Cell:
@@ -301,7 +293,7 @@ def further(found: Sequence[Entry]) -> Table | None:
         for path in paths
         if path[0] not in SHOWN_ELSEWHERE and path not in SHOWN_PATHS
     ]
-    return _figures("Further figures", _seed_remark(found), columns, found)
+    return figures("Further figures", seed_remark(found), columns, found)
 
 
 def _paths(block: Mapping[str, object], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -169,7 +169,7 @@ def test_hostile_text_stays_text(make_run: MakeRun) -> None:
         assert word in raw
     for line in written.read_text(encoding="utf-8").splitlines():
         assert not re.search(r"(?<!\\)<", line) or line == record["command"]
-    stopped = _markdown_column(written.read_text().replace("\\|", "¦"), "Why it stopped")
+    stopped = _markdown_column(written.read_text().replace("\\|", "¦"), "Why")
     assert any("alert" in reason and "¦" in reason for reason in stopped.values())
 
 
