@@ -24,8 +24,11 @@ class Recipe:
         split, stop: flags of `asr-unlearn split`, and `--stop.*` of `asr-unlearn unlearn`.
         train: options of `finetune` for the original and the retrained model.
         training: further flags of `asr-unlearn train`.
-        pretrained: `train` and `training` when `--model` names a model with weights.
+        pretrained: by task ("ctc", "seq2seq", "classification"), `train` and `training` when
+            `--model` names a model with weights.
+        evaluate: flags of `asr-unlearn evaluate`.
         methods: which to run, with their options where they differ from the defaults.
+        presets: by name, what `--preset` changes in all of the above.
     """
 
     corpus: str
@@ -35,18 +38,40 @@ class Recipe:
     stop: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    pretrained: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pretrained: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    evaluate: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def choose_methods(self, names: Sequence[str]) -> None:
         """Keep these methods, with the recipe's options for those it knows; "all" is every one."""
         chosen = [n for name in names for n in (METHODS if name == "all" else (name,))]
         self.methods = {name: self.methods.get(name) or {} for name in chosen}
 
-    def use_pretrained(self) -> None:
-        """Take the hyper-parameters for a model that has been trained before."""
-        self.train = self.pretrained.get("train", {})
-        self.training = self.pretrained.get("training", {})
+    def with_preset(self, name: str) -> "Recipe":
+        """The recipe with a preset's changes: mappings are merged, the rest is replaced.
+
+        Raises:
+            ValueError: there is no such preset.
+        """
+        if name not in self.presets:
+            known = ", ".join(self.presets) or "none"
+            raise ValueError(f"unknown preset {name!r}; {self.corpus} has {known}")
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _recipe(merged(own, self.presets[name]))
+
+    def use_pretrained(self, task: str) -> None:
+        """Take the hyper-parameters for a model that has been trained before.
+
+        Raises:
+            ValueError: the recipe has none for that task.
+        """
+        if task not in self.pretrained:
+            known = ", ".join(self.pretrained) or "no task"
+            raise ValueError(f"{self.corpus} fine-tunes pretrained models for {known}, not {task}")
+        chosen = self.pretrained[task]
+        told = {"task": self.training["task"]} if "task" in self.training else {}
+        self.train, self.training = chosen.get("train", {}), told | chosen.get("training", {})
 
     def apply(self, setting: str) -> None:
         """Carry `section.key=value` into the recipe.
@@ -57,7 +82,8 @@ class Recipe:
         path, separator, value = setting.partition("=")
         section, dot, key = path.rpartition(".")
         sections: dict[str, dict[str, Any]] = {
-            name: getattr(self, name) for name in ("prepare", "split", "stop", "train", "training")
+            name: getattr(self, name)
+            for name in ("prepare", "split", "stop", "train", "training", "evaluate")
         } | self.methods
         if not (separator and dot) or section not in sections:
             raise ValueError(
@@ -69,12 +95,27 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """Raises ValueError, naming the keys, where a recipe has no such key."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    unknown = set(content) - {f.name for f in fields(Recipe)}
-    if unknown:
+    known = {f.name for f in fields(Recipe)}
+    presets = (content.get("presets") or {}).values()
+    if unknown := set(content).union(*presets) - known:
         raise ValueError(f"{path}: unknown keys {sorted(unknown)}")
+    return _recipe(content)
+
+
+def _recipe(content: Mapping[str, Any]) -> Recipe:
     recipe = Recipe(**content)
     recipe.choose_methods(list(recipe.methods))
     return recipe
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, mappings within them merged likewise."""
+    both = dict(base)
+    for key, value in changes.items():
+        own = both.get(key)
+        nested = isinstance(own, Mapping) and isinstance(value, Mapping)
+        both[key] = merged(own, value) if nested else value  # type: ignore[arg-type]
+    return both
 
 
 @dataclass(frozen=True)
@@ -165,7 +206,7 @@ class Plan:
         names = ",".join(str(model.relative_to(self.out)) for model in models)
         results = self.out / "results.json"
         argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
-        argv += ["--out", str(results), "--device", self.device]
+        argv += ["--out", str(results), "--device", self.device, *flags(self.recipe.evaluate)]
         return Command(6, "evaluate", argv, [self.manifest, self.split, *models], results)
 
     def _report(self) -> Command:

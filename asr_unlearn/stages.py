@@ -12,7 +12,7 @@ from pathlib import Path
 
 from asr_unlearn import __version__, cli
 from asr_unlearn.files import write_json
-from asr_unlearn.models import is_bare_config
+from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.run import carrying_out, digest
 
@@ -88,6 +88,8 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     flags.add_argument(
         "--out", type=Path, default=Path("out") / name, help="(default: %(default)s)"
     )
+    if recipe.presets:
+        flags.add_argument("--preset", help=f"one of {', '.join(recipe.presets)}")
     flags.add_argument("--model", help=f"name, folder or config (default: {recipe.model})")
     flags.add_argument(
         "--methods", help=f"with commas, or all (default: {','.join(recipe.methods)})"
@@ -104,13 +106,15 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
 
 def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     """The commands for the flags that were given."""
+    if preset := getattr(given, "preset", None):
+        recipe = recipe.with_preset(preset)
     model = given.model or recipe.model
     if not given.model and (folder / recipe.model).exists():
         own = (folder / recipe.model).resolve()
         # Relative where possible, so that a printed command holds on another machine too.
         model = str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
     if not is_bare_config(model):
-        recipe.use_pretrained()
+        recipe.use_pretrained(recipe.training.get("task") or task_of(read_config(model)))
     if given.methods:
         recipe.choose_methods(given.methods.split(","))
     for setting in given.set:

@@ -155,6 +155,7 @@ def test_a_recipe_stops_where_it_is_told(tmp_path):
         (["--set", "nothing.alpha=1"], "give section.key=value with a section of prepare, split"),
         (["--methods", "orthogard"], "unknown method 'orthogard'"),
         (["--data", "/no/such/folder"], "no such folder"),
+        (["--model", "/no/such/model"], "cannot load a model from '/no/such/model'"),
     ],
 )
 def test_wrong_flags_are_explained(flags, message, tmp_path):
@@ -199,3 +200,57 @@ def test_several_seeds_have_folders_of_their_own(tmp_path):
     assert models == [
         f"seed{seed}/{name}" for seed in (0, 1) for name in ["original", "retrained", *DEFAULT]
     ]
+
+
+def recipe_file(folder: Path, extra: str = "") -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(
+        "corpus: X\nprepare: {module: data_prep.an4}\nmodel: small\n"
+        "train: {epochs: 40, lr: 2e-3}\ntraining: {task: classification, augmented: true}\n"
+        "pretrained:\n  classification: {train: {epochs: 3}}\n"
+        "methods: {orthograd: , neggrad_plus: {alpha: 0.3}}\n"
+        "presets:\n  tiny: {model: tiny, train: {epochs: 1}, methods: {orthograd: {lr: 1}}}\n"
+        + extra
+    )
+    return path
+
+
+def test_a_preset_is_merged_into_the_recipe(tmp_path):
+    from asr_unlearn.recipe import read_recipe
+
+    recipe = read_recipe(recipe_file(tmp_path))
+    tiny = recipe.with_preset("tiny")
+    assert tiny.model == "tiny"
+    assert tiny.train == {"epochs": 1, "lr": "2e-3"}
+    assert tiny.methods == {"orthograd": {"lr": 1}, "neggrad_plus": {"alpha": 0.3}}
+    assert recipe.train["epochs"] == 40
+    with pytest.raises(ValueError, match="unknown preset 'huge'; X has tiny"):
+        recipe.with_preset("huge")
+
+
+def test_a_pretrained_model_has_hyper_parameters_of_its_own_and_the_task_stays(tmp_path):
+    from asr_unlearn.recipe import read_recipe
+
+    recipe = read_recipe(recipe_file(tmp_path))
+    recipe.use_pretrained("classification")
+    assert recipe.train == {"epochs": 3}
+    assert recipe.training == {"task": "classification"}
+    with pytest.raises(ValueError, match="for classification, not ctc"):
+        recipe.use_pretrained("ctc")
+
+
+def test_unknown_keys_are_named_in_presets_too(tmp_path):
+    from asr_unlearn.recipe import read_recipe
+
+    with pytest.raises(ValueError, match="unknown keys \\['trian'\\]"):
+        read_recipe(recipe_file(tmp_path, "  huge: {trian: {epochs: 9}}\n"))
+
+
+def test_flags_of_the_evaluation_are_handed_on(tmp_path):
+    from asr_unlearn.recipe import Plan, read_recipe
+
+    recipe = read_recipe(recipe_file(tmp_path))
+    recipe.apply("evaluate.beams=5")
+    plan = Plan(recipe, "small", Path("data"), tmp_path, seeds=[0], device="cpu")
+    (evaluate,) = [c for c in plan.commands() if c.stage == 6]
+    assert evaluate.argv[-2:] == ["--beams", "5"]
