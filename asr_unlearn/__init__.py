@@ -12,15 +12,15 @@ __all__ = ["Stop", "Utterance", "__version__", "unlearn"]
 
 if TYPE_CHECKING:
     from asr_unlearn.api import unlearn
-    from asr_unlearn.jobs import Stop
     from asr_unlearn.manifest import Utterance
+    from asr_unlearn.unlearning import Stop
 
 
 def __getattr__(name: str) -> Any:
     """Import the Python interface on first use: preparing data should not wait for torch."""
     import importlib
 
-    homes = {"unlearn": "api", "Stop": "jobs", "Utterance": "manifest"}
+    homes = {"unlearn": "api", "Stop": "unlearning", "Utterance": "manifest"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -11,11 +11,11 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Stop, unlearning
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Part
 from asr_unlearn.options import make_method
 from asr_unlearn.tasks import task_for
+from asr_unlearn.unlearning import Stop, unlearning
 
 
 def unlearn(

@@ -12,7 +12,6 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import (
     PARTS_USED,
     Corpus,
-    Stop,
     original_task,
     pick_device,
     train_model,
@@ -29,6 +28,7 @@ from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options
+from asr_unlearn.unlearning import Stop
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -1,7 +1,6 @@
 """Training and unlearning from a manifest to a published model folder, resumable at any point."""
 
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,14 +28,13 @@ from asr_unlearn.models import (
     vocabulary_of,
 )
 from asr_unlearn.run import Run, digest_of
-from asr_unlearn.scoring import level, score
 from asr_unlearn.split import Split, read_split
-from asr_unlearn.stopping import StopOn, StopRule
 from asr_unlearn.tasks import Task, task_for
 from asr_unlearn.tasks.front_end import fingerprint
 from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.training import Outcome, Training
+from asr_unlearn.unlearning import Stop, unlearning
 
 # Enough audio to set the filter bank's output variance.
 CALIBRATION_UTTERANCES = 40
@@ -58,24 +56,6 @@ class Corpus:
     def part(self, *names: str) -> list[Utterance]:
         """The utterances of these parts together."""
         return [u for name in names for u in self.split.utterances(name, self.manifest)]
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When an unlearning method ends (see `StopRule`).
-
-    Attributes:
-        rule: "unseen" measures the level of strangers on the original model; "steps" lets the
-            method run for its epochs.
-        on: which of forget loss and CER must arrive.
-        tolerance: relative slack.
-        every: steps between two measurements.
-    """
-
-    rule: Literal["unseen", "steps"] = "unseen"
-    on: StopOn = "both"
-    tolerance: float = 0.0
-    every: int = 4
 
 
 def pick_device(name: str) -> torch.device:
@@ -197,60 +177,6 @@ def original_task(folder: Path, device: torch.device, freeze_front_end: bool) ->
     if freeze_front_end:
         task.freeze_front_end()
     return task
-
-
-def unlearning(
-    inputs: Inputs,
-    method: Method,
-    given: Mapping[Part, Sequence[Utterance]],
-    stop: Stop,
-    folder: Path,
-    seed: int,
-) -> Training:
-    """A run that makes the model of `inputs` forget, ready to start.
-
-    Raises:
-        ValueError: a part that the method or the stop rule needs has no utterances.
-    """
-    needed = {*method.needs, "forget"}
-    if stop.rule == "unseen":
-        needed.add("unseen")
-    lacking = sorted(part for part in needed if not given[part])
-    if lacking:
-        raise ValueError(
-            f"{method.name} with the stop rule {stop.rule!r} needs utterances for: "
-            f"{', '.join(lacking)}"
-        )
-    rule, seconds = _stop_rule(inputs, given["unseen"], stop)
-    run = Training(
-        inputs.task,
-        method,
-        {part: given[part] for part in method.needs},
-        inputs,
-        folder,
-        seed=seed,
-        stop=rule,
-        watched=given["forget"],
-        description=method.name,
-    )
-    # Measuring the level of strangers is part of what unlearning costs.
-    run.progress.seconds = seconds
-    return run
-
-
-def _stop_rule(
-    inputs: Inputs, unseen: Sequence[Utterance], stop: Stop
-) -> tuple[StopRule | None, float]:
-    """The rule with its target measured on the model as it is, and the seconds that took."""
-    if stop.rule == "steps":
-        return None, 0.0
-    began = time.monotonic()
-    mine = processes.share().of_all(unseen)
-    shown = "level of strangers" if processes.is_first() else None
-    scores = score(inputs.task, inputs, mine, description=shown)
-    target = level(processes.gathered(scores))
-    rule = StopRule(target=target, on=stop.on, tolerance=stop.tolerance, every=stop.every)
-    return rule, time.monotonic() - began
 
 
 def _carry_out(

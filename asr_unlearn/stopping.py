@@ -10,7 +10,7 @@ StopOn = Literal["loss", "cer", "both"]
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stop when the forget set's level reaches `target`, the original model's on unseen speakers.
+    """Stop when the forget set's level reaches `target`: a stranger's, to the original model.
 
     Loss alone is not enough: error rates lag behind it. With `on="both"` the run ends when the
     first of the two arrives, and the step nearest to the target in both is the one that is kept.
@@ -25,9 +25,9 @@ class StopRule:
         """Which of loss and CER has arrived (within the relative tolerance), if any."""
         share = 1 - self.tolerance
         if self.on != "cer" and now.loss >= share * self.target.loss:
-            return f"forget loss {now.loss:.3f} reached the unseen speakers' {self.target.loss:.3f}"
+            return f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
         if self.on != "loss" and now.cer >= share * self.target.cer:
-            return f"forget CER {now.cer:.1%} reached the unseen speakers' {self.target.cer:.1%}"
+            return f"forget CER {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
         return None
 
     def distance(self, now: Level) -> float:

@@ -65,6 +65,7 @@ class Training:
     Args:
         parts: the utterances of each part that the method needs.
         watched: the utterances the stop rule measures; the forget set.
+        difficulty: of the forget speakers (see `strangers`), for methods with a target.
         augmented: random polarity and shift of the waves; only for a trained front end.
         checkpoint_seconds: how much work a kill may cost at most.
     """
@@ -79,6 +80,7 @@ class Training:
         *,
         seed: int,
         stop: StopRule | None = None,
+        difficulty: float = 1.0,
         watched: Sequence[Utterance] = (),
         augmented: bool = False,
         checkpoint_seconds: float = 60.0,
@@ -108,7 +110,13 @@ class Training:
         pace = method.pace(self.streams)
         self.total = max(1, round(method.epochs * pace))
         self.course = Course(
-            task, self.streams, pace, self.total, seed=seed, group=processes.group()
+            task,
+            self.streams,
+            pace,
+            self.total,
+            seed=seed,
+            difficulty=difficulty,
+            group=processes.group(),
         )
         self.optimizer = method.optimizer(list(self.parameters.values()))
         self.progress = Progress()

@@ -15,12 +15,13 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Stop, unlearning
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.options import find_method, make_method
 from asr_unlearn.scoring import Level, level, score
+from asr_unlearn.strangers import as_strangers
 from asr_unlearn.tasks.task import Task
+from asr_unlearn.unlearning import Stop, forget_difficulty, unlearning
 
 # Where retain sets are large, a sample tells as much, and a trial costs what unlearning costs.
 RETAIN_SAMPLE = 240
@@ -29,16 +30,17 @@ LOG_SCALE_FROM = 10.0
 Levels = Mapping[str, Level]
 
 
-def cost(now: Levels, original: Levels) -> float:
+def cost(now: Levels, original: Levels, difficulty: float = 1.0) -> float:
     """How far a model is from having forgotten, and from having kept the rest: 0 is best.
 
-    Distance of the forget set from the original's level on unseen speakers, in loss and in CER,
+    Distance of the forget set from the original's level on strangers as hard, in loss and in CER,
     plus how much worse the retain set and the unseen speakers have become; all relative to that
     level.
     """
+    target = as_strangers(original["unseen"], difficulty)
     total = 0.0
     for figure in ("loss", "cer"):
-        strangers = max(getattr(original["unseen"], figure), 1e-6)
+        strangers = max(getattr(target, figure), 1e-6)
         total += abs(getattr(now["forget"], figure) - strangers) / strangers
         for part in ("retain", "unseen"):
             rise = getattr(now[part], figure) - getattr(original[part], figure)
@@ -104,6 +106,7 @@ def tune(
     original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
     trainable = [p for p in bench.task.model.parameters() if p.requires_grad]
     before = bench.levels()
+    harder = forget_difficulty(bench.inputs, bench.given, bench.stop)
     if not study.trials:
         defaults = make_method(name, fixed)
         study.enqueue_trial({option: getattr(defaults, option) for option in searched})
@@ -120,7 +123,7 @@ def tune(
         now = bench.levels()
         for part, found in now.items():
             trial.set_user_attr(part, [round(found.loss, 4), round(found.cer, 4)])
-        return cost(now, before)
+        return cost(now, before, harder)
 
     left = trials - len(finished(study))
     try:

@@ -186,7 +186,7 @@ def test_stops_at_the_first_to_arrive_and_keeps_the_nearest(
     outcome = run()
     assert outcome.steps == 3
     assert outcome.kept_step == 2
-    reached = "forget loss 3.000 reached the unseen speakers' 1.000"
+    reached = "forget loss 3.000 reached a stranger's 1.000"
     assert outcome.stopped == f"{reached}; step 2 of 3 was nearer and is kept"
     assert all(torch.equal(t, snapshots[2][k]) for k, t in weights(run).items())
 

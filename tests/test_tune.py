@@ -5,11 +5,12 @@ import torch
 
 from asr_unlearn.cli import main
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus, Stop
+from asr_unlearn.jobs import Corpus
 from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.scoring import Level
 from asr_unlearn.tasks import CTC
 from asr_unlearn.tune import Bench, cost, finished, ranked, tune
+from asr_unlearn.unlearning import Stop
 
 ORIGINAL = {"forget": Level(0.0, 0.0), "retain": Level(0.1, 0.02), "unseen": Level(0.5, 0.2)}
 

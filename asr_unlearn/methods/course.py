@@ -46,6 +46,8 @@ class Course:
         streams: the batches of each part that the method needs.
         pace: steps an epoch.
         total: steps at most; the stop rule may end the run sooner.
+        difficulty: how much higher a stranger's loss would be, were strangers as hard to recognise
+            as the forget speakers (see `strangers`).
         group: the processes that take each step together, None for one. Each has its own share
             of every batch.
     """
@@ -55,6 +57,7 @@ class Course:
     pace: int
     total: int
     seed: int
+    difficulty: float = 1.0
     group: ProcessGroup | None = None
 
     @property
@@ -86,6 +89,10 @@ class Course:
             own = [self.task.losses(batch) for batch in self.one_epoch(part)]
         losses: list[float] = gathered(torch.cat(own).tolist())
         return sum(losses) / len(losses)
+
+    def stranger_loss(self) -> float:
+        """What the forget speakers' mean loss would be, had the model never met them."""
+        return self.difficulty * self.mean_loss("unseen")
 
     def fisher(self, part: Part, batches: int | None = None) -> Gradient:
         """The diagonal Fisher information of a part, or of its first batches."""

@@ -18,7 +18,7 @@ EPOCHS_A_TARGET = 5
 class NablaTau(Method):
     """Minimise α·ReLU(target − mean ℓ_F)² + (1 − α)·mean ℓ_R (∇τ; Trippa et al., arXiv 2403.14339).
 
-    The target is the mean loss on unseen speakers, measured anew every 5 epochs. α starts at
+    The target is a stranger's loss, measured anew on unseen speakers every 5 epochs. α starts at
     min(1, 5/3·|F|/|F ∪ R|) and falls linearly to 0: there is nothing to tune. The square is
     outside the ReLU, so that a forget loss above the target is left alone.
     """
@@ -35,11 +35,11 @@ class NablaTau(Method):
     def begin(self, course: Course) -> None:
         forget, retain = (len(course.streams[part].utterances) for part in ("forget", "retain"))
         self._alpha = min(1.0, 5 / 3 * forget / (forget + retain))
-        self._target = course.mean_loss("unseen")
+        self._target = course.stranger_loss()
 
     def direction(self, step: Step) -> Direction:
         if step.number and step.number % (EPOCHS_A_TARGET * step.course.pace) == 0:
-            self._target = step.course.mean_loss("unseen")
+            self._target = step.course.stranger_loss()
         alpha = self._alpha * (1 - step.done)
 
         def slope(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:

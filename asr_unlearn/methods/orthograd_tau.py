@@ -21,7 +21,7 @@ class OrthoGradTau(OrthoGrad):
     the metric of the step, and a share of descent on them.
 
     Attributes:
-        target: of each utterance's loss, as a multiple of the unseen speakers' mean loss.
+        target: of each utterance's loss, as a multiple of a stranger's mean loss.
         power: how much less the utterances count that are already forgotten.
     """
 
@@ -39,7 +39,7 @@ class OrthoGradTau(OrthoGrad):
 
     def begin(self, course: Course) -> None:
         super().begin(course)
-        self._target = self.target * course.mean_loss("unseen")
+        self._target = self.target * course.stranger_loss()
 
     def forget_weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         gate = (1 - losses / self._target).clamp(min=0)

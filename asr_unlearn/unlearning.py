@@ -1,0 +1,106 @@
+"""A run that makes a model forget: what it draws from, its target, and when it ends."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from asr_unlearn import processes
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.methods import Method, Part
+from asr_unlearn.scoring import Score, level, score
+from asr_unlearn.stopping import StopOn, StopRule
+from asr_unlearn.strangers import as_strangers, difficulty, representatives
+from asr_unlearn.training import Training
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When an unlearning method ends (see `StopRule`).
+
+    Attributes:
+        rule: "unseen" measures the level of strangers on the original model; "steps" lets the
+            method run for its epochs.
+        on: which of forget loss and CER must arrive.
+        tolerance: relative slack.
+        every: steps between two measurements.
+        by_difficulty: expect what strangers would have who are as hard to recognise as the forget
+            speakers (see `strangers`); without it, or without retain utterances to compare them
+            with, what the unseen speakers have. Holds for the target of a method too.
+    """
+
+    rule: Literal["unseen", "steps"] = "unseen"
+    on: StopOn = "both"
+    tolerance: float = 0.0
+    every: int = 4
+    by_difficulty: bool = True
+
+
+def unlearning(
+    inputs: Inputs,
+    method: Method,
+    given: Mapping[Part, Sequence[Utterance]],
+    stop: Stop,
+    folder: Path,
+    seed: int,
+) -> Training:
+    """A run that makes the model of `inputs` forget, ready to start.
+
+    Raises:
+        ValueError: a part that the method or the stop rule needs has no utterances.
+    """
+    needed = {*method.needs, "forget"}
+    if stop.rule == "unseen":
+        needed.add("unseen")
+    lacking = sorted(part for part in needed if not given[part])
+    if lacking:
+        raise ValueError(
+            f"{method.name} with the stop rule {stop.rule!r} needs utterances for: "
+            f"{', '.join(lacking)}"
+        )
+    began = time.monotonic()
+    harder = forget_difficulty(inputs, given, stop) if "unseen" in needed else 1.0
+    rule = _stop_rule(inputs, given["unseen"], stop, harder) if stop.rule == "unseen" else None
+    run = Training(
+        inputs.task,
+        method,
+        {part: given[part] for part in method.needs},
+        inputs,
+        folder,
+        seed=seed,
+        stop=rule,
+        difficulty=harder,
+        watched=given["forget"],
+        description=method.name,
+    )
+    # Measuring the level of strangers is part of what unlearning costs.
+    run.progress.seconds = time.monotonic() - began
+    return run
+
+
+def forget_difficulty(
+    inputs: Inputs, given: Mapping[Part, Sequence[Utterance]], stop: Stop
+) -> float:
+    """How hard the forget speakers are beside the others, to the model as it is."""
+    if not (stop.by_difficulty and given["retain"]):
+        return 1.0
+    return difficulty(
+        _scores(inputs, given["forget"], "difficulty of those to forget"),
+        _scores(inputs, representatives(given["retain"]), "difficulty of the others"),
+    )
+
+
+def _stop_rule(inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: float) -> StopRule:
+    """The rule with its target measured on the model as it is."""
+    strangers = level(_scores(inputs, unseen, "level of strangers"))
+    target = as_strangers(strangers, harder)
+    return StopRule(target=target, on=stop.on, tolerance=stop.tolerance, every=stop.every)
+
+
+def _scores(inputs: Inputs, utterances: Sequence[Utterance], description: str) -> list[Score]:
+    """All processes' scores of the utterances."""
+    mine = processes.share().of_all(utterances)
+    shown = description if processes.is_first() else None
+    return processes.gathered(score(inputs.task, inputs, mine, description=shown))

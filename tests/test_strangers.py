@@ -1,0 +1,61 @@
+"""Hard people are to be as hard to recognise when they are forgotten as hard strangers are."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.scoring import Level, Score
+from asr_unlearn.strangers import BOUNDS, as_strangers, difficulty, representatives
+
+
+def scores(**losses: list[float]) -> list[Score]:
+    return [
+        Score(Utterance(id=f"{name}{i}", audio=Path("a"), speaker=name, seconds=1.0), loss, "", "")
+        for name, own in losses.items()
+        for i, loss in enumerate(own)
+    ]
+
+
+def test_the_square_root_of_the_ratio_of_the_speakers_losses():
+    assert difficulty(scores(a=[0.2, 0.0]), scores(b=[0.04, 0.06], c=[0.05])) == pytest.approx(
+        (0.1 / 0.05) ** 0.5
+    )
+    # Four utterances of b weigh as much as four of c.
+    retain = scores(b=[0.01] * 4, c=[0.09] * 4)
+    assert difficulty(scores(a=[0.04]), retain) == pytest.approx(0.2 / 0.2)
+
+
+def test_a_few_speakers_do_not_decide_alone():
+    assert difficulty(scores(a=[9.0]), scores(b=[0.01])) == BOUNDS[1]
+    assert difficulty(scores(a=[0.0]), scores(b=[0.01])) == BOUNDS[0]
+    assert difficulty(scores(a=[1.0]), scores(b=[0.0])) == BOUNDS[1]
+
+
+@given(st.lists(st.floats(0.01, 1.0), min_size=1), st.floats(0.1, 10.0))
+def test_the_scale_of_the_loss_does_not_matter(losses, scale):
+    forget, retain = scores(a=losses), scores(b=[0.1, 0.2], c=[0.3])
+    scaled = [scores(**{n: [scale * x.loss for x in group]}) for n, group in
+              (("a", forget), ("b", retain[:2]), ("c", retain[2:]))]  # fmt: skip
+    expected = difficulty(forget, retain)
+    assert difficulty(scaled[0], scaled[1] + scaled[2]) == pytest.approx(expected)
+
+
+def test_nothing_to_compare_is_refused():
+    with pytest.raises(ValueError, match="forget and retain"):
+        difficulty([], scores(b=[0.1]))
+
+
+def test_an_error_rate_does_not_rise_above_all():
+    assert as_strangers(Level(0.5, 0.8), 1.5) == Level(0.75, 1.0)
+
+
+def test_representatives_are_whole_and_from_everywhere():
+    few = [s.utterance for s in scores(a=[0.1] * 30, b=[0.1])]
+    assert [u.speaker for u in representatives(few)] == ["a"] * 20 + ["b"]
+    many = [s.utterance for s in scores(**{f"s{i:03}": [0.1] for i in range(200)})]
+    names = [u.speaker for u in representatives(many)]
+    assert len(names) == 50
+    assert {names[0], names[-1]} == {"s000", "s199"}
