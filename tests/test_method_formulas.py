@@ -1,15 +1,19 @@
 """Every method's update equals one written out by hand, and avoids the known traps."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 from toy_task import PARTS, ToyModel, course, gradients, softmax, step
 
 from asr_unlearn.methods import METHODS
+from asr_unlearn.methods.orthograd_tau import of_the_same_rank
 from asr_unlearn.methods.random_label import foreign_targets, relabelled
 from asr_unlearn.methods.teacher import divergence_from, untrained
 from asr_unlearn.metrics.divergence import divergences
@@ -336,20 +340,34 @@ def test_cf_k_refuses_more_layers_than_there_are():
 
 @pytest.mark.parametrize("power", [0.0, 0.5])
 def test_orthograd_tau_gates_each_utterance(power):
-    given = course()
+    given = replace(course(), difficulty=1.5)
     method = begun("orthograd_tau", given, target=2.0, power=power)
-    target = 2.0 * mean_of(given, "unseen")[1]
-    losses = torch.tensor([0.0, 0.1, 0.9 * target, target, 2 * target], dtype=torch.float64)
-    found = method.forget_weights(losses).numpy()
-    gate = np.maximum(0, 1 - losses.numpy() / target) * (losses.numpy() + 1e-3) ** -power
-    close(found, gate / gate.sum())
-    assert (found[3:] == 0).all()
+    # Two of either kind: the easier one follows the easier stranger.
+    before = gradients(given, given.streams["forget"][0])[1]
+    strangers = np.quantile(gradients(given, given.streams["unseen"][0])[1], [0.25, 0.75])
+    targets = 3.0 * strangers[np.argsort(np.argsort(before))]
+    weights = method.forget_weights(step(given))
+    for losses in (np.array([0.1, 0.2]), 0.9 * targets, targets * [2, 0.5]):
+        gate = np.maximum(0, 1 - losses / targets) * (losses + 1e-3) ** -power
+        close(weights(torch.tensor(losses)), gate / gate.sum())
+    assert (weights(torch.tensor(targets)) == 0).all()
+
+
+@hypothesis.given(st.lists(st.floats(0, 9), min_size=1), st.lists(st.floats(0, 9), min_size=1))
+def test_the_strangers_of_the_same_rank_keep_the_order_and_the_distribution(losses, strangers):
+    named = {str(i): loss for i, loss in enumerate(losses)}
+    found = of_the_same_rank(named, strangers)
+    order = sorted(named, key=lambda name: (named[name], name))
+    assert [found[name] for name in order] == sorted(found.values())
+    assert max(0, min(strangers)) <= max(found.values()) <= max(*strangers, 1e-6)
+    again = of_the_same_rank(dict(zip("abc", [3, 1, 2], strict=True)), [10.0, 30.0, 20.0])
+    assert (again["b"], again["c"], again["a"]) == pytest.approx((40 / 3, 20, 80 / 3))
 
 
 def test_orthograd_tau_only_descends_once_all_are_forgotten():
     given = course()
     method = begun("orthograd_tau", given, metric="euclidean", alpha=0.25)
-    method._target = 1e-9
+    method._targets = dict.fromkeys(method._targets, 1e-9)
     close(direction(method, step(given)), 0.25 * mean_of(given, "retain")[0])
 
 
@@ -357,7 +375,7 @@ def test_orthograd_tau_takes_the_step_of_orthograd_with_its_weights():
     given = course()
     method = begun("orthograd_tau", given, metric="euclidean", alpha=0.25)
     rows, losses = gradients(given, given.streams["forget"][0])
-    weights = method.forget_weights(torch.tensor(losses)).numpy()
+    weights = method.forget_weights(step(given))(torch.tensor(losses)).numpy()
     u = (weights[:, None, None] * rows).sum(0).flatten()
     retained = gradients(given, given.streams["retain"][0])[0].reshape(3, -1)
     coefficients = np.linalg.lstsq(retained.T, u, rcond=1e-9)[0]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.scoring import Level, Score
-from asr_unlearn.strangers import BOUNDS, as_strangers, difficulty, representatives
+from asr_unlearn.strangers import BOUNDS, POWER, as_strangers, difficulty, representatives
 
 
 def scores(**losses: list[float]) -> list[Score]:
@@ -19,13 +19,14 @@ def scores(**losses: list[float]) -> list[Score]:
     ]
 
 
-def test_the_square_root_of_the_ratio_of_the_speakers_losses():
+def test_a_power_of_the_ratio_of_the_speakers_losses():
     assert difficulty(scores(a=[0.2, 0.0]), scores(b=[0.04, 0.06], c=[0.05])) == pytest.approx(
-        (0.1 / 0.05) ** 0.5
+        (0.1 / 0.05) ** POWER
     )
-    # Four utterances of b weigh as much as four of c.
-    retain = scores(b=[0.01] * 4, c=[0.09] * 4)
-    assert difficulty(scores(a=[0.04]), retain) == pytest.approx(0.2 / 0.2)
+    # Each utterance counts once, with its speaker's mean.
+    retain = scores(b=[0.01, 0.03], c=[0.09])
+    mean = (2 * 0.02**POWER + 0.09**POWER) / 3
+    assert difficulty(scores(a=[0.04]), retain) == pytest.approx(0.04**POWER / mean)
 
 
 def test_a_few_speakers_do_not_decide_alone():

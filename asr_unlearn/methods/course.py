@@ -83,11 +83,17 @@ class Course:
             self.model, losses or self.task.losses, batch, weights, group=self.group
         )
 
+    def losses(self, part: Part) -> dict[str, float]:
+        """The loss of each of a part's utterances, by id, by the model as it stands."""
+        own: list[tuple[str, float]] = []
+        with torch.no_grad():
+            for batch in self.one_epoch(part):
+                own += zip(batch.ids, self.task.losses(batch).tolist(), strict=True)
+        return dict(gathered(own))
+
     def mean_loss(self, part: Part) -> float:
         """The mean loss of a part's utterances, by the model as it stands."""
-        with torch.no_grad():
-            own = [self.task.losses(batch) for batch in self.one_epoch(part)]
-        losses: list[float] = gathered(torch.cat(own).tolist())
+        losses = self.losses(part).values()
         return sum(losses) / len(losses)
 
     def stranger_loss(self) -> float:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from asr_unlearn.gradients import (
@@ -22,7 +21,7 @@ from asr_unlearn.methods.method import Direction, Method
 
 
 class _StepOptions(TypedDict):
-    forget_weights: Weights
+    forget_weights: Weights | None
     scope: Scope
     metric: Metric | None
 
@@ -112,9 +111,9 @@ class OrthoGrad(Method):
             mean = total / sum(f.numel() for f in fisher.values())
             self._fisher = {name: f / mean + self.damping for name, f in fisher.items()}
 
-    def forget_weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """How much each utterance's gradient counts in u: here, equally."""
-        return torch.full_like(losses, 1 / len(losses))
+    def forget_weights(self, step: Step) -> Weights | None:
+        """How much each utterance's gradient counts in u; None is equally."""
+        return None
 
     def direction(self, step: Step) -> Direction:
         found = self._orthogonal_step(step)
@@ -129,7 +128,7 @@ class OrthoGrad(Method):
 
     def _orthogonal_step(self, step: Step) -> OrthogonalStep:
         options: _StepOptions = {
-            "forget_weights": self.forget_weights,
+            "forget_weights": self.forget_weights(step),
             "scope": self.scope,
             "metric": self._root_mean_square if self._adapts else self._metric() or None,
         }

@@ -1,13 +1,17 @@
 """OrthoGrad that decides utterance by utterance when enough is forgotten."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.methods.course import Course, Part
+from asr_unlearn.gradients import Weights, pieces_of
+from asr_unlearn.methods.course import Course, Part, Step
 from asr_unlearn.methods.orthograd import OrthoGrad
+from asr_unlearn.processes import gathered
 
 
 @dataclass(kw_only=True)
@@ -15,13 +19,18 @@ class OrthoGradTau(OrthoGrad):
     """The union of OrthoGrad, ∇τ and SFR-on.
 
     u is the gradient of a weighted mean of the forget losses. Utterance i has the weight
-    ReLU(1 − ℓᵢ/target)·(ℓᵢ + 0.001)^(−power), normalised over the batch: ∇τ's gate (arXiv
-    2403.14339), for each utterance by itself, and SFR-on's weight (arXiv 2409.19732). The step is
-    OrthoGrad's (arXiv 2503.02312): u less its projection onto the retain utterances' gradients in
-    the metric of the step, and a share of descent on them.
+    ReLU(1 − ℓᵢ/τᵢ)·(ℓᵢ + 0.001)^(−power), normalised over the batch: ∇τ's gate (arXiv 2403.14339),
+    for each utterance by itself, and SFR-on's weight (arXiv 2409.19732). The step is OrthoGrad's
+    (arXiv 2503.02312): u less its projection onto the retain utterances' gradients in the metric of
+    the step, and a share of descent on them.
+
+    Were τ the same for all, the forget losses would crowd below it, which no stranger's do, and an
+    attacker who knows the method could look for that. τᵢ follows the loss of the unseen utterance
+    of the same rank, both parts sorted by the original model's loss: of all ways to give the forget
+    set the strangers' distribution of losses the one that changes single losses least.
 
     Attributes:
-        target: of each utterance's loss, as a multiple of a stranger's mean loss.
+        target: of each utterance's loss, as a multiple of a stranger's of the same rank.
         power: how much less the utterances count that are already forgotten.
     """
 
@@ -39,10 +48,24 @@ class OrthoGradTau(OrthoGrad):
 
     def begin(self, course: Course) -> None:
         super().begin(course)
-        self._target = self.target * course.stranger_loss()
+        scale = self.target * course.difficulty
+        strangers = [scale * loss for loss in course.losses("unseen").values()]
+        self._targets = of_the_same_rank(course.losses("forget"), strangers)
 
-    def forget_weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        gate = (1 - losses / self._target).clamp(min=0)
-        weights = gate * (losses + 1e-3) ** -self.power
-        # All at their target: nothing to ascend, and nothing to normalise.
-        return weights / weights.sum().clamp(min=1e-12)
+    def forget_weights(self, step: Step) -> Weights:
+        ids = gathered([name for batch in pieces_of(step.forget) for name in batch.ids])
+
+        def weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+            targets = losses.new_tensor([self._targets[name] for name in ids])
+            found = (1 - losses / targets).clamp(min=0) * (losses + 1e-3) ** -self.power
+            # All at their target: nothing to ascend, and nothing to normalise.
+            return found / found.sum().clamp(min=1e-12)
+
+        return weights
+
+
+def of_the_same_rank(losses: Mapping[str, float], strangers: Sequence[float]) -> dict[str, float]:
+    """For each loss that of the stranger at the same quantile, positive, linearly interpolated."""
+    ranked = sorted(losses, key=lambda name: (losses[name], name))
+    quantiles = np.quantile(strangers, (np.arange(len(ranked)) + 0.5) / len(ranked))
+    return {name: max(float(q), 1e-6) for name, q in zip(ranked, quantiles, strict=True)}
