@@ -26,6 +26,8 @@ from asr_unlearn.split import PARTS, Split
 from asr_unlearn.tasks import Task, task_for
 
 Row = dict[str, Any]
+# Of utterances.jsonl: rows that an earlier version wrote lack fields that are asked for now.
+ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def transcribe(
     """
     target = saved.folder / "utterances.jsonl"
     texts = {u.id: [u.text, u.label] for u in manifest}
-    basis = digest_of([saved.weights(), split.parts, texts, beams])
+    basis = digest_of([ROWS, saved.weights(), split.parts, texts, beams])
     if not _stands(target, basis):
         task = saved.task(device, beams=beams)
         part_of = {name: part for part in PARTS for name in split.parts[part]}
@@ -103,6 +105,8 @@ def _row(part: str, scored: Score) -> Row:
         "reference": scored.reference,
         "hypothesis": scored.hypothesis,
         "loss": scored.loss,
+        "confidence": scored.confidence,
+        "entropy": scored.entropy,
         "word_errors": words.errors,
         "words": words.length,
         "character_errors": characters.errors,

@@ -15,10 +15,15 @@ from asr_unlearn.tasks.task import Task
 
 @dataclass(frozen=True)
 class Score:
-    """A model's per-utterance loss (nats per label), its answer, and the right one."""
+    """A model's per-utterance loss (nats per label), its answer, and the right one.
+
+    `confidence` and `entropy` say how sure it was (see `Certainty`).
+    """
 
     utterance: Utterance
     loss: float
+    confidence: float
+    entropy: float
     hypothesis: str
     reference: str
     one_label: bool = False
@@ -58,10 +63,13 @@ def score(
     with torch.inference_mode(), bar:
         for group in by_length(utterances, batch_size):
             batch = collate([example(u) for u in group]).to(task.device)
-            losses, hypotheses = task.score(batch)
-            for utterance, loss, text in zip(group, losses.tolist(), hypotheses, strict=True):
+            answers = task.score(batch)
+            figures = (answers.losses, *answers.certainty)
+            for utterance, text, *numbers in zip(
+                group, answers.texts, *(figure.tolist() for figure in figures), strict=True
+            ):
                 right = task.reference(utterance)
-                found[utterance.id] = Score(utterance, loss, text, right, task.one_label)
+                found[utterance.id] = Score(utterance, *numbers, text, right, task.one_label)
             bar.update(len(group))
     task.model.train(training)
     return [found[u.id] for u in utterances]

@@ -87,15 +87,15 @@ def test_a_batch_is_its_utterances_alone(tmp_path, family, norm, frozen):
     assert task.front_end_is_frozen == frozen
     together, alone = batches(task)
     with torch.no_grad():
-        losses, names = task.score(together)
+        losses, names, _ = task.score(together)
         singly = [task.score(batch) for batch in alone]
     exact = family not in LEAKS_PADDING
     assert task.batches_are_exact == exact
     tolerance = 1e-4 if exact else 0.5
-    expected = torch.cat([loss for loss, _ in singly])
+    expected = torch.cat([one.losses for one in singly])
     torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance)
     if exact:
-        assert names == [name for _, (name,) in singly]
+        assert names == [name for _, (name,), _ in singly]
     assert set(names) <= set(LABELS.values())
 
 
@@ -103,10 +103,11 @@ def test_a_batch_is_its_utterances_alone(tmp_path, family, norm, frozen):
 def test_loss_and_answer_are_those_of_the_model_called_on_its_inputs(tmp_path, family):
     task = build(tmp_path, family, use_weighted_layer_sum=True)
     together, _ = batches(task)
-    losses, names = task.score(together)
+    losses, names, sure = task.score(together)
     distribution, true = task.distributions(together)
     assert distribution.shape == (3, 1, 3)
     assert true.all()
+    torch.testing.assert_close(sure.confidence, distribution.exp().amax(-1)[:, 0])
     for i, utterance in enumerate(utterances()):
         inputs = task.processor(load(utterance), sampling_rate=16_000, return_tensors="pt")
         logits = task.model(**inputs).logits
@@ -137,13 +138,13 @@ def test_a_saved_model_says_the_same_and_so_does_the_pipeline(tmp_path, family):
     task = build(tmp_path, family)
     together, _ = batches(task)
     with torch.no_grad():
-        losses, names = task.score(together)
+        losses, names, _ = task.score(together)
     save_model(task.model, task.processor, tmp_path / "saved")
     loaded = task_for(*load_model(str(tmp_path / "saved")))
     assert isinstance(loaded, Classification)
     loaded.model.eval()
     with torch.no_grad():
-        again, same = loaded.score(together)
+        again, same, _ = loaded.score(together)
     assert torch.equal(losses, again)
     assert names == same
     classify = pipeline("audio-classification", model=str(tmp_path / "saved"))

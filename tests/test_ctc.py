@@ -83,15 +83,18 @@ def test_a_batch_is_its_utterances_alone(family, norm, frozen):
     together, alone = batches(task)
     assert together.inputs.dim() == (3 if frozen else 2)
     with torch.no_grad():
-        losses, texts = task.score(together)
+        losses, texts, sure = task.score(together)
         singly = [task.score(batch) for batch in alone]
     exact = family not in LEAKS_PADDING
     assert task.batches_are_exact == exact
-    expected = torch.cat([loss for loss, _ in singly])
+    expected = torch.cat([one.losses for one in singly])
     tolerance = 1e-4 if exact else 0.1
     torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance)
     if exact:
-        assert texts == [text for _, (text,) in singly]
+        assert texts == [text for _, (text,), _ in singly]
+        for field in ("confidence", "entropy"):
+            each = torch.cat([getattr(one.certainty, field) for one in singly])
+            torch.testing.assert_close(getattr(sure, field), each, rtol=1e-4, atol=1e-4)
 
 
 def test_the_loss_is_ctc_over_labels():

@@ -65,11 +65,13 @@ def test_a_batch_is_its_utterances_alone(task, frozen):
         task.freeze_front_end()
     together, alone = batches(task)
     with torch.no_grad():
-        losses, texts = task.score(together)
+        losses, texts, sure = task.score(together)
         singly = [task.score(batch) for batch in alone]
         torch.testing.assert_close(task.losses(together), losses)
-    torch.testing.assert_close(losses, torch.cat([loss for loss, _ in singly]))
-    assert texts == [text for _, (text,) in singly]
+    torch.testing.assert_close(losses, torch.cat([one.losses for one in singly]))
+    assert texts == [text for _, (text,), _ in singly]
+    entropies = torch.cat([one.certainty.entropy for one in singly])
+    torch.testing.assert_close(sure.entropy, entropies)
     assert len(set(texts)) == 4
     assert task.batches_are_exact
 
@@ -124,12 +126,12 @@ def test_gradients_of_utterances_are_those_of_the_loop(task):
 def test_a_saved_model_says_the_same_and_so_does_the_pipeline(task, tmp_path):
     together, alone = batches(task)
     with torch.no_grad():
-        losses, texts = task.score(together)
+        losses, texts, _ = task.score(together)
     save_model(task.model, task.processor, tmp_path / "saved")
     loaded = task_for(*load_model(str(tmp_path / "saved")))
     loaded.model.eval()
     with torch.no_grad():
-        again, same = loaded.score(together)
+        again, same, _ = loaded.score(together)
     assert torch.equal(losses, again)
     assert texts == same
     assert torch.equal(loaded.target(utterances()[0]), alone[0].targets[0])
@@ -145,7 +147,7 @@ def test_a_wider_beam_finds_transcripts_that_are_no_less_likely(task):
     def likelihoods(beams):
         task.beams = beams
         with torch.no_grad():
-            _, texts = task.score(together)
+            _, texts, _ = task.score(together)
             said = [
                 task.losses(batches(task, {name: text})[0]) if text else torch.zeros(1)
                 for name, text in zip(TEXTS, texts, strict=True)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import label_of
+from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.front_end import FrontEnd, Listener, check_finite
 from asr_unlearn.tasks.logmels import LogMelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
@@ -71,7 +72,12 @@ class Classification(Listener):
 
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
         """Log-probabilities of the classes; there is one true frame."""
-        log_probabilities = self.logits(batch).float().log_softmax(-1)[:, None]
+        return self._distributions(self.logits(batch))
+
+    def _distributions(
+        self, logits: Float[Tensor, "B V"]
+    ) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
+        log_probabilities = logits.float().log_softmax(-1)[:, None]
         return log_probabilities, torch.ones_like(log_probabilities[:, :, 0], dtype=torch.bool)
 
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
@@ -87,9 +93,10 @@ class Classification(Listener):
         backbone: Any = model.base_model
         return [*backbone.encoder.layers, model.projector, model.classifier]
 
-    def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
-        """Losses, and the names of the likeliest classes."""
+    def score(self, batch: Batch) -> Answers:
+        """Losses, the names of the likeliest classes, and certainty."""
         logits = self.logits(batch)
         names: Any = self.model.config.id2label
         answers = [names[i] for i in logits.argmax(-1).tolist()]
-        return self.losses_from_logits(logits, batch), answers
+        sure = certainty(*self._distributions(logits))
+        return Answers(self.losses_from_logits(logits, batch), answers, sure)

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.front_end import Listener, check_finite
 from asr_unlearn.tasks.waves import ConvFrontEnd
 
@@ -85,6 +86,11 @@ class CTC(Listener):
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
         """Log-probabilities of every frame, and which frames are an utterance's own."""
         logits = self.logits(batch)
+        return self._distributions(logits, batch)
+
+    def _distributions(
+        self, logits: Float[Tensor, "B T V"], batch: Batch
+    ) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
         return logits.float().log_softmax(-1), self.front_end.is_true(logits.shape[1], batch)
 
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
@@ -109,7 +115,11 @@ class CTC(Listener):
         texts: list[str] = self.processor.batch_decode(own)
         return texts
 
-    def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
-        """Losses and transcripts from one forward pass."""
+    def score(self, batch: Batch) -> Answers:
+        """Losses, transcripts and certainty from one forward pass."""
         logits = self.logits(batch)
-        return self.losses_from_logits(logits, batch), self.transcripts(logits, batch)
+        return Answers(
+            self.losses_from_logits(logits, batch),
+            self.transcripts(logits, batch),
+            certainty(*self._distributions(logits, batch)),
+        )

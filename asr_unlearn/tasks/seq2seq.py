@@ -12,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.front_end import Listener, check_finite
 from asr_unlearn.tasks.logmels import LogMelFrontEnd
 from asr_unlearn.whisper import prompt_of, text_normaliser
@@ -130,7 +131,12 @@ class Seq2Seq(Listener):
 
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B L V"], Bool[Tensor, "B L"]]:
         """Log-probabilities of every label given those before it, and which are not padding."""
-        return self.logits(batch).float().log_softmax(-1), batch.targets != PADDING
+        return self._distributions(self.logits(batch), batch)
+
+    def _distributions(
+        self, logits: Float[Tensor, "B L V"], batch: Batch
+    ) -> tuple[Float[Tensor, "B L V"], Bool[Tensor, "B L"]]:
+        return logits.float().log_softmax(-1), batch.targets != PADDING
 
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
         """The decoder has a place for so many tokens, however long the utterance is."""
@@ -158,8 +164,12 @@ class Seq2Seq(Listener):
         texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [self._compared(text) for text in texts]
 
-    def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
-        """Losses given the right labels, and transcripts given the model's own."""
+    def score(self, batch: Batch) -> Answers:
+        """Losses and certainty given the right labels, and transcripts given the model's own."""
         output = self._output(batch)
-        losses = self.losses_from_logits(self._logits(output), batch)
-        return losses, self.transcripts(output.encoder_last_hidden_state)
+        logits = self._logits(output)
+        return Answers(
+            self.losses_from_logits(logits, batch),
+            self.transcripts(output.encoder_last_hidden_state),
+            certainty(*self._distributions(logits, batch)),
+        )

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.certainty import Answers
 from asr_unlearn.tasks.front_end import FrontEnd
 
 NAMED = 10
@@ -51,8 +52,8 @@ class Task(Protocol):
     def losses(self, batch: Batch) -> Float[Tensor, " B"]:
         """Per-utterance losses, differentiable with respect to the trainable parameters."""
 
-    def score(self, batch: Batch) -> tuple[Float[Tensor, " B"], list[str]]:
-        """Losses, and greedily decoded answers, from one forward pass."""
+    def score(self, batch: Batch) -> Answers:
+        """Losses, greedily decoded answers and certainty, from one forward pass."""
 
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
         """Log-probabilities of each frame or token, and which of them are not padding."""
