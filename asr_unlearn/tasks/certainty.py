@@ -22,9 +22,7 @@ class Answers(NamedTuple):
     certainty: Certainty
 
 
-def certainty(
-    log_probabilities: Float[Tensor, "B T V"], true: Bool[Tensor, "B T"]
-) -> Certainty:
+def certainty(log_probabilities: Float[Tensor, "B T V"], true: Bool[Tensor, "B T"]) -> Certainty:
     """From log-probabilities, and which frames or tokens are an utterance's own."""
     highest = log_probabilities.amax(-1).exp()
     # An impossible answer has the log-probability −∞ and adds nothing.

@@ -1,0 +1,69 @@
+"""What an attacker sees of an utterance, and groups that differ in nothing but membership."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+
+# Losses of utterances that a model knows by heart round to zero, which has no logarithm.
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One utterance as one model took it, and whose it is.
+
+    `loss` is in nats a label; `confidence` and `entropy` are those of `Certainty`, `error_rate`
+    is the utterance's WER, and `labels` the length of its transcript.
+    """
+
+    id: str
+    speaker: str
+    loss: float
+    seconds: float
+    labels: int
+    confidence: float
+    entropy: float
+    error_rate: float
+
+
+def features(observations: Sequence[Observation]) -> Float[np.ndarray, "n 5"]:
+    """Loss a label and loss a second (in logarithms), doubt (1 − confidence), entropy, WER."""
+    rows = [
+        (
+            np.log(o.loss + FLOOR),
+            np.log(o.loss * o.labels / o.seconds + FLOOR),
+            np.log(1 - o.confidence + FLOOR),
+            np.log(o.entropy + FLOOR),
+            o.error_rate,
+        )
+        for o in observations
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 5)
+
+
+def matched(
+    members: Sequence[Observation], others: Sequence[Observation]
+) -> tuple[list[Observation], list[Observation]]:
+    """Pairs alike in duration and transcript length: as many as the smaller group has.
+
+    Long utterances and long transcripts have other losses than short ones, which must not look
+    like a leak. The pairing with the smallest total distance (both lengths in logarithms, scaled
+    to unit variance over both groups).
+
+    Raises:
+        ValueError: a group is empty.
+    """
+    if not members or not others:
+        raise ValueError("membership inference needs members and others")
+
+    def lengths(group: Sequence[Observation]) -> Float[np.ndarray, "n 2"]:
+        return np.log([[o.seconds, o.labels] for o in group])
+
+    a, b = lengths(members), lengths(others)
+    spread = np.concatenate([a, b]).std(axis=0) + 1e-9
+    distance = np.linalg.norm(a[:, None] / spread - b[None] / spread, axis=2)
+    rows, columns = linear_sum_assignment(distance)
+    return [members[i] for i in rows], [others[j] for j in columns]
