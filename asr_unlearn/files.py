@@ -26,6 +26,22 @@ def write_json(path: Path, content: Any) -> None:
         aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def stands(target: Path, basis: str) -> bool:
+    """Whether a file or folder is there, made from what `basis` is the digest of."""
+    note = _note(target)
+    return target.exists() and note.exists() and note.read_text() == basis
+
+
+def stamp(target: Path, basis: str) -> None:
+    """Note beside a file or folder what it was made from."""
+    with write_aside(_note(target)) as aside:
+        aside.write_text(basis)
+
+
+def _note(target: Path) -> Path:
+    return target.with_suffix(".stamp")
+
+
 def publish_folder(partial: Path, final: Path) -> None:
     """Rename a finished folder into place; what stood there stays as `NAME.old-N`."""
     if final.exists():

@@ -27,6 +27,7 @@ from asr_unlearn.models import (
     task_of,
     vocabulary_of,
 )
+from asr_unlearn.options import spelling
 from asr_unlearn.run import Run, digest_of
 from asr_unlearn.split import Split, read_split
 from asr_unlearn.tasks import Task, task_for
@@ -156,6 +157,7 @@ def unlearn_model(
     task = original_task(original, device, freeze_front_end)
     check_targets(task, corpus.part(*PARTS_USED))
     options = {
+        "method": spelling(method),
         **asdict(method),
         "model": str(original),
         "stop": asdict(stop),

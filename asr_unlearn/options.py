@@ -28,7 +28,8 @@ def find_method(name: str) -> type[Method]:
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"method {name!r}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Called by its path, so that what it defines can be found again (see `spelling`).
+    spec = importlib.util.spec_from_file_location(file, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -37,6 +38,14 @@ def find_method(name: str) -> type[Method]:
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise ValueError(f"{path} defines no subclass of Method called {attribute!r}")
     return method
+
+
+def spelling(method: Method) -> str:
+    """The name by which `find_method` finds a method's class again."""
+    kind = type(method)
+    if METHODS.get(kind.name) is kind:
+        return kind.name
+    return f"{kind.__module__}:{kind.__name__}"
 
 
 def make_method(name: str, options: Mapping[str, Any]) -> Method:

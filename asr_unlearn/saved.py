@@ -15,7 +15,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from asr_unlearn.batching import by_length, collate
-from asr_unlearn.files import write_aside
+from asr_unlearn.files import stamp, stands, write_aside
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import divergences
@@ -69,27 +69,28 @@ def transcribe(
     device: torch.device,
     batch_size: int = 16,
     beams: int = 1,
+    parts: Sequence[str] = PARTS,
 ) -> list[Row]:
-    """Loss and transcript of every utterance of the split, by the model as it was saved.
+    """Loss and transcript of every utterance of these parts, by the model as it was saved.
 
     They stand in utterances.jsonl in the model's folder.
     """
     target = saved.folder / "utterances.jsonl"
     texts = {u.id: [u.text, u.label] for u in manifest}
-    basis = digest_of([ROWS, saved.weights(), split.parts, texts, beams])
-    if not _stands(target, basis):
+    asked = {part: split.parts[part] for part in parts}
+    basis = digest_of([ROWS, saved.weights(), asked, texts, beams])
+    if not stands(target, basis):
         task = saved.task(device, beams=beams)
-        part_of = {name: part for part in PARTS for name in split.parts[part]}
+        part_of = {name: part for part, names in asked.items() for name in names}
         utterances = [u for u in manifest if u.id in part_of]
-        description = f"{saved.name}, all parts"
         scored = score(
-            task, Inputs(task), utterances, batch_size=batch_size, description=description
+            task, Inputs(task), utterances, batch_size=batch_size, description=saved.name
         )
         rows = [_row(part_of[one.utterance.id], one) for one in scored]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with write_aside(target) as aside:
             aside.write_text(lines, encoding="utf-8")
-        _stamp(target, basis)
+        stamp(target, basis)
     return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
 
 
@@ -127,7 +128,7 @@ def mean_states(
     """
     target = saved.folder / "states.npz"
     basis = digest_of([saved.weights(), [u.id for u in utterances]])
-    if not _stands(target, basis):
+    if not stands(target, basis):
         task = saved.task(device)
         inputs = Inputs(task)
         size = batch_size if task.batches_are_exact else 1
@@ -142,7 +143,7 @@ def mean_states(
                 bar.update(len(group))
         with write_aside(target) as aside, aside.open("wb") as file:
             np.savez(file, states=np.stack([found[u.id] for u in utterances]))
-        _stamp(target, basis)
+        stamp(target, basis)
     with np.load(target) as stored:
         states_of_all: Float[np.ndarray, "N C"] = stored["states"]
     return states_of_all
@@ -164,12 +165,12 @@ def divergence(
     target = saved.folder / "divergence.json"
     weights = [reference.weights(), saved.weights()]
     basis = digest_of([weights, [u.id for u in utterances]])
-    if not _stands(target, basis):
+    if not stands(target, basis):
         pair = (reference.task(device), saved.task(device))
         found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")
         with write_aside(target) as aside:
             aside.write_text(json.dumps(found))
-        _stamp(target, basis)
+        stamp(target, basis)
     kept: dict[str, float] | None = json.loads(target.read_text())
     return kept
 
@@ -193,13 +194,3 @@ def _divergence(
             found.update(zip([u.id for u in group], each, strict=True))
             bar.update(len(group))
     return found
-
-
-def _stands(target: Path, basis: str) -> bool:
-    stamp = target.with_suffix(".stamp")
-    return target.exists() and stamp.exists() and stamp.read_text() == basis
-
-
-def _stamp(target: Path, basis: str) -> None:
-    with write_aside(target.with_suffix(".stamp")) as aside:
-        aside.write_text(basis)
