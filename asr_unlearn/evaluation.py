@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from asr_unlearn.attacks.membership import Effort, membership, train_attackers
+from asr_unlearn.attacks.relearning import known_again, relearning
+from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import earth_mover
-from asr_unlearn.metrics.membership import Observation, loss_attack
 from asr_unlearn.metrics.speaker_id import probe
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
@@ -43,26 +45,6 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
     return found
 
 
-def membership(rows: Sequence[Row]) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """How well the loss tells the forget speakers' training utterances from strangers'.
-
-    The figures, and their 95% intervals.
-    """
-    groups = {
-        part: [
-            Observation(r["speaker"], r["loss"], r["seconds"], r["characters"])
-            for r in rows
-            if r["part"] == part
-        ]
-        for part in ("forget", "unseen")
-    }
-    attack = loss_attack(groups["forget"], groups["unseen"])
-    found: dict[str, Any] = {"loss_auc": attack.auc, "pairs": attack.pairs}
-    if attack.true_positives is not None:
-        found["loss_tpr_at_1_percent_fpr"] = attack.true_positives
-    return found, {"loss_auc": list(attack.interval)} if attack.interval else {}
-
-
 def forget_losses(rows: Sequence[Row]) -> list[float]:
     return [r["loss"] for r in rows if r["part"] == "forget"]
 
@@ -90,10 +72,12 @@ def evaluate(
     left_out: Mapping[str, Any],
     device: torch.device,
     beams: int = 1,
+    effort: Effort = Effort(),  # noqa: B008
 ) -> dict[str, Any]:
     """The content of results.json for these models; paths are relative to `root`.
 
-    `beams` is the width of the search for transcripts where a decoder writes them.
+    `beams` is the width of the search for transcripts where a decoder writes them; `effort` says
+    which attacks are made that have to be trained for.
     Gaps and relative costs are against the model named "retrained" of the same seed, and are
     absent where there is none.
     """
@@ -103,6 +87,8 @@ def evaluate(
     found = {key: figures(r) for key, r in rows.items()}
     runs = {(m.name, m.seed): m.run() for m in models}
     golds = {(m.name, m.seed): m for m in models}
+    data = Corpus(list(manifest), split, root)
+    attackers = train_attackers(models, data, root, effort, device=device, beams=beams)
     entries = []
     for model in models:
         key, gold = (model.name, model.seed), ("retrained", model.seed)
@@ -113,7 +99,10 @@ def evaluate(
             **_cost(runs[key], runs.get(gold, {})),
             **found[key],
         }
-        entry["membership"], entry["ci95"]["membership"] = membership(rows[key])
+        entry["membership"], entry["ci95"]["membership"] = membership(model, rows[key], attackers)
+        if effort.relearn and (original := rows.get(("original", model.seed))):
+            again = known_again(original)
+            entry["relearning"] = relearning(model, data, again, device=device)
         _speaker_id(entry, model, split, manifest, device)
         if gold in found:
             entry["gap_to_retrained"] = gap(found[key], found[gold])

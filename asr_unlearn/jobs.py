@@ -59,8 +59,11 @@ class Corpus:
         return [u for name in names for u in self.split.utterances(name, self.manifest)]
 
 
-def pick_device(name: str) -> torch.device:
-    """The device called "auto", "cpu" or "cuda"."""
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def pick_device(name: Device) -> torch.device:
+    """The device of that name; "auto" is a GPU where there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

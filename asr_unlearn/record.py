@@ -23,7 +23,10 @@ from asr_unlearn.saved import SavedModel, transcribe
 from asr_unlearn.split import read_split
 
 NAME = "deletion_record.json"
-FIGURES = ("wer", "cer", "loss", "ci95", "membership", "speaker_id", "gap_to_retrained")
+FIGURES = (
+    *("wer", "cer", "loss", "ci95", "membership", "relearning", "speaker_id"),
+    "gap_to_retrained",
+)
 
 
 def write_records(

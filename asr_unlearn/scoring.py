@@ -65,11 +65,14 @@ def score(
             batch = collate([example(u) for u in group]).to(task.device)
             answers = task.score(batch)
             figures = (answers.losses, *answers.certainty)
-            for utterance, text, *numbers in zip(
-                group, answers.texts, *(figure.tolist() for figure in figures), strict=True
+            numbers = zip(*(figure.tolist() for figure in figures), strict=True)
+            for utterance, text, (loss, confidence, entropy) in zip(
+                group, answers.texts, numbers, strict=True
             ):
                 right = task.reference(utterance)
-                found[utterance.id] = Score(utterance, *numbers, text, right, task.one_label)
+                found[utterance.id] = Score(
+                    utterance, loss, confidence, entropy, text, right, task.one_label
+                )
             bar.update(len(group))
     task.model.train(training)
     return [found[u.id] for u in utterances]

@@ -35,3 +35,16 @@ class StopRule:
         loss = abs(now.loss - self.target.loss) / max(self.target.loss, 1e-8)
         cer = abs(now.cer - self.target.cer) / max(self.target.cer, 1e-8)
         return {"loss": loss, "cer": cer, "both": loss + cer}[self.on]
+
+
+class Relearned(StopRule):
+    """Stop when the forget set is known again: its mean loss has come down to the target's."""
+
+    def reached(self, now: Level) -> str | None:
+        if now.loss > self.target.loss:
+            return None
+        return f"forget loss {now.loss:.3f} is down to {self.target.loss:.3f}"
+
+    def distance(self, now: Level) -> float:
+        """Infinite: the steps are what is asked for, and no model is kept."""
+        return float("inf")

@@ -71,7 +71,7 @@ def classifier_attack(
                 [o for o, f in zip(outside, theirs, strict=True) if f != fold],
                 seed + repeat,
             )
-            rows, columns = np.flatnonzero(ours == fold), np.flatnonzero(theirs == fold)
+            rows, columns = (np.flatnonzero(of == fold).tolist() for of in (ours, theirs))
             cells = np.ix_(rows, columns)
             won[cells] += wins(
                 scores(classifier, [inside[i] for i in rows]),
@@ -86,4 +86,6 @@ def _folds(
 ) -> Int[np.ndarray, " n"]:
     """The fold of each utterance: that of its speaker, as many speakers in one as in another."""
     masks = speaker_masks(group)
-    return (rng.permutation(len(masks)) % folds)[masks.argmax(axis=0)]
+    fold_of: Int[np.ndarray, " speakers"] = rng.permutation(len(masks)) % folds
+    own: Int[np.ndarray, " n"] = fold_of[masks.argmax(axis=0)]
+    return own

@@ -34,7 +34,8 @@ def likelihood_ratios(
         raise ValueError("every utterance must be in some shadow models and missing from others")
     statistic, shadows = logit_scaled(losses), logit_scaled(shadow_losses)
     inside, outside = (_likelihood(statistic, shadows, mask) for mask in (member, ~member))
-    return inside - outside
+    ratios: Float[np.ndarray, " x"] = inside - outside
+    return ratios
 
 
 def _likelihood(

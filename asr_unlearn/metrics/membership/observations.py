@@ -16,7 +16,8 @@ class Observation:
     """One utterance as one model took it, and whose it is.
 
     `loss` is in nats a label; `confidence` and `entropy` are those of `Certainty`, `error_rate`
-    is the utterance's WER, and `labels` the length of its transcript.
+    is the utterance's WER, and `labels` the length of its transcript. `target` is the loss at which
+    the model's unlearning was to end, 1 where no such loss is known.
     """
 
     id: str
@@ -27,13 +28,18 @@ class Observation:
     confidence: float
     entropy: float
     error_rate: float
+    target: float = 1.0
 
 
 def features(observations: Sequence[Observation]) -> Float[np.ndarray, "n 5"]:
-    """Loss a label and loss a second (in logarithms), doubt (1 − confidence), entropy, WER."""
+    """Loss a label against the target, loss a second, doubt (1 − confidence), entropy; and WER.
+
+    All but the last in logarithms. Models that forget different speakers end at different targets:
+    what gathers there in one model's losses is found again in another's only beside the target.
+    """
     rows = [
         (
-            np.log(o.loss + FLOOR),
+            np.log((o.loss + FLOOR) / o.target),
             np.log(o.loss * o.labels / o.seconds + FLOOR),
             np.log(1 - o.confidence + FLOOR),
             np.log(o.entropy + FLOOR),

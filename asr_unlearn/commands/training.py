@@ -1,17 +1,15 @@
-"""What the subcommands of `asr-unlearn` do; their flags are the signatures below."""
+"""`asr-unlearn split`, `train`, `unlearn`, `tune` and `methods`; flags are the signatures below."""
 
-import json
 from pathlib import Path
-from typing import Any, Literal
 
 from rich.console import Console
 
 from asr_unlearn import processes
-from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import (
     PARTS_USED,
     Corpus,
+    Device,
     original_task,
     pick_device,
     train_model,
@@ -22,15 +20,10 @@ from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
-from asr_unlearn.record import changed_figures, differences, write_records
-from asr_unlearn.report import read_results, table, write_report, write_results
-from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options
 from asr_unlearn.unlearning import Stop
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 def split(
@@ -162,90 +155,6 @@ def unlearn(
     )
     if processes.is_first():
         print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
-
-
-def evaluate(
-    manifest: Path,
-    split: Path,
-    out: Path,
-    models: str,
-    corpus: str = "",
-    device: Device = "auto",
-    beams: int = 1,
-) -> None:
-    """Evaluate saved models into results.json.
-
-    Example: asr-unlearn evaluate --manifest out/manifest.jsonl --split out/split.json
-    --models original,retrained,orthograd --out out/results.json
-
-    Args:
-        manifest: manifest.jsonl of the corpus.
-        split: split.json of that manifest.
-        out: results.json to write.
-        models: model folders beside results.json, with commas; several seeds as seed0/original.
-        corpus: the corpus' name in the report.
-        device: auto, cpu or cuda.
-        beams: width of the search for transcripts, where a decoder writes them; 1 is greedy.
-    """
-    data = Corpus.read(manifest, split)
-    root = out.parent
-    results = evaluate_models(
-        [SavedModel.at(root / path) for path in models.split(",")],
-        data.manifest,
-        data.split,
-        root=root,
-        corpus=corpus or manifest.parent.name,
-        left_out=_left_out(manifest),
-        device=pick_device(device),
-        beams=beams,
-    )
-    write_results(out, results)
-    write_records(results, root, manifest, split)
-
-
-def _left_out(manifest: Path) -> dict[str, Any]:
-    """How many utterances were left out for which reason, from what preparation wrote."""
-    path = manifest.with_suffix(".problems.json")
-    if not path.exists():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    counts: dict[str, int] = {}
-    for problem in content["problems"]:
-        counts[problem["reason"]] = counts.get(problem["reason"], 0) + 1
-    return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}
-
-
-def report(results: Path) -> None:
-    """Write report.md and report.html beside results.json, and print the table.
-
-    Example: asr-unlearn report --results out/results.json
-
-    Args:
-        results: results.json of an evaluation.
-    """
-    markdown, page = write_report(results)
-    Console().print(table(read_results(results)))
-    print(f"{markdown}\n{page}")
-
-
-def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
-    """Check a model against its deletion record.
-
-    Example: asr-unlearn verify --model out/orthograd_tau --full true
-
-    Args:
-        model: folder with a deletion_record.json, as `evaluate` leaves it.
-        full: evaluate the model anew, and compare the figures as well as the hashes.
-        device: auto, cpu or cuda.
-    """
-    record, changed = differences(model)
-    for name in record["sha256"]:
-        print(f"{name}: {'CHANGED' if name in changed else 'as recorded'}")
-    if full and not changed:
-        changed = changed_figures(model, record, pick_device(device))
-        print("figures: " + ("CHANGED" if changed else "as recorded"))
-    if changed:
-        raise ValueError(f"{model} is not as recorded on {record['created']}: {'; '.join(changed)}")
 
 
 def tune(

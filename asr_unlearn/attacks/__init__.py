@@ -1,0 +1,1 @@
+"""Attacks on saved models, and what has to be trained for them."""

@@ -1,0 +1,140 @@
+"""The informed attacker's own models: other speakers, unlearned as the model under attack was.
+
+They come from the same original, by the same method with its options and its stop rule, and have
+the same strangers to stop at. An attacker outside would have to train an original of his own: this
+one knows as much as anybody can.
+
+There is none for the retrained model, which nothing was unlearned from: an attacker would have to
+retrain it for others.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asr_unlearn.attacks.rows import observations, target_loss
+from asr_unlearn.files import stamp, stands
+from asr_unlearn.jobs import Corpus, unlearn_model
+from asr_unlearn.methods import Method
+from asr_unlearn.metrics.membership import Known
+from asr_unlearn.options import find_method, make_method
+from asr_unlearn.run import digest_of
+from asr_unlearn.saved import Row, SavedModel, transcribe
+from asr_unlearn.split import PARTS, Split
+from asr_unlearn.unlearning import Stop
+
+
+def other_request(corpus: Corpus, number: int) -> Corpus:
+    """The same corpus, but as many of the retain speakers are to be forgotten instead.
+
+    The speakers of true requests take no part. Nobody is in two requests before everybody was in
+    one, as far as their numbers allow.
+
+    Raises:
+        ValueError: there are not enough retain speakers, with one to be kept.
+    """
+    split = corpus.split
+    names = sorted({u.speaker for u in corpus.part("retain")})
+    count = len(split.forget_speakers)
+    if len(names) <= count:
+        raise ValueError(
+            f"an informed attacker forgets {count} other speakers, but only {len(names)} are "
+            "retained; evaluate without --informed"
+        )
+    turn, place = divmod(number, len(names) // count)
+    order = np.random.default_rng([split.seed, 2, turn]).permutation(names)
+    chosen = {str(name) for name in order[place * count : (place + 1) * count]}
+    retain = corpus.part("retain")
+    parts: dict[str, tuple[str, ...]] = {
+        **dict.fromkeys(PARTS, ()),
+        "forget": tuple(u.id for u in retain if u.speaker in chosen),
+        "retain": tuple(u.id for u in retain if u.speaker not in chosen),
+        "unseen": tuple(split.parts["unseen"]),
+    }
+    other = Split(split.seed, tuple(sorted(chosen)), split.unseen_speakers, parts)
+    return replace(corpus, split=other)
+
+
+@dataclass(frozen=True)
+class Unlearning:
+    """One model of the attacker's, made and asked about both groups; what stands is not redone."""
+
+    corpus: Corpus
+    run: Mapping[str, Any]
+    out: Path
+    device: torch.device
+    beams: int
+
+    def __call__(self) -> None:
+        original = Path(self.run["options"]["model"])
+        options = self.run["options"]
+        method = _method_of(self.run)
+        basis = digest_of(
+            [SavedModel.at(original).weights(), options, self.run["seed"], self.corpus.split.parts]
+        )
+        if not stands(self.out, basis):
+            shutil.rmtree(self.out, ignore_errors=True)
+            unlearn_model(
+                self.corpus,
+                original,
+                method,
+                self.out,
+                seed=self.run["seed"],
+                device=self.device,
+                stop=Stop(**options["stop"]),
+                freeze_front_end=options["front_end_frozen"],
+            )
+            stamp(self.out, basis)
+        self.rows()
+
+    def rows(self) -> list[Row]:
+        """What the model says of those it has forgotten, and of strangers."""
+        return transcribe(
+            SavedModel(f"{self.out.parent.name}, attacker's {self.out.name}", 0, self.out),
+            self.corpus.manifest,
+            self.corpus.split,
+            device=self.device,
+            beams=self.beams,
+            parts=("forget", "unseen"),
+        )
+
+    def known(self) -> Known:
+        """The same, as the attacker learns from it."""
+        rows, target = self.rows(), target_loss(SavedModel.at(self.out))
+        return Known(
+            forgotten=observations(rows, "forget", target),
+            strangers=observations(rows, "unseen", target),
+        )
+
+
+def unlearnings(
+    model: SavedModel,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    count: int,
+    device: torch.device,
+    beams: int = 1,
+) -> list[Unlearning]:
+    """The attacker's models for one that was unlearned, `folder`/0 and on; none for any other."""
+    run = model.run()
+    if run.get("kind") != "unlearn":
+        return []
+    return [
+        Unlearning(other_request(corpus, number), run, folder / str(number), device, beams)
+        for number in range(count)
+    ]
+
+
+def _method_of(run: Mapping[str, Any]) -> Method:
+    """The method of a run.json, with its options."""
+    options = run["options"]
+    # Runs of before the method was recorded stand in a folder of its name.
+    name = options.get("method", run["name"])
+    given = {f.name: options[f.name] for f in fields(find_method(name)) if f.name in options}
+    return make_method(name, given)

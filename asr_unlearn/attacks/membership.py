@@ -1,0 +1,129 @@
+"""Every membership attack that was asked for, on every model of an evaluation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr_unlearn.attacks.informed import Unlearning, unlearnings
+from asr_unlearn.attacks.rows import observations, target_loss
+from asr_unlearn.attacks.shadows import Shadows, shadows_of
+from asr_unlearn.attacks.workers import carry_out, default_workers
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.metrics.membership import (
+    Attack,
+    Known,
+    classifier_attack,
+    informed_attack,
+    loss_attack,
+    matched,
+)
+from asr_unlearn.saved import Row, SavedModel
+
+RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What an evaluation trains, beyond looking at the models as they were saved.
+
+    Attributes:
+        informed: models that an attacker unlearns of other speakers, for each unlearned model.
+        shadows: models trained as the original was, with and without each speaker.
+        relearn: whether to count the steps until a model knows the forget speakers again.
+        workers: trainings side by side; 0 for as many as there are cores, or one on a GPU.
+    """
+
+    informed: int = 0
+    shadows: int = 0
+    relearn: bool = False
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Attackers:
+    """What attackers have trained: models of their own, by name and seed of the one under attack,
+    and shadow models for all."""
+
+    own: Mapping[tuple[str, int], Sequence[Unlearning]] = field(default_factory=dict)
+    shadows: Shadows | None = None
+
+
+def train_attackers(
+    models: Sequence[SavedModel],
+    corpus: Corpus,
+    root: Path,
+    effort: Effort,
+    *,
+    device: torch.device,
+    beams: int = 1,
+) -> Attackers:
+    """Train what `effort` asks for, into `root`/informed and `root`/shadows.
+
+    What stands there for the same inputs is taken as it is, what was interrupted goes on.
+
+    Raises:
+        ValueError: shadow models without a model "original" that says how it was trained.
+    """
+    own = {
+        (model.name, model.seed): unlearnings(
+            model,
+            corpus,
+            root / "informed" / model.folder.relative_to(root),
+            count=effort.informed,
+            device=device,
+            beams=beams,
+        )
+        for model in models
+    }
+    workers = effort.workers or default_workers(device)
+    jobs = [job for each in own.values() for job in each]
+    carry_out(jobs, workers, root / "informed" / "log.txt", "informed attackers")
+    if not effort.shadows:
+        return Attackers(own)
+    original = next((model for model in models if model.name == "original"), None)
+    if original is None:
+        raise ValueError("--shadows: there is no model called original among those to evaluate")
+    folder = root / "shadows"
+    trained = shadows_of(original, corpus, folder, count=effort.shadows, device=device)
+    carry_out(trained, workers, folder / "log.txt", "shadow models")
+    return Attackers(own, Shadows.read(trained, corpus.split))
+
+
+def membership(
+    model: SavedModel, rows: Sequence[Row], attackers: Attackers
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """How well each attack tells the forget speakers' training utterances from strangers'.
+
+    The figures, and their 95% intervals; nothing where a group has no utterances.
+    """
+    target = target_loss(model)
+    groups = [observations(rows, part, target) for part in ("forget", "unseen")]
+    if not all(groups):
+        return {}, {}
+    inside, outside = matched(*groups)
+    found: dict[str, Attack | None] = {
+        "loss": loss_attack(inside, outside),
+        "classifier": classifier_attack(inside, outside),
+    }
+    figures: dict[str, Any] = {"pairs": len(inside)}
+    if own := attackers.own.get((model.name, model.seed)):
+        known: list[Known] = [job.known() for job in own]
+        found["informed"] = informed_attack(known, inside, outside)
+        figures["informed_models"] = len(known)
+    if attackers.shadows is not None:
+        found |= attackers.shadows.attacks(rows, inside, outside)
+        figures["shadow_models"] = len(attackers.shadows.losses)
+    intervals = {}
+    for name, attack in found.items():
+        if attack is None:
+            continue
+        figures[f"{name}_auc"] = attack.auc
+        for key, title in RATES.items():
+            if (rate := getattr(attack, key)) is not None:
+                figures[f"{name}_{title}"] = rate
+        if attack.interval:
+            intervals[f"{name}_auc"] = list(attack.interval)
+    return figures, intervals

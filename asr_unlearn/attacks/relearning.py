@@ -1,0 +1,110 @@
+"""How soon does a model know the forget speakers again?
+
+What was only hidden comes back after a few steps of fine-tuning, what was never learned has to be
+learned (Hu et al., arXiv 2406.13356): on one utterance of each forget speaker, or on the retain set
+alone, which holds nothing of theirs. To be read beside the retrained model's figures.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from asr_unlearn.files import stamp, stands, write_json
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Corpus, original_task
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.run import digest_of
+from asr_unlearn.saved import Row, SavedModel
+from asr_unlearn.scoring import Level
+from asr_unlearn.stopping import Relearned
+from asr_unlearn.training import Training
+
+# Steps at most, and from one measurement to the next.
+LIMIT, EVERY = 100, 4
+# The speakers are known again within this share of the way from the original's loss on them to
+# its loss on strangers.
+TOLERANCE = 0.1
+LR = 3e-4
+
+
+def known_again(rows: Sequence[Row]) -> Level:
+    """The mean forget loss at which they are known as well as by the original with these rows.
+
+    Only the loss matters; the CER of it is the best there is. Without strangers to compare them
+    with there is no tolerance.
+    """
+    losses = {
+        part: [row["loss"] for row in rows if row["part"] == part] for part in ("forget", "unseen")
+    }
+    own = float(np.mean(losses["forget"]))
+    strangers = float(np.mean(losses["unseen"] or losses["forget"]))
+    return Level(loss=own + TOLERANCE * max(0.0, strangers - own), cer=0.0)
+
+
+def relearning(
+    model: SavedModel, corpus: Corpus, target: Level, *, device: torch.device
+) -> dict[str, int]:
+    """Steps of fine-tuning until the forget set is known again, on each of the two sets.
+
+    A count is absent where `limit` steps were not enough. They stand in relearning.json in the
+    model's folder.
+    """
+    path = model.folder / "relearning.json"
+    given = {"one_utterance": one_utterance_a_speaker(corpus), "retain": corpus.part("retain")}
+    ids = {name: [u.id for u in utterances] for name, utterances in given.items()}
+    watched = [u.id for u in corpus.part("forget")]
+    settings = [LIMIT, EVERY, LR, target.loss]
+    basis = digest_of([model.weights(), ids, watched, settings])
+    if not stands(path, basis):
+        found = {"limit": LIMIT}
+        for name, utterances in given.items():
+            steps = _steps(model, corpus, utterances, target, f"{model.name}, {name}", device)
+            if steps is not None:
+                found[f"{name}_steps"] = steps
+        write_json(path, found)
+        stamp(path, basis)
+    kept: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
+    return kept
+
+
+def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:
+    """One of each forget speaker's training utterances, drawn by the split's seed."""
+    rng = np.random.default_rng([corpus.split.seed, 4])
+    forget = corpus.part("forget")
+    shuffled = [forget[i] for i in rng.permutation(len(forget))]
+    first = {u.speaker: u for u in shuffled}
+    return [first[speaker] for speaker in sorted(first)]
+
+
+def _steps(
+    model: SavedModel,
+    corpus: Corpus,
+    utterances: Sequence[Utterance],
+    target: Level,
+    description: str,
+    device: torch.device,
+) -> int | None:
+    """Steps until the forget set is known again, None where it is not within the limit."""
+    task = original_task(model.folder, device, freeze_front_end=True)
+    batches = -(-len(utterances) // Finetune.retain_batch)
+    # At a steady rate, so that no step's size depends on how many are allowed.
+    method = Finetune(lr=LR, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
+    with TemporaryDirectory() as folder:
+        training = Training(
+            task,
+            method,
+            {"retain": utterances},
+            Inputs(task, feature_cache=corpus.folder / "features"),
+            Path(folder),
+            seed=corpus.split.seed,
+            stop=Relearned(target, on="loss", every=EVERY),
+            watched=corpus.part("forget"),
+            description=description,
+        )
+        outcome = training()
+    return outcome.steps if training.progress.stopped else None

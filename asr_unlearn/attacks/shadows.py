@@ -1,0 +1,176 @@
+"""Shadow models: recognisers trained as the original was, with and without each speaker.
+
+All of them learn from the retain speakers, and from one half of the forget and the unseen speakers
+together: about as much as the original did, which halves of the whole corpus would not be. Two by
+two they learn from opposite halves, so that every speaker is in exactly half of them. Membership
+goes by speaker, not by utterance, since deletion does.
+
+The attacks ask whether an unlearned model's loss is rather that of models that were trained on an
+utterance, or of models that were not. Hayes et al. (arXiv 2403.01218) also unlearn each shadow
+model before they look at it ("U-LiRA"): a stronger attack, whose cost is that of all shadow models
+once for every method. Ours takes the shadows of the original for all.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from asr_unlearn.files import stamp, stands
+from asr_unlearn.jobs import Corpus, train_model
+from asr_unlearn.methods import METHODS
+from asr_unlearn.metrics.membership import (
+    Attack,
+    Observation,
+    attack_by_scores,
+    likelihood_ratios,
+    relative_ratios,
+)
+from asr_unlearn.options import make_method
+from asr_unlearn.run import digest_of
+from asr_unlearn.saved import Row, SavedModel, transcribe
+from asr_unlearn.split import PARTS, Split
+
+# Apart from the seeds that people give their models.
+FIRST_SEED = 1000
+TARGETS = ("forget", "unseen")
+
+
+def shadow_corpus(corpus: Corpus, number: int) -> Corpus:
+    """The corpus of one shadow model: its "forget" part is what it learns beside "retain", and
+    its "unseen" part what it does not."""
+    split = corpus.split
+    targets = corpus.part(*TARGETS)
+    names = sorted({u.speaker for u in targets})
+    order = np.random.default_rng([split.seed, 3, number // 2]).permutation(names)
+    chosen = set(order[number % 2 :: 2].tolist())
+    parts: dict[str, tuple[str, ...]] = {
+        **dict.fromkeys(PARTS, ()),
+        "retain": tuple(split.parts["retain"]),
+        "forget": tuple(u.id for u in targets if u.speaker in chosen),
+        "unseen": tuple(u.id for u in targets if u.speaker not in chosen),
+    }
+    members, others = sorted(chosen), sorted(set(names) - chosen)
+    return replace(corpus, split=Split(split.seed, tuple(members), tuple(others), parts))
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """One shadow model, trained and asked; what stands is not redone."""
+
+    corpus: Corpus
+    run: Mapping[str, Any]
+    number: int
+    out: Path
+    device: torch.device
+
+    def __call__(self) -> None:
+        options, parts = self.run["options"], self.corpus.split.parts
+        basis = digest_of([options, parts, self.number])
+        if not stands(self.out, basis):
+            shutil.rmtree(self.out, ignore_errors=True)
+            names = {f.name for f in fields(METHODS["finetune"])}
+            train_model(
+                self.corpus,
+                options["model"],
+                make_method("finetune", {k: v for k, v in options.items() if k in names}),
+                self.out,
+                parts=("retain", "forget"),
+                seed=FIRST_SEED + self.number,
+                device=self.device,
+                freeze_front_end=options["front_end_frozen"],
+                filterbank=options["filterbank"],
+                augmented=options["augmented"],
+                kind=options.get("task"),
+                language=options.get("language"),
+            )
+            stamp(self.out, basis)
+        self.rows()
+
+    def rows(self) -> list[Row]:
+        """What the model says of all that it may have learned."""
+        return transcribe(
+            SavedModel(f"shadow {self.number}", 0, self.out),
+            self.corpus.manifest,
+            self.corpus.split,
+            device=self.device,
+            parts=TARGETS,
+        )
+
+
+def shadows_of(
+    original: SavedModel, corpus: Corpus, folder: Path, *, count: int, device: torch.device
+) -> list[Shadow]:
+    """Shadow models for all models that come from an original like this, `folder`/0 and on.
+
+    Raises:
+        ValueError: an odd number, or an original of which it is not known how it was trained.
+    """
+    if count % 2:
+        raise ValueError(
+            f"--shadows {count}: give an even number, so that all speakers are in half"
+        )
+    run = original.run()
+    if run.get("kind") != "train":
+        raise ValueError(
+            f"shadow models are trained as the original was, but {original.folder} has no run.json "
+            "of `asr-unlearn train` that says how; evaluate without --shadows"
+        )
+    return [
+        Shadow(shadow_corpus(corpus, number), run, number, folder / str(number), device)
+        for number in range(count)
+    ]
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """What S shadow models make of the X forget and unseen utterances."""
+
+    ids: tuple[str, ...]
+    speakers: tuple[str, ...]
+    strangers: Bool[np.ndarray, " X"]
+    losses: Float[np.ndarray, "S X"]
+    member: Bool[np.ndarray, "S X"]
+
+    @classmethod
+    def read(cls, models: Sequence[Shadow], split: Split) -> "Shadows":
+        rows = [sorted(model.rows(), key=lambda row: row["id"]) for model in models]
+        unseen = set(split.parts["unseen"])
+        return cls(
+            ids=tuple(row["id"] for row in rows[0]),
+            speakers=tuple(row["speaker"] for row in rows[0]),
+            strangers=np.array([row["id"] in unseen for row in rows[0]]),
+            losses=np.array([[row["loss"] for row in each] for each in rows]),
+            member=np.array([[row["part"] == "forget" for row in each] for each in rows]),
+        )
+
+    def attacks(
+        self, rows: Sequence[Row], inside: Sequence[Observation], outside: Sequence[Observation]
+    ) -> dict[str, Attack]:
+        """LiRA and RMIA on a model with these rows; RMIA needs two unseen speakers at least.
+
+        RMIA's population are the unseen utterances, without those of the speaker in question.
+        """
+        loss_of = {row["id"]: row["loss"] for row in rows}
+        losses = np.array([loss_of[name] for name in self.ids])
+        statistics = {"lira": likelihood_ratios(losses, self.losses, self.member)}
+        speakers, them = np.array(self.speakers), self.strangers
+        if len(set(speakers[them])) > 1:
+            statistics["rmia"] = relative_ratios(
+                losses,
+                self.losses,
+                losses[them],
+                self.losses[:, them],
+                speakers[:, None] != speakers[them][None],
+            )
+        found = {}
+        for name, values in statistics.items():
+            of = dict(zip(self.ids, values.tolist(), strict=True))
+            scores = (np.array([of[o.id] for o in group]) for group in (inside, outside))
+            found[name] = attack_by_scores(inside, outside, *scores)
+        return found

@@ -1,0 +1,52 @@
+"""Several trainings side by side, each in a process of its own."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+Job = Callable[[], None]
+
+
+def default_workers(device: torch.device) -> int:
+    """As many as there are cores; a GPU is not shared."""
+    return 1 if device.type == "cuda" else len(os.sched_getaffinity(0))
+
+
+def carry_out(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
+    """Do all jobs; one that fails ends the rest, which can be taken up where they were.
+
+    With one worker they are done in this process. What processes of their own have to say, they
+    say in `log`. Jobs must be picklable.
+    """
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            job()
+        return
+    workers = min(workers, len(jobs))
+    threads = max(1, torch.get_num_threads() // workers)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Not forked: threads and CUDA do not survive that.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _begin, (threads, log)
+    )
+    bar = tqdm(total=len(jobs), desc=description, unit="model")
+    with pool, bar:
+        for done in as_completed([pool.submit(job) for job in jobs]):
+            try:
+                done.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            bar.update()
+
+
+def _begin(threads: int, log: Path) -> None:
+    """What each process does first; the bars of several would overwrite one another."""
+    torch.set_num_threads(threads)
+    sys.stderr = sys.stdout = log.open("a", encoding="utf-8", buffering=1)

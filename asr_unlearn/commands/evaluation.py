@@ -1,0 +1,109 @@
+"""`asr-unlearn evaluate`, `report` and `verify`; flags are the signatures below."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from asr_unlearn.attacks.membership import Effort
+from asr_unlearn.evaluation import evaluate as evaluate_models
+from asr_unlearn.jobs import Corpus, Device, pick_device
+from asr_unlearn.record import changed_figures, differences, write_records
+from asr_unlearn.report import read_results, table, write_report, write_results
+from asr_unlearn.saved import SavedModel
+
+
+def evaluate(
+    manifest: Path,
+    split: Path,
+    out: Path,
+    models: str,
+    corpus: str = "",
+    device: Device = "auto",
+    beams: int = 1,
+    informed: int = 0,
+    shadows: int = 0,
+    relearn: bool = False,
+    workers: int = 0,
+) -> None:
+    """Evaluate saved models into results.json.
+
+    Example: asr-unlearn evaluate --manifest out/manifest.jsonl --split out/split.json
+    --models original,retrained,orthograd --out out/results.json
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        out: results.json to write.
+        models: model folders beside results.json, with commas; several seeds as seed0/original.
+        corpus: the corpus' name in the report.
+        device: auto, cpu or cuda.
+        beams: width of the search for transcripts, where a decoder writes them; 1 is greedy.
+        informed: models that an attacker unlearns of other speakers, for each unlearned model; kept
+            beside results.json in informed/.
+        shadows: models trained as the original was, with and without each speaker, for the attacks
+            LiRA and RMIA; an even number, kept in shadows/.
+        relearn: count the steps of fine-tuning until a model knows the forget speakers again.
+        workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
+    """
+    data = Corpus.read(manifest, split)
+    root = out.parent
+    results = evaluate_models(
+        [SavedModel.at(root / path) for path in models.split(",")],
+        data.manifest,
+        data.split,
+        root=root,
+        corpus=corpus or manifest.parent.name,
+        left_out=_left_out(manifest),
+        device=pick_device(device),
+        beams=beams,
+        effort=Effort(informed, shadows, relearn, workers),
+    )
+    write_results(out, results)
+    write_records(results, root, manifest, split)
+
+
+def _left_out(manifest: Path) -> dict[str, Any]:
+    """How many utterances were left out for which reason, from what preparation wrote."""
+    path = manifest.with_suffix(".problems.json")
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    counts: dict[str, int] = {}
+    for problem in content["problems"]:
+        counts[problem["reason"]] = counts.get(problem["reason"], 0) + 1
+    return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}
+
+
+def report(results: Path) -> None:
+    """Write report.md and report.html beside results.json, and print the table.
+
+    Example: asr-unlearn report --results out/results.json
+
+    Args:
+        results: results.json of an evaluation.
+    """
+    markdown, page = write_report(results)
+    Console().print(table(read_results(results)))
+    print(f"{markdown}\n{page}")
+
+
+def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
+    """Check a model against its deletion record.
+
+    Example: asr-unlearn verify --model out/orthograd_tau --full true
+
+    Args:
+        model: folder with a deletion_record.json, as `evaluate` leaves it.
+        full: evaluate the model anew, and compare the figures as well as the hashes.
+        device: auto, cpu or cuda.
+    """
+    record, changed = differences(model)
+    for name in record["sha256"]:
+        print(f"{name}: {'CHANGED' if name in changed else 'as recorded'}")
+    if full and not changed:
+        changed = changed_figures(model, record, pick_device(device))
+        print("figures: " + ("CHANGED" if changed else "as recorded"))
+    if changed:
+        raise ValueError(f"{model} is not as recorded on {record['created']}: {'; '.join(changed)}")
