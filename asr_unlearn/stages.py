@@ -16,6 +16,11 @@ from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.run import carrying_out, digest
 
+ATTACKS = {
+    "informed": "attack each unlearned model with N that were unlearned of others",
+    "shadows": "attack all models with N that were trained like the original",
+}
+
 
 def state_of(path: Path) -> str:
     """What stands at `path`, as a hash: a file, a model folder, or a corpus by sizes and times."""
@@ -101,6 +106,8 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         "--set", nargs="+", action="extend", default=[], metavar="key=value", help="train.epochs=2"
     )
     flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    for name, what in ATTACKS.items():
+        flags.add_argument(f"--{name}", type=int, metavar="N", help=what)
     return flags
 
 
@@ -119,6 +126,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         recipe.choose_methods(given.methods.split(","))
     for setting in given.set:
         recipe.apply(setting)
+    recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
         model=model,

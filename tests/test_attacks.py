@@ -1,0 +1,235 @@
+"""Attackers' models: who is in them, that they are made once, and what becomes of them."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from asr_unlearn.attacks.informed import other_request
+from asr_unlearn.attacks.membership import Effort, train_attackers
+from asr_unlearn.attacks.relearning import known_again, one_utterance_a_speaker, relearning
+from asr_unlearn.attacks.shadows import shadow_corpus
+from asr_unlearn.attacks.workers import carry_out
+from asr_unlearn.cli import main
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.manifest import read_manifest
+from asr_unlearn.report import read_results
+from asr_unlearn.saved import SavedModel
+from asr_unlearn.scoring import Level
+from asr_unlearn.split import PARTS, make_split, write_split
+
+CPU = torch.device("cpu")
+FLAGS = ["--informed", "2", "--shadows", "2", "--relearn", "true", "--workers", "1"]
+
+
+@pytest.fixture(scope="module")
+def data(corpus, tmp_path_factory):
+    """The hums with two speakers to forget, two unseen ones, and three to retain."""
+    folder = tmp_path_factory.mktemp("attacks")
+    shutil.copytree(corpus, folder, dirs_exist_ok=True)
+    manifest = folder / "manifest.jsonl"
+    split = make_split(read_manifest(manifest), ["s0", "s1"], seed=0, heldout=0.25, unseen=0.4)
+    write_split(folder / "split.json", split, manifest)
+    return Corpus.read(manifest, folder / "split.json")
+
+
+def of(data):
+    return [
+        "--manifest",
+        str(data.folder / "manifest.jsonl"),
+        "--split",
+        str(data.folder / "split.json"),
+    ]
+
+
+def evaluate(data):
+    models = "original,retrained,forgotten"
+    main(["evaluate", *of(data), "--models", models, "--out", str(data.folder / "r.json"), *FLAGS])
+    entries = read_results(data.folder / "r.json").record["models"]
+    return {entry["name"]: entry for entry in entries}
+
+
+@pytest.fixture(scope="module")
+def evaluated(data, tiny_config):
+    out = data.folder
+    for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
+        argv = ["train", *of(data), "--model", str(tiny_config), "--parts", parts]
+        main([*argv, "--out", str(out / name), "--set", "epochs=2"])
+    argv = ["unlearn", *of(data), "--model", str(out / "original"), "--out", str(out / "forgotten")]
+    options = ["--method", "neggrad_plus", "--set", "epochs=1,alpha=0.8", "--stop.rule", "steps"]
+    main([*argv, *options])
+    return evaluate(data)
+
+
+def run_of(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_figures_of_every_attack(evaluated):
+    for name, entry in evaluated.items():
+        found, intervals = entry["membership"], entry["ci95"]["membership"]
+        attacks = ["loss", "classifier", "lira", "rmia"] + ["informed"] * (name == "forgotten")
+        names = {f"{attack}_auc" for attack in attacks}
+        assert names == set(intervals) == {k for k in found if k.endswith("_auc")}
+        assert found["shadow_models"] == 2
+        assert found.get("informed_models") == (2 if name == "forgotten" else None)
+        assert entry["relearning"]["limit"] == 100
+    # The original has nothing to learn again.
+    assert evaluated["original"]["relearning"]["retain_steps"] == 0
+
+
+def test_attackers_do_to_others_what_was_done(data, evaluated):
+    options = run_of(data.folder / "forgotten")["options"]
+    assert options["method"] == "neggrad_plus"
+    assert options["alpha"] == 0.8
+    for number in range(2):
+        folder = data.folder / "informed" / "forgotten" / str(number)
+        assert run_of(folder)["options"] == options
+        rows = [json.loads(x) for x in (folder / "utterances.jsonl").read_text().splitlines()]
+        request = other_request(data, number)
+        assert {r["speaker"] for r in rows if r["part"] == "forget"} == set(
+            request.split.forget_speakers
+        )
+        assert {r["part"] for r in rows} == {"forget", "unseen"}
+
+
+def test_shadows_are_trained_as_the_original_was(data, evaluated):
+    options = run_of(data.folder / "original")["options"]
+    runs = [run_of(data.folder / "shadows" / str(number)) for number in range(2)]
+    assert [run["options"] for run in runs] == [options, options]
+    assert runs[0]["seed"] != runs[1]["seed"]
+
+
+def test_nothing_is_made_twice(data, evaluated, monkeypatch):
+    for name in ("informed.unlearn_model", "shadows.train_model", "relearning.Training"):
+        monkeypatch.setattr(f"asr_unlearn.attacks.{name}", pytest.fail)
+    again = evaluate(data)
+    for name, entry in evaluated.items():
+        assert again[name]["membership"] == entry["membership"]
+        assert again[name]["relearning"] == entry["relearning"]
+
+
+def test_attackers_are_made_anew_where_the_method_was_another(
+    data, evaluated, monkeypatch, tmp_path
+):
+    shutil.copytree(data.folder, tmp_path / "moved")
+    moved = Corpus.read(tmp_path / "moved" / "manifest.jsonl", tmp_path / "moved" / "split.json")
+    run = run_of(moved.folder / "forgotten")
+    run["options"]["alpha"] = 0.9
+    (moved.folder / "forgotten" / "run.json").write_text(json.dumps(run))
+    made = []
+
+    def unlearn_model(corpus, original, method, out, **_):
+        made.append(method)
+        shutil.copytree(moved.folder / "forgotten", out)
+
+    monkeypatch.setattr("asr_unlearn.attacks.informed.unlearn_model", unlearn_model)
+    models = [SavedModel("forgotten", 0, moved.folder / "forgotten")]
+    train_attackers(models, moved, moved.folder, Effort(informed=1), device=CPU)
+    assert [method.alpha for method in made] == [0.9]
+
+
+def test_requests_of_others_are_disjoint_and_leave_true_ones_alone(data):
+    every = data.split
+    requests = [other_request(data, number).split for number in range(3)]
+    for request in requests:
+        assert len(request.forget_speakers) == 2
+        assert not set(request.forget_speakers) & {*every.forget_speakers, *every.unseen_speakers}
+        assert request.parts["unseen"] == every.parts["unseen"]
+        assert sorted(request.parts["forget"] + request.parts["retain"]) == sorted(
+            every.parts["retain"]
+        )
+        assert not request.parts["test"]
+    assert requests == [other_request(data, number).split for number in range(3)]
+
+
+def test_no_two_requests_share_a_speaker_while_there_are_others(shared_data, tmp_path):
+    from data_prep import an4
+
+    an4.main(["--data", str(shared_data / "an4"), "--out", str(tmp_path / "manifest.jsonl")])
+    manifest = read_manifest(tmp_path / "manifest.jsonl")
+    split = make_split(manifest, ["fash", "mjhp"], seed=0)
+    real = Corpus(manifest, split, tmp_path)
+    speakers = [s for k in range(20) for s in other_request(real, k).split.forget_speakers]
+    assert len(set(speakers)) == 40
+
+
+def test_too_few_others_are_an_error(data):
+    forget = ["s0", "s1", "s2"]
+    retained = {u.speaker for u in data.manifest} - {*forget, "s7"}
+    assert len(retained) == 4
+    split = make_split(data.manifest, forget, seed=0, unseen=0.3)
+    with pytest.raises(ValueError, match="an informed attacker forgets 3 other speakers, but only"):
+        other_request(Corpus(data.manifest, split, data.folder), 0)
+
+
+def test_every_speaker_is_in_half_of_the_shadows(data):
+    targets = {"s0", "s1", *data.split.unseen_speakers}
+    pairs = [(shadow_corpus(data, k).split, shadow_corpus(data, k + 1).split) for k in (0, 2, 4)]
+    for one, other in pairs:
+        assert set(one.forget_speakers) == set(other.unseen_speakers)
+        assert set(one.forget_speakers) | set(one.unseen_speakers) == targets
+        for split in (one, other):
+            assert split.parts["retain"] == data.split.parts["retain"]
+            assert set(split.parts) == set(PARTS)
+            known = [u for u in data.manifest if u.id in split.parts["forget"]]
+            assert {u.speaker for u in known} == set(split.forget_speakers)
+            heldout = data.split.parts["forget_heldout"]
+            assert not set(heldout) & {i for ids in split.parts.values() for i in ids}
+
+
+def test_shadows_need_an_even_number_and_an_original(data, evaluated):
+    models = [SavedModel(n, 0, data.folder / n) for n in ("original", "forgotten")]
+
+    def train(shadows, models):
+        train_attackers(models, data, data.folder, Effort(shadows=shadows), device=CPU)
+
+    with pytest.raises(ValueError, match="give an even number"):
+        train(3, models)
+    with pytest.raises(ValueError, match="no model called original"):
+        train(2, models[1:])
+    with pytest.raises(ValueError, match=r"has no run\.json of `asr-unlearn train`"):
+        train(2, [SavedModel("original", 0, data.folder / "forgotten")])
+
+
+def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatch):
+    monkeypatch.setattr("asr_unlearn.attacks.relearning.LIMIT", 12)
+    shutil.copytree(data.folder / "retrained", tmp_path / "retrained")
+    model = SavedModel("retrained", 0, tmp_path / "retrained")
+    now = evaluated["retrained"]["loss"]["forget"]
+    found = {
+        share: relearning(model, data, Level(share * now, 0.0), device=CPU)
+        for share in (1.01, 0.998, 0.0)
+    }
+    assert found[1.01] == {"limit": 12, "one_utterance_steps": 0, "retain_steps": 0}
+    assert 0 < found[0.998]["one_utterance_steps"] <= 12
+    assert found[0.0] == {"limit": 12}
+    assert json.loads((model.folder / "relearning.json").read_text()) == {"limit": 12}
+    assert model.weights() == SavedModel.at(data.folder / "retrained").weights()
+
+
+def test_the_loss_to_come_back_to():
+    rows = [{"part": "forget", "loss": 1.0}, {"part": "forget", "loss": 3.0}]
+    assert known_again(rows).loss == 2.0
+    rows.append({"part": "unseen", "loss": 7.0})
+    assert known_again(rows).loss == pytest.approx(2.5)
+    rows[-1]["loss"] = 0.5
+    assert known_again(rows).loss == 2.0
+
+
+def test_one_utterance_of_each_forget_speaker(data):
+    chosen = one_utterance_a_speaker(data)
+    assert [u.speaker for u in chosen] == ["s0", "s1"]
+    assert {u.id for u in chosen} <= set(data.split.parts["forget"])
+
+
+def test_jobs_side_by_side_all_end_or_say_which_did_not(tmp_path):
+    names = [tmp_path / str(i) for i in range(3)]
+    carry_out([partial(Path.touch, name) for name in names], 2, tmp_path / "log", "touching")
+    assert all(name.exists() for name in names)
+    missing = [partial(Path.read_text, tmp_path / "nowhere")] * 2
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        carry_out(missing, 2, tmp_path / "log", "reading")
