@@ -1,4 +1,4 @@
-"""The processes that `torchrun` starts: one model, a share of each batch for each.
+"""The processes that `torchrun` or `accelerate launch` starts: one model, each a share of a batch.
 
 Everything here is a no-op in a process that runs alone.
 """

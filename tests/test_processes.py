@@ -234,13 +234,24 @@ def unlearn_arguments(corpus, original, out):
     ]
 
 
-def test_torchrun_publishes_one_model(corpus, tiny_config, tmp_path):
+LAUNCHERS = {
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+    # Its other road to two processes on one machine needs MPI; this one asks for no GPU either.
+    "accelerate": [
+        *("accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"),
+        *("--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"),
+    ],
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_launcher_publishes_one_model(launcher, corpus, tiny_config, tmp_path):
     data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
     original, one, two = (tmp_path / name for name in ("original", "one", "two"))
     argv = ["train", *data, "--model", str(tiny_config), "--out", str(original)]
     main([*argv, "--set", "epochs=1"])
     main(unlearn_arguments(corpus, original, one))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launch = [sys.executable, "-m", *LAUNCHERS[launcher]]
     done = subprocess.run(
         [*launch, "-m", "asr_unlearn", *unlearn_arguments(corpus, original, two)],
         capture_output=True,
