@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from asr_unlearn.attacks.membership import Effort, membership, train_attackers
-from asr_unlearn.attacks.relearning import known_again, relearning
+from asr_unlearn.attacks.effort import Effort
+from asr_unlearn.attacks.membership import membership, train_attackers
+from asr_unlearn.attacks.relearning import relearn
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import earth_mover
@@ -89,6 +90,7 @@ def evaluate(
     golds = {(m.name, m.seed): m for m in models}
     data = Corpus(list(manifest), split, root)
     attackers = train_attackers(models, data, root, effort, device=device, beams=beams)
+    relearned = relearn(models, rows, data, root, effort, device=device)
     entries = []
     for model in models:
         key, gold = (model.name, model.seed), ("retrained", model.seed)
@@ -100,9 +102,8 @@ def evaluate(
             **found[key],
         }
         entry["membership"], entry["ci95"]["membership"] = membership(model, rows[key], attackers)
-        if effort.relearn and (original := rows.get(("original", model.seed))):
-            again = known_again(original)
-            entry["relearning"] = relearning(model, data, again, device=device)
+        if key in relearned:
+            entry["relearning"] = relearned[key]
         _speaker_id(entry, model, split, manifest, device)
         if gold in found:
             entry["gap_to_retrained"] = gap(found[key], found[gold])

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import other_request
-from asr_unlearn.attacks.membership import Effort, train_attackers
+from asr_unlearn.attacks.membership import train_attackers
 from asr_unlearn.attacks.relearning import known_again, one_utterance_a_speaker, relearning
 from asr_unlearn.attacks.shadows import shadow_corpus
 from asr_unlearn.attacks.workers import carry_out

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import Unlearning, unlearnings
 from asr_unlearn.attacks.rows import observations, target_loss
 from asr_unlearn.attacks.shadows import Shadows, shadows_of
-from asr_unlearn.attacks.workers import carry_out, default_workers
+from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.metrics.membership import (
     Attack,
@@ -23,23 +24,6 @@ from asr_unlearn.metrics.membership import (
 from asr_unlearn.saved import Row, SavedModel
 
 RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
-
-
-@dataclass(frozen=True)
-class Effort:
-    """What an evaluation trains, beyond looking at the models as they were saved.
-
-    Attributes:
-        informed: models that an attacker unlearns of other speakers, for each unlearned model.
-        shadows: models trained as the original was, with and without each speaker.
-        relearn: whether to count the steps until a model knows the forget speakers again.
-        workers: trainings side by side; 0 for as many as there are cores, or one on a GPU.
-    """
-
-    informed: int = 0
-    shadows: int = 0
-    relearn: bool = False
-    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,9 +62,9 @@ def train_attackers(
         )
         for model in models
     }
-    workers = effort.workers or default_workers(device)
+    workers = effort.side_by_side(device)
     jobs = [job for each in own.values() for job in each]
-    carry_out(jobs, workers, root / "informed" / "log.txt", "informed attackers")
+    carry_out(jobs, workers, root / "informed.log", "informed attackers")
     if not effort.shadows:
         return Attackers(own)
     original = next((model for model in models if model.name == "original"), None)
@@ -88,7 +72,7 @@ def train_attackers(
         raise ValueError("--shadows: there is no model called original among those to evaluate")
     folder = root / "shadows"
     trained = shadows_of(original, corpus, folder, count=effort.shadows, device=device)
-    carry_out(trained, workers, folder / "log.txt", "shadow models")
+    carry_out(trained, workers, root / "shadows.log", "shadow models")
     return Attackers(own, Shadows.read(trained, corpus.split))
 
 

@@ -6,13 +6,16 @@ alone, which holds nothing of theirs. To be read beside the retrained model's fi
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+from asr_unlearn.attacks.effort import Effort
+from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.files import stamp, stands, write_json
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus, original_task
@@ -44,6 +47,40 @@ def known_again(rows: Sequence[Row]) -> Level:
     own = float(np.mean(losses["forget"]))
     strangers = float(np.mean(losses["unseen"] or losses["forget"]))
     return Level(loss=own + TOLERANCE * max(0.0, strangers - own), cer=0.0)
+
+
+@dataclass(frozen=True)
+class Relearning:
+    """One model, and the mean forget loss it is to come back to."""
+
+    model: SavedModel
+    corpus: Corpus
+    target: Level
+    device: torch.device
+
+    def __call__(self) -> None:
+        relearning(self.model, self.corpus, self.target, device=self.device)
+
+
+def relearn(
+    models: Sequence[SavedModel],
+    rows: Mapping[tuple[str, int], Sequence[Row]],
+    corpus: Corpus,
+    root: Path,
+    effort: Effort,
+    *,
+    device: torch.device,
+) -> dict[tuple[str, int], dict[str, int]]:
+    """`relearning` of every model whose original is among those with rows, side by side."""
+    if not effort.relearn:
+        return {}
+    targets = {seed: known_again(own) for (name, seed), own in rows.items() if name == "original"}
+    jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
+    carry_out(jobs, effort.side_by_side(device), root / "relearning.log", "relearning")
+    return {
+        (job.model.name, job.model.seed): relearning(job.model, corpus, job.target, device=device)
+        for job in jobs
+    }
 
 
 def relearning(

@@ -1,7 +1,6 @@
 """Several trainings side by side, each in a process of its own."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -11,11 +10,6 @@ import torch
 from tqdm import tqdm
 
 Job = Callable[[], None]
-
-
-def default_workers(device: torch.device) -> int:
-    """As many as there are cores; a GPU is not shared."""
-    return 1 if device.type == "cuda" else len(os.sched_getaffinity(0))
 
 
 def carry_out(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:

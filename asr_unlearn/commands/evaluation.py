@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from asr_unlearn.attacks.membership import Effort
+from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.jobs import Corpus, Device, pick_device
 from asr_unlearn.record import changed_figures, differences, write_records

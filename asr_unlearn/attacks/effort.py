@@ -1,0 +1,29 @@
+"""How much an evaluation trains."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What is trained, beyond looking at the models as they were saved.
+
+    Attributes:
+        informed: models that an attacker unlearns of other speakers, for each unlearned model.
+        shadows: models trained as the original was, with and without each speaker.
+        relearn: whether to count the steps until a model knows the forget speakers again.
+        workers: trainings side by side; 0 for as many as there are cores, or one on a GPU.
+    """
+
+    informed: int = 0
+    shadows: int = 0
+    relearn: bool = False
+    workers: int = 0
+
+    def side_by_side(self, device: torch.device) -> int:
+        """How many trainings are to run at once."""
+        if self.workers:
+            return self.workers
+        return 1 if device.type == "cuda" else len(os.sched_getaffinity(0))
