@@ -254,3 +254,14 @@ def test_flags_of_the_evaluation_are_handed_on(tmp_path):
     plan = Plan(recipe, "small", Path("data"), tmp_path, seeds=[0], device="cpu")
     (evaluate,) = [c for c in plan.commands() if c.stage == 6]
     assert evaluate.argv[-2:] == ["--beams", "5"]
+
+
+def test_attacks_are_asked_for_by_flags_of_their_own(tmp_path):
+    from asr_unlearn.recipe import read_recipe
+    from asr_unlearn.stages import make_plan, parser
+
+    recipe = read_recipe(recipe_file(tmp_path))
+    model = ["--model", str(ROOT / "recipes" / "quickstart" / "model"), "--out", str(tmp_path)]
+    given = parser(recipe, tmp_path).parse_args([*model, "--informed", "2", "--shadows", "4"])
+    (evaluate,) = [c for c in make_plan(recipe, tmp_path, given).commands() if c.stage == 6]
+    assert evaluate.argv[-4:] == ["--informed", "2", "--shadows", "4"]
