@@ -73,7 +73,7 @@ def train_attackers(
     folder = root / "shadows"
     trained = shadows_of(original, corpus, folder, count=effort.shadows, device=device)
     carry_out(trained, workers, root / "shadows.log", "shadow models")
-    return Attackers(own, Shadows.read(trained, corpus.split))
+    return Attackers(own, Shadows.read(trained))
 
 
 def membership(

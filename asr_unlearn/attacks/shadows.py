@@ -133,18 +133,15 @@ class Shadows:
 
     ids: tuple[str, ...]
     speakers: tuple[str, ...]
-    strangers: Bool[np.ndarray, " X"]
     losses: Float[np.ndarray, "S X"]
     member: Bool[np.ndarray, "S X"]
 
     @classmethod
-    def read(cls, models: Sequence[Shadow], split: Split) -> "Shadows":
+    def read(cls, models: Sequence[Shadow]) -> "Shadows":
         rows = [sorted(model.rows(), key=lambda row: row["id"]) for model in models]
-        unseen = set(split.parts["unseen"])
         return cls(
             ids=tuple(row["id"] for row in rows[0]),
             speakers=tuple(row["speaker"] for row in rows[0]),
-            strangers=np.array([row["id"] in unseen for row in rows[0]]),
             losses=np.array([[row["loss"] for row in each] for each in rows]),
             member=np.array([[row["part"] == "forget" for row in each] for each in rows]),
         )
@@ -152,22 +149,15 @@ class Shadows:
     def attacks(
         self, rows: Sequence[Row], inside: Sequence[Observation], outside: Sequence[Observation]
     ) -> dict[str, Attack]:
-        """LiRA and RMIA on a model with these rows; RMIA needs two unseen speakers at least.
-
-        RMIA's population are the unseen utterances, without those of the speaker in question.
-        """
+        """LiRA and RMIA on a model with these rows."""
         loss_of = {row["id"]: row["loss"] for row in rows}
         losses = np.array([loss_of[name] for name in self.ids])
-        statistics = {"lira": likelihood_ratios(losses, self.losses, self.member)}
-        speakers, them = np.array(self.speakers), self.strangers
-        if len(set(speakers[them])) > 1:
-            statistics["rmia"] = relative_ratios(
-                losses,
-                self.losses,
-                losses[them],
-                self.losses[:, them],
-                speakers[:, None] != speakers[them][None],
-            )
+        speakers = np.array(self.speakers)
+        others = speakers[:, None] != speakers[None]
+        statistics = {
+            "lira": likelihood_ratios(losses, self.losses, self.member),
+            "rmia": relative_ratios(losses, self.losses, others),
+        }
         found = {}
         for name, values in statistics.items():
             of = dict(zip(self.ids, values.tolist(), strict=True))

@@ -11,25 +11,20 @@ GAMMA = 1.0
 def relative_ratios(
     losses: Float[np.ndarray, " x"],
     shadow_losses: Float[np.ndarray, "s x"],
-    population: Float[np.ndarray, " z"],
-    shadow_population: Float[np.ndarray, "s z"],
-    comparable: Bool[np.ndarray, "x z"],
+    comparable: Bool[np.ndarray, "x x"],
 ) -> Float[np.ndarray, " x"]:
-    """The share of a population that an utterance beats in p(·|model) / p(·).
+    """The share of the others that an utterance beats in p(·|model) / p(·).
 
     p(·|model) is exp(−loss), and p(·) its mean over the shadow models, half of which were trained
-    on the utterance. `comparable` leaves out of the population what is the utterance itself, or
-    its speaker's.
+    on the utterance (the online attack). The paper's population are the utterances themselves,
+    members or not; `comparable` says whom each is compared with, which leaves out its own speaker.
 
     Raises:
         ValueError: an utterance has nothing to be compared with.
     """
     if not comparable.any(axis=1).all():
         raise ValueError("every utterance must have others to be compared with")
-    own, others = (
-        np.exp(-target) / np.exp(-shadows).mean(axis=0)
-        for target, shadows in ((losses, shadow_losses), (population, shadow_population))
-    )
-    beaten = (own[:, None] >= GAMMA * others[None]) & comparable
+    ratios = np.exp(-losses) / np.exp(-shadow_losses).mean(axis=0)
+    beaten = (ratios[:, None] >= GAMMA * ratios[None]) & comparable
     share: Float[np.ndarray, " x"] = beaten.sum(axis=1) / comparable.sum(axis=1)
     return share
