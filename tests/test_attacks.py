@@ -205,10 +205,12 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
         share: relearning(model, data, Level(share * now, 0.0), device=CPU)
         for share in (1.01, 0.998, 0.0)
     }
-    assert found[1.01] == {"limit": 12, "one_utterance_steps": 0, "retain_steps": 0}
+    assert found[1.01]["one_utterance_steps"] == found[1.01]["retain_steps"] == 0
+    assert found[1.01]["retain_loss"] == pytest.approx(now, rel=1e-4)
     assert 0 < found[0.998]["one_utterance_steps"] <= 12
-    assert found[0.0] == {"limit": 12}
-    assert json.loads((model.folder / "relearning.json").read_text()) == {"limit": 12}
+    assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss"}
+    assert found[0.0]["one_utterance_loss"] < now
+    assert json.loads((model.folder / "relearning.json").read_text()) == found[0.0]
     assert model.weights() == SavedModel.at(data.folder / "retrained").weights()
 
 

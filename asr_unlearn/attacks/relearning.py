@@ -33,6 +33,8 @@ LIMIT, EVERY = 100, 4
 # its loss on strangers.
 TOLERANCE = 0.1
 LR = 3e-4
+# Of relearning.json.
+VERSION = 2
 
 
 def known_again(rows: Sequence[Row]) -> Level:
@@ -70,7 +72,7 @@ def relearn(
     effort: Effort,
     *,
     device: torch.device,
-) -> dict[tuple[str, int], dict[str, int]]:
+) -> dict[tuple[str, int], dict[str, float]]:
     """`relearning` of every model whose original is among those with rows, side by side."""
     if not effort.relearn:
         return {}
@@ -85,27 +87,29 @@ def relearn(
 
 def relearning(
     model: SavedModel, corpus: Corpus, target: Level, *, device: torch.device
-) -> dict[str, int]:
+) -> dict[str, float]:
     """Steps of fine-tuning until the forget set is known again, on each of the two sets.
 
-    A count is absent where `limit` steps were not enough. They stand in relearning.json in the
-    model's folder.
+    A count is absent where `limit` steps were not enough; the forget loss at which it ended is
+    always there. They stand in relearning.json in the model's folder.
     """
     path = model.folder / "relearning.json"
     given = {"one_utterance": one_utterance_a_speaker(corpus), "retain": corpus.part("retain")}
     ids = {name: [u.id for u in utterances] for name, utterances in given.items()}
     watched = [u.id for u in corpus.part("forget")]
-    settings = [LIMIT, EVERY, LR, target.loss]
+    settings = [VERSION, LIMIT, EVERY, LR, target.loss]
     basis = digest_of([model.weights(), ids, watched, settings])
     if not stands(path, basis):
-        found = {"limit": LIMIT}
+        found: dict[str, float] = {"limit": LIMIT}
         for name, utterances in given.items():
-            steps = _steps(model, corpus, utterances, target, f"{model.name}, {name}", device)
+            description = f"{model.name}, {name}"
+            steps, loss = _steps(model, corpus, utterances, target, description, device)
+            found[f"{name}_loss"] = loss
             if steps is not None:
                 found[f"{name}_steps"] = steps
         write_json(path, found)
         stamp(path, basis)
-    kept: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
+    kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return kept
 
 
@@ -125,8 +129,8 @@ def _steps(
     target: Level,
     description: str,
     device: torch.device,
-) -> int | None:
-    """Steps until the forget set is known again, None where it is not within the limit."""
+) -> tuple[int | None, float]:
+    """Steps until the forget set is known again, None past the limit; and its loss then."""
     task = original_task(model.folder, device, freeze_front_end=True)
     batches = -(-len(utterances) // Finetune.retain_batch)
     # At a steady rate, so that no step's size depends on how many are allowed.
@@ -144,4 +148,6 @@ def _steps(
             description=description,
         )
         outcome = training()
-    return outcome.steps if training.progress.stopped else None
+        lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
+        checks = [row for line in lines if "check_forget_loss" in (row := json.loads(line))]
+    return outcome.steps if training.progress.stopped else None, checks[-1]["check_forget_loss"]
