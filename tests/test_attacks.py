@@ -1,7 +1,12 @@
 """Attackers' models: who is in them, that they are made once, and what becomes of them."""
 
+import contextlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -236,3 +241,39 @@ def test_jobs_side_by_side_all_end_or_say_which_did_not(tmp_path):
     missing = [partial(Path.read_text, tmp_path / "nowhere")] * 2
     with pytest.raises(FileNotFoundError, match="nowhere"):
         carry_out(missing, 2, tmp_path / "log", "reading")
+
+
+def test_a_killed_run_leaves_nobody_at_work(tmp_path):
+    """Or who takes the run up again would have to share its folders with them."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, time\n"
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        "from asr_unlearn.attacks.workers import carry_out\n"
+        "def job(name):\n"
+        "    Path(name).write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    carry_out([partial(job, n) for n in 'ab'], 2, Path('log'), 'sleeping')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    ) as run:
+        pids = [int(eventually((tmp_path / name).read_text)) for name in "ab"]
+        run.kill()
+    for pid in pids:
+        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists())
+
+
+def eventually(wanted, seconds=60):
+    """What `wanted` returns, as soon as that is something."""
+    for _ in range(10 * seconds):
+        with contextlib.suppress(FileNotFoundError):
+            if found := wanted():
+                return found
+        time.sleep(0.1)
+    return pytest.fail(f"not within {seconds} s")

@@ -1,7 +1,10 @@
 """Several trainings side by side, each in a process of its own."""
 
 import multiprocessing
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -43,4 +46,13 @@ def carry_out(jobs: Sequence[Job], workers: int, log: Path, description: str) ->
 def _begin(threads: int, log: Path) -> None:
     """What each process does first; the bars of several would overwrite one another."""
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sys.stderr = sys.stdout = log.open("a", encoding="utf-8", buffering=1)
+
+
+def _end_with(parent: int) -> None:
+    """End when the process that asked for all this is killed, or a second one would find this one
+    at work in the folders where it is to go on."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
