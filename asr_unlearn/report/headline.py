@@ -5,27 +5,31 @@ python -m asr_unlearn.report.headline recipes/an4/results.json README.md
 
 import argparse
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from asr_unlearn.files import write_aside
 from asr_unlearn.report import wording
+from asr_unlearn.report.attacks import INFORMED
+from asr_unlearn.report.comparison import Comparison, compare
 from asr_unlearn.report.markdown import grid
 from asr_unlearn.report.results import Results, read_results
-from asr_unlearn.report.seeds import Entry, entries
-from asr_unlearn.report.tables import Column, Row, Table, by_part, figures, seed_remark
+from asr_unlearn.report.tables.column import Column, by_part, figures, seed_remark
+from asr_unlearn.report.tables.table import Row, Table
 
 BEGIN, END = "<!-- headline -->", "<!-- end of headline -->"
 
 
-def headline(found: Sequence[Entry]) -> Table | None:
+def headline(found: Comparison) -> Table | None:
     """What a reader wants to know first: is it like retrained, what is still seen, at what cost."""
+    rate = found.rate
     columns = [
-        *by_part("wer", "WER", wording.percent, ("forget", "retain", "test")),
+        *by_part(rate.key, rate.heading, wording.percent, ("forget", "retain", "test")),
         *by_part("loss", "Loss", wording.number, ("forget",)),
         Column("AUC of the loss", ("membership", "loss_auc"), wording.number),
+        Column("AUC, informed", INFORMED.auc, wording.number),
         Column("Speaker probe", ("speaker_id", "probe_forget"), wording.percent),
+        Column("Speaker judge", ("speaker_id", "judge_forget"), wording.percent),
         Column("Of retraining time", ("cost", "relative_to_retraining"), wording.times),
     ]
     table = figures("Headline", seed_remark(found), columns, found)
@@ -42,7 +46,7 @@ def headline_block(results: Results) -> str:
     Raises:
         ValueError: no model has any of the figures.
     """
-    table = headline(entries(results))
+    table = headline(compare(results))
     if table is None:
         raise ValueError("results.json has none of the headline's figures")
     return "\n".join([BEGIN, f"{results.record['corpus']}. {table.caption}", "", grid(table), END])

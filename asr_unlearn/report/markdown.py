@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from asr_unlearn.report.tables import Table
+from asr_unlearn.report.tables.table import Table
 
 # What Markdown or the HTML inside it would take as markup anywhere in a line.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
@@ -19,14 +19,20 @@ def markdown(told: Mapping[str, Any]) -> str:
     ]
     blocks.append("## In plain words")
     blocks += map(escape, told["summary"].opening)
-    blocks += [f"**{escape(n)}**: {escape(text)}" for n, text in told["summary"].methods.items()]
-    blocks += map(escape, told["summary"].closing)
+    for question, sentences in told["summary"].answers:
+        blocks.append(f"**{escape(question)}** {escape(' '.join(sentences))}")
     blocks += ["## Figures", *map(draw, told["main"]), *map(draw, told["more"])]
+    blocks += ["## Method by method", escape(told["summary"].explanation)]
+    for name, texts in told["summary"].methods.items():
+        blocks.append(f"**{escape(name)}**: {escape(' '.join(texts))}")
     if told["forget_speakers"]:
         blocks += ["## Speakers", draw(told["forget_speakers"])]
     blocks += ["## Data", *map(draw, told["data"])]
     speakers = ", ".join(map(escape, record["split"]["forget_speakers"]))
     blocks.append(f"Speakers to be forgotten: {speakers}.")
+    if told["records"]:
+        tables = (told["record_inputs"], told["records"])
+        blocks += ["## Deletion records", *map(draw, tables)]
     blocks += ["## Reproduction", fenced(record["command"])]
     blocks.append(
         f"Seeds {', '.join(map(str, told['seeds']))}; split seed {record['split']['seed']}."
@@ -35,8 +41,8 @@ def markdown(told: Mapping[str, Any]) -> str:
     if told["missing"]:
         missing = ", ".join(map(escape, told["missing"]))
         blocks.append(f"Not found, so what they would tell is left out: {missing}.")
-    blocks.append("Plots and transcribed examples are in report.html.")
-    return "\n\n".join(blocks) + "\n"
+    blocks.append("Plots, and examples to read, hear and see, are in report.html.")
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def draw(table: Table) -> str:

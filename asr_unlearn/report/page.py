@@ -1,58 +1,61 @@
 """report.md and report.html, from results.json and the run folders beside it."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from tqdm import tqdm
 
 from asr_unlearn.files import write_aside
-from asr_unlearn.report import corpus, palette, plots, tables, wording
-from asr_unlearn.report.corpus import Runs, key
-from asr_unlearn.report.examples import examples
+from asr_unlearn.report import palette, tables, wording
+from asr_unlearn.report.comparison import Comparison, compare
+from asr_unlearn.report.examples import examples, recordings
 from asr_unlearn.report.markdown import markdown
-from asr_unlearn.report.results import PARTS, Results, read_results
-from asr_unlearn.report.runs import read_run
-from asr_unlearn.report.seeds import Entry, entries, methods, seeds
-from asr_unlearn.report.summary import summary
-
-Draw = Callable[[], str | None]
+from asr_unlearn.report.pictures import pictures, settings
+from asr_unlearn.report.results import Results, read_results
+from asr_unlearn.report.runs import Runs, key, read_run
+from asr_unlearn.report.words import summary
 
 
-def write_report(results_path: Path) -> tuple[Path, Path]:
+def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
     """Write report.md and report.html beside `results_path` and return their paths.
+
+    With `audio`, the examples of report.html can be heard: it then holds recordings of speakers.
 
     Raises ResultsError when results.json or a file of a run folder is broken; a file that is
     merely missing is named in the report, and what would need it is left out.
     """
     results = read_results(results_path)
-    models = tqdm(results.models, desc="reading the runs", leave=False)
+    models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
     runs = {key(model): read_run(model.folder) for model in models}
-    told = _told(results, runs)
+    found = compare(results)
+    told = _told(results, found, runs)
     paths = results_path.with_name("report.md"), results_path.with_name("report.html")
-    pages = markdown(told), _html({**told, **_pictures(results, runs)})
+    pages = markdown(told), _html({**told, **_only_html(results, found, runs, told, audio)})
     for path, text in zip(paths, pages, strict=True):
         with write_aside(path) as aside:
             aside.write_text(text, encoding="utf-8")
     return paths
 
 
-def _told(results: Results, runs: Runs) -> dict[str, Any]:
+def _told(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
     """What both reports say."""
-    found = entries(results)
     return {
         "record": results.record,
-        "seeds": seeds(found),
+        "rate": found.rate,
+        "seeds": found.seeds,
         "summary": summary(results),
         "main": _given(
+            tables.closest(found),
             tables.errors(found),
             tables.gaps(found),
             tables.membership(found),
-            tables.speaker_id(found),
+            tables.few_alarms(found),
+            tables.relearning(found),
+            tables.probe(found),
+            tables.judge(found),
+            tables.verification(found),
             tables.distance_and_cost(found),
         ),
         "more": _given(
@@ -61,10 +64,12 @@ def _told(results: Results, runs: Runs) -> dict[str, Any]:
             tables.endings(found),
             tables.further(found),
         ),
-        "forget_speakers": corpus.speakers(found, runs, "forget"),
-        "retain_speakers": corpus.speakers(found, runs, "retain"),
-        "data": _given(corpus.split(results), corpus.left_out(results)),
-        "reproduction": _given(corpus.options(found), corpus.versions(results)),
+        "forget_speakers": tables.each_speaker(found, runs, "forget"),
+        "retain_speakers": tables.each_speaker(found, runs, "retain"),
+        "data": _given(tables.split(results), tables.left_out(results)),
+        "record_inputs": tables.record_inputs(found, runs),
+        "records": tables.records(found, runs),
+        "reproduction": _given(tables.options(found), tables.versions(results)),
         "missing": _missing(results, runs),
     }
 
@@ -81,77 +86,32 @@ def _missing(results: Results, runs: Runs) -> list[str]:
     ]
 
 
-def _pictures(results: Results, runs: Runs) -> dict[str, Any]:
-    """What only the HTML report shows: plots, examples, the runs' settings."""
-    found = entries(results)
-    looks = palette.looks([entry.name for entry in found])
-    settings = {
-        f"{model.name}, seed {model.seed}": json.dumps(content, indent=2, ensure_ascii=False)
-        for model in results.models
-        if (content := runs[key(model)].settings)
-    }
-    drawings: dict[str, list[Draw]] = {
-        "bars": _bars(found, looks),
-        "trade_off": [partial(plots.trade_off, found, looks)],
-        "histograms": _histograms(found, runs, looks),
-        "curves": _curves(found, runs, looks),
-    }
-    waiting = [(place, draw) for place, draws in drawings.items() for draw in draws]
-    drawn: dict[str, list[Markup]] = {place: [] for place in drawings}
-    for place, draw in tqdm(waiting, desc="drawing the report", leave=False):
-        if (picture := draw()) is not None:
-            drawn[place].append(Markup(picture))
+def _only_html(
+    results: Results, found: Comparison, runs: Runs, told: Mapping[str, Any], audio: bool
+) -> dict[str, Any]:
+    """What only the HTML report shows: plots, examples, settings and whole records."""
+    looks = palette.looks([entry.name for entry in found.entries])
+    recorded = recordings(results, runs) if audio else None
+    chosen = examples(found, runs, recorded)
     return {
-        **drawn,
+        **pictures(found, runs, looks),
         "looks": looks,
-        "colours": palette.COLOURS,
-        "examples": examples(found, runs),
-        "settings": settings,
+        "methods": [entry.name for entry in found.methods],
+        "colours": [*palette.FIXED, *_own_colours(looks)],
+        "examples": chosen,
+        "can_be_heard": any(one.sound for part in chosen.values() for one in part),
+        "settings": settings(results, runs),
+        "whole_records": {
+            f"{model.name}, seed {model.seed}": record
+            for model in results.models
+            if (record := runs[key(model)].record) is not None
+        },
+        "missing": [*told["missing"], *(recorded.missing if recorded else ())],
     }
 
 
-def _bars(found: Sequence[Entry], looks: plots.Looks) -> list[Draw]:
-    parts = [part for part in PARTS if any(entry.spread("wer", part) for entry in found)]
-    ends = [
-        plots.whiskers(entry, part)[1]
-        for part in parts
-        for entry in found
-        if entry.spread("wer", part)
-    ]
-    return [partial(plots.wer_bars, found, part, looks, max(ends)) for part in parts]
-
-
-def _histograms(found: Sequence[Entry], runs: Runs, looks: plots.Looks) -> list[Draw]:
-    losses = {entry.name: _losses(entry, runs) for entry in found}
-    edges = plots.loss_edges(list(losses.values()))
-    if edges is None:
-        return []
-    return [
-        partial(plots.loss_histogram, name, own, edges, looks)
-        for name, own in losses.items()
-        if any(own.values())
-    ]
-
-
-def _losses(entry: Entry, runs: Runs) -> Mapping[str, list[float]]:
-    """Losses of all seeds' utterances, by part."""
-    parts: dict[str, list[float]] = {part: [] for part in ("forget", "unseen", "retain")}
-    for model in entry.models:
-        for row in runs[key(model)].transcripts:
-            if row.part in parts and row.loss is not None:
-                parts[row.part].append(row.loss)
-    return parts
-
-
-def _curves(found: Sequence[Entry], runs: Runs, looks: plots.Looks) -> list[Draw]:
-    draws: list[Draw] = []
-    for entry in methods(found):
-        curves = {model.seed: runs[key(model)].metrics for model in entry.models}
-        draws += [
-            partial(plots.unlearning_curve, entry.name, curves, quantity, looks)
-            for quantity in ("loss", "cer")
-        ]
-    return draws
+def _own_colours(looks: palette.Looks) -> list[palette.Colour]:
+    return [look.colour for look in looks.values() if look.colour not in palette.FIXED]
 
 
 def _html(content: Mapping[str, Any]) -> str:

@@ -1,15 +1,15 @@
-"""One colour a model, the same in every plot, in a light and a dark shade.
+"""The original and the retrained model in fixed strong colours, all methods in one quiet grey.
 
-The methods' colours are Okabe and Ito's (without yellow, too faint on white), which stay apart
-under the common colour blindnesses; every plot also names its models in words, and the trade-off
-plot gives each a shape, so nothing depends on colour. The light shade doubles as the mark by
-which a drawn plot's colours are found and replaced by CSS variables, so all are different.
+Sixteen methods have no sixteen colours that a reader could tell apart, so every plot names its
+models in words, and the page lets a reader pick one method, which then wears the highlight
+everywhere. Each method has a CSS variable of its own for that. The light shade doubles as the mark
+by which a drawn plot's colours are found and replaced by CSS variables, so all are different.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from asr_unlearn.report.seeds import ORIGINAL, RETRAINED
+from asr_unlearn.report.comparison import ORIGINAL, RETRAINED
 
 
 class Colour(NamedTuple):
@@ -24,18 +24,11 @@ INK = Colour("ink", "#1a1d21", "#e8eaed")
 MUTED = Colour("muted", "#5c636b", "#a3abb5")
 GRID = Colour("grid", "#dfe3e8", "#32383f")
 PAPER = Colour("paper", "#fffffe", "#1b1f24")
-MODEL_ORIGINAL = Colour("original", "#8b929b", "#8f98a3")
-MODEL_RETRAINED = Colour("retrained", "#16181b", "#f1f3f5")
-METHODS = (
-    Colour("method-1", "#0072b2", "#4fb0ea"),
-    Colour("method-2", "#d55e00", "#ff8b45"),
-    Colour("method-3", "#009e73", "#2fcf9f"),
-    Colour("method-4", "#b8578f", "#e596c3"),
-    Colour("method-5", "#c98500", "#f2b740"),
-    Colour("method-6", "#3fa2dd", "#9ad8ff"),
-)
-COLOURS = (INK, MUTED, GRID, PAPER, MODEL_ORIGINAL, MODEL_RETRAINED, *METHODS)
-SHAPES = ("o", "s", "^", "D", "v", "P", "p", "<", ">", "h", "8", "d")
+# Orange and blue stay apart under the common colour blindnesses.
+MODEL_ORIGINAL = Colour("original", "#c8500a", "#ff9a57")
+MODEL_RETRAINED = Colour("retrained", "#0663b0", "#62b4ff")
+PICKED = Colour("picked", "#9c1f8a", "#f08be0")
+FIXED = (INK, MUTED, GRID, PAPER, MODEL_ORIGINAL, MODEL_RETRAINED, PICKED)
 
 
 class Look(NamedTuple):
@@ -45,10 +38,22 @@ class Look(NamedTuple):
     shape: str
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each model name; colours come round again after six methods, shapes later."""
+Looks = dict[str, Look]
+
+
+def looks(names: Sequence[str]) -> Looks:
+    """A look for each model name; a single method is picked from the start."""
     found = {ORIGINAL: Look(MODEL_ORIGINAL, "X"), RETRAINED: Look(MODEL_RETRAINED, "*")}
     rest = [name for name in names if name not in found]
-    for index, name in enumerate(rest):
-        found[name] = Look(METHODS[index % len(METHODS)], SHAPES[index % len(SHAPES)])
+    for number, name in enumerate(rest, start=1):
+        colour = Colour(f"method-{number}", _grey(number), "#9aa4af")
+        if len(rest) == 1:
+            colour = PICKED._replace(variable=colour.variable)
+        found[name] = Look(colour, "o")
     return found
+
+
+def _grey(number: int) -> str:
+    """One of 4096 greys that no eye tells apart, though a replacement of text does."""
+    red, green, blue = number // 256 % 16, number // 16 % 16, number % 16
+    return f"#{0x6C + red:02x}{0x76 + green:02x}{0x80 + blue:02x}"

@@ -1,4 +1,4 @@
-"""What lies in a model's folder: utterances.jsonl, metrics.jsonl and run.json."""
+"""What lies in a model's folder: transcripts, metrics, run.json and the deletion record."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from asr_unlearn.report.results import ResultsError
+from asr_unlearn.report.results import Model, ResultsError
 
 T = TypeVar("T")
 
@@ -29,22 +29,35 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A model's folder. A file that is missing is named in `missing`."""
+    """A model's folder. A file that is missing is named in `missing`.
+
+    `record` is the deletion record, which only an unlearned model has.
+    """
 
     transcripts: list[Transcript]
     metrics: list[dict[str, float]]
     settings: Mapping[str, Any]
     missing: tuple[str, ...]
+    record: Mapping[str, Any] | None = None
+
+
+Runs = Mapping[tuple[str, int], Run]
+
+
+def key(model: Model) -> tuple[str, int]:
+    """Names one model among all seeds."""
+    return model.name, model.seed
 
 
 def read_run(folder: Path) -> Run:
     """Read what there is; raises ResultsError that names file and line when one is broken."""
     transcripts = _lines(folder / "utterances.jsonl", _transcript)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
-    settings = _settings(folder / "run.json")
+    settings = _object(folder / "run.json", "write the run folder again")
+    record = _object(folder / "deletion_record.json", "evaluate the model again")
     present = {"utterances.jsonl": transcripts, "metrics.jsonl": metrics, "run.json": settings}
     missing = tuple(name for name, content in present.items() if content is None)
-    return Run(transcripts or [], metrics or [], settings or {}, missing)
+    return Run(transcripts or [], metrics or [], settings or {}, missing, record)
 
 
 def _lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T] | None:
@@ -86,13 +99,13 @@ def _numbers_only(row: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _settings(path: Path) -> dict[str, Any] | None:
+def _object(path: Path, remedy: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ResultsError(f"{path}: not JSON ({error}); write the run folder again") from None
+        raise ResultsError(f"{path}: not JSON ({error}); {remedy}") from None
     if not isinstance(content, dict):
-        raise ResultsError(f"{path}: not an object; write the run folder again")
+        raise ResultsError(f"{path}: not an object; {remedy}")
     return content

@@ -7,26 +7,30 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from asr_unlearn.report import wording
+from asr_unlearn.report.comparison import compare
 from asr_unlearn.report.results import PARTS, Results
-from asr_unlearn.report.seeds import entries, seeds
-from asr_unlearn.report.tables import taken_seconds
+from asr_unlearn.report.tables.cost import taken_seconds
 
 # Heads narrow enough for a terminal.
+HEADS = {"wer": "WER %", "accuracy": "acc %"}
 PLACES = {**wording.PART_NAMES, "forget_heldout": "held-\nout"}
 
 
 def table(results: Results) -> RichTable:
-    """WER by part, forget loss, Avg.D and time, a model a row, in 80 columns."""
-    found = entries(results)
-    rate, seconds = replace(wording.percent, unit=""), replace(wording.seconds, unit="")
+    """The rate by part, forget loss, Avg.D and time, a model a row, in 80 columns."""
+    found = compare(results)
+    percent, seconds = replace(wording.percent, unit=""), replace(wording.seconds, unit="")
     columns = [
-        *((f"WER %\n{PLACES[part]}", ("wer", part), rate) for part in PARTS),
+        *(
+            (f"{HEADS[found.rate.key]}\n{PLACES[part]}", (found.rate.key, part), percent)
+            for part in PARTS
+        ),
         ("loss\nforget", ("loss", "forget"), wording.number),
         ("Avg.D", ("gap_to_retrained", "avg_d"), wording.number),
         ("of re-\ntrain", ("cost", "relative_to_retraining"), wording.times),
     ]
-    columns = [column for column in columns if any(entry.spread(*column[1]) for entry in found)]
-    number = len(seeds(found))
+    columns = [column for column in columns if found.has(*column[1])]
+    number = len(found.seeds)
     drawn = RichTable(
         title=Text(f"Forgetting on {results.record['corpus']}"),
         caption=f"mean ± standard deviation over {number} seeds" if number > 1 else "one seed",
@@ -39,7 +43,7 @@ def table(results: Results) -> RichTable:
     for heading, _, _ in columns:
         drawn.add_column(heading, justify="right", overflow="fold")
     drawn.add_column("time\ns", justify="right", overflow="fold")
-    for entry in found:
+    for entry in found.entries:
         cells = [form.spread(entry.spread(*keys)) for _, keys, form in columns]
         cells.append(seconds.spread(taken_seconds(entry)))
         # The deviation goes below its mean, or several seeds would not fit in 80 columns.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asr_unlearn.report.seeds import Spread
+from asr_unlearn.report.comparison import Spread
 
 MISSING = "—"
 PART_NAMES = {
@@ -87,3 +87,8 @@ def duration(value: float) -> str:
 def listed(words: list[str]) -> str:
     """["a", "b", "c"] -> "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def share(value: float) -> str:
+    """A share of a whole for a sentence: 0.0312 -> "3.1%", 0.31 -> "31%"."""
+    return f"{100 * value:.{0 if value >= 0.1 else 1}f}%"

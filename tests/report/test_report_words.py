@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from asr_unlearn.report import read_results, wording, write_results
 from asr_unlearn.report.alignment import align
-from asr_unlearn.report.seeds import Spread, entries, named, no_difference
-from asr_unlearn.report.summary import Summary, summary
+from asr_unlearn.report.comparison import Spread, compare
+from asr_unlearn.report.words import Summary, summary
 
 MakeRun = Callable[..., Path]
 sentences = st.lists(st.sampled_from(["a", "b", "ç", "|", "<i>"]), max_size=8).map(" ".join)
@@ -105,7 +105,7 @@ def test_a_miss_in_either_direction_is_said(make_run: MakeRun, gap: float, said:
         models["original 0"]["wer"]["forget"] = 0.02
         _gaps(models["orthograd_tau 0"], forget=gap)
 
-    assert said in _told(make_run(), change).methods["orthograd_tau"]
+    assert said in _told(make_run(), change).methods["orthograd_tau"][0]
 
 
 def test_damage_is_said_worst_first_and_its_absence_too(make_run: MakeRun) -> None:
@@ -114,27 +114,27 @@ def test_damage_is_said_worst_first_and_its_absence_too(make_run: MakeRun) -> No
         _gaps(models["orthograd_tau 0"], retain=0.04, unseen=-0.01, test=0.08)
 
     path = make_run()
-    said = _told(path, damage).methods["orthograd_tau"]
+    said = _told(path, damage).methods["orthograd_tau"][0]
     assert "+8.00 points on test and +4.00 points on retain" in said
     assert "unseen" not in said
 
     def none(models: dict[str, Any]) -> None:
         _gaps(models["orthograd_tau 0"], retain=-0.01, unseen=0.0, test=-0.02)
 
-    assert "No damage to others" in _told(path, none).methods["orthograd_tau"]
+    assert "No damage to others" in _told(path, none).methods["orthograd_tau"][0]
 
 
 def test_retraining_that_is_cheaper_is_said(make_run: MakeRun) -> None:
     def change(models: dict[str, Any]) -> None:
         models["orthograd_tau 0"]["cost"]["relative_to_retraining"] = 1.5
 
-    assert "retraining is cheaper" in _told(make_run(), change).methods["orthograd_tau"]
+    assert "retraining is cheaper" in _told(make_run(), change).methods["orthograd_tau"][-1]
 
 
 def test_without_a_retrained_model_nothing_is_claimed(make_run: MakeRun) -> None:
     told = _told(make_run(models=("original", "orthograd_tau")))
     assert any("cannot be said" in text for text in told.opening)
-    assert "retrained model:" not in told.methods["orthograd_tau"]
+    assert "retrained model:" not in told.methods["orthograd_tau"][0]
 
 
 def test_the_closest_method_is_named_for_each_part(make_run: MakeRun) -> None:
@@ -147,7 +147,8 @@ def test_the_closest_method_is_named_for_each_part(make_run: MakeRun) -> None:
             models[name]["gap_to_retrained"]["loss"]["forget"] = gap
 
     told = _told(make_run(models=("original", "retrained", "orthograd", "orthograd_tau")), change)
-    assert told.closing == [
+    assert told.answers[0].question == "Which method is closest to the retrained model?"
+    assert told.answers[0].sentences == [
         "Closest to the retrained model: orthograd in WER on forget; orthograd_tau in WER on "
         "held-out, retain, unseen and test and in loss on forget. No method is closest in "
         "everything."
@@ -155,16 +156,105 @@ def test_the_closest_method_is_named_for_each_part(make_run: MakeRun) -> None:
 
 
 def test_no_difference_needs_two_retrained_seeds(make_run: MakeRun, tmp_path: Path) -> None:
-    one = entries(read_results(make_run(folder=tmp_path / "one")))
-    assert not no_difference(Spread((0.0,)), one, "wer", "forget")
-    three = entries(read_results(make_run(folder=tmp_path / "three", seeds=(0, 1, 2))))
-    retrained = named(three, "retrained")
-    assert retrained is not None
-    own = retrained.spread("wer", "forget")
+    one = compare(read_results(make_run(folder=tmp_path / "one")))
+    assert not one.no_difference(Spread((0.0,)), "wer", "forget")
+    three = compare(read_results(make_run(folder=tmp_path / "three", seeds=(0, 1, 2))))
+    assert three.retrained is not None
+    own = three.retrained.spread("wer", "forget")
     assert own is not None
-    assert no_difference(Spread((0.99 * own.range,)), three, "wer", "forget")
-    assert no_difference(Spread((-0.99 * own.range,)), three, "wer", "forget")
-    assert not no_difference(Spread((1.01 * own.range,)), three, "wer", "forget")
-    assert any(
-        "one seed" in text for text in summary(read_results(tmp_path / "one/results.json"))[0]
-    )
+    assert three.no_difference(Spread((0.99 * own.range,)), "wer", "forget")
+    assert three.no_difference(Spread((-0.99 * own.range,)), "wer", "forget")
+    assert not three.no_difference(Spread((1.01 * own.range,)), "wer", "forget")
+    told = summary(read_results(tmp_path / "one/results.json"))
+    assert any("one seed" in text for text in told.opening)
+
+
+def test_a_gap_that_is_not_stated_is_taken_seed_by_seed(make_run: MakeRun) -> None:
+    path = make_run(seeds=(0, 1, 2))
+    record = json.loads(path.read_text())
+    areas = {"retrained": (0.5, 0.6, 0.7), "orthograd_tau": (0.6, 0.6, None)}
+    for model in record["models"]:
+        area = areas.get(model["name"], (0.9,) * 3)[model["seed"]]
+        model["membership"] = {} if area is None else {"loss_auc": area}
+    write_results(path, record)
+    found = compare(read_results(path))
+    method = found.named("orthograd_tau")
+    assert method is not None
+    gap = found.gap(method, "membership", "loss_auc")
+    assert gap is not None
+    assert gap.values == pytest.approx((0.1, 0.0))
+    assert found.no_difference(gap, "membership", "loss_auc")
+    assert found.gap(method, "membership", "lira_auc") is None
+
+
+def _attacked(auc: float, interval: tuple[float, float]) -> Callable[[dict[str, Any]], None]:
+    """The informed attack on one method; the retrained model's own AUC is 0.55."""
+
+    def change(models: dict[str, Any]) -> None:
+        for name, area in (("retrained 0", 0.55), ("orthograd_tau 0", auc)):
+            models[name]["membership"] = {"informed_auc": area, "informed_models": 4}
+        models["retrained 0"]["ci95"]["membership"] = {"informed_auc": list(interval)}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("auc", "interval", "said"),
+    [
+        (0.56, (0.5, 0.6), "treats these speakers like strangers: told apart 56 times of 100"),
+        (0.71, (0.5, 0.6), "They are still told from strangers 71 times of 100"),
+        (
+            0.3,
+            (0.5, 0.6),
+            "beyond what a stranger is, which can be seen as well: told apart only 30",
+        ),
+    ],
+)
+def test_what_an_informed_attacker_sees_is_said(
+    make_run: MakeRun, auc: float, interval: tuple[float, float], said: str
+) -> None:
+    told = _told(make_run(), _attacked(auc, interval))
+    text = " ".join(told.methods["orthograd_tau"])
+    assert said in text
+    assert "who has 4 models that forgot others in the same way (retrained model: 55)" in text
+    assert "by the loss alone" not in text
+    assert "What does an informed attacker still see?" in [a.question for a in told.answers]
+
+
+def test_what_was_not_measured_is_not_spoken_of(make_run: MakeRun) -> None:
+    told = _told(make_run())
+    text = " ".join([*told.methods["orthograd_tau"], *(a.question for a in told.answers)])
+    for word in ("attacker", "stranger", "classifier", "Fine-tuned"):
+        assert word not in text
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ({"limit": 200}, "at the original's loss on them not within 200 steps"),
+        ({"limit": 200, "one_utterance_steps": 1}, "loss on them after 1 step (retrained"),
+        ({"limit": 200, "one_utterance_steps": 17}, "after 17 steps (retrained model: after 40"),
+    ],
+)
+def test_relearning_is_said_and_so_is_its_limit(
+    make_run: MakeRun, steps: dict[str, int], said: str
+) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["retrained 0"]["relearning"] = {"limit": 200, "one_utterance_steps": 40}
+        models["orthograd_tau 0"]["relearning"] = steps
+
+    assert said in " ".join(_told(make_run(), change).methods["orthograd_tau"])
+
+
+def test_lower_accuracy_is_worse_where_classes_are_told(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        del models["retrained 0"]["ci95"]
+        gaps = {"forget": -0.03, "retain": -0.04, "unseen": 0.05, "test": 0.0}
+        models["orthograd_tau 0"]["gap_to_retrained"]["accuracy"] = gaps
+
+    told = _told(make_run(task="classification"), change)
+    said = told.methods["orthograd_tau"][0]
+    assert "3.00 points below the retrained model: it recognises them worse" in said
+    assert "in accuracy against the retrained model: −4.00 points on retain." in said
+    assert "of their utterances right" in told.opening[1]
+    assert "WER" not in str(told)

@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
 from typing import Any
@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asr_unlearn.report.palette import COLOURS, GRID, INK, MUTED, PAPER
+from asr_unlearn.report.palette import FIXED, GRID, INK, MUTED, PAPER, Colour
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -53,11 +53,12 @@ def drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.subplots()
 
 
-def to_svg(figure: Figure, name: str, label: str) -> str:
+def to_svg(figure: Figure, name: str, label: str, colours: Iterable[Colour] = ()) -> str:
     """The figure as an <svg> element.
 
     `name` makes its ids differ from those of the page's other plots; `label` is what a screen
-    reader says. Colours of the palette become CSS variables, so that dark mode can change them.
+    reader says. Colours of the palette, and the models' `colours`, become CSS variables, so that
+    dark mode and the reader's pick can change them.
     """
     drawn = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -71,7 +72,7 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     text = re.sub(r'( id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     text = re.sub(r"font: (\w+ )*([\d.]+px) [^;\"]*", _font, text)
-    for colour in COLOURS:
+    for colour in (*FIXED, *colours):
         text = text.replace(colour.light, f"var(--{colour.variable})")
     said = escape(label, quote=True)
     head = f'<svg role="img" aria-label="{said}" '

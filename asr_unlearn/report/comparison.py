@@ -1,0 +1,130 @@
+"""Models over several seeds beside the retrained one: spread, gap, and what counts as none."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr_unlearn.report.quantity import Quantity, quantity
+from asr_unlearn.report.results import Model, Results
+
+ORIGINAL = "original"
+RETRAINED = "retrained"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One figure of one model name, a value for each seed that has it."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; None for one seed."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def range(self) -> float:
+        return max(self.values) - min(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The models of one name, a seed each."""
+
+    name: str
+    models: tuple[Model, ...]
+
+    def spread(self, *keys: str) -> Spread | None:
+        """The figure below `keys` over the seeds that have it; None where none has."""
+        return _spread([model.figure(*keys) for model in self.models])
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All models of a results.json, and the quantity that their task is judged by."""
+
+    rate: Quantity
+    entries: tuple[Entry, ...]
+
+    @property
+    def original(self) -> Entry | None:
+        return self.named(ORIGINAL)
+
+    @property
+    def retrained(self) -> Entry | None:
+        return self.named(RETRAINED)
+
+    @property
+    def methods(self) -> list[Entry]:
+        """The unlearned models: all but the original and the retrained."""
+        return [entry for entry in self.entries if entry.name not in (ORIGINAL, RETRAINED)]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({model.seed for entry in self.entries for model in entry.models})
+
+    def named(self, name: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def has(self, *keys: str) -> bool:
+        """Whether any model has the figure."""
+        return any(entry.spread(*keys) for entry in self.entries)
+
+    def parts(self, metric: str, among: Sequence[str]) -> list[str]:
+        """The parts that any model has this metric for."""
+        return [part for part in among if self.has(metric, part)]
+
+    def gap(self, entry: Entry, *keys: str) -> Spread | None:
+        """Model minus retrained model of the same seed, for the seeds where both have the figure.
+
+        As results.json states it; figures whose gap it does not state are subtracted here.
+        """
+        stated = entry.spread("gap_to_retrained", *keys)
+        if stated or self.retrained is None:
+            return stated
+        golds = {model.seed: model.figure(*keys) for model in self.retrained.models}
+        pairs = [(model.figure(*keys), golds.get(model.seed)) for model in entry.models]
+        return _spread([a - b if a is not None and b is not None else None for a, b in pairs])
+
+    def no_difference(self, gap: Spread, *keys: str) -> bool:
+        """Whether a mean gap is no larger than two retrained models of different seeds differ.
+
+        The yardstick is the range (largest minus smallest) of the retrained models' own figures,
+        so there is no answer but False where fewer than two of them have the figure.
+        """
+        own = self.retrained.spread(*keys) if self.retrained else None
+        return own is not None and len(own.values) > 1 and abs(gap.mean) <= own.range
+
+    def inside(self, entry: Entry, metric: str, key: str) -> bool:
+        """Whether one seed's figure lies in the retrained model's 95% interval."""
+        gold = self.retrained
+        if gold is None or len(gold.models) > 1 or len(entry.models) > 1:
+            return False
+        own, bounds = entry.models[0].figure(metric, key), gold.models[0].interval(metric, key)
+        return own is not None and bounds is not None and bounds[0] <= own <= bounds[1]
+
+    def alike(self, entry: Entry, metric: str, key: str) -> bool:
+        """No difference over several seeds; with one, inside the retrained model's interval."""
+        gap = self.gap(entry, metric, key)
+        if gap is None:
+            return False
+        return self.no_difference(gap, metric, key) or self.inside(entry, metric, key)
+
+
+def compare(results: Results) -> Comparison:
+    """Original first, retrained second, then the methods as results.json lists them."""
+    names = list(dict.fromkeys(model.name for model in results.models))
+    first = [name for name in (ORIGINAL, RETRAINED) if name in names]
+    ordered = first + [name for name in names if name not in first]
+    models = results.models
+    entries = (Entry(name, tuple(m for m in models if m.name == name)) for name in ordered)
+    return Comparison(quantity(results), tuple(entries))
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    known = tuple(value for value in values if value is not None)
+    return Spread(known) if known else None

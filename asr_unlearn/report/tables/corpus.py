@@ -1,0 +1,74 @@
+"""Tables about the data and the runs: split, left-out utterances, versions, options."""
+
+import json
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.comparison import Comparison
+from asr_unlearn.report.results import PARTS, Results
+from asr_unlearn.report.tables.table import Cell, Row, Table
+
+
+def split(results: Results) -> Table:
+    parts = results.record["split"]["parts"]
+    rows = tuple(
+        Row(
+            wording.PART_NAMES[part],
+            (
+                Cell(wording.count(parts[part]["utterances"]), "", parts[part]["utterances"]),
+                Cell(wording.duration(parts[part]["seconds"]), "", parts[part]["seconds"]),
+                Cell(wording.count(parts[part]["speakers"]), "", parts[part]["speakers"]),
+            ),
+        )
+        for part in PARTS
+        if part in parts
+    )
+    return Table(
+        "Split",
+        ("Part", "Utterances", "Speech", "Speakers"),
+        rows,
+        "Forget: training utterances of the speakers to be forgotten; held-out: theirs that were "
+        "never trained on; retain: everyone else's; unseen and test: never trained on.",
+    )
+
+
+def left_out(results: Results) -> Table | None:
+    """Why utterances were left out; None where results.json does not say."""
+    data = results.record.get("data")
+    if not data:
+        return None
+    reasons = sorted(data["left_out"].items(), key=lambda item: -item[1])
+    rows = tuple(
+        Row(reason, (Cell(wording.count(number), "", number),)) for reason, number in reasons
+    )
+    caption = (
+        f"{wording.count(data['checked'])} utterances checked, {wording.count(data['kept'])} kept."
+    )
+    if not rows:
+        caption += " None was left out."
+    return Table("Left-out utterances", ("Reason", "Utterances"), rows, caption)
+
+
+def versions(results: Results) -> Table:
+    rows = tuple(
+        Row(name, (Cell(version),)) for name, version in results.record["versions"].items()
+    )
+    return Table("Versions", ("Software", "Version"), rows)
+
+
+def options(found: Comparison) -> Table | None:
+    """Options of every model, once where its seeds share them."""
+    rows = []
+    for entry in found.entries:
+        texts = dict.fromkeys(
+            ", ".join(f"{name} = {_plain(value)}" for name, value in given.items())
+            for model in entry.models
+            if (given := model.record.get("options"))
+        )
+        rows += [Row(entry.name, (Cell(text),)) for text in texts]
+    if not rows:
+        return None
+    return Table("Options", ("Model", "Options"), tuple(rows), of_models=True)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,60 @@
+"""The rate of every speaker of a part under every model."""
+
+from collections import Counter
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.comparison import Comparison, Spread
+from asr_unlearn.report.runs import Run, Runs, key
+from asr_unlearn.report.tables.column import figure_cell
+from asr_unlearn.report.tables.table import Cell, Row, Table
+
+
+def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
+    """Pooled over the speaker's utterances; None where no model has any of the part."""
+    rates: dict[str, dict[str, list[float]]] = {}
+    utterances: dict[str, int] = {}
+    for entry in found.entries:
+        for model in entry.models:
+            errors, words, counted = _count_errors(runs[key(model)], part)
+            for speaker, number in counted.items():
+                utterances[speaker] = max(utterances.get(speaker, 0), number)
+            for speaker, total in words.items():
+                rate = found.rate.of_errors(errors[speaker] / total)
+                rates.setdefault(speaker, {}).setdefault(entry.name, []).append(rate)
+    if not rates:
+        return None
+    cells = {
+        speaker: [
+            figure_cell(
+                Spread(tuple(of[entry.name])) if entry.name in of else None, wording.percent
+            )
+            for entry in found.entries
+        ]
+        for speaker, of in sorted(rates.items())
+    }
+    title = f"{found.rate.heading} of each {wording.PART_NAMES[part]} speaker"
+    names = tuple(entry.name for entry in found.entries)
+    # The longer side goes down the page.
+    if len(cells) < len(names):
+        headings = ("Model", *(f"{speaker} ({utterances[speaker]})" for speaker in cells))
+        columns = zip(*cells.values(), strict=True)
+        rows = tuple(Row(name, tuple(of)) for name, of in zip(names, columns, strict=True))
+        return Table(title, headings, rows, "In brackets: utterances.", of_models=True)
+    rows = tuple(
+        Row(speaker, (Cell(wording.count(number := utterances[speaker]), "", number), *of))
+        for speaker, of in cells.items()
+    )
+    return Table(title, ("Speaker", "Utterances", *names), rows)
+
+
+def _count_errors(run: Run, part: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Word errors, words and utterances of each speaker; a speaker without words is left out."""
+    errors: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    for row in run.transcripts:
+        if row.part == part and row.words and row.word_errors is not None:
+            errors[row.speaker] += row.word_errors
+            words[row.speaker] += row.words
+            rows[row.speaker] += 1
+    return errors, words, rows

@@ -1,0 +1,112 @@
+"""How far each model is from the retrained one, part by part, and which is nearest where."""
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.attacks import ATTACKS
+from asr_unlearn.report.comparison import RETRAINED, Comparison, Entry
+from asr_unlearn.report.results import PARTS
+from asr_unlearn.report.tables.column import Column, figure_cell
+from asr_unlearn.report.tables.table import Cell, Row, Table
+
+
+def gaps(found: Comparison) -> Table | None:
+    """Every gap to the retrained model, marked where it is within the seeds' spread."""
+    rate = found.rate
+    columns = [
+        Column(f"{rate.heading} {wording.PART_NAMES[part]}", (rate.key, part), wording.points)
+        for part in PARTS
+    ]
+    columns += [
+        Column(f"Loss {part}", ("loss", part), wording.difference) for part in ("forget", "unseen")
+    ]
+    others = [entry for entry in found.entries if entry.name != RETRAINED]
+    columns = [c for c in columns if any(found.gap(entry, *c.keys) for entry in others)]
+    if not columns:
+        return None
+    rows = tuple(
+        Row(entry.name, tuple(_gap_cell(entry, column, found) for column in columns))
+        for entry in others
+    )
+    caption = f"Model minus retrained: nearer to 0 is better. {rate.heading} in percentage points."
+    headings = ("Model", *(column.heading for column in columns))
+    return Table("Gap to the retrained model", headings, rows, caption, of_models=True)
+
+
+def _gap_cell(entry: Entry, column: Column, found: Comparison) -> Cell:
+    gap = found.gap(entry, *column.keys)
+    if gap is None:
+        return Cell(wording.MISSING)
+    remark = ""
+    if found.no_difference(gap, *column.keys):
+        remark = "no difference"
+    elif len(gap.values) < len(entry.models):
+        remark = f"{len(gap.values)} of {len(entry.models)} seeds"
+    return figure_cell(gap, column.form, remark)
+
+
+def targets(found: Comparison) -> list[Column]:
+    """Figures whose target is the retrained model's own, of those that any model has."""
+    rate = found.rate
+    columns = [
+        Column(f"{rate.heading} {wording.PART_NAMES[part]}", (rate.key, part), wording.percent)
+        for part in PARTS
+    ]
+    columns.append(Column("Loss forget", ("loss", "forget"), wording.number))
+    columns += [Column(f"AUC, {a.name} attack", a.auc, wording.number) for a in ATTACKS]
+    columns += [
+        Column("Probe, forget speakers", ("speaker_id", "probe_forget"), wording.percent),
+        Column("Judge, forget speakers", ("speaker_id", "judge_forget"), wording.percent),
+        Column("Verification EER", ("verification", "eer"), wording.percent),
+        Column("KL forget", ("divergence", "kl_forget"), wording.number),
+        Column("KL test", ("divergence", "kl_test"), wording.number),
+    ]
+    return columns
+
+
+def nearest(found: Comparison, *keys: str) -> list[Entry]:
+    """The methods with the smallest absolute mean gap, more than one where they tie."""
+    known = [(entry, gap) for entry in found.methods if (gap := found.gap(entry, *keys))]
+    if not known:
+        return []
+    smallest = min(abs(gap.mean) for _, gap in known)
+    return [entry for entry, gap in known if abs(gap.mean) == smallest]
+
+
+def closest(found: Comparison) -> Table | None:
+    """Which method is nearest to the retrained model, figure by figure."""
+    if found.retrained is None or len(found.methods) < 2:
+        return None
+    rows = []
+    for column in targets(found):
+        best = nearest(found, *column.keys)
+        if best:
+            rows.append(Row(column.heading, tuple(_closest_cells(found, column, best))))
+    if not rows:
+        return None
+    several = len(found.retrained.models) > 1
+    caption = "Means of all seeds. " if several else ""
+    caption += "No figure is weighed against another."
+    columns = ["Figure", "Original", "Retrained", "Nearest to it", "Which has"]
+    if several:
+        columns.append("No difference")
+        caption += " No difference: all whose gap is within the range of the retrained models."
+    return Table("Closest to the retrained model", tuple(columns), tuple(rows), caption)
+
+
+def _closest_cells(found: Comparison, column: Column, best: list[Entry]) -> list[Cell]:
+    def plain(entry: Entry | None) -> Cell:
+        spread = entry.spread(*column.keys) if entry else None
+        if spread is None:
+            return Cell(wording.MISSING)
+        return Cell(column.form(spread.mean), "", spread.mean)
+
+    cells = [plain(found.original), plain(found.retrained)]
+    cells += [Cell(wording.listed([entry.name for entry in best])), plain(best[0])]
+    if found.retrained is not None and len(found.retrained.models) > 1:
+        same = [
+            entry.name
+            for entry in found.methods
+            if (gap := found.gap(entry, *column.keys)) and found.no_difference(gap, *column.keys)
+        ]
+        every = len(same) == len(found.methods)
+        cells.append(Cell("all methods" if every else ", ".join(same) or "none"))
+    return cells

@@ -1,0 +1,97 @@
+"""What attackers learn of who was trained on, and what brings the forgotten back."""
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.attacks import ALARMS, ATTACKS
+from asr_unlearn.report.comparison import Comparison, Entry, Spread
+from asr_unlearn.report.tables.column import Column, below, figures, present
+from asr_unlearn.report.tables.table import Cell, Row, Table
+
+AUC = [
+    Column(f"AUC {attack.name}", attack.auc, wording.number, wording.difference)
+    for attack in ATTACKS
+]
+SIZES = [
+    Column("Pairs", ("membership", "pairs"), wording.count),
+    Column("Informed by", ("membership", "informed_models"), wording.count),
+    Column("Shadow models", ("membership", "shadow_models"), wording.count),
+]
+FEW_ALARMS = [
+    Column(
+        f"{attack.name[0].upper() + attack.name[1:]}, {alarms}",
+        attack.true_positives(rate),
+        wording.percent,
+        wording.points,
+    )
+    for attack in ATTACKS
+    for rate, alarms in ALARMS
+]
+RELEARNING = (
+    ("On one of their utterances", "one_utterance_steps"),
+    ("On retain data", "retain_steps"),
+)
+
+
+def membership(found: Comparison) -> Table | None:
+    """The area under each attack's curve; the caption explains the attacks that were made."""
+    known = {attack.key for attack in ATTACKS if found.has(*attack.auc)}
+    caption = (
+        "Telling the forget speakers' training utterances from strangers', "
+        "matched in duration and transcript length: 0.5 is guessing, 1 is certainty. "
+        "The target is the retrained model's own figure, not 0.5: voices differ. "
+    )
+    meanings = {
+        "loss": "Loss: a threshold on it. ",
+        "classifier": "Classifier: learns from loss, confidence and errors of other speakers. ",
+        "informed": "Informed: learns from models that forgot other speakers by the same method. ",
+        "lira": "LiRA, RMIA: with shadow models trained with and without each utterance. ",
+    }
+    caption += "".join(said for key, said in meanings.items() if key in known)
+    if not present(AUC, found):
+        return None
+    return figures("Membership inference", caption + below(found), [*AUC, *SIZES], found)
+
+
+def few_alarms(found: Comparison) -> Table | None:
+    """How many of the forgotten an attacker finds who may accuse hardly anyone wrongly."""
+    caption = (
+        "Share of the forget speakers' training utterances that each attack finds where it "
+        "accuses 1% or 0.1% of the strangers' wrongly; as much as that is guessing."
+    )
+    return figures("Found at few false alarms", caption, FEW_ALARMS, found)
+
+
+def relearning(found: Comparison) -> Table | None:
+    """Steps of fine-tuning until the forget loss is back at the original's."""
+    rows = [
+        Row(entry.name, tuple(_steps_cell(entry, key, found) for _, key in RELEARNING))
+        for entry in found.entries
+        if entry.spread("relearning", "limit")
+    ]
+    if not rows:
+        return None
+    caption = (
+        "Steps of fine-tuning until the loss on the forget speakers is back at the original "
+        "model's. Where it takes as many as the retrained model, nothing was left to bring back."
+    )
+    headings = ("Model", *(heading for heading, _ in RELEARNING))
+    return Table("Relearning", headings, tuple(rows), caption, of_models=True)
+
+
+def _steps_cell(entry: Entry, key: str, found: Comparison) -> Cell:
+    """Mean steps; a limit that was not enough is told, never averaged in."""
+    steps, tried = entry.spread("relearning", key), entry.spread("relearning", "limit")
+    assert tried is not None
+    missed = f"not within {wording.count(max(tried.values))}"
+    if steps is None:
+        return Cell(missed)
+    if len(steps.values) < len(tried.values):
+        share = f"{len(steps.values)} of {len(tried.values)} seeds, the rest {missed}"
+        return Cell(wording.count.spread(steps), share, steps.mean)
+    return Cell(wording.count.spread(steps), _same(entry, key, found, steps), steps.mean)
+
+
+def _same(entry: Entry, key: str, found: Comparison, steps: Spread) -> str:
+    gap = found.gap(entry, "relearning", key)
+    if entry is found.retrained or gap is None or len(gap.values) < len(steps.values):
+        return ""
+    return "no difference" if found.no_difference(gap, "relearning", key) else ""

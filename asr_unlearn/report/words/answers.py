@@ -1,0 +1,129 @@
+"""Three questions, answered from the figures: how close, what is still seen, at what cost."""
+
+from typing import NamedTuple
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.attacks import ATTACKS, INFORMED, Attack
+from asr_unlearn.report.comparison import Comparison, Entry
+from asr_unlearn.report.results import PARTS
+from asr_unlearn.report.tables.cost import taken_seconds
+from asr_unlearn.report.tables.gaps import nearest
+from asr_unlearn.report.words.attackers import EXPLANATION, out_of_100
+from asr_unlearn.report.words.method import likeness
+
+
+class Answer(NamedTuple):
+    """A question and the sentences that answer it."""
+
+    question: str
+    sentences: list[str]
+
+
+def answers(found: Comparison) -> list[Answer]:
+    """Those of the three questions that there are figures for."""
+    attacker = "an informed attacker" if found.has(*INFORMED.auc) else "an attacker"
+    alone = found.methods[0].name if len(found.methods) == 1 else None
+    asked = {
+        f"How close is {alone} to the retrained model?": _close(found) if alone else [],
+        "Which method is closest to the retrained model?": _closest(found),
+        f"What does {attacker} still see?": _seen(found),
+        "What does it cost, against retraining?": _cost(found),
+    }
+    return [Answer(question, said) for question, said in asked.items() if said]
+
+
+def _close(found: Comparison) -> list[str]:
+    text = likeness(found.methods[0], found)
+    return [text] if text else []
+
+
+def _closest(found: Comparison) -> list[str]:
+    """The method nearest to retrained in each part; no single number ranks them."""
+    if len(found.methods) < 2:
+        return []
+    rate = found.rate
+    rates: dict[str, list[str]] = {}
+    for part in PARTS:
+        for entry in nearest(found, rate.key, part):
+            rates.setdefault(entry.name, []).append(wording.PART_NAMES[part])
+    wins = {name: [f"in {rate.name} on {wording.listed(on)}"] for name, on in rates.items()}
+    for entry in nearest(found, "loss", "forget"):
+        wins.setdefault(entry.name, []).append("in loss on forget")
+    if not wins:
+        return []
+    said = "; ".join(f"{name} {wording.listed(where)}" for name, where in wins.items())
+    everywhere = "" if len(wins) == 1 else " No method is closest in everything."
+    sentences = [f"Closest to the retrained model: {said}.{everywhere}"]
+    if found.retrained and len(found.retrained.models) > 1:
+        sentences.append(_alike_everywhere(found))
+    return sentences
+
+
+def _alike_everywhere(found: Comparison) -> str:
+    rate = found.rate
+    parts = found.parts(rate.key, PARTS)
+    alike = [
+        entry.name
+        for entry in found.methods
+        if all(
+            (gap := found.gap(entry, rate.key, part)) and found.no_difference(gap, rate.key, part)
+            for part in parts
+        )
+    ]
+    names = wording.listed(alike) if alike else "no method"
+    where = wording.listed([wording.PART_NAMES[part] for part in parts])
+    return f"No difference from it in {rate.name} on all of {where}: {names}."
+
+
+def _seen(found: Comparison) -> list[str]:
+    """Each attack over all methods, between the original and the retrained model."""
+    made = [attack for attack in ATTACKS if any(m.spread(*attack.auc) for m in found.methods)]
+    if not made:
+        return []
+    return [EXPLANATION, *(_attack(attack, found) for attack in made)]
+
+
+def _attack(attack: Attack, found: Comparison) -> str:
+    known = [(m, area.mean) for m in found.methods if (area := m.spread(*attack.auc))]
+    ends = [
+        f"{out_of_100(area.mean)} {where}"
+        for where, entry in (("before", found.original), ("retrained", found.retrained))
+        if entry and (area := entry.spread(*attack.auc))
+    ]
+    (least, low), (most, high) = min(known, key=_area), max(known, key=_area)
+    if len(known) == 1:
+        ends.append(f"{out_of_100(low)} after {least.name}")
+    else:
+        ends.append(f"{out_of_100(low)} ({least.name}) to {out_of_100(high)} ({most.name}) after")
+    text = f"{attack.name[0].upper()}{attack.name[1:]} attack: {', '.join(ends)}"
+    gold = found.retrained
+    if gold is None or gold.spread(*attack.auc) is None:
+        return f"{text}."
+    same = "No difference from retrained" if len(gold.models) > 1 else "Inside its 95% interval"
+    alike = [entry.name for entry, _ in known if found.alike(entry, *attack.auc)]
+    return f"{text}. {same}: {wording.listed(alike) if alike else 'none'}."
+
+
+def _area(known: tuple[Entry, float]) -> float:
+    return known[1]
+
+
+def _cost(found: Comparison) -> list[str]:
+    ratio = ("cost", "relative_to_retraining")
+    known = sorted(
+        ((m, share.mean) for m in found.methods if (share := m.spread(*ratio))), key=_area
+    )
+    training = taken_seconds(found.retrained) if found.retrained else None
+    if not known or training is None:
+        return []
+    told = [_price(entry, share) for entry, share in (known[0], known[-1])[: len(known)]]
+    span = told[0] if len(told) == 1 else f"from {told[0]} to {told[1]}"
+    dearer = [entry.name for entry, share in known if share > 1]
+    more = f" Retraining is cheaper than {wording.listed(dearer)}." if dearer else ""
+    return [f"Retraining took {wording.duration(training.mean)}; unlearning took {span}.{more}"]
+
+
+def _price(entry: Entry, share: float) -> str:
+    seconds = taken_seconds(entry)
+    taken = f"{wording.duration(seconds.mean)}, " if seconds else ""
+    return f"{taken}{wording.share(share)} of that ({entry.name})"

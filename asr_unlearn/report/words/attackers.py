@@ -1,0 +1,62 @@
+"""What attackers still see of the forgotten, in words: only of attacks that were made."""
+
+from collections.abc import Sequence
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.attacks import ATTACKS, Attack
+from asr_unlearn.report.comparison import Comparison, Entry
+
+
+def out_of_100(area: float) -> str:
+    """An area under the curve as the pairs, of a hundred, that the attacker tells right."""
+    return f"{100 * area:.0f}"
+
+
+def means(attack: Attack, entry: Entry) -> str:
+    """By what, with the number of models where there are any and the results say how many."""
+    number = entry.spread("membership", attack.models) if attack.models else None
+    return attack.means.format("some" if number is None else wording.count(number.mean))
+
+
+EXPLANATION = (
+    "Attackers are given one utterance of a forgotten speaker and one of a stranger, and say which "
+    "is which. Who guesses is right 50 times of 100."
+)
+
+
+def attackers(entry: Entry, found: Comparison) -> str:
+    """To which attacks a method's speakers are strangers now, and which still tell them apart."""
+    made = [attack for attack in ATTACKS if entry.spread(*attack.auc)]
+    gold = found.retrained
+    if gold is None or not any(gold.spread(*attack.auc) for attack in made):
+        return _told("Told from strangers", made, entry, found)
+    alike = [attack for attack in made if found.alike(entry, *attack.auc)]
+    gaps = {attack.key: found.gap(entry, *attack.auc) for attack in made if attack not in alike}
+    beyond = [a for a in made if (gap := gaps.get(a.key)) and gap.mean < 0]
+    still = [attack for attack in made if attack not in alike and attack not in beyond]
+    sentences = [
+        _told(
+            "The model now treats these speakers like strangers: told apart", alike, entry, found
+        ),
+        _told("They are still told from strangers", still, entry, found),
+        _told(
+            "Forgotten beyond what a stranger is, which can be seen as well: told apart only",
+            beyond,
+            entry,
+            found,
+        ),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _told(start: str, chosen: Sequence[Attack], entry: Entry, found: Comparison) -> str:
+    """How often of 100, by each of these attacks, the retrained model's figure in brackets."""
+    said = []
+    for attack in chosen:
+        area = entry.spread(*attack.auc)
+        own = found.retrained.spread(*attack.auc) if found.retrained else None
+        assert area is not None
+        times = f"{out_of_100(area.mean)} times{'' if said else ' of 100'}"
+        target = f"{'' if said else 'retrained model: '}{out_of_100(own.mean)}" if own else ""
+        said.append(f"{times} {means(attack, entry)}{f' ({target})' if target else ''}")
+    return f"{start} {wording.listed(said)}." if said else ""

@@ -1,0 +1,157 @@
+"""One method in words: what it forgot, what it damaged, who still sees it, what it took."""
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.comparison import Comparison, Entry, Spread
+from asr_unlearn.report.results import PARTS
+from asr_unlearn.report.tables.cost import taken_seconds
+from asr_unlearn.report.words.attackers import attackers
+
+OTHERS = tuple(part for part in PARTS if not part.startswith("forget"))
+# Where the two ends are closer than half a point, a share of the way between them says nothing.
+SMALLEST_WAY = 0.005
+
+
+def method(entry: Entry, found: Comparison) -> list[str]:
+    """Paragraphs: forgetting and damage; what is still to be seen; the price."""
+    paragraphs = [
+        likeness(entry, found) or "No gap to a retrained model was computed.",
+        attackers(entry, found),
+        _together(_relearning(entry, found), _judge(entry, found)),
+        _price(entry),
+    ]
+    return [text for text in paragraphs if text]
+
+
+def likeness(entry: Entry, found: Comparison) -> str:
+    """How close to the retrained model a method came, and at whose expense."""
+    return _together(_forgetting(entry, found), _loss(entry, found), _damage(entry, found))
+
+
+def _together(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def distance(left: Spread, right: Spread) -> float:
+    return abs(left.mean - right.mean)
+
+
+def _forgetting(entry: Entry, found: Comparison) -> str:
+    rate = found.rate
+    gap, own = found.gap(entry, rate.key, "forget"), entry.spread(rate.key, "forget")
+    if gap is None or own is None:
+        return ""
+    start = f"{rate.heading} on the forget speakers is {wording.percent(own.mean)}"
+    size = wording.points.size(gap.mean)
+    if found.no_difference(gap, rate.key, "forget"):
+        return f"{start}: no difference from the retrained model ({size} points)."
+    if not size.strip("0."):
+        return f"{start}, as in the retrained model."
+    side = "below" if gap.mean < 0 else "above"
+    verdict = "worse" if rate.harm(gap.mean) > 0 else "better"
+    start = f"{start}, {size} points {side} the retrained model"
+    if found.inside(entry, rate.key, "forget"):
+        return f"{start}, but inside that model's 95% interval{_way(entry, found)}."
+    return (
+        f"{start}: it recognises them {verdict} than a model that never heard them"
+        f"{_way(entry, found)}."
+    )
+
+
+def _way(entry: Entry, found: Comparison) -> str:
+    """How far the method came from the original towards the retrained model."""
+    keys = (found.rate.key, "forget")
+    start = found.original.spread(*keys) if found.original else None
+    end = found.retrained.spread(*keys) if found.retrained else None
+    own = entry.spread(*keys)
+    if start is None or end is None or own is None or distance(start, end) < SMALLEST_WAY:
+        return ""
+    if distance(own, end) >= distance(start, end):
+        return ", and it is no closer than the original was"
+    share = (own.mean - start.mean) / (end.mean - start.mean)
+    return f" ({100 * share:.0f}% of the way from the original)" if share < 1 else ""
+
+
+def _loss(entry: Entry, found: Comparison) -> str:
+    gap, own = found.gap(entry, "loss", "forget"), entry.spread("loss", "forget")
+    if gap is None or own is None:
+        return ""
+    start = f"Its loss on them is {wording.number(own.mean)}"
+    size = wording.number.size(gap.mean)
+    if found.no_difference(gap, "loss", "forget"):
+        return f"{start}: no difference from the retrained model ({size})."
+    return f"{start}, {size} {'above' if gap.mean > 0 else 'below'} the retrained model's."
+
+
+def _damage(entry: Entry, found: Comparison) -> str:
+    """Where speakers who asked for nothing are recognised worse than by the retrained model."""
+    rate = found.rate
+    known = {part: gap for part in OTHERS if (gap := found.gap(entry, rate.key, part)) is not None}
+    if not known:
+        return ""
+    harm = {part: rate.harm(gap.mean) for part, gap in known.items()}
+    harmed = [
+        part
+        for part, gap in known.items()
+        if wording.points(harm[part]).startswith("+")
+        and not found.no_difference(gap, rate.key, part)
+    ]
+    if not harmed:
+        where, side = wording.listed(list(known)), "above" if rate.is_error else "below"
+        return f"No damage to others: {rate.name} on {where} is not {side} the retrained model's."
+    costs = [
+        f"{wording.points(known[part].mean)} points on {part}"
+        + (" (inside that model's 95% interval)" if found.inside(entry, rate.key, part) else "")
+        for part in sorted(harmed, key=lambda part: -harm[part])
+    ]
+    return f"Damage to others, in {rate.name} against the retrained model: {wording.listed(costs)}."
+
+
+def _relearning(entry: Entry, found: Comparison) -> str:
+    """How soon one utterance brings the forgotten back, where that was tried."""
+    limit = entry.spread("relearning", "limit")
+    if limit is None:
+        return ""
+    steps = _steps(entry, "one_utterance_steps")
+    text = (
+        "Fine-tuned on a single utterance of a forgotten speaker, it is back at the original's "
+        f"loss on them {steps}"
+    )
+    gold = found.retrained
+    if gold is None or gold.spread("relearning", "limit") is None:
+        return f"{text}."
+    return f"{text} (retrained model: {_steps(gold, 'one_utterance_steps')})."
+
+
+def _steps(entry: Entry, key: str) -> str:
+    steps, limit = entry.spread("relearning", key), entry.spread("relearning", "limit")
+    assert limit is not None
+    if steps is None:
+        return f"not within {wording.count(max(limit.values))} steps"
+    missed = len(limit.values) - len(steps.values)
+    often = f", in {missed} of {len(limit.values)} seeds not at all" if missed else ""
+    return f"after {wording.count(steps.mean)} step{'' if round(steps.mean) == 1 else 's'}{often}"
+
+
+def _judge(entry: Entry, found: Comparison) -> str:
+    """What a speaker classifier that forgot by the same method still names."""
+    own = entry.spread("speaker_id", "judge_forget")
+    if own is None:
+        return ""
+    text = (
+        "A speaker classifier unlearned in the same way still names "
+        f"{wording.percent(own.mean)} of their utterances"
+    )
+    gold = found.retrained.spread("speaker_id", "judge_forget") if found.retrained else None
+    return f"{text} (retrained: {wording.percent(gold.mean)})." if gold else f"{text}."
+
+
+def _price(entry: Entry) -> str:
+    seconds = taken_seconds(entry)
+    ratio = entry.spread("cost", "relative_to_retraining")
+    if seconds is None:
+        return ""
+    text = f"It took {wording.duration(seconds.mean)}"
+    if ratio is None:
+        return f"{text}."
+    more = ", so retraining is cheaper" if ratio.mean > 1 else ""
+    return f"{text}, {wording.share(ratio.mean)} of the time of retraining{more}."

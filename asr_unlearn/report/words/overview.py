@@ -1,0 +1,87 @@
+"""What was asked, what is the yardstick, the three questions, and each method in words."""
+
+from typing import NamedTuple
+
+from asr_unlearn.report import wording
+from asr_unlearn.report.attacks import ATTACKS
+from asr_unlearn.report.comparison import Comparison, Entry, compare
+from asr_unlearn.report.results import Results
+from asr_unlearn.report.words.answers import Answer, answers
+from asr_unlearn.report.words.attackers import EXPLANATION
+from asr_unlearn.report.words.method import SMALLEST_WAY, distance, method
+
+
+class Summary(NamedTuple):
+    """Paragraphs: the request and the yardstick; a question each; some for each method.
+
+    `explanation` says how the attackers' figures in the last are to be read; empty without any.
+    """
+
+    opening: list[str]
+    answers: list[Answer]
+    explanation: str
+    methods: dict[str, list[str]]
+
+
+def summary(results: Results) -> Summary:
+    """What was asked, which method is closest, what is still seen, at what cost."""
+    found = compare(results)
+    return Summary(
+        [_request(results), _yardstick(found)],
+        answers(found),
+        EXPLANATION if any(found.has(*attack.auc) for attack in ATTACKS) else "",
+        {entry.name: method(entry, found) for entry in found.methods},
+    )
+
+
+def _request(results: Results) -> str:
+    split = results.record["split"]
+    number = len(split["forget_speakers"])
+    who = f"{number} speaker{'' if number == 1 else 's'}"
+    part = split["parts"].get("forget")
+    how_much = (
+        f" ({wording.count(part['utterances'])} training utterances, "
+        f"{wording.duration(part['seconds'])})"
+        if part
+        else ""
+    )
+    return (
+        f"{who} of {results.record['corpus']} asked to be forgotten{how_much}. Forgetting means "
+        "behaving like a model that was retrained without them, not recognising them as badly as "
+        "possible: a gap to that model in either direction is a miss."
+    )
+
+
+def _yardstick(found: Comparison) -> str:
+    if found.retrained is None:
+        return "There is no retrained model here, so how well the forgetting worked cannot be said."
+    rate = found.rate
+    before = found.original.spread(rate.key, "forget") if found.original else None
+    after = found.retrained.spread(rate.key, "forget")
+    text = ""
+    if before and after:
+        said = rate.said.format(wording.percent(before.mean))
+        text = f"The original model {said}, the retrained model {wording.percent(after.mean)}: "
+        text += (
+            "this is the way to go, without harm to anyone else. "
+            if distance(before, after) >= SMALLEST_WAY
+            else f"there is next to nothing to forget in {rate.name}, so no method can show much "
+            "here. "
+        )
+    return text + _seeds_said(found, found.retrained)
+
+
+def _seeds_said(found: Comparison, retrained: Entry) -> str:
+    number = len(found.seeds)
+    if number == 1:
+        return (
+            "All figures are from one seed: how much they would vary with another is not known, "
+            "so small gaps should not be read as real."
+        )
+    text = f"All figures are means over {number} seeds."
+    if len(retrained.models) > 1:
+        text += (
+            " A gap no larger than the range of the retrained models of different seeds is called "
+            "no difference."
+        )
+    return text
