@@ -76,15 +76,17 @@ def _left_out(manifest: Path) -> dict[str, Any]:
     return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}
 
 
-def report(results: Path) -> None:
+def report(results: Path, audio: bool = True) -> None:
     """Write report.md and report.html beside results.json, and print the table.
 
     Example: asr-unlearn report --results out/results.json
 
     Args:
         results: results.json of an evaluation.
+        audio: let a few examples be heard in report.html, which then holds recordings of speakers,
+            of those to be forgotten among them.
     """
-    markdown, page = write_report(results)
+    markdown, page = write_report(results, audio=audio)
     Console().print(table(read_results(results)))
     print(f"{markdown}\n{page}")
 

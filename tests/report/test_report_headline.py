@@ -21,3 +21,10 @@ def test_the_readme_shows_what_was_measured():
 def test_a_readme_without_a_place_is_an_error():
     with pytest.raises(ValueError, match="no <!-- headline -->"):
         put_headline("# Title", "block")
+
+
+def test_the_headline_of_classes_is_their_accuracy(make_run):
+    results = read_results(make_run(task="classification"))
+    block = headline_block(results)
+    assert "| Model | Accuracy forget | Accuracy retain | Accuracy test | Loss forget |" in block
+    assert "WER" not in block

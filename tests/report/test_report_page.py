@@ -289,6 +289,18 @@ def test_terminal_table_cuts_no_figure(
         assert re.search(r"orthograd_tau .* 81\.8 *\n.*±0\.7 *\n", text)
 
 
+def test_the_terminal_shows_accuracy_of_classes(make_run: MakeRun) -> None:
+    results = read_results(make_run(task="classification"))
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table(results))
+    forget = results.models[0].figure("accuracy", "forget")
+    assert forget is not None
+    assert "acc %" in captured.get()
+    assert "WER" not in captured.get()
+    assert f"{100 * forget:.1f} " in captured.get()
+
+
 def test_the_report_knows_no_torch_and_no_training() -> None:
     folder = Path(str(asr_unlearn.report.__file__)).parent
     modules = set()

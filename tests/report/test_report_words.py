@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asr_unlearn.report import read_results, wording, write_results
 from asr_unlearn.report.alignment import align
-from asr_unlearn.report.comparison import Spread, compare
+from asr_unlearn.report.comparison import Comparison, Entry, Spread, compare
 from asr_unlearn.report.words import Summary, summary
 
 MakeRun = Callable[..., Path]
@@ -165,6 +165,9 @@ def test_no_difference_needs_two_retrained_seeds(make_run: MakeRun, tmp_path: Pa
     assert three.no_difference(Spread((0.99 * own.range,)), "wer", "forget")
     assert three.no_difference(Spread((-0.99 * own.range,)), "wer", "forget")
     assert not three.no_difference(Spread((1.01 * own.range,)), "wer", "forget")
+    same = Comparison(three.rate, tuple(Entry(e.name, e.models[:1] * 2) for e in three.entries))
+    assert same.no_difference(Spread((0.1, 0.2, -0.3)), "wer", "forget")  # sums to 3e-17
+    assert not same.no_difference(Spread((1e-6,)), "wer", "forget")
     told = summary(read_results(tmp_path / "one/results.json"))
     assert any("one seed" in text for text in told.opening)
 
@@ -206,7 +209,7 @@ def _attacked(auc: float, interval: tuple[float, float]) -> Callable[[dict[str, 
         (
             0.3,
             (0.5, 0.6),
-            "beyond what a stranger is, which can be seen as well: told apart only 30",
+            "which gives them away as well: told apart 30 times",
         ),
     ],
 )
@@ -219,6 +222,22 @@ def test_what_an_informed_attacker_sees_is_said(
     assert "who has 4 models that forgot others in the same way (retrained model: 55)" in text
     assert "by the loss alone" not in text
     assert "What does an informed attacker still see?" in [a.question for a in told.answers]
+
+
+def test_an_attack_without_the_retrained_model_is_told_without_a_verdict(
+    make_run: MakeRun,
+) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["orthograd_tau 0"]["membership"] = {"informed_auc": 0.71, "informed_models": 4}
+
+    told = _told(make_run(), change)
+    assert told.methods["orthograd_tau"][1] == (
+        "They are told from strangers 71 times of 100 by an informed attacker, who has 4 models "
+        "that forgot others in the same way."
+    )
+    question, sentences = told.answers[1]
+    assert question == "What does an informed attacker still see?"
+    assert sentences[1] == "Informed attack: 71 after orthograd_tau."
 
 
 def test_what_was_not_measured_is_not_spoken_of(make_run: MakeRun) -> None:

@@ -42,7 +42,10 @@ def membership(found: Comparison) -> Table | None:
     meanings = {
         "loss": "Loss: a threshold on it. ",
         "classifier": "Classifier: learns from loss, confidence and errors of other speakers. ",
-        "informed": "Informed: learns from models that forgot other speakers by the same method. ",
+        "informed": (
+            "Informed: learns from models that forgot other speakers by the same method; there is "
+            "nothing of the kind to learn about the retrained model. "
+        ),
         "lira": "LiRA, RMIA: with shadow models trained with and without each utterance. ",
     }
     caption += "".join(said for key, said in meanings.items() if key in known)

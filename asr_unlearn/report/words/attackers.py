@@ -27,31 +27,29 @@ EXPLANATION = (
 def attackers(entry: Entry, found: Comparison) -> str:
     """To which attacks a method's speakers are strangers now, and which still tell them apart."""
     made = [attack for attack in ATTACKS if entry.spread(*attack.auc)]
-    gold = found.retrained
-    if gold is None or not any(gold.spread(*attack.auc) for attack in made):
-        return _told("Told from strangers", made, entry, found)
+    gaps = {attack.key: found.gap(entry, *attack.auc) for attack in made}
     alike = [attack for attack in made if found.alike(entry, *attack.auc)]
-    gaps = {attack.key: found.gap(entry, *attack.auc) for attack in made if attack not in alike}
-    beyond = [a for a in made if (gap := gaps.get(a.key)) and gap.mean < 0]
-    still = [attack for attack in made if attack not in alike and attack not in beyond]
-    sentences = [
-        _told(
-            "The model now treats these speakers like strangers: told apart", alike, entry, found
-        ),
-        _told("They are still told from strangers", still, entry, found),
-        _told(
-            "Forgotten beyond what a stranger is, which can be seen as well: told apart only",
-            beyond,
-            entry,
-            found,
-        ),
-    ]
+    apart = [(attack, gap) for attack in made if attack not in alike if (gap := gaps[attack.key])]
+    still = [attack for attack, gap in apart if gap.mean > 0]
+    fewer = [attack for attack, gap in apart if gap.mean <= 0]
+    beyond = [a for a in fewer if (area := entry.spread(*a.auc)) and area.mean < 0.5]
+    told = {
+        "The model now treats these speakers like strangers: told apart": alike,
+        "They are still told from strangers": still,
+        "Less often than with the retrained model: told from strangers": [
+            attack for attack in fewer if attack not in beyond
+        ],
+        "Strangers beyond all strangers, which gives them away as well: told apart": beyond,
+        # Such as an informed attack: nothing was unlearned from the retrained model.
+        "They are told from strangers": [a for a in made if not gaps[a.key]],
+    }
+    sentences = [_told(start, chosen, entry, found) for start, chosen in told.items()]
     return " ".join(filter(None, sentences))
 
 
 def _told(start: str, chosen: Sequence[Attack], entry: Entry, found: Comparison) -> str:
     """How often of 100, by each of these attacks, the retrained model's figure in brackets."""
-    said = []
+    said: list[str] = []
     for attack in chosen:
         area = entry.spread(*attack.auc)
         own = found.retrained.spread(*attack.auc) if found.retrained else None
