@@ -37,7 +37,7 @@ def markdown(told: Mapping[str, Any]) -> str:
     blocks.append(
         f"Seeds {', '.join(map(str, told['seeds']))}; split seed {record['split']['seed']}."
     )
-    blocks += map(draw, told["reproduction"])
+    blocks += [draw(table) for table in (told["options"], told["versions"]) if table]
     if told["missing"]:
         missing = ", ".join(map(escape, told["missing"]))
         blocks.append(f"Not found, so what they would tell is left out: {missing}.")

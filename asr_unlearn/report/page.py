@@ -69,7 +69,8 @@ def _told(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
         "data": _given(tables.split(results), tables.left_out(results)),
         "record_inputs": tables.record_inputs(found, runs),
         "records": tables.records(found, runs),
-        "reproduction": _given(tables.options(found), tables.versions(results)),
+        "versions": tables.versions(results),
+        "options": tables.options(found),
         "missing": _missing(results, runs),
     }
 

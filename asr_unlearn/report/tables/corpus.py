@@ -56,13 +56,21 @@ def versions(results: Results) -> Table:
 
 
 def options(found: Comparison) -> Table | None:
-    """Options of every model, once where its seeds share them."""
+    """Options of every model, once where its seeds share them.
+
+    The model it was unlearned from is left out where each seed has its own.
+    """
     rows = []
     for entry in found.entries:
+        given = [model.record["options"] for model in entry.models if model.record.get("options")]
+        shared = len({_plain(options.get("model")) for options in given}) == 1
         texts = dict.fromkeys(
-            ", ".join(f"{name} = {_plain(value)}" for name, value in given.items())
-            for model in entry.models
-            if (given := model.record.get("options"))
+            ", ".join(
+                f"{name} = {_plain(value)}"
+                for name, value in options.items()
+                if shared or name != "model"
+            )
+            for options in given
         )
         rows += [Row(entry.name, (Cell(text),)) for text in texts]
     if not rows:
