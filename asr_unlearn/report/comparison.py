@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asr_unlearn.report.forgotten import Forgotten, forgotten
 from asr_unlearn.report.quantity import Quantity, quantity
 from asr_unlearn.report.results import Model, Results
 
@@ -47,9 +48,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All models of a results.json, and the quantity that their task is judged by."""
+    """All models of a results.json, the quantity of their task, and what was to be forgotten."""
 
     rate: Quantity
+    forgotten: Forgotten
     entries: tuple[Entry, ...]
 
     @property
@@ -124,7 +126,7 @@ def compare(results: Results) -> Comparison:
     ordered = first + [name for name in names if name not in first]
     models = results.models
     entries = (Entry(name, tuple(m for m in models if m.name == name)) for name in ordered)
-    return Comparison(quantity(results), tuple(entries))
+    return Comparison(quantity(results), forgotten(results), tuple(entries))
 
 
 def _spread(values: Sequence[float | None]) -> Spread | None:

@@ -28,8 +28,8 @@ def markdown(told: Mapping[str, Any]) -> str:
     if told["forget_speakers"]:
         blocks += ["## Speakers", draw(told["forget_speakers"])]
     blocks += ["## Data", *map(draw, told["data"])]
-    speakers = ", ".join(map(escape, record["split"]["forget_speakers"]))
-    blocks.append(f"Speakers to be forgotten: {speakers}.")
+    names = ", ".join(map(escape, told["forgotten"].names))
+    blocks.append(f"To be forgotten: {names}.")
     if told["records"]:
         tables = (told["record_inputs"], told["records"])
         blocks += ["## Deletion records", *map(draw, tables)]

@@ -44,6 +44,7 @@ def _told(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
     return {
         "record": results.record,
         "rate": found.rate,
+        "forgotten": found.forgotten,
         "seeds": found.seeds,
         "summary": summary(results),
         "main": _given(

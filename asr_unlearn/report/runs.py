@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """One utterance as one model heard it; None where the evaluation left a field out."""
+    """One utterance as one model heard it; None where the evaluation left a field out.
+
+    `errors` of `length` words or, of a classifier, of one class.
+    """
 
     id: str
     part: str
@@ -23,8 +26,8 @@ class Transcript:
     reference: str | None
     hypothesis: str | None
     loss: float | None
-    word_errors: int | None
-    words: int | None
+    errors: int | None
+    length: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,9 @@ def _transcript(row: dict[str, Any]) -> Transcript:
         reference=row.get("reference"),
         hypothesis=row.get("hypothesis"),
         loss=float(loss) if loss is not None and math.isfinite(loss) else None,
-        word_errors=row.get("word_errors"),
-        words=row.get("words"),
+        # A class is right or wrong as a whole.
+        errors=row.get("word_errors", row.get("errors")),
+        length=row.get("words", 1 if "errors" in row else None),
     )
 
 

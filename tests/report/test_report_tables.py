@@ -59,7 +59,7 @@ def test_several_seeds_show_the_distance_from_the_retrained_model(make_run: Make
     found = _found(make_run(models=FOUR, seeds=(0, 1, 2)), change)
     for table, column, far in (
         (tables.membership(found), "AUC RMIA", "+0.110"),
-        (tables.verification(found), "EER", "+1.10"),
+        (tables.verification(found), "Strangers: EER", "+1.10"),
     ):
         assert _cell(table, "orthograd", column).detail == "no difference"
         assert _cell(table, "orthograd_tau", column).detail == far
@@ -126,7 +126,7 @@ def test_classes_are_judged_by_accuracy_everywhere(make_run: MakeRun) -> None:
         assert "WER" not in told
         assert "CER held-out" not in told
         assert "Accuracy forget" in told
-        assert "Accuracy of each forget speaker" in told
+        assert "Accuracy of each speaker: forget" in told
     rates = [m["accuracy"]["forget"] for m in record["models"] if m["name"] == "original"]
     table = tables.errors(compare(read_results(path)))
     assert _cell(table, "original", "Accuracy forget").value == pytest.approx(sum(rates) / 2)
@@ -182,7 +182,7 @@ def test_the_longer_side_of_the_speakers_goes_down_the_page(make_run: MakeRun) -
     upright = tables.each_speaker(found, runs, "forget")  # six speakers, four models
     assert upright is not None
     assert upright.columns == ("Speaker", "Utterances", *FOUR)
-    many = Comparison(found.rate, found.entries * 2)
+    many = Comparison(found.rate, found.forgotten, found.entries * 2)
     turned = tables.each_speaker(many, runs, "forget")
     assert turned is not None
     assert turned.columns[:2] == ("Model", "fs00 (10)")

@@ -11,6 +11,7 @@ import jiwer
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_runs import attacked
 
 from asr_unlearn.report import read_results, wording, write_results
 from asr_unlearn.report.alignment import align
@@ -165,7 +166,9 @@ def test_no_difference_needs_two_retrained_seeds(make_run: MakeRun, tmp_path: Pa
     assert three.no_difference(Spread((0.99 * own.range,)), "wer", "forget")
     assert three.no_difference(Spread((-0.99 * own.range,)), "wer", "forget")
     assert not three.no_difference(Spread((1.01 * own.range,)), "wer", "forget")
-    same = Comparison(three.rate, tuple(Entry(e.name, e.models[:1] * 2) for e in three.entries))
+    same = Comparison(
+        three.rate, three.forgotten, tuple(Entry(e.name, e.models[:1] * 2) for e in three.entries)
+    )
     assert same.no_difference(Spread((0.1, 0.2, -0.3)), "wer", "forget")  # sums to 3e-17
     assert not same.no_difference(Spread((1e-6,)), "wer", "forget")
     told = summary(read_results(tmp_path / "one/results.json"))
@@ -238,6 +241,38 @@ def test_an_attack_without_the_retrained_model_is_told_without_a_verdict(
     question, sentences = told.answers[1]
     assert question == "What does an informed attacker still see?"
     assert sentences[1] == "Informed attack: 71 after orthograd_tau."
+
+
+def test_classes_are_not_called_speakers_nor_their_utterances_strangers(make_run: MakeRun) -> None:
+    path = make_run(task="classification")
+    attacked(path)
+    record = json.loads(path.read_text())
+    record["split"] |= {"forget_speakers": [], "forget_labels": ["marvin"]}
+    write_results(path, record)
+    told = _told(path)
+    assert told.opening[0].startswith("1 class of AN4 to be forgotten")
+    text = " ".join([*told.opening, told.explanation, *told.methods["orthograd_tau"][:3]])
+    assert "held-out utterances" in text
+    assert "one training utterance of a forgotten class" in text
+    for word in ("stranger", "these speakers", "forget speakers"):
+        assert word not in text
+
+
+def test_a_speaker_whom_only_classes_know_is_told_from_held_out_utterances(
+    make_run: MakeRun,
+) -> None:
+    path = make_run(task="classification")
+    attacked(path)
+    record = json.loads(path.read_text())
+    for model in record["models"]:
+        for block in (model["loss"], model["accuracy"], model["ci95"]["accuracy"]):
+            del block["unseen"]
+    write_results(path, record)
+    told = _told(path)
+    assert told.opening[0].startswith("6 speakers of AN4")
+    assert "one training utterance of a forgotten speaker and one that was held out" in (
+        told.explanation
+    )
 
 
 def test_what_was_not_measured_is_not_spoken_of(make_run: MakeRun) -> None:

@@ -32,7 +32,7 @@ def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
         ]
         for speaker, of in sorted(rates.items())
     }
-    title = f"{found.rate.heading} of each {wording.PART_NAMES[part]} speaker"
+    title = f"{found.rate.heading} of each speaker: {wording.PART_NAMES[part]}"
     names = tuple(entry.name for entry in found.entries)
     # The longer side goes down the page.
     if len(cells) < len(names):
@@ -48,13 +48,13 @@ def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
 
 
 def _count_errors(run: Run, part: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Word errors, words and utterances of each speaker; a speaker without words is left out."""
+    """Errors, words and utterances of each speaker; a speaker without words is left out."""
     errors: Counter[str] = Counter()
     words: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     for row in run.transcripts:
-        if row.part == part and row.words and row.word_errors is not None:
-            errors[row.speaker] += row.word_errors
-            words[row.speaker] += row.words
+        if row.part == part and row.length and row.errors is not None:
+            errors[row.speaker] += row.errors
+            words[row.speaker] += row.length
             rows[row.speaker] += 1
     return errors, words, rows

@@ -14,7 +14,7 @@ BLOCKS_SHOWN = {
 }
 COLUMNS_SHOWN = [
     *(*membership.AUC, *membership.SIZES, *membership.FEW_ALARMS),
-    *(*speakers.PROBE, *speakers.JUDGE, *speakers.VERIFICATION, *cost.DISTANCES),
+    *(*speakers.PROBE, *speakers.JUDGE, *speakers.VERIFICATION, speakers.TRIALS, *cost.DISTANCES),
 ]
 
 

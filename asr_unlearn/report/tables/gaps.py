@@ -55,7 +55,8 @@ def targets(found: Comparison) -> list[Column]:
     columns += [
         Column("Probe, forget speakers", ("speaker_id", "probe_forget"), wording.percent),
         Column("Judge, forget speakers", ("speaker_id", "judge_forget"), wording.percent),
-        Column("Verification EER", ("verification", "eer"), wording.percent),
+        Column("EER, strangers", ("verification", "eer"), wording.percent),
+        Column("EER, forget speakers", ("verification", "forget_eer"), wording.percent),
         Column("KL forget", ("divergence", "kl_forget"), wording.number),
         Column("KL test", ("divergence", "kl_test"), wording.number),
     ]

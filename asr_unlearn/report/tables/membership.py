@@ -35,8 +35,9 @@ def membership(found: Comparison) -> Table | None:
     """The area under each attack's curve; the caption explains the attacks that were made."""
     known = {attack.key for attack in ATTACKS if found.has(*attack.auc)}
     caption = (
-        "Telling the forget speakers' training utterances from strangers', "
-        "matched in duration and transcript length: 0.5 is guessing, 1 is certainty. "
+        f"Telling training utterances of the forgotten {found.forgotten.many} from "
+        f"{found.forgotten.others}, matched in duration and length of text: 0.5 is guessing, 1 is "
+        "certainty. "
         "The target is the retrained model's own figure, not 0.5: voices differ. "
     )
     meanings = {
@@ -57,8 +58,9 @@ def membership(found: Comparison) -> Table | None:
 def few_alarms(found: Comparison) -> Table | None:
     """How many of the forgotten an attacker finds who may accuse hardly anyone wrongly."""
     caption = (
-        "Share of the forget speakers' training utterances that each attack finds where it "
-        "accuses 1% or 0.1% of the strangers' wrongly; as much as that is guessing."
+        f"Share of the forgotten {found.forgotten.many}' training utterances that each attack "
+        f"finds where it accuses 1% or 0.1% of the {found.forgotten.others} wrongly; as much as "
+        "that is guessing."
     )
     return figures("Found at few false alarms", caption, FEW_ALARMS, found)
 
@@ -73,8 +75,9 @@ def relearning(found: Comparison) -> Table | None:
     if not rows:
         return None
     caption = (
-        "Steps of fine-tuning until the loss on the forget speakers is back at the original "
-        "model's. Where it takes as many as the retrained model, nothing was left to bring back."
+        f"Steps of fine-tuning until the loss on the {found.forgotten.many} is back at the "
+        "original model's. Where it takes as many as the retrained model, nothing was left to "
+        "bring back."
     )
     headings = ("Model", *(heading for heading, _ in RELEARNING))
     return Table("Relearning", headings, tuple(rows), caption, of_models=True)

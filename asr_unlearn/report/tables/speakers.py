@@ -16,21 +16,22 @@ JUDGE = [
     Column("EER", ("speaker_id", "judge_eer"), wording.percent, wording.points),
 ]
 VERIFICATION = [
-    Column("EER", ("verification", "eer"), wording.percent, wording.points),
-    Column("Trials", ("verification", "trials"), wording.count),
-    Column(
-        "Similarity, same speaker",
-        ("verification", "similarity_same"),
-        wording.number,
-        wording.difference,
-    ),
-    Column(
-        "Similarity, different",
-        ("verification", "similarity_different"),
-        wording.number,
-        wording.difference,
-    ),
+    column
+    for whose, start in (("Strangers", ""), ("Forget", "forget_"))
+    for column in (
+        Column(f"{whose}: EER", ("verification", f"{start}eer"), wording.percent, wording.points),
+        *(
+            Column(
+                f"{whose}: similarity, {pair}",
+                ("verification", f"{start}similarity_{pair}"),
+                wording.number,
+                wording.difference,
+            )
+            for pair in ("same", "different")
+        ),
+    )
 ]
+TRIALS = Column("Trials", ("verification", "trials"), wording.count)
 
 
 def probe(found: Comparison) -> Table | None:
@@ -59,6 +60,6 @@ def verification(found: Comparison) -> Table | None:
     """Whether two recordings of one speaker are still alike."""
     caption = (
         "Two recordings at a time, compared by the cosine of their speaker embeddings. EER: "
-        "where as many same-speaker pairs are refused as different ones accepted. "
+        "where as many pairs of the same speaker are refused as of different ones are accepted. "
     )
-    return figures("Speaker verification", caption + below(found), VERIFICATION, found)
+    return figures("Speaker verification", caption + below(found), [*VERIFICATION, TRIALS], found)

@@ -8,7 +8,7 @@ from asr_unlearn.report.comparison import Comparison, Entry
 from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.cost import taken_seconds
 from asr_unlearn.report.tables.gaps import nearest
-from asr_unlearn.report.words.attackers import EXPLANATION, out_of_100
+from asr_unlearn.report.words.attackers import explanation, out_of_100
 from asr_unlearn.report.words.method import likeness
 
 
@@ -80,7 +80,7 @@ def _seen(found: Comparison) -> list[str]:
     made = [attack for attack in ATTACKS if any(m.spread(*attack.auc) for m in found.methods)]
     if not made:
         return []
-    return [EXPLANATION, *(_attack(attack, found) for attack in made)]
+    return [explanation(found), *(_attack(attack, found) for attack in made)]
 
 
 def _attack(attack: Attack, found: Comparison) -> str:

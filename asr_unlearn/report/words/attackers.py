@@ -18,14 +18,16 @@ def means(attack: Attack, entry: Entry) -> str:
     return attack.means.format("some" if number is None else wording.count(number.mean))
 
 
-EXPLANATION = (
-    "Attackers are given one utterance of a forgotten speaker and one of a stranger, and say which "
-    "is which. Who guesses is right 50 times of 100."
-)
+def explanation(found: Comparison) -> str:
+    """How the attackers' figures are to be read."""
+    return (
+        f"Attackers are given {found.forgotten.pair}, and say which is which. Who guesses is right "
+        "50 times of 100."
+    )
 
 
 def attackers(entry: Entry, found: Comparison) -> str:
-    """To which attacks a method's speakers are strangers now, and which still tell them apart."""
+    """Which attacks find the forgotten like others now, and which still tell them apart."""
     made = [attack for attack in ATTACKS if entry.spread(*attack.auc)]
     gaps = {attack.key: found.gap(entry, *attack.auc) for attack in made}
     alike = [attack for attack in made if found.alike(entry, *attack.auc)]
@@ -33,15 +35,16 @@ def attackers(entry: Entry, found: Comparison) -> str:
     still = [attack for attack, gap in apart if gap.mean > 0]
     fewer = [attack for attack, gap in apart if gap.mean <= 0]
     beyond = [a for a in fewer if (area := entry.spread(*a.auc)) and area.mean < 0.5]
+    others = found.forgotten.others
     told = {
-        "The model now treats these speakers like strangers: told apart": alike,
-        "They are still told from strangers": still,
-        "Less often than with the retrained model: told from strangers": [
+        f"The model now {found.forgotten.like_others}: told apart": alike,
+        f"They are still told from {others}": still,
+        f"Less often than with the retrained model: told from {others}": [
             attack for attack in fewer if attack not in beyond
         ],
-        "Strangers beyond all strangers, which gives them away as well: told apart": beyond,
+        f"Beyond {others}, which gives them away as well: told apart": beyond,
         # Such as an informed attack: nothing was unlearned from the retrained model.
-        "They are told from strangers": [a for a in made if not gaps[a.key]],
+        f"They are told from {others}": [a for a in made if not gaps[a.key]],
     }
     sentences = [_told(start, chosen, entry, found) for start, chosen in told.items()]
     return " ".join(filter(None, sentences))

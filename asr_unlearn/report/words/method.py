@@ -40,7 +40,7 @@ def _forgetting(entry: Entry, found: Comparison) -> str:
     gap, own = found.gap(entry, rate.key, "forget"), entry.spread(rate.key, "forget")
     if gap is None or own is None:
         return ""
-    start = f"{rate.heading} on the forget speakers is {wording.percent(own.mean)}"
+    start = f"{rate.heading} on the forget {found.forgotten.many} is {wording.percent(own.mean)}"
     size = wording.points.size(gap.mean)
     if found.no_difference(gap, rate.key, "forget"):
         return f"{start}: no difference from the retrained model ({size} points)."
@@ -113,8 +113,8 @@ def _relearning(entry: Entry, found: Comparison) -> str:
         return ""
     steps = _steps(entry, "one_utterance_steps")
     text = (
-        "Fine-tuned on a single utterance of a forgotten speaker, it is back at the original's "
-        f"loss on them {steps}"
+        f"Fine-tuned on a single utterance of a forgotten {found.forgotten.one}, it is back at the "
+        f"original's loss on them {steps}"
     )
     gold = found.retrained
     if gold is None or gold.spread("relearning", "limit") is None:

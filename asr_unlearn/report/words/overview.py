@@ -7,7 +7,7 @@ from asr_unlearn.report.attacks import ATTACKS
 from asr_unlearn.report.comparison import Comparison, Entry, compare
 from asr_unlearn.report.results import Results
 from asr_unlearn.report.words.answers import Answer, answers
-from asr_unlearn.report.words.attackers import EXPLANATION
+from asr_unlearn.report.words.attackers import explanation
 from asr_unlearn.report.words.method import SMALLEST_WAY, distance, method
 
 
@@ -27,18 +27,15 @@ def summary(results: Results) -> Summary:
     """What was asked, which method is closest, what is still seen, at what cost."""
     found = compare(results)
     return Summary(
-        [_request(results), _yardstick(found)],
+        [_request(results, found), _yardstick(found)],
         answers(found),
-        EXPLANATION if any(found.has(*attack.auc) for attack in ATTACKS) else "",
+        explanation(found) if any(found.has(*attack.auc) for attack in ATTACKS) else "",
         {entry.name: method(entry, found) for entry in found.methods},
     )
 
 
-def _request(results: Results) -> str:
-    split = results.record["split"]
-    number = len(split["forget_speakers"])
-    who = f"{number} speaker{'' if number == 1 else 's'}"
-    part = split["parts"].get("forget")
+def _request(results: Results, found: Comparison) -> str:
+    part = results.record["split"]["parts"].get("forget")
     how_much = (
         f" ({wording.count(part['utterances'])} training utterances, "
         f"{wording.duration(part['seconds'])})"
@@ -46,9 +43,9 @@ def _request(results: Results) -> str:
         else ""
     )
     return (
-        f"{who} of {results.record['corpus']} asked to be forgotten{how_much}. Forgetting means "
-        "behaving like a model that was retrained without them, not recognising them as badly as "
-        "possible: a gap to that model in either direction is a miss."
+        f"{found.forgotten.counted} of {results.record['corpus']} to be forgotten{how_much}. "
+        "Forgetting means behaving like a model retrained without them, not recognising them as "
+        "badly as possible: a gap to that model in either direction is a miss."
     )
 
 
