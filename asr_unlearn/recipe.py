@@ -175,11 +175,12 @@ class Plan:
 
     def _divide(self) -> Command:
         argv = ["split", "--manifest", str(self.manifest), "--out", str(self.split)]
-        argv += flags(self.recipe.split)
-        reads = [self.manifest]
+        options, reads = dict(self.recipe.split), [self.manifest]
         if self.forget:
-            argv += ["--forget", str(self.forget)]
+            # A recipe that forgets labels takes a list of them.
+            options["forget_labels" if "forget_labels" in options else "forget"] = self.forget
             reads.append(self.forget)
+        argv += flags(options)
         return Command(2, "split", argv, reads, self.split)
 
     def _train(self, stage: int, name: str, parts: str, seed: int) -> Command:

@@ -1,12 +1,13 @@
-"""A deletion request to the parts of the corpus, by speaker: seeded and disjoint."""
+"""A deletion request, by speaker or by label, to the parts of the corpus: seeded and disjoint."""
 
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.run import digest
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
+# A corpus' own sets of speakers that are never trained on, and the parts they become.
+STRANGERS = {"dev": "unseen", "test": "test"}
 SCHEMA = 1
 
 
@@ -29,12 +32,17 @@ class Split:
     `forget`: training utterances of the forget speakers; `forget_heldout`: the share of theirs
     that is never trained on; `retain`: everyone else's; `unseen`: speakers never trained on, for
     the stop rule and membership inference; `test`: never looked at before the report.
+
+    Where labels are forgotten, `forget` and `forget_heldout` are utterances with these labels,
+    whoever speaks; `forget_heldout` has those of the speakers never trained on as well. The other
+    parts have none.
     """
 
     seed: int
     forget_speakers: tuple[str, ...]
     unseen_speakers: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
+    forget_labels: tuple[str, ...] = ()
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
         """The utterances of a part, in the manifest's order."""
@@ -42,15 +50,19 @@ class Split:
         return [u for u in manifest if u.id in ids]
 
 
-def read_speakers(path: Path) -> list[str]:
-    """Speaker ids, one a line; `#` begins a comment."""
+def read_names(path: Path) -> list[str]:
+    """Speaker ids or labels, one a line; `#` begins a comment."""
     lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
 
 def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> list[str]:
-    """A seeded forget list of `count` training speakers, for when nobody asked for any."""
-    speakers = sorted({u.speaker for u in utterances if u.subset != "test"})
+    """A seeded forget list of `count` training speakers, for when nobody asked for any.
+
+    A name that begins with "_" stands for nobody, such as the noise of Speech Commands.
+    """
+    speakers = sorted({u.speaker for u in utterances if u.subset not in STRANGERS})
+    speakers = [name for name in speakers if not name.startswith("_")]
     if count >= len(speakers):
         raise SplitError(f"cannot forget {count} of {len(speakers)} training speakers")
     chosen = np.random.default_rng([seed, 1]).choice(len(speakers), size=count, replace=False)
@@ -70,86 +82,158 @@ def make_split(
 
     Args:
         heldout: share of each forget speaker's utterances that is kept from training.
-        unseen: share of the other training speakers that is kept from training.
-        test: the same for the test part; not used when the corpus has a test set of its own
-            (utterances with the subset "test").
+        unseen: share of the other training speakers that is kept from training; not used when
+            the corpus has a development set of its own (utterances with the subset "dev").
+        test: the same for the test part, and the subset "test".
 
     Raises:
         SplitError: an unknown or repeated speaker, one that has no training utterances, or so
             few speakers that a part would be empty.
     """
-    train = [u for u in utterances if u.subset != "test"]
-    own_test = [u for u in utterances if u.subset == "test"]
-    _check_request(forget, {u.speaker for u in train}, {u.speaker for u in own_test})
-    leaked = {u.speaker for u in train} & {u.speaker for u in own_test}
-    if leaked:
-        raise SplitError(
-            f"speakers in both the training and the test set: {', '.join(sorted(leaked)[:5])}"
-        )
-
+    train = [u for u in utterances if u.subset not in STRANGERS]
+    set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
+    _check_request("speaker", forget, {u.speaker for u in train}, set_aside)
     rng = np.random.default_rng([seed, 0])
-    others = sorted({u.speaker for u in train} - set(forget))
-    shares = [unseen, 0.0 if own_test else test]
-    unseen_speakers, test_speakers = _set_aside(others, shares, rng)
-    parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    parts["test"] = [u.id for u in own_test]
-    for utterance in train:
-        if utterance.speaker in unseen_speakers:
-            parts["unseen"].append(utterance.id)
-        elif utterance.speaker in test_speakers:
-            parts["test"].append(utterance.id)
-        elif utterance.speaker not in forget:
-            parts["retain"].append(utterance.id)
-    for speaker in sorted(forget):
-        theirs = [u.id for u in train if u.speaker == speaker]
-        away = _hold_out(theirs, heldout, rng)
-        parts["forget_heldout"] += [name for name in theirs if name in away]
-        parts["forget"] += [name for name in theirs if name not in away]
+    away = _strangers(utterances, set(forget), unseen, test, rng)
+    by_speaker = {s: [u.id for u in train if u.speaker == s] for s in sorted(forget)}
+    parts = {
+        **_hold_out(by_speaker.values(), heldout, rng),
+        "retain": [u.id for u in train if u.speaker not in {*forget, *away}],
+        "unseen": [u.id for u in utterances if away.get(u.speaker) == "unseen"],
+        "test": [u.id for u in utterances if away.get(u.speaker) == "test"],
+    }
     return Split(
         seed=seed,
         forget_speakers=tuple(sorted(forget)),
-        unseen_speakers=tuple(sorted(unseen_speakers)),
-        parts={part: tuple(ids) for part, ids in parts.items()},
+        unseen_speakers=_unseen(away),
+        parts={part: tuple(parts[part]) for part in PARTS},
     )
 
 
+def make_label_split(
+    utterances: Sequence[Utterance],
+    forget: Sequence[str],
+    *,
+    seed: int = 0,
+    heldout: float = 0.1,
+    unseen: float = 0.1,
+    test: float = 0.1,
+) -> Split:
+    """Divide the corpus for a request to forget the labels `forget`, such as a keyword.
+
+    `heldout` is the share of the training utterances with each label that is kept from training;
+    the speakers of `unseen` and `test` are set aside as in `make_split`.
+
+    Raises:
+        SplitError: an unknown or repeated label, one or all without training utterances, or too
+            few speakers.
+    """
+    rng = np.random.default_rng([seed, 0])
+    away = _strangers(utterances, set(), unseen, test, rng)
+    train = [u for u in utterances if u.speaker not in away]
+    set_aside = {u.label for u in utterances if u.label and u.speaker in away}
+    _check_request("label", forget, {u.label for u in train if u.label}, set_aside)
+    by_label = {label: [u.id for u in train if u.label == label] for label in sorted(forget)}
+    others = [u for u in utterances if u.label not in forget]
+    parts = {
+        **_hold_out(by_label.values(), heldout, rng),
+        "retain": [u.id for u in others if u.speaker not in away],
+        "unseen": [u.id for u in others if away.get(u.speaker) == "unseen"],
+        "test": [u.id for u in others if away.get(u.speaker) == "test"],
+    }
+    if not parts["retain"]:
+        raise SplitError(f"no training utterance has another label than {', '.join(forget)}")
+    parts["forget_heldout"] += [u.id for u in utterances if u.label in forget and u.speaker in away]
+    return Split(
+        seed=seed,
+        forget_speakers=(),
+        unseen_speakers=_unseen(away),
+        parts={part: tuple(parts[part]) for part in PARTS},
+        forget_labels=tuple(sorted(forget)),
+    )
+
+
+def _strangers(
+    utterances: Sequence[Utterance],
+    trained: Collection[str],
+    unseen: float,
+    test: float,
+    rng: np.random.Generator,
+) -> dict[str, str]:
+    """The part of every speaker who is never trained on: the corpus' own sets, else a draw.
+
+    Speakers in `trained` are not drawn.
+    """
+    own = {u.speaker: STRANGERS[u.subset] for u in utterances if u.subset in STRANGERS}
+    train = {u.speaker for u in utterances if u.subset not in STRANGERS}
+    mixed = {u.speaker for u in utterances if STRANGERS.get(u.subset or "") != own.get(u.speaker)}
+    if mixed:
+        raise SplitError(
+            "speakers in more than one of the training, development and test sets: "
+            f"{', '.join(sorted(mixed)[:5])}"
+        )
+    wanted = {"unseen": unseen, "test": test}
+    shares = {part: share for part, share in wanted.items() if part not in own.values()}
+    return own | _set_aside(sorted(train - set(trained)), shares, rng)
+
+
+def _unseen(away: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(speaker for speaker, part in away.items() if part == "unseen"))
+
+
 def _set_aside(
-    speakers: Sequence[str], shares: Sequence[float], rng: np.random.Generator
-) -> list[set[str]]:
-    """A group of speakers for each share, none of them empty but for a share of 0."""
-    counts = [math.ceil(share * len(speakers)) for share in shares]
-    if len(speakers) <= sum(counts) or counts[0] == 0:
+    speakers: Sequence[str], shares: Mapping[str, float], rng: np.random.Generator
+) -> dict[str, str]:
+    """A part for some of the speakers, so many for each as its share says; some are left over."""
+    counts = [math.ceil(share * len(speakers)) for share in shares.values()]
+    if len(speakers) <= sum(counts) or shares.get("unseen") == 0:
         raise SplitError(
             f"{len(speakers)} speakers besides those to forget are too few for the parts retain, "
-            f"unseen ({shares[0]:.0%}) and test"
+            f"{', '.join(f'{part} ({share:.0%})' for part, share in shares.items())}"
         )
     shuffled = [speakers[i] for i in rng.permutation(len(speakers))]
     ends = np.cumsum([0, *counts])
-    return [set(shuffled[a:b]) for a, b in pairwise(ends)]
+    return {
+        speaker: part
+        for part, (a, b) in zip(shares, pairwise(ends), strict=True)
+        for speaker in shuffled[a:b]
+    }
 
 
-def _hold_out(ids: Sequence[str], share: float, rng: np.random.Generator) -> set[str]:
-    """At least one of a speaker's utterances, and never all: something must be forgotten."""
-    if not share:
-        return set()
-    count = min(max(1, round(share * len(ids))), len(ids) - 1)
-    return {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}
+def _hold_out(
+    groups: Iterable[Sequence[str]], share: float, rng: np.random.Generator
+) -> dict[str, list[str]]:
+    """Of each group at least one utterance away from training, and never all."""
+    parts: dict[str, list[str]] = {"forget": [], "forget_heldout": []}
+    for ids in groups:
+        # Something must be forgotten.
+        count = min(max(1, round(share * len(ids))), len(ids) - 1) if share else 0
+        away = {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}
+        parts["forget_heldout"] += [name for name in ids if name in away]
+        parts["forget"] += [name for name in ids if name not in away]
+    return parts
 
 
-def _check_request(forget: Sequence[str], known: set[str], in_test: set[str]) -> None:
+def _check_request(
+    kind: Literal["speaker", "label"],
+    forget: Sequence[str],
+    known: Collection[str],
+    set_aside: Collection[str],
+) -> None:
     if not forget:
-        raise SplitError("the forget list names no speaker")
+        raise SplitError(f"the forget list names no {kind}")
     repeated = sorted({s for s in forget if list(forget).count(s) > 1})
     if repeated:
         raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
-    for speaker in forget:
-        if speaker in in_test and speaker not in known:
+    for name in forget:
+        if name in set_aside and name not in known:
             raise SplitError(
-                f"speaker {speaker} occurs only in the test set: nothing was learned from them"
+                f"{kind} {name} occurs only in the development or test set: "
+                "nothing was learned from there"
             )
-        if speaker not in known:
-            near = difflib.get_close_matches(speaker, sorted(known), n=5, cutoff=0.0)
-            raise SplitError(f"unknown speaker {speaker!r} in the forget list; nearest: {near}")
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=5, cutoff=0.0)
+            raise SplitError(f"unknown {kind} {name!r} in the forget list; nearest: {near}")
 
 
 def write_split(path: Path, split: Split, manifest: Path) -> None:
@@ -161,6 +245,7 @@ def write_split(path: Path, split: Split, manifest: Path) -> None:
             "seed": split.seed,
             "manifest_sha256": digest(manifest),
             "forget_speakers": list(split.forget_speakers),
+            "forget_labels": list(split.forget_labels),
             "unseen_speakers": list(split.unseen_speakers),
             "parts": {part: list(ids) for part, ids in split.parts.items()},
         },
@@ -183,4 +268,6 @@ def read_split(path: Path, manifest: Path) -> Split:
         forget_speakers=tuple(content["forget_speakers"]),
         unseen_speakers=tuple(content["unseen_speakers"]),
         parts={part: tuple(ids) for part, ids in content["parts"].items()},
+        # Not in splits of earlier versions.
+        forget_labels=tuple(content.get("forget_labels", ())),
     )

@@ -22,14 +22,21 @@ class ArchiveError(Exception):
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive; `md5` is None where the publisher's is not known."""
+    """A published archive, and its checksum in either form, where its publisher tells one."""
 
     url: str
     md5: str | None = None
+    sha256: str | None = None
 
     @property
     def filename(self) -> str:
         return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def checksum(self) -> tuple[str, str] | None:
+        """The name of the algorithm and the hex digits; None where none is known."""
+        known = (("md5", self.md5), ("sha256", self.sha256))
+        return next(((name, digits) for name, digits in known if digits is not None), None)
 
 
 def download(
@@ -43,12 +50,13 @@ def download(
     """Fetch into `folder` and return the file; a `.part` left by an earlier call is continued.
 
     `attempts` counts tries in a row that bring nothing new; the pause doubles with each.
-    Raises ArchiveError when the server gives up, or the md5 is unknown (unless `verify` is off)
-    or wrong: then the file is kept as `.corrupt`.
+    Raises ArchiveError when the server gives up, or the checksum is unknown (unless `verify` is
+    off) or wrong: then the file is kept as `.corrupt`.
     """
-    if verify and archive.md5 is None:
+    expected = archive.checksum if verify else None
+    if verify and expected is None:
         raise ArchiveError(
-            f"no md5 is known for {archive.filename}: give its md5 with --md5, "
+            f"no checksum is known for {archive.filename}: give its md5 with --md5, "
             "or --no-checksum to trust the connection"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,10 +65,10 @@ def download(
     arrived = final if final.exists() else part
     if arrived is part:
         _fetch(archive.url, part, attempts, pause_seconds)
-    if verify and (found := _md5(arrived)) != archive.md5:
+    if expected and (found := _digest(arrived, expected[0])) != expected[1]:
         corrupt = arrived.replace(folder / f"{archive.filename}.corrupt")
         raise ArchiveError(
-            f"{archive.filename}: md5 is {found}, expected {archive.md5}; "
+            f"{archive.filename}: {expected[0]} is {found}, expected {expected[1]}; "
             f"moved to {corrupt}, run again for a fresh copy"
         )
     return arrived.replace(final)
@@ -113,13 +121,15 @@ def _append(url: str, part: Path, held: int) -> bool:
     return total is None or part.stat().st_size == total
 
 
-def _md5(path: Path) -> str:
+def _digest(path: Path, algorithm: str) -> str:
     size = path.stat().st_size
     with (
         path.open("rb") as file,
-        tqdm.wrapattr(file, "read", total=size, desc="md5", unit="B", unit_scale=True) as stream,
+        tqdm.wrapattr(
+            file, "read", total=size, desc=algorithm, unit="B", unit_scale=True
+        ) as stream,
     ):
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = hashlib.new(algorithm, usedforsecurity=False)
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

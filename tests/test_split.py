@@ -1,5 +1,6 @@
 """The split is disjoint, complete and seeded, whatever speakers are asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from asr_unlearn.split import (
     PARTS,
     SplitError,
     draw_speakers,
+    make_label_split,
     make_split,
-    read_speakers,
+    read_names,
     read_split,
     write_split,
 )
@@ -80,13 +82,79 @@ def test_a_corpus_test_set_stays_the_test_set():
     assert set(split.parts["test"]) == {u.id for u in corpus if u.subset == "test"}
 
 
+def test_a_corpus_development_set_is_the_unseen_part():
+    corpus = utterances([3] * 10) + utterances([2] * 3, "dev", "other")
+    split = make_split(corpus, ["spk0"], test=0.2)
+    assert set(split.parts["unseen"]) == {u.id for u in corpus if u.subset == "dev"}
+    assert split.unseen_speakers == ("other0", "other1", "other2")
+    # Two of the nine that are left are drawn for the test.
+    assert len(split.parts["test"]) == 6
+    assert not set(draw_speakers(corpus, 9, seed=0)) & set(split.unseen_speakers)
+
+
+def test_what_stands_for_nobody_is_not_drawn():
+    corpus = utterances([1] * 4) + utterances([50], prefix="_noise/")
+    assert "_noise/0" not in draw_speakers(corpus, 3, seed=0)
+
+
+def labelled(counts: list[int], words: list[str], own_sets: bool) -> list[Utterance]:
+    """Every speaker says every word as often as they say anything."""
+    given = utterances(counts)
+    if own_sets:
+        given += utterances([2], "dev", "dev") + utterances([2, 1], "test", "test")
+    return [replace(u, id=f"{w}/{u.id}", text=w, label=w) for w in words for u in given]
+
+
+@given(st.data())
+def test_a_split_by_label_is_disjoint_complete_and_keeps_the_label_together(data):
+    counts = data.draw(st.lists(st.integers(1, 6), min_size=4, max_size=12))
+    words = ["down", "go", "up", "zero"]
+    forget = data.draw(st.lists(st.sampled_from(words), min_size=1, max_size=3, unique=True))
+    corpus = labelled(counts, words, data.draw(st.booleans()))
+    split = make_label_split(corpus, forget, seed=data.draw(st.integers(0, 99)), heldout=0.3)
+    assert split.forget_labels == tuple(sorted(forget))
+    assert split.forget_speakers == ()
+    assert sorted(i for part in PARTS for i in split.parts[part]) == sorted(u.id for u in corpus)
+    of = {part: split.utterances(part, corpus) for part in PARTS}
+    for part in PARTS:
+        labels = {u.label for u in of[part]}
+        assert labels
+        assert labels <= set(forget) if "forget" in part else not labels & set(forget)
+    # Whoever is a stranger in one part is one in all.
+    trained = {u.speaker for u in of["forget"]} | {u.speaker for u in of["retain"]}
+    assert not trained & {u.speaker for part in ("unseen", "test") for u in of[part]}
+    # Of the word's training utterances so many are held out; strangers' are never trained on.
+    theirs = [u for u in of["forget_heldout"] if u.speaker in trained]
+    for word in forget:
+        heldout = sum(u.label == word for u in theirs)
+        total = heldout + sum(u.label == word for u in of["forget"])
+        assert heldout == min(max(1, round(0.3 * total)), total - 1)
+
+
+@pytest.mark.parametrize(
+    ("forget", "message"),
+    [
+        (["upp"], r"unknown label 'upp'.*nearest: \['up'"),
+        (["up", "up"], "up more than once"),
+        ([], "names no label"),
+        (["down", "up"], "another label than down, up"),
+        (["spare"], "label spare occurs only in the development or test set"),
+    ],
+)
+def test_labels_that_cannot_be_forgotten(forget, message):
+    corpus = labelled([2] * 8, ["down", "up"], own_sets=True)
+    rare = replace(corpus[-1], id="rare", label="spare")
+    with pytest.raises(SplitError, match=message):
+        make_label_split([*corpus, rare], forget)
+
+
 @pytest.mark.parametrize(
     ("forget", "message"),
     [
         (["spk11x"], r"unknown speaker 'spk11x'.*nearest: \['spk11'"),
         (["spk1", "spk1"], "spk1 more than once"),
         ([], "names no speaker"),
-        (["other0"], "only in the test set"),
+        (["other0"], "only in the development or test set"),
     ],
 )
 def test_requests_that_cannot_be_met(forget, message):
@@ -102,7 +170,7 @@ def test_too_few_speakers_is_said():
 
 def test_a_speaker_in_training_and_test_is_refused():
     corpus = utterances([2] * 10) + utterances([2], "test", "spk")[:1]
-    with pytest.raises(SplitError, match="both the training and the test set: spk0"):
+    with pytest.raises(SplitError, match=r"more than one of .*: spk0"):
         make_split(corpus, ["spk1"])
 
 
@@ -112,6 +180,9 @@ def test_round_trip_and_a_changed_manifest(tmp_path):
     split = make_split(corpus, draw_speakers(corpus, 2, seed=3), seed=3)
     write_split(tmp_path / "split.json", split, manifest)
     assert read_split(tmp_path / "split.json", manifest) == split
+    by_label = make_label_split(labelled([3] * 10, ["down", "up"], False), ["up"])
+    write_split(tmp_path / "labels.json", by_label, manifest)
+    assert read_split(tmp_path / "labels.json", manifest) == by_label
     write_manifest(manifest, corpus[1:])
     with pytest.raises(SplitError, match="made for another"):
         read_split(tmp_path / "split.json", manifest)
@@ -120,4 +191,4 @@ def test_round_trip_and_a_changed_manifest(tmp_path):
 def test_the_forget_file_takes_comments(tmp_path):
     path = tmp_path / "forget.txt"
     path.write_text("# asked on Monday\nspk1\n\n  spk2  # and her brother\n")
-    assert read_speakers(path) == ["spk1", "spk2"]
+    assert read_names(path) == ["spk1", "spk2"]

@@ -20,7 +20,13 @@ from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
-from asr_unlearn.split import draw_speakers, make_split, read_speakers, write_split
+from asr_unlearn.split import (
+    draw_speakers,
+    make_label_split,
+    make_split,
+    read_names,
+    write_split,
+)
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options
 from asr_unlearn.unlearning import Stop
@@ -31,6 +37,7 @@ def split(
     out: Path,
     forget: Path | None = None,
     forget_count: int = 1,
+    forget_labels: str = "",
     seed: int = 0,
     heldout: float = 0.1,
     unseen: float = 0.1,
@@ -46,16 +53,27 @@ def split(
         out: split.json to write.
         forget: text file with a speaker id a line; without it, speakers are drawn and printed.
         forget_count: how many to draw.
+        forget_labels: labels to forget in place of speakers, such as keywords: with commas, or a
+            text file with one a line.
         seed: of every draw.
-        heldout: share of the forget speakers' utterances that is never trained on.
-        unseen: share of the other speakers that is never trained on.
-        test: the same for a test part, where the corpus has none of its own.
+        heldout: share of the utterances to forget that is never trained on.
+        unseen: share of the other speakers that is never trained on, where the corpus has no
+            development set of its own.
+        test: the same for a test part.
     """
     utterances = read_manifest(manifest)
-    speakers = read_speakers(forget) if forget else draw_speakers(utterances, forget_count, seed)
-    made = make_split(utterances, speakers, seed=seed, heldout=heldout, unseen=unseen, test=test)
+    shares = {"heldout": heldout, "unseen": unseen, "test": test}
+    if forget and forget_labels:
+        raise ValueError("--forget and --forget_labels: one request at a time")
+    if forget_labels:
+        listed = Path(forget_labels).is_file()
+        labels = read_names(Path(forget_labels)) if listed else forget_labels.split(",")
+        made = make_label_split(utterances, labels, seed=seed, **shares)
+    else:
+        speakers = read_names(forget) if forget else draw_speakers(utterances, forget_count, seed)
+        made = make_split(utterances, speakers, seed=seed, **shares)
     write_split(out, made, manifest)
-    print(f"to forget: {' '.join(made.forget_speakers)}")
+    print(f"to forget: {' '.join(made.forget_speakers or made.forget_labels)}")
     print(", ".join(f"{part} {len(ids)}" for part, ids in made.parts.items()), "utterances")
 
 

@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -126,6 +127,15 @@ def test_a_wrong_checksum_is_refused_and_the_file_kept_aside(tmp_path: Path) -> 
             fetch(archive(server, "0000"), tmp_path)
         assert [p.name for p in tmp_path.iterdir()] == ["speech.tar.gz.corrupt"]
         assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_sha256_is_checked_where_the_publisher_tells_one(tmp_path: Path) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    with serving([]) as server:
+        told = replace(archive(server, None), sha256=digest)
+        assert fetch(told, tmp_path / "right").read_bytes() == CONTENT
+        with pytest.raises(ArchiveError, match=f"sha256 is {digest}, expected 0000"):
+            fetch(replace(told, sha256="0000"), tmp_path / "wrong")
 
 
 def test_an_unknown_checksum_must_be_waived(tmp_path: Path) -> None:

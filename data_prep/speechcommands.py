@@ -1,0 +1,200 @@
+"""Google Speech Commands v0.02: single words of many speakers, as `WORD/SPEAKER_nohash_N`.
+
+Warden, "Speech Commands: a dataset for limited-vocabulary speech recognition", arXiv 1804.03209.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr_unlearn.audio import SAMPLE_RATE, load_audio
+from asr_unlearn.files import write_aside
+from asr_unlearn.manifest import Utterance
+from data_prep.download import Archive
+from data_prep.prepare import add_download_flags, command_line, locate, prepare
+
+ARCHIVES = {
+    "v0.02": Archive(
+        "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+        sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+    )
+}
+SUFFIXES = (".wav", ".flac")
+MARK = "_nohash_"
+UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"
+LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
+# The corpus' own rule for who is in which set: its README, and `which_set` of its authors.
+BUCKETS = 2**27 - 1
+PERCENT = {"dev": 10.0, "test": 10.0}
+# What of each recording of noise belongs to which set.
+STRETCHES = {"train": (0.0, 0.8), "dev": (0.8, 0.9), "test": (0.9, 1.0)}
+
+
+def subset_of(speaker: str) -> str:
+    """The set of a speaker by the published rule, from the SHA-1 of their id.
+
+    "dev" is the corpus' validation set. All clips of a speaker fall into one set, whatever else
+    is in the corpus.
+    """
+    bucket = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (BUCKETS + 1)
+    percentage = bucket * (100.0 / BUCKETS)
+    if percentage < PERCENT["dev"]:
+        return "dev"
+    return "test" if percentage < PERCENT["dev"] + PERCENT["test"] else "train"
+
+
+def scan(folder: Path) -> Iterator[Utterance]:
+    """Every clip of every word, by word and name; text and label are the word.
+
+    The sets are those of the corpus' lists where it has them, else those of `subset_of`.
+    Raises FileNotFoundError where there is no word, ValueError for one list without the other.
+    """
+    words = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and any(p.glob(f"*{MARK}*"))]
+    if not words:
+        raise FileNotFoundError(f"{folder}: no folder WORD with clips SPEAKER{MARK}N.wav or .flac")
+    subset = _subsets(folder)
+    for word in words:
+        for path in sorted((folder / word).iterdir()):
+            speaker, mark, _ = path.stem.partition(MARK)
+            if not mark or path.suffix not in SUFFIXES:
+                continue
+            name = f"{word}/{path.stem}"
+            yield Utterance(
+                id=name,
+                audio=path,
+                speaker=speaker,
+                seconds=0.0,
+                text=word,
+                label=word,
+                subset=subset(name, speaker),
+            )
+
+
+def _subsets(root: Path) -> Callable[[str, str], str]:
+    """From a clip's name and speaker to its set."""
+    paths = {subset: root / name for subset, name in LISTS.items()}
+    present = {subset: path for subset, path in paths.items() if path.is_file()}
+    if not present:
+        return lambda _, speaker: subset_of(speaker)
+    if lacking := paths.keys() - present.keys():
+        raise ValueError(f"{root}: no {', '.join(LISTS[s] for s in lacking)} beside the other list")
+    listed = {
+        str(Path(line).with_suffix("")): subset
+        for subset, path in present.items()
+        for line in path.read_text(encoding="utf-8").split()
+    }
+    return lambda name, _: listed.get(name, "train")
+
+
+def chosen(
+    utterances: Sequence[Utterance], words: Sequence[str], unknown: float, seed: int
+) -> list[Utterance]:
+    """The clips of these words, and of others a drawn number with the label `_unknown_`.
+
+    `unknown` is that number as a share of the clips that are kept, the same in each set.
+    Raises ValueError for a word that the corpus does not have.
+    """
+    have = {u.text or "" for u in utterances}
+    if absent := [word for word in words if word not in have]:
+        raise ValueError(f"no word {', '.join(absent)}; there are {', '.join(sorted(have))}")
+    kept = {u.id: u for u in utterances if u.label in words}
+    others = [u for u in utterances if u.label not in words]
+    for subset, count in _shares(kept.values(), unknown).items():
+        pool = [u for u in others if u.subset == subset]
+        rng = np.random.default_rng([seed, 0, list(STRETCHES).index(subset)])
+        for i in rng.permutation(len(pool))[:count]:
+            kept[pool[i].id] = replace(pool[i], label=UNKNOWN)
+    return [kept[u.id] for u in utterances if u.id in kept]
+
+
+def _shares(utterances: Iterable[Utterance], share: float) -> dict[str, int]:
+    counts = Counter(u.subset for u in utterances)
+    return {subset: round(share * counts[subset]) for subset in STRETCHES}
+
+
+def cut_silence(
+    noises: Path, folder: Path, counts: Mapping[str, int], seed: int
+) -> Iterator[Utterance]:
+    """Seconds of the corpus' background noise, written to `folder`; they have no transcript.
+
+    Each set has its own stretch of every recording; where in it a second begins is drawn. The
+    speaker is the recording and the set: nobody, and none in two sets.
+    Raises FileNotFoundError where the corpus has no noise.
+    """
+    recordings = sorted(path for path in noises.glob("*") if path.suffix in SUFFIXES)
+    if not recordings:
+        raise FileNotFoundError(f"--silence: no recordings in {noises}")
+    waves = {path.stem: load_audio(path) for path in recordings}
+    for number, (subset, count) in enumerate(counts.items()):
+        rng = np.random.default_rng([seed, 1, number])
+        for index in range(count):
+            name = recordings[index % len(recordings)].stem
+            low, high = (round(end * len(waves[name])) for end in STRETCHES[subset])
+            start = int(rng.integers(low, max(low, high - SAMPLE_RATE) + 1))
+            path = folder / f"{name}_{subset}_{index}.wav"
+            with write_aside(path) as aside:
+                second = waves[name][start : start + SAMPLE_RATE]
+                soundfile.write(aside, second, SAMPLE_RATE, "PCM_16", format="WAV")
+            yield Utterance(
+                id=f"{SILENCE}/{path.stem}",
+                audio=path,
+                speaker=f"{NOISE}/{name}/{subset}",
+                seconds=0.0,
+                label=SILENCE,
+                subset=subset,
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the manifest of Speech Commands."""
+
+    def scanned(options: argparse.Namespace) -> list[Utterance]:
+        folder = locate(options, ARCHIVES)
+        found = list(scan(folder))
+        if options.words:
+            found = chosen(found, options.words.split(","), options.unknown, options.seed)
+        elif options.unknown:
+            raise ValueError("--unknown needs --words: without them no word is another")
+        counts = _shares(found, options.silence)
+        if any(counts.values()):
+            noises, target = folder / NOISE, options.out.parent / SILENCE
+            found += cut_silence(noises, target, counts, options.seed)
+        return found
+
+    parser = command_line(
+        "speechcommands",
+        __doc__ or "",
+        "--data data/speech_commands --download \\\n"
+        "      --words down,go,left,right,up --unknown 0.1 --silence 0.1 \\\n"
+        "      --out exp/speechcommands/manifest.jsonl",
+    )
+    parser.add_argument("--words", help="with commas; default: all there are")
+    parser.add_argument(
+        "--unknown",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help=f"other words' clips to keep as the class {UNKNOWN}, as a share of those of --words",
+    )
+    parser.add_argument(
+        "--silence",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help=f"seconds of background noise to cut as the class {SILENCE}, as a share of the clips; "
+        "written beside the manifest; for classifiers, they have no transcript",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of --unknown and --silence, default 0")
+    add_download_flags(parser)
+    return prepare(parser, arguments, scanned)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
