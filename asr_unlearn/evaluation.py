@@ -14,12 +14,20 @@ from asr_unlearn.attacks.membership import membership, train_attackers
 from asr_unlearn.attacks.relearning import relearn
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.divergence import earth_mover
 from asr_unlearn.metrics.speaker_id import probe
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 from asr_unlearn.run import invocation, versions
-from asr_unlearn.saved import Row, SavedModel, divergence, mean_states, transcribe
+from asr_unlearn.saved import (
+    Row,
+    SavedModel,
+    classified,
+    divergence,
+    mean_states,
+    transcribe,
+)
 from asr_unlearn.split import PARTS, Split
 
 # Speakers and utterances that the probe learns from, where the retain set has more.
@@ -27,23 +35,43 @@ PROBE_SPEAKERS, PROBE_UTTERANCES = 100, 40
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Any]:
-    """WER, CER and loss by part, with 95% intervals over speakers."""
-    found: dict[str, Any] = {"wer": {}, "cer": {}, "loss": {}, "ci95": {"wer": {}, "cer": {}}}
+    """Loss, and WER and CER or a classifier's accuracy, by part; 95% intervals over speakers."""
+    names = ("accuracy",) if classified(rows) else ("wer", "cer")
+    found: dict[str, Any] = {name: {} for name in names}
+    found |= {"loss": {}, "ci95": {name: {} for name in names}}
     for part in PARTS:
         chosen = [r for r in rows if r["part"] == part]
         if not chosen:
             continue
         found["loss"][part] = sum(r["loss"] for r in chosen) / len(chosen)
-        for figure, errors, length in (
-            ("wer", "word_errors", "words"),
-            ("cer", "character_errors", "characters"),
-        ):
-            counts = [Errors(r[errors], r[length]) for r in chosen]
-            found[figure][part] = rate(counts)
-            interval = speaker_interval(counts, [r["speaker"] for r in chosen])
+        for name, (value, interval) in _rates(chosen).items():
+            found[name][part] = value
             if interval is not None:
-                found["ci95"][figure][part] = list(interval)
+                found["ci95"][name][part] = list(interval)
     return found
+
+
+def _rates(rows: Sequence[Row]) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """Each rate of some utterances, and its interval."""
+    speakers = [r["speaker"] for r in rows]
+    if classified(rows):
+        return {"accuracy": accuracy([r["errors"] for r in rows], speakers)}
+    counts = {
+        "wer": [Errors(r["word_errors"], r["words"]) for r in rows],
+        "cer": [Errors(r["character_errors"], r["characters"]) for r in rows],
+    }
+    return {name: (rate(each), speaker_interval(each, speakers)) for name, each in counts.items()}
+
+
+def confusion_matrix(rows: Sequence[Row]) -> dict[str, Any]:
+    """Of a classifier on the part test; empty where there is none to be had."""
+    tested = [r for r in rows if r["part"] == "test"]
+    if not (tested and classified(rows)):
+        return {}
+    labels = sorted({r[key] for r in rows for key in ("reference", "hypothesis")})
+    truth, answers = ([r[key] for r in tested] for key in ("reference", "hypothesis"))
+    found = confusion(truth, answers, labels)
+    return {} if found is None else {"confusion": found}
 
 
 def forget_losses(rows: Sequence[Row]) -> list[float]:
@@ -81,7 +109,15 @@ def evaluate(
     which attacks are made that have to be trained for.
     Gaps and relative costs are against the model named "retrained" of the same seed, and are
     absent where there is none.
+
+    Raises:
+        ValueError: the models were made for different tasks.
     """
+    kinds = {m.kind() for m in models}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"models of different tasks cannot be compared: {', '.join(sorted(kinds))}"
+        )
     rows = {
         (m.name, m.seed): transcribe(m, manifest, split, device=device, beams=beams) for m in models
     }
@@ -100,6 +136,7 @@ def evaluate(
             "path": str(model.folder.relative_to(root)),
             **_cost(runs[key], runs.get(gold, {})),
             **found[key],
+            **confusion_matrix(rows[key]),
         }
         entry["membership"], entry["ci95"]["membership"] = membership(model, rows[key], attackers)
         if key in relearned:
@@ -109,18 +146,25 @@ def evaluate(
             entry["gap_to_retrained"] = gap(found[key], found[gold])
             distance = earth_mover(forget_losses(rows[key]), forget_losses(rows[gold]))
             entry["divergence"] = {"emd_forget_loss": distance}
-            entry["divergence"] |= _mean_divergence(golds[gold], model, split, manifest, device)
+            compared = {
+                part: split.utterances(part, manifest)
+                for part in ("forget", "test")
+                if part in found[key]["loss"]
+            }
+            entry["divergence"] |= _mean_divergence(golds[gold], model, compared, device)
         entries.append(entry)
     return {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "command": invocation(),
+        "task": kinds.pop(),
         "corpus": corpus,
         "data": dict(left_out),
         "split": {
             "seed": split.seed,
             "forget_speakers": list(split.forget_speakers),
+            **({"forget_labels": list(split.forget_labels)} if split.forget_labels else {}),
             "parts": part_summary(split, manifest),
         },
         "models": entries,
@@ -135,6 +179,8 @@ def _speaker_id(
     device: torch.device,
 ) -> None:
     """Enter what a probe of the encoder's states finds of the speakers, with intervals."""
+    if not split.forget_speakers:
+        return
     utterances = probed(split, manifest)
     states = mean_states(model, utterances, device=device)
     found = probe(states, [u.speaker for u in utterances], set(split.forget_speakers))
@@ -168,15 +214,13 @@ def probed(split: Split, manifest: Sequence[Utterance]) -> list[Utterance]:
 def _mean_divergence(
     gold: SavedModel,
     model: SavedModel,
-    split: Split,
-    manifest: Sequence[Utterance],
+    parts: Mapping[str, Sequence[Utterance]],
     device: torch.device,
 ) -> dict[str, float]:
-    """D_KL(retrained ‖ model) on the forget and the test part; empty where they cannot be compared.
+    """D_KL(retrained ‖ model) on some parts; empty where the models cannot be compared.
 
     In nats, mean over frames or tokens and then over utterances.
     """
-    parts = {part: split.utterances(part, manifest) for part in ("forget", "test")}
     each = divergence(gold, model, [u for us in parts.values() for u in us], device=device)
     if each is None:
         return {}

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn import processes
 from asr_unlearn.checkpoint import checkpoints, seed_everything
+from asr_unlearn.classes import forgets_classes
 from asr_unlearn.files import publish_folder
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
@@ -93,7 +94,9 @@ def train_model(
     """
     scratch = is_bare_config(source)
     kind = kind or task_of(read_config(source))
-    vocabulary = vocabulary_of(corpus.manifest, kind)
+    # A classifier's classes are those of all who may be trained on: a stranger's is not among them.
+    known = corpus.part("retain", "forget") if kind == "classification" else corpus.manifest
+    vocabulary = vocabulary_of(known, kind)
     seed_everything(seed)
     if scratch:
         model, processor = model_from_config(source, vocabulary, seed, kind)
@@ -158,7 +161,9 @@ def unlearn_model(
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`."""
     task = original_task(original, device, freeze_front_end)
-    check_targets(task, corpus.part(*PARTS_USED))
+    given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
+    answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
+    check_targets(task, corpus.part(*answered))
     options = {
         "method": spelling(method),
         **asdict(method),
@@ -169,7 +174,6 @@ def unlearn_model(
 
     def training(folder: Path) -> Training:
         inputs = Inputs(task, feature_cache=corpus.folder / "features")
-        given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
         return unlearning(inputs, method, given, stop, folder, seed)
 
     return _carry_out("unlearn", training, task, corpus, out, options, seed)

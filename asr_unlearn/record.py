@@ -1,6 +1,6 @@
 """The deletion record: what was forgotten, from which model, to which effect, and how to check it.
 
-It holds hashes, not names: the list of speakers itself stays with who made the request.
+It holds hashes, not names: the list of speakers or labels itself stays with who made the request.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from asr_unlearn.split import read_split
 
 NAME = "deletion_record.json"
 FIGURES = (
-    *("wer", "cer", "loss", "ci95", "membership", "relearning", "speaker_id"),
+    *("wer", "cer", "accuracy", "loss", "ci95", "membership", "relearning", "speaker_id"),
     "gap_to_retrained",
 )
 
@@ -65,6 +65,7 @@ def _record(
         "versions": {"unlearned": run["versions"], "recorded": versions()},
         "forgotten": {
             "speakers": len(forgotten.forget_speakers),
+            "labels": len(forgotten.forget_labels),
             "utterances": len(forgotten.parts["forget"]),
         },
         "paths": {name: os.path.relpath(path, folder) for name, path in paths.items()},
@@ -76,11 +77,12 @@ def _record(
 def hashes(folder: Path, manifest: Path, split: Path, original: Path) -> dict[str, Any]:
     """SHA-256 of all that the record is about; None for what is gone.
 
-    The forget list is hashed as its sorted speaker ids, one a line.
+    The forget list is hashed as its sorted speaker ids or labels, one a line.
     """
     # Read without its manifest: that they belong together is not what is asked here.
-    speakers = json.loads(split.read_text(encoding="utf-8"))["forget_speakers"]
-    listed = "".join(f"{name}\n" for name in sorted(speakers))
+    content = json.loads(split.read_text(encoding="utf-8"))
+    names = [*content["forget_speakers"], *content.get("forget_labels", [])]
+    listed = "".join(f"{name}\n" for name in sorted(names))
     weights = SavedModel.at(original).weights() if original.is_dir() else {}
     return {
         "forget_list": hashlib.sha256(listed.encode()).hexdigest(),
@@ -111,7 +113,7 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str]]:
 def changed_figures(
     folder: Path, record: Mapping[str, Any], device: torch.device, tolerance: float = 1e-4
 ) -> list[str]:
-    """Evaluate a model anew, and say which WER, CER and loss differ by more than rounding."""
+    """Evaluate a model anew, and say which rates and losses differ by more than rounding."""
     manifest, split = (folder / record["paths"][name] for name in ("manifest", "split"))
     cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
@@ -121,7 +123,7 @@ def changed_figures(
     now = figures(rows)
     return [
         f"{figure} {part}: recorded {value:.4f}, now {now[figure].get(part)}"
-        for figure in ("wer", "cer", "loss")
-        for part, value in record["figures"][figure].items()
+        for figure in ("wer", "cer", "accuracy", "loss")
+        for part, value in record["figures"].get(figure, {}).items()
         if abs(now[figure].get(part, float("inf")) - value) > tolerance
     ]

@@ -15,11 +15,12 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from asr_unlearn.batching import by_length, collate
+from asr_unlearn.classes import has_classes
 from asr_unlearn.files import stamp, stands, write_aside
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.divergence import divergences
-from asr_unlearn.models import load_model
+from asr_unlearn.models import TaskName, load_model, read_config, task_of
 from asr_unlearn.run import digest, digest_of
 from asr_unlearn.scoring import Score, score
 from asr_unlearn.split import PARTS, Split
@@ -49,6 +50,10 @@ class SavedModel:
         path = self.folder / "run.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
+    def kind(self) -> TaskName:
+        """What the model was made for."""
+        return task_of(read_config(str(self.folder)))
+
     def weights(self) -> dict[str, str]:
         """SHA-256 of each file of weights."""
         return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
@@ -73,7 +78,8 @@ def transcribe(
 ) -> list[Row]:
     """Loss and transcript of every utterance of these parts, by the model as it was saved.
 
-    They stand in utterances.jsonl in the model's folder.
+    They stand in utterances.jsonl in the model's folder. Parts with classes that a classifier does
+    not have are left out.
     """
     target = saved.folder / "utterances.jsonl"
     texts = {u.id: [u.text, u.label] for u in manifest}
@@ -81,7 +87,8 @@ def transcribe(
     basis = digest_of([ROWS, saved.weights(), asked, texts, beams])
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
-        part_of = {name: part for part, names in asked.items() for name in names}
+        answered = [p for p in parts if has_classes(task, split.utterances(p, manifest))]
+        part_of = {name: part for part in answered for name in asked[part]}
         utterances = [u for u in manifest if u.id in part_of]
         scored = score(
             task, Inputs(task), utterances, batch_size=batch_size, description=saved.name
@@ -94,11 +101,15 @@ def transcribe(
     return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
 
 
+def classified(rows: Sequence[Row]) -> bool:
+    """Whether the rows are a classifier's, each right or wrong as a whole."""
+    return any("errors" in r for r in rows)
+
+
 def _row(part: str, scored: Score) -> Row:
     """One line of utterances.jsonl."""
     utterance = scored.utterance
-    words, characters = scored.errors("word"), scored.errors("character")
-    return {
+    row: Row = {
         "id": utterance.id,
         "part": part,
         "speaker": utterance.speaker,
@@ -108,6 +119,12 @@ def _row(part: str, scored: Score) -> Row:
         "loss": scored.loss,
         "confidence": scored.confidence,
         "entropy": scored.entropy,
+    }
+    words, characters = scored.errors("word"), scored.errors("character")
+    if scored.one_label:
+        return {**row, "errors": words.errors}
+    return {
+        **row,
         "word_errors": words.errors,
         "words": words.length,
         "character_errors": characters.errors,

@@ -37,7 +37,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Level:
-    """How well a model knows a group of speakers: mean per-utterance loss, and pooled CER."""
+    """How well a model knows a group of speakers: mean per-utterance loss, and pooled CER.
+
+    Of a classifier, `cer` is the share of wrong answers.
+    """
 
     loss: float
     cer: float

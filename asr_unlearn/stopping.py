@@ -20,6 +20,8 @@ class StopRule:
     on: StopOn = "both"
     tolerance: float = 0.0
     every: int = 4
+    figure: str = "CER"
+    """What the error rate is called; a classifier has no characters."""
 
     def reached(self, now: Level) -> str | None:
         """Which of loss and CER has arrived (within the relative tolerance), if any."""
@@ -27,7 +29,7 @@ class StopRule:
         if self.on != "cer" and now.loss >= share * self.target.loss:
             return f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
         if self.on != "loss" and now.cer >= share * self.target.cer:
-            return f"forget CER {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
+            return f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
         return None
 
     def distance(self, now: Level) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
+from asr_unlearn.classes import asked_for_forgotten, forgets_classes, has_classes
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
@@ -30,19 +31,18 @@ LOG_SCALE_FROM = 10.0
 Levels = Mapping[str, Level]
 
 
-def cost(now: Levels, original: Levels, difficulty: float = 1.0) -> float:
+def cost(now: Levels, original: Levels, target: Level) -> float:
     """How far a model is from having forgotten, and from having kept the rest: 0 is best.
 
-    Distance of the forget set from the original's level on strangers as hard, in loss and in CER,
-    plus how much worse the retain set and the unseen speakers have become; all relative to that
-    level.
+    Distance of the forget set from the target, the original's level on strangers, in loss and in
+    CER, plus how much worse the retain set and the unseen speakers have become; all relative to
+    that level.
     """
-    target = as_strangers(original["unseen"], difficulty)
     total = 0.0
     for figure in ("loss", "cer"):
         strangers = max(getattr(target, figure), 1e-6)
         total += abs(getattr(now["forget"], figure) - strangers) / strangers
-        for part in ("retain", "unseen"):
+        for part in now.keys() - {"forget"}:
             rise = getattr(now[part], figure) - getattr(original[part], figure)
             # Not max(0, rise), which is 0 where the rise is not a number.
             total += (0.0 if rise <= 0 else rise) / strangers
@@ -68,10 +68,24 @@ class Bench:
     seed: int
 
     def levels(self) -> dict[str, Level]:
-        """The model's level on the forget set, the unseen speakers and a sample of the rest."""
+        """The model's level on the forget set, the unseen speakers and a sample of the rest.
+
+        Without the unseen speakers, where they are classes that the model does not have.
+        """
         spread = max(1, len(self.given["retain"]) // RETAIN_SAMPLE)
         parts = {**self.given, "retain": self.given["retain"][::spread]}
-        return {part: level(score(self.task, self.inputs, us)) for part, us in parts.items()}
+        return {
+            part: level(score(self.task, self.inputs, utterances))
+            for part, utterances in parts.items()
+            if has_classes(self.task, utterances)
+        }
+
+    def target(self) -> Level:
+        """The level to forget down to, by the model as it is."""
+        classes = forgets_classes(self.task, self.given)
+        strangers = asked_for_forgotten(self.given) if classes else self.given["unseen"]
+        difficulty = forget_difficulty(self.inputs, self.given, self.stop)
+        return as_strangers(level(score(self.task, self.inputs, strangers)), difficulty)
 
     def forget(self, method: Method) -> str:
         """Unlearn with the method; says why it stopped."""
@@ -105,8 +119,7 @@ def tune(
     searched = {name: span for name, span in method.search().items() if name not in fixed}
     original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
     trainable = [p for p in bench.task.model.parameters() if p.requires_grad]
-    before = bench.levels()
-    harder = forget_difficulty(bench.inputs, bench.given, bench.stop)
+    before, target = bench.levels(), bench.target()
     if not study.trials:
         defaults = make_method(name, fixed)
         study.enqueue_trial({option: getattr(defaults, option) for option in searched})
@@ -123,7 +136,7 @@ def tune(
         now = bench.levels()
         for part, found in now.items():
             trial.set_user_attr(part, [round(found.loss, 4), round(found.cer, 4)])
-        return cost(now, before, harder)
+        return cost(now, before, target)
 
     left = trials - len(finished(study))
     try:

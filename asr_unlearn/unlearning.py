@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from asr_unlearn import processes
+from asr_unlearn.classes import asked_for_forgotten, forgets_classes
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
@@ -23,7 +24,7 @@ class Stop:
     Attributes:
         rule: "unseen" measures the level of strangers on the original model; "steps" lets the
             method run for its epochs.
-        on: which of forget loss and CER must arrive.
+        on: which of forget loss and CER must arrive; a classifier's "cer" is its error rate.
         tolerance: relative slack.
         every: steps between two measurements.
         by_difficulty: expect what strangers would have who are as hard to recognise as the forget
@@ -61,6 +62,8 @@ def unlearning(
             f"{', '.join(lacking)}"
         )
     began = time.monotonic()
+    if forgets_classes(inputs.task, given):
+        given = {**given, "unseen": asked_for_forgotten(given)}
     harder = forget_difficulty(inputs, given, stop) if "unseen" in needed else 1.0
     rule = _stop_rule(inputs, given["unseen"], stop, harder) if stop.rule == "unseen" else None
     run = Training(
@@ -83,8 +86,8 @@ def unlearning(
 def forget_difficulty(
     inputs: Inputs, given: Mapping[Part, Sequence[Utterance]], stop: Stop
 ) -> float:
-    """How hard the forget speakers are beside the others, to the model as it is."""
-    if not (stop.by_difficulty and given["retain"]):
+    """How hard the forget speakers are beside the others, to the model; 1 for classes."""
+    if not (stop.by_difficulty and given["retain"]) or forgets_classes(inputs.task, given):
         return 1.0
     return difficulty(
         _scores(inputs, given["forget"], "difficulty of those to forget"),
@@ -96,7 +99,8 @@ def _stop_rule(inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: 
     """The rule with its target measured on the model as it is."""
     strangers = level(_scores(inputs, unseen, "level of strangers"))
     target = as_strangers(strangers, harder)
-    return StopRule(target=target, on=stop.on, tolerance=stop.tolerance, every=stop.every)
+    figure = "error rate" if inputs.task.one_label else "CER"
+    return StopRule(target, stop.on, stop.tolerance, stop.every, figure)
 
 
 def _scores(inputs: Inputs, utterances: Sequence[Utterance], description: str) -> list[Score]:

@@ -13,20 +13,25 @@ from asr_unlearn.tune import Bench, cost, finished, ranked, tune
 from asr_unlearn.unlearning import Stop
 
 ORIGINAL = {"forget": Level(0.0, 0.0), "retain": Level(0.1, 0.02), "unseen": Level(0.5, 0.2)}
+STRANGERS = ORIGINAL["unseen"]
 
 
 def test_like_strangers_with_the_rest_untouched_costs_nothing():
-    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL) == 0
-    assert cost(ORIGINAL, ORIGINAL) == 2  # Nothing forgotten: all of the way in loss and in CER.
+    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL, STRANGERS) == 0
+    # Nothing forgotten: all of the way in loss and in CER.
+    assert cost(ORIGINAL, ORIGINAL, STRANGERS) == 2
 
 
 def test_harm_and_overshooting_cost_and_improvement_does_not_pay():
     forgotten = {**ORIGINAL, "forget": ORIGINAL["unseen"]}
-    assert cost({**forgotten, "forget": Level(1.0, 0.2)}, ORIGINAL) == pytest.approx(1)
-    assert cost({**forgotten, "retain": Level(0.2, 0.02)}, ORIGINAL) == pytest.approx(0.2)
-    assert cost({**forgotten, "unseen": Level(0.5, 0.4)}, ORIGINAL) == pytest.approx(1)
-    assert cost({**forgotten, "retain": Level(0.0, 0.0)}, ORIGINAL) == 0
-    assert cost({**forgotten, "retain": Level(float("nan"), 0.0)}, ORIGINAL) == float("inf")
+    assert cost({**forgotten, "forget": Level(1.0, 0.2)}, ORIGINAL, STRANGERS) == pytest.approx(1)
+    assert cost({**forgotten, "retain": Level(0.2, 0.02)}, ORIGINAL, STRANGERS) == pytest.approx(
+        0.2
+    )
+    assert cost({**forgotten, "unseen": Level(0.5, 0.4)}, ORIGINAL, STRANGERS) == pytest.approx(1)
+    assert cost({**forgotten, "retain": Level(0.0, 0.0)}, ORIGINAL, STRANGERS) == 0
+    diverged = {**forgotten, "retain": Level(float("nan"), 0.0)}
+    assert cost(diverged, ORIGINAL, STRANGERS) == float("inf")
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import torch
 
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import Unlearning, unlearnings
-from asr_unlearn.attacks.rows import observations, target_loss
+from asr_unlearn.attacks.rows import compared, target_loss
 from asr_unlearn.attacks.shadows import Shadows, shadows_of
 from asr_unlearn.attacks.workers import carry_out
+from asr_unlearn.classes import disjoint
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.metrics.membership import (
     Attack,
@@ -21,6 +22,7 @@ from asr_unlearn.metrics.membership import (
     loss_attack,
     matched,
 )
+from asr_unlearn.models import label_of
 from asr_unlearn.saved import Row, SavedModel
 
 RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
@@ -49,8 +51,14 @@ def train_attackers(
     What stands there for the same inputs is taken as it is, what was interrupted goes on.
 
     Raises:
-        ValueError: shadow models without a model "original" that says how it was trained.
+        ValueError: shadow models without a model "original" that says how it was trained; or
+            classes that are forgotten, whoever speaks.
     """
+    if (effort.informed or effort.shadows) and _without_strangers(models, corpus):
+        raise ValueError(
+            "--informed and --shadows compare forgotten speakers with strangers; this request is "
+            "to forget labels or whole classes, which have none"
+        )
     own = {
         (model.name, model.seed): unlearnings(
             model,
@@ -76,6 +84,12 @@ def train_attackers(
     return Attackers(own, Shadows.read(trained))
 
 
+def _without_strangers(models: Sequence[SavedModel], corpus: Corpus) -> bool:
+    classes = ({label_of(u) for u in corpus.part(part)} for part in ("forget", "retain"))
+    classifiers = any(model.kind() == "classification" for model in models)
+    return bool(corpus.split.forget_labels) or (classifiers and disjoint(*classes))
+
+
 def membership(
     model: SavedModel, rows: Sequence[Row], attackers: Attackers
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
@@ -84,7 +98,7 @@ def membership(
     The figures, and their 95% intervals; nothing where a group has no utterances.
     """
     target = target_loss(model)
-    groups = [observations(rows, part, target) for part in ("forget", "unseen")]
+    groups = compared(rows, target)
     if not all(groups):
         return {}, {}
     inside, outside = matched(*groups)

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Sequence
 
+from asr_unlearn.classes import disjoint
 from asr_unlearn.metrics.membership import Observation
-from asr_unlearn.saved import Row, SavedModel
+from asr_unlearn.saved import Row, SavedModel, classified
 
 
 def observations(rows: Sequence[Row], part: str, target: float = 1.0) -> list[Observation]:
@@ -15,15 +16,32 @@ def observations(rows: Sequence[Row], part: str, target: float = 1.0) -> list[Ob
             speaker=row["speaker"],
             loss=row["loss"],
             seconds=row["seconds"],
-            labels=row["characters"],
+            # A class has no length, but a name.
+            labels=row.get("characters", 1),
+            name=row["reference"] if "errors" in row else "",
             confidence=row["confidence"],
             entropy=row["entropy"],
-            error_rate=row["word_errors"] / row["words"],
+            error_rate=row["errors"] if "errors" in row else row["word_errors"] / row["words"],
             target=target,
         )
         for row in rows
         if row["part"] == part
     ]
+
+
+def compared(rows: Sequence[Row], target: float) -> tuple[list[Observation], list[Observation]]:
+    """The forget utterances that were trained on, and those to tell them from: strangers'.
+
+    Where a classifier forgets whole classes, they are told from held-out utterances of these
+    classes, by speakers who were trained on.
+    """
+    inside = observations(rows, "forget", target)
+    classes = ({r["reference"] for r in rows if r["part"] == part} for part in ("forget", "retain"))
+    if not (classified(rows) and disjoint(*classes)):
+        return inside, observations(rows, "unseen", target)
+    speakers = {o.speaker for o in inside}
+    heldout = observations(rows, "forget_heldout", target)
+    return inside, [o for o in heldout if o.speaker in speakers]
 
 
 def target_loss(model: SavedModel) -> float:

@@ -9,6 +9,8 @@ from scipy.optimize import linear_sum_assignment
 
 # Losses of utterances that a model knows by heart round to zero, which has no logarithm.
 FLOOR = 1e-6
+# Beside it no difference in length counts for much.
+OTHER_CLASS = 1e3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +18,9 @@ class Observation:
     """One utterance as one model took it, and whose it is.
 
     `loss` is in nats a label; `confidence` and `entropy` are those of `Certainty`, `error_rate`
-    is the utterance's WER, and `labels` the length of its transcript. `target` is the loss at which
-    the model's unlearning was to end, 1 where no such loss is known.
+    is the utterance's WER, and `labels` the length of its transcript; `name` is the right class,
+    where there is one. `target` is the loss at which the model's unlearning was to end, 1 where no
+    such loss is known.
     """
 
     id: str
@@ -28,6 +31,7 @@ class Observation:
     confidence: float
     entropy: float
     error_rate: float
+    name: str = ""
     target: float = 1.0
 
 
@@ -57,7 +61,7 @@ def matched(
 
     Long utterances and long transcripts have other losses than short ones, which must not look
     like a leak. The pairing with the smallest total distance (both lengths in logarithms, scaled
-    to unit variance over both groups).
+    to unit variance over both groups); of one class, as far as there are enough of it.
 
     Raises:
         ValueError: a group is empty.
@@ -71,5 +75,7 @@ def matched(
     a, b = lengths(members), lengths(others)
     spread = np.concatenate([a, b]).std(axis=0) + 1e-9
     distance = np.linalg.norm(a[:, None] / spread - b[None] / spread, axis=2)
+    names = [np.array([o.name for o in group]) for group in (members, others)]
+    distance[names[0][:, None] != names[1][None]] += OTHER_CLASS
     rows, columns = linear_sum_assignment(distance)
     return [members[i] for i in rows], [others[j] for j in columns]
