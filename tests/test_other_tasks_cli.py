@@ -2,15 +2,23 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jiwer
 import pytest
+import torch
 from tiny_model import tiny_options, tiny_whisper_options
-from transformers import Wav2Vec2Config, WhisperConfig, pipeline
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    Wav2Vec2Config,
+    WhisperConfig,
+    pipeline,
+)
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.cli import main
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.manifest import read_manifest, write_manifest
 from asr_unlearn.split import PARTS
 
 
@@ -86,23 +94,99 @@ def test_whisper(copied, tmp_path):
         assert heard["text"].strip() == transcripts[utterance.id]
 
 
-def test_a_classifier_of_speakers(copied, tmp_path):
+def classifier(folder):
     sizes = tiny_options() | {"feat_extract_norm": "layer", "classifier_proj_size": 8}
-    Wav2Vec2Config(**sizes).save_pretrained(tmp_path / "config")
+    Wav2Vec2Config(**sizes).save_pretrained(folder)
+    return folder
+
+
+def accuracies(said):
+    """Of each part that was answered."""
+    parts = {row["part"] for row in said}
+    chosen = {part: [r for r in said if r["part"] == part] for part in parts}
+    return {
+        part: sum(r["hypothesis"] == r["reference"] for r in of) / len(of)
+        for part, of in chosen.items()
+    }
+
+
+def loss_as(folder, utterances, label):
+    """Mean loss of a saved classifier, were that the right answer."""
+    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    losses = []
+    for utterance in utterances:
+        inputs = extractor(load_audio(utterance.audio), sampling_rate=16_000, return_tensors="pt")
+        with torch.no_grad():
+            logits = model(**inputs).logits[0]
+        losses.append(-logits.log_softmax(-1)[model.config.label2id[label(len(losses))]].item())
+    return sum(losses) / len(losses)
+
+
+def test_a_classifier_of_speakers(copied, tmp_path):
     training = ["--task", "classification"]
-    entries = run(copied, tmp_path / "config", tmp_path, training, "epochs=40,lr=5e-3")
+    config = classifier(tmp_path / "config")
+    entries = run(copied, config, tmp_path, training, "epochs=40,lr=5e-3")
     assert has_learned(tmp_path / "original")
+    split = json.loads((copied / "split.json").read_text())
+    manifest = read_manifest(copied / "manifest.jsonl")
     for entry in entries:
         said = rows(tmp_path / entry["path"])
         assert all(row["reference"] == row["speaker"] for row in said)
-        for part in PARTS:
-            chosen = [row for row in said if row["part"] == part]
-            right = sum(row["hypothesis"] == row["speaker"] for row in chosen)
-            assert entry["wer"][part] == pytest.approx(1 - right / len(chosen))
-            assert entry["cer"][part] == entry["wer"][part]
+        # It has no name for a stranger.
+        assert entry["accuracy"] == pytest.approx(accuracies(said))
+        assert set(entry["accuracy"]) == {"forget", "forget_heldout", "retain"}
+        assert not {"wer", "cer", "confusion"} & set(entry)
+        assert set(entry["gap_to_retrained"]["accuracy"]) == set(entry["accuracy"])
+        # Told from the same speakers' held-out utterances.
+        assert entry["membership"]["pairs"] == len(split["parts"]["forget_heldout"])
     assert entries[0]["loss"]["forget"] != entries[3]["loss"]["forget"]
-    assert measured(tmp_path / "orthograd_tau")
+    # The level to forget a voice down to: how far strangers' voices are from it.
+    unseen = [u for u in manifest if u.id in split["parts"]["unseen"]]
+    names = split["forget_speakers"]
+    target = loss_as(tmp_path / "original", unseen, lambda i: names[i % len(names)])
+    first = measured(tmp_path / "orthograd_tau")[0]
+    assert first["target_loss"] == pytest.approx(target, abs=1e-4)
     classify = pipeline("audio-classification", model=str(tmp_path / "original"))
     answers = {row["id"]: row["hypothesis"] for row in rows(tmp_path / "original")}
-    for utterance in read_manifest(copied / "manifest.jsonl")[:3]:
+    known = [u for u in manifest if u.id in answers]
+    assert known
+    for utterance in known[:3]:
         assert classify(load_audio(utterance.audio))[0]["label"] == answers[utterance.id]
+
+
+def test_a_classifier_that_forgets_a_word(copied, tmp_path):
+    manifest = copied / "manifest.jsonl"
+    utterances = [replace(u, label=u.text) for u in read_manifest(manifest)]
+    write_manifest(manifest, utterances)
+    argv = ["--manifest", str(manifest), "--out", str(copied / "split.json")]
+    main(["split", *argv, "--forget_labels", "A CAB", "--heldout", "0.4"])
+    training = ["--task", "classification"]
+    config = classifier(tmp_path / "config")
+    entries = run(copied, config, tmp_path, training, "epochs=10,lr=5e-3")
+    words = sorted({u.label for u in utterances})
+    for entry in entries:
+        said = rows(tmp_path / entry["path"])
+        assert entry["accuracy"] == pytest.approx(accuracies(said))
+        assert set(entry["accuracy"]) == set(PARTS)
+        assert entry["confusion"]["labels"] == words
+        assert not any(entry["confusion"]["counts"][words.index("A CAB")])
+        assert sum(map(sum, entry["confusion"]["counts"])) == sum(
+            row["part"] == "test" for row in said
+        )
+        assert "speaker_id" not in entry
+    # The retrained model has the word among its answers, and was never shown it.
+    shown = json.loads((tmp_path / "retrained" / "config.json").read_text())
+    assert sorted(shown["label2id"]) == words
+    split = json.loads((copied / "split.json").read_text())
+    unseen = [u for u in utterances if u.id in split["parts"]["unseen"]]
+    target = loss_as(tmp_path / "original", unseen, lambda _: "A CAB")
+    first = measured(tmp_path / "orthograd_tau")[0]
+    assert first["target_loss"] == pytest.approx(target, abs=1e-4)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["task"] == "classification"
+    assert results["split"]["forget_labels"] == ["A CAB"]
+    record = json.loads((tmp_path / "gradient_ascent" / "deletion_record.json").read_text())
+    assert record["forgotten"]["labels"] == 1
+    assert record["figures"]["accuracy"] == entries[3]["accuracy"]
+    main(["verify", "--model", str(tmp_path / "gradient_ascent"), "--full", "true"])

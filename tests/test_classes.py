@@ -1,0 +1,134 @@
+"""Figures of classifiers: accuracy, confusion, who is compared with whom, and forgotten classes."""
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix as expected_confusion
+
+from asr_unlearn.classes import asked_for_forgotten, disjoint
+from asr_unlearn.evaluation import confusion_matrix, figures, membership
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.metrics.accuracy import accuracy, confusion
+from asr_unlearn.metrics.membership import Observation, matched
+from asr_unlearn.metrics.summary import gap
+
+
+def test_accuracy_of_speakers_who_are_always_right_or_always_wrong():
+    wrong, speakers = [0, 0, 0, 1], ["a", "a", "a", "b"]
+    share, interval = accuracy(wrong, speakers)
+    assert share == 0.75
+    # Drawing speakers: both a (1), one of each (0.75), both b (0); each end has a quarter.
+    assert interval == (0.0, 1.0)
+    assert accuracy([0, 1], ["a", "a"]) == (0.5, None)
+
+
+@given(st.data())
+def test_confusion_is_scikit_learns(data):
+    labels = ["down", "go", "up"]
+    truth = data.draw(st.lists(st.sampled_from(labels), min_size=1, max_size=30))
+    answers = [data.draw(st.sampled_from(labels)) for _ in truth]
+    found = confusion(truth, answers, labels)
+    assert found["labels"] == labels
+    assert found["counts"] == expected_confusion(truth, answers, labels=labels).tolist()
+
+
+def test_a_matrix_nobody_could_read_is_left_out():
+    labels = [str(i) for i in range(41)]
+    assert confusion(labels, labels, labels) is None
+    assert confusion(labels[:40], labels[:40], labels[:40])["counts"][39][39] == 1
+
+
+def row(part, speaker, word, answer, loss=0.1):
+    return {
+        "id": f"{part}/{speaker}/{word}",
+        "part": part,
+        "speaker": speaker,
+        "seconds": 1.0,
+        "reference": word,
+        "hypothesis": answer,
+        "loss": loss,
+        "errors": int(word != answer),
+    }
+
+
+ROWS = [
+    row("forget", "f", "up", "up", 0.5),
+    row("forget", "f", "go", "up", 1.5),
+    row("retain", "a", "up", "up"),
+    row("retain", "b", "go", "go"),
+    row("unseen", "u", "up", "go"),
+    row("test", "t", "up", "up"),
+    row("test", "v", "go", "up"),
+]
+
+
+def test_a_classifier_has_an_accuracy_and_no_error_rates():
+    found = figures(ROWS)
+    assert found["accuracy"] == {"forget": 0.5, "retain": 1.0, "unseen": 0.0, "test": 0.5}
+    assert found["loss"]["forget"] == 1.0
+    assert found["ci95"]["accuracy"] == {"retain": [1.0, 1.0], "test": [0.0, 1.0]}
+    assert not {"wer", "cer"} & (set(found) | set(found["ci95"]))
+    assert confusion_matrix(ROWS) == {
+        "confusion": {"labels": ["go", "up"], "counts": [[0, 1], [0, 1]]}
+    }
+    assert confusion_matrix([r for r in ROWS if r["part"] != "test"]) == {}
+
+
+def test_gap_to_retrained_is_taken_in_accuracy():
+    model, gold = figures(ROWS), figures([{**r, "errors": 0} for r in ROWS])
+    found = gap(model, gold)
+    assert found["accuracy"] == {"forget": -0.5, "retain": 0.0, "unseen": -1.0, "test": -0.5}
+    assert found["avg_d"] == 0.5
+    assert found["tow"] == 0.25
+    assert "wer" not in found
+
+
+def test_strangers_are_matched_by_class():
+    """In the order of the corpus all of one word come first, and every clip has one second."""
+    members = [Observation("m", 0.0, 1.0, 1, word) for word in ("a", "b", "c") * 3]
+    others = [Observation("o", 0.0, 1.0, 1, word) for word in "aaaaabbbbbccccc"]
+    inside, outside = matched(members, others)
+    assert [o.name for o in inside] == [o.name for o in outside]
+
+
+def test_a_forgotten_class_is_told_from_its_held_out_utterances():
+    rng = np.random.default_rng(0)
+    rows = [row("retain", s, "go", "go") for s in "abc"]
+    rows += [row("unseen", "u", "go", "go", 9.0) for _ in range(20)]
+    for part, mean in (("forget", 0.0), ("forget_heldout", 1.0)):
+        rows += [row(part, s, "up", "up", mean + rng.uniform(0, 0.5)) for s in "abc" * 10]
+    # Somebody who was never trained on: other voices have other losses.
+    rows += [row("forget_heldout", "stranger", "up", "up", -1.0) for _ in range(30)]
+    found, interval = membership(rows)
+    assert found == {"loss_auc": 1.0, "pairs": 30}
+    assert interval == {"loss_auc": [1.0, 1.0]}
+    # Speakers who are forgotten are told from strangers.
+    rows += [row("retain", s, "up", "up") for s in "abc"]
+    assert membership(rows)[0]["pairs"] == 20
+    assert membership([r for r in rows if r["part"] != "unseen"]) == ({}, {})
+
+
+@given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
+def test_classes_are_forgotten_where_nobody_else_has_them(forget, retain):
+    expected = bool(forget and retain) and all(name not in retain for name in forget)
+    assert disjoint(forget, retain) == expected
+
+
+def test_unseen_utterances_are_asked_for_what_is_forgotten():
+    def utterances(part, labels):
+        return [
+            Utterance(id=f"{part}{i}", audio=Path("x"), speaker="s", seconds=1.0, label=label)
+            for i, label in enumerate(labels)
+        ]
+
+    given = {
+        "forget": utterances("f", ["up", "down", "up"]),
+        "retain": [],
+        "unseen": utterances("u", ["go"] * 5),
+    }
+    asked = asked_for_forgotten(given)
+    assert [u.label for u in asked] == ["down", "up", "down", "up", "down"]
+    assert [u.id for u in asked][:2] == ["u0 as down", "u1 as up"]
+    assert {u.audio for u in asked} == {Path("x")}
