@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asr_unlearn.methods import METHODS
+from data_prep.speechcommands import subset_of
 
 ROOT = Path(__file__).parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -72,7 +73,29 @@ def librispeech(tmp_path: Path, shared: Path) -> list[str]:
     return ["--data", str(folder), "--set", "split.forget_count=2"]
 
 
-RECIPES = {"quickstart": synthetic, "an4": an4, "librispeech": librispeech}
+def speechcommands(tmp_path: Path, shared: Path) -> list[str]:
+    """Real speech: three words of fourteen training speakers and of two of the validation set."""
+    folder, source = tmp_path / "speech_commands", shared / "speech_commands"
+    clips = [
+        clip for word in ("five", "right", "zero") for clip in sorted(source.glob(f"{word}/*"))
+    ]
+    speakers = sorted({clip.name.partition("_nohash_")[0] for clip in clips})
+    for subset, count in (("train", 14), ("dev", 2)):
+        chosen = [s for s in speakers if subset_of(s) == subset][:count]
+        for clip in clips:
+            if clip.name.partition("_nohash_")[0] in chosen:
+                target = folder / clip.parent.name / clip.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(clip, target)
+    return ["--data", str(folder), "--preset", "tiny", "--methods", ",".join(DEFAULT)]
+
+
+RECIPES = {
+    "quickstart": synthetic,
+    "an4": an4,
+    "librispeech": librispeech,
+    "speechcommands": speechcommands,
+}
 
 
 def run(recipe: str, out: Path, *flags: str) -> str:
@@ -103,7 +126,9 @@ def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     models = ["original", "retrained", *methods]
     if recipe == "an4":
         flags += ["--methods", "all"]
-    flags += ["--set", *small(methods)]
+    # Settings of its own make a recipe small, or a preset does.
+    settings = ["gradient_ascent.lr=1e-3"] if "--preset" in flags else small(methods)
+    flags += ["--set", *settings]
     shown = run(recipe, out, *flags)
     for word in (
         "stage 1 (data)",
@@ -265,3 +290,19 @@ def test_attacks_are_asked_for_by_flags_of_their_own(tmp_path):
     given = parser(recipe, tmp_path).parse_args([*model, "--informed", "2", "--shadows", "4"])
     (evaluate,) = [c for c in make_plan(recipe, tmp_path, given).commands() if c.stage == 6]
     assert evaluate.argv[-4:] == ["--informed", "2", "--shadows", "4"]
+
+
+def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
+    from asr_unlearn.recipe import Plan, read_recipe
+
+    recipe = read_recipe(ROOT / "recipes" / "speechcommands" / "recipe.yaml")
+
+    def divided(preset, forget):
+        chosen = recipe.with_preset(preset)
+        plan = Plan(chosen, "model", Path("data"), tmp_path, seeds=[0], device="cpu", forget=forget)
+        (split,) = [c for c in plan.commands() if c.stage == 2]
+        return split.argv[split.argv.index("--forget_labels" if preset == "word" else "--forget") :]
+
+    assert divided("keywords", Path("speakers.txt"))[1] == "speakers.txt"
+    assert divided("word", None)[1] == "up"
+    assert divided("word", Path("words.txt"))[1] == "words.txt"
