@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix as expected_confusion
 
+from asr_unlearn.attacks.rows import compared
 from asr_unlearn.classes import asked_for_forgotten, disjoint
-from asr_unlearn.evaluation import confusion_matrix, figures, membership
+from asr_unlearn.evaluation import confusion_matrix, figures
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy, confusion
-from asr_unlearn.metrics.membership import Observation, matched
+from asr_unlearn.metrics.membership import matched
 from asr_unlearn.metrics.summary import gap
 
 
@@ -49,6 +49,8 @@ def row(part, speaker, word, answer, loss=0.1):
         "reference": word,
         "hypothesis": answer,
         "loss": loss,
+        "confidence": 0.9,
+        "entropy": 0.1,
         "errors": int(word != answer),
     }
 
@@ -87,27 +89,27 @@ def test_gap_to_retrained_is_taken_in_accuracy():
 
 def test_strangers_are_matched_by_class():
     """In the order of the corpus all of one word come first, and every clip has one second."""
-    members = [Observation("m", 0.0, 1.0, 1, word) for word in ("a", "b", "c") * 3]
-    others = [Observation("o", 0.0, 1.0, 1, word) for word in "aaaaabbbbbccccc"]
-    inside, outside = matched(members, others)
+    rows = [row("forget", "m", word, word) for word in ("a", "b", "c") * 3]
+    rows += [row("unseen", "o", word, word) for word in "aaaaabbbbbccccc"]
+    inside, outside = matched(*compared(rows, target=1.0))
+    assert len(inside) == 9
     assert [o.name for o in inside] == [o.name for o in outside]
 
 
 def test_a_forgotten_class_is_told_from_its_held_out_utterances():
-    rng = np.random.default_rng(0)
-    rows = [row("retain", s, "go", "go") for s in "abc"]
-    rows += [row("unseen", "u", "go", "go", 9.0) for _ in range(20)]
-    for part, mean in (("forget", 0.0), ("forget_heldout", 1.0)):
-        rows += [row(part, s, "up", "up", mean + rng.uniform(0, 0.5)) for s in "abc" * 10]
+    rows = [row("forget", s, "up", "up") for s in "abcd"]
+    rows += [row("forget_heldout", s, "up", "go", 2.0) for s in "ab"]
     # Somebody who was never trained on: other voices have other losses.
-    rows += [row("forget_heldout", "stranger", "up", "up", -1.0) for _ in range(30)]
-    found, interval = membership(rows)
-    assert found == {"loss_auc": 1.0, "pairs": 30}
-    assert interval == {"loss_auc": [1.0, 1.0]}
-    # Speakers who are forgotten are told from strangers.
-    rows += [row("retain", s, "up", "up") for s in "abc"]
-    assert membership(rows)[0]["pairs"] == 20
-    assert membership([r for r in rows if r["part"] != "unseen"]) == ({}, {})
+    rows += [row("forget_heldout", "stranger", "up", "up")]
+    rows += [row("retain", s, "go", "go") for s in "abcd"]
+    rows += [row("unseen", "u", "go", "go", 9.0)]
+    inside, outside = compared(rows, target=3.0)
+    assert [o.speaker for o in inside] == list("abcd")
+    assert [(o.speaker, o.loss, o.error_rate) for o in outside] == [("a", 2.0, 1), ("b", 2.0, 1)]
+    assert {o.target for o in inside + outside} == {3.0}
+    # Speakers who are forgotten, others of whom say the word, are told from strangers.
+    inside, outside = compared([*rows, row("retain", "e", "up", "up")], target=3.0)
+    assert [o.speaker for o in outside] == ["u"]
 
 
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))

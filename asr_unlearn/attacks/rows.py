@@ -21,12 +21,17 @@ def observations(rows: Sequence[Row], part: str, target: float = 1.0) -> list[Ob
             name=row["reference"] if "errors" in row else "",
             confidence=row["confidence"],
             entropy=row["entropy"],
-            error_rate=row["errors"] if "errors" in row else row["word_errors"] / row["words"],
+            error_rate=_error_rate(row),
             target=target,
         )
         for row in rows
         if row["part"] == part
     ]
+
+
+def _error_rate(row: Row) -> float:
+    """An answer's WER; 0 or 1 where it is right or wrong as a whole."""
+    return float(row["errors"]) if "errors" in row else row["word_errors"] / row["words"]
 
 
 def compared(rows: Sequence[Row], target: float) -> tuple[list[Observation], list[Observation]]:
