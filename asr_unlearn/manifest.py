@@ -21,7 +21,7 @@ class Utterance:
     """One recording and what is known of it.
 
     `seconds` is measured by `validate`; a corpus scanner writes 0.0. `subset` is the corpus' own
-    division, "train" or "test".
+    division, "train", "dev" or "test": speakers of the last two are never trained on.
     """
 
     id: str
