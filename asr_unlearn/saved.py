@@ -88,6 +88,10 @@ def transcribe(
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
         answered = [p for p in parts if has_classes(task, split.utterances(p, manifest))]
+        if left_out := [p for p in parts if p not in answered]:
+            print(
+                f"{saved.name} has no classes for {', '.join(left_out)}: not evaluated", flush=True
+            )
         part_of = {name: part for part in answered for name in asked[part]}
         utterances = [u for u in manifest if u.id in part_of]
         scored = score(

@@ -98,7 +98,8 @@ def chosen(
 ) -> list[Utterance]:
     """The clips of these words, and of others a drawn number with the label `_unknown_`.
 
-    `unknown` is that number as a share of the clips that are kept, the same in each set.
+    `unknown` is that number as a share of the clips that are kept, the same in each set. What they
+    say stays as it is: `text` is the word.
     Raises ValueError for a word that the corpus does not have.
     """
     have = {u.text or "" for u in utterances}

@@ -5,14 +5,23 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix as expected_confusion
+from tiny_model import tiny_options
+from transformers import Wav2Vec2Config
 
 from asr_unlearn.attacks.rows import compared
-from asr_unlearn.classes import asked_for_forgotten, disjoint
+from asr_unlearn.classes import asked_for_forgotten, disjoint, forgets_classes, has_classes
 from asr_unlearn.evaluation import confusion_matrix, figures
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.membership import matched
 from asr_unlearn.metrics.summary import gap
+from asr_unlearn.models import model_from_config, vocabulary_of
+from asr_unlearn.scoring import level, score
+from asr_unlearn.tasks import task_for
+from asr_unlearn.tune import Bench, ranked, tune
+from asr_unlearn.unlearning import Stop
 
 
 def test_accuracy_of_speakers_who_are_always_right_or_always_wrong():
@@ -134,3 +143,22 @@ def test_unseen_utterances_are_asked_for_what_is_forgotten():
     assert [u.label for u in asked] == ["down", "up", "down", "up", "down"]
     assert [u.id for u in asked][:2] == ["u0 as down", "u1 as up"]
     assert {u.audio for u in asked} == {Path("x")}
+
+
+def test_a_search_forgets_a_voice_down_to_that_of_strangers(corpus, tmp_path):
+    """The unseen speakers are no classes of the model: they only say how far a stranger is."""
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    sizes = tiny_options() | {"feat_extract_norm": "layer", "classifier_proj_size": 8}
+    Wav2Vec2Config(**sizes).save_pretrained(tmp_path)
+    names = vocabulary_of(data.part("forget", "retain"), "classification")
+    model, processor = model_from_config(str(tmp_path), names, 0, "classification")
+    task = task_for(model.eval(), processor)
+    given = {part: data.part(part) for part in ("forget", "retain", "unseen")}
+    assert forgets_classes(task, given)
+    assert not has_classes(task, given["unseen"])
+    bench = Bench(task, Inputs(task), given, Stop(rule="steps"), seed=0)
+    assert set(bench.levels()) == {"forget", "retain"}
+    asked = score(task, Inputs(task), asked_for_forgotten(given))
+    assert bench.target() == level(asked)
+    study = tune(bench, "finetune", {"epochs": 1.0}, trials=1, journal=tmp_path / "journal")
+    assert ranked(study.trials)
