@@ -7,16 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from copying import Copying
 
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import other_request
 from asr_unlearn.attacks.membership import train_attackers
-from asr_unlearn.attacks.relearning import known_again, one_utterance_a_speaker, relearning
+from asr_unlearn.attacks.relearning import Relearning, known_again, one_utterance_a_speaker
 from asr_unlearn.attacks.shadows import shadow_corpus
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.cli import main
@@ -206,10 +206,15 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     shutil.copytree(data.folder / "retrained", tmp_path / "retrained")
     model = SavedModel("retrained", 0, tmp_path / "retrained")
     now = evaluated["retrained"]["loss"]["forget"]
-    found = {
-        share: relearning(model, data, Level(share * now, 0.0), device=CPU)
-        for share in (1.01, 0.998, 0.0)
-    }
+
+    def relearned(share):
+        job = Relearning(model, data, Level(share * now, 0.0), CPU)
+        assert not job.is_done()
+        job()
+        assert job.is_done()
+        return job.found()
+
+    found = {share: relearned(share) for share in (1.01, 0.998, 0.0)}
     assert found[1.01]["one_utterance_steps"] == found[1.01]["retain_steps"] == 0
     assert found[1.01]["retain_loss"] == pytest.approx(now, rel=1e-4)
     assert 0 < found[0.998]["one_utterance_steps"] <= 12
@@ -235,12 +240,16 @@ def test_one_utterance_of_each_forget_speaker(data):
 
 
 def test_jobs_side_by_side_all_end_or_say_which_did_not(tmp_path):
-    names = [tmp_path / str(i) for i in range(3)]
-    carry_out([partial(Path.touch, name) for name in names], 2, tmp_path / "log", "touching")
-    assert all(name.exists() for name in names)
-    missing = [partial(Path.read_text, tmp_path / "nowhere")] * 2
+    (tmp_path / "source").write_text("by ")
+    jobs = [Copying(tmp_path / "source", tmp_path / str(i)) for i in range(3)]
+    jobs[0]()
+    carry_out(jobs, 2, tmp_path / "log", "copying")
+    by = [job.target.read_text() for job in jobs]
+    assert by[0] == f"by {os.getpid()}"
+    assert by[0] not in by[1:]
+    missing = [Copying(tmp_path / "nowhere", tmp_path / f"{i}?") for i in range(2)]
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        carry_out(missing, 2, tmp_path / "log", "reading")
+        carry_out(missing, 2, tmp_path / "log", "copying")
 
 
 def test_a_killed_run_leaves_nobody_at_work(tmp_path):
@@ -248,14 +257,16 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
         "import os, time\n"
-        "from functools import partial\n"
         "from pathlib import Path\n"
         "from asr_unlearn.attacks.workers import carry_out\n"
-        "def job(name):\n"
-        "    Path(name).write_text(str(os.getpid()))\n"
-        "    time.sleep(60)\n"
+        "class Job(str):\n"
+        "    def is_done(self):\n"
+        "        return False\n"
+        "    def __call__(self):\n"
+        "        Path(self).write_text(str(os.getpid()))\n"
+        "        time.sleep(60)\n"
         "if __name__ == '__main__':\n"
-        "    carry_out([partial(job, n) for n in 'ab'], 2, Path('log'), 'sleeping')\n"
+        "    carry_out([Job(name) for name in 'ab'], 2, Path('log'), 'sleeping')\n"
     )
     with subprocess.Popen(
         [sys.executable, str(script)],

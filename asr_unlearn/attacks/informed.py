@@ -70,26 +70,34 @@ class Unlearning:
     device: torch.device
     beams: int
 
+    @property
+    def original(self) -> Path:
+        return Path(self.run["options"]["model"])
+
+    @property
+    def basis(self) -> str:
+        """Of all that the model is made from."""
+        weights = SavedModel.at(self.original).weights()
+        return digest_of([weights, self.run["options"], self.run["seed"], self.corpus.split.parts])
+
+    def is_done(self) -> bool:
+        return stands(self.out, self.basis)
+
     def __call__(self) -> None:
-        original = Path(self.run["options"]["model"])
-        options = self.run["options"]
-        method = _method_of(self.run)
-        basis = digest_of(
-            [SavedModel.at(original).weights(), options, self.run["seed"], self.corpus.split.parts]
-        )
-        if not stands(self.out, basis):
+        if not self.is_done():
+            options = self.run["options"]
             shutil.rmtree(self.out, ignore_errors=True)
             unlearn_model(
                 self.corpus,
-                original,
-                method,
+                self.original,
+                _method_of(self.run),
                 self.out,
                 seed=self.run["seed"],
                 device=self.device,
                 stop=Stop(**options["stop"]),
                 freeze_front_end=options["front_end_frozen"],
             )
-            stamp(self.out, basis)
+            stamp(self.out, self.basis)
         self.rows()
 
     def rows(self) -> list[Row]:

@@ -53,15 +53,76 @@ def known_again(rows: Sequence[Row]) -> Level:
 
 @dataclass(frozen=True)
 class Relearning:
-    """One model, and the mean forget loss it is to come back to."""
+    """Fine-tuning of one model on each of the two sets, until its mean forget loss is `target`'s.
+
+    What is found stands in relearning.json in the model's folder.
+    """
 
     model: SavedModel
     corpus: Corpus
     target: Level
     device: torch.device
 
+    @property
+    def path(self) -> Path:
+        return self.model.folder / "relearning.json"
+
+    def sets(self) -> dict[str, list[Utterance]]:
+        """What to fine-tune on."""
+        return {
+            "one_utterance": one_utterance_a_speaker(self.corpus),
+            "retain": self.corpus.part("retain"),
+        }
+
+    @property
+    def basis(self) -> str:
+        """Of all that the figures come from."""
+        ids = {name: [u.id for u in utterances] for name, utterances in self.sets().items()}
+        watched = self.corpus.split.parts["forget"]
+        settings = [VERSION, LIMIT, EVERY, LR, self.target.loss]
+        return digest_of([self.model.weights(), ids, watched, settings])
+
+    def is_done(self) -> bool:
+        return stands(self.path, self.basis)
+
     def __call__(self) -> None:
-        relearning(self.model, self.corpus, self.target, device=self.device)
+        found: dict[str, float] = {"limit": LIMIT}
+        for name, utterances in self.sets().items():
+            steps, loss = self._steps(utterances, f"{self.model.name}, {name}")
+            found[f"{name}_loss"] = loss
+            if steps is not None:
+                found[f"{name}_steps"] = steps
+        write_json(self.path, found)
+        stamp(self.path, self.basis)
+
+    def found(self) -> dict[str, float]:
+        """Steps on each set, where `limit` of them were enough, and the forget loss at the end."""
+        kept: dict[str, float] = json.loads(self.path.read_text(encoding="utf-8"))
+        return kept
+
+    def _steps(self, utterances: Sequence[Utterance], description: str) -> tuple[int | None, float]:
+        """Steps until the forget set is known again, None past the limit; and its loss then."""
+        task = original_task(self.model.folder, self.device, freeze_front_end=True)
+        batches = -(-len(utterances) // Finetune.retain_batch)
+        # At a steady rate, so that no step's size depends on how many are allowed.
+        method = Finetune(lr=LR, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
+        with TemporaryDirectory() as folder:
+            training = Training(
+                task,
+                method,
+                {"retain": utterances},
+                Inputs(task, feature_cache=self.corpus.folder / "features"),
+                Path(folder),
+                seed=self.corpus.split.seed,
+                stop=Relearned(self.target, on="loss", every=EVERY),
+                watched=self.corpus.part("forget"),
+                description=description,
+            )
+            outcome = training()
+            lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
+            checks = [row for line in lines if "check_forget_loss" in (row := json.loads(line))]
+        steps = outcome.steps if training.progress.stopped else None
+        return steps, checks[-1]["check_forget_loss"]
 
 
 def relearn(
@@ -73,44 +134,13 @@ def relearn(
     *,
     device: torch.device,
 ) -> dict[tuple[str, int], dict[str, float]]:
-    """`relearning` of every model whose original is among those with rows, side by side."""
+    """What `Relearning` finds of every model whose original is among those with rows."""
     if not effort.relearn:
         return {}
     targets = {seed: known_again(own) for (name, seed), own in rows.items() if name == "original"}
     jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
     carry_out(jobs, effort.side_by_side(device), root / "relearning.log", "relearning")
-    return {
-        (job.model.name, job.model.seed): relearning(job.model, corpus, job.target, device=device)
-        for job in jobs
-    }
-
-
-def relearning(
-    model: SavedModel, corpus: Corpus, target: Level, *, device: torch.device
-) -> dict[str, float]:
-    """Steps of fine-tuning until the forget set is known again, on each of the two sets.
-
-    A count is absent where `limit` steps were not enough; the forget loss at which it ended is
-    always there. They stand in relearning.json in the model's folder.
-    """
-    path = model.folder / "relearning.json"
-    given = {"one_utterance": one_utterance_a_speaker(corpus), "retain": corpus.part("retain")}
-    ids = {name: [u.id for u in utterances] for name, utterances in given.items()}
-    watched = [u.id for u in corpus.part("forget")]
-    settings = [VERSION, LIMIT, EVERY, LR, target.loss]
-    basis = digest_of([model.weights(), ids, watched, settings])
-    if not stands(path, basis):
-        found: dict[str, float] = {"limit": LIMIT}
-        for name, utterances in given.items():
-            description = f"{model.name}, {name}"
-            steps, loss = _steps(model, corpus, utterances, target, description, device)
-            found[f"{name}_loss"] = loss
-            if steps is not None:
-                found[f"{name}_steps"] = steps
-        write_json(path, found)
-        stamp(path, basis)
-    kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-    return kept
+    return {(job.model.name, job.model.seed): job.found() for job in jobs}
 
 
 def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:
@@ -120,34 +150,3 @@ def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:
     shuffled = [forget[i] for i in rng.permutation(len(forget))]
     first = {u.speaker: u for u in shuffled}
     return [first[speaker] for speaker in sorted(first)]
-
-
-def _steps(
-    model: SavedModel,
-    corpus: Corpus,
-    utterances: Sequence[Utterance],
-    target: Level,
-    description: str,
-    device: torch.device,
-) -> tuple[int | None, float]:
-    """Steps until the forget set is known again, None past the limit; and its loss then."""
-    task = original_task(model.folder, device, freeze_front_end=True)
-    batches = -(-len(utterances) // Finetune.retain_batch)
-    # At a steady rate, so that no step's size depends on how many are allowed.
-    method = Finetune(lr=LR, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
-    with TemporaryDirectory() as folder:
-        training = Training(
-            task,
-            method,
-            {"retain": utterances},
-            Inputs(task, feature_cache=corpus.folder / "features"),
-            Path(folder),
-            seed=corpus.split.seed,
-            stop=Relearned(target, on="loss", every=EVERY),
-            watched=corpus.part("forget"),
-            description=description,
-        )
-        outcome = training()
-        lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
-        checks = [row for line in lines if "check_forget_loss" in (row := json.loads(line))]
-    return outcome.steps if training.progress.stopped else None, checks[-1]["check_forget_loss"]

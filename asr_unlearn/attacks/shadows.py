@@ -69,10 +69,17 @@ class Shadow:
     out: Path
     device: torch.device
 
+    @property
+    def basis(self) -> str:
+        """Of all that the model is made from."""
+        return digest_of([self.run["options"], self.corpus.split.parts, self.number])
+
+    def is_done(self) -> bool:
+        return stands(self.out, self.basis)
+
     def __call__(self) -> None:
-        options, parts = self.run["options"], self.corpus.split.parts
-        basis = digest_of([options, parts, self.number])
-        if not stands(self.out, basis):
+        if not self.is_done():
+            options = self.run["options"]
             shutil.rmtree(self.out, ignore_errors=True)
             names = {f.name for f in fields(METHODS["finetune"])}
             train_model(
@@ -89,7 +96,7 @@ class Shadow:
                 kind=options.get("task"),
                 language=options.get("language"),
             )
-            stamp(self.out, basis)
+            stamp(self.out, self.basis)
         self.rows()
 
     def rows(self) -> list[Row]:

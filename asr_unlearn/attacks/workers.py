@@ -5,22 +5,31 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from tqdm import tqdm
 
-Job = Callable[[], None]
+
+class Job(Protocol):
+    """A training that leaves something behind."""
+
+    def __call__(self) -> None: ...
+
+    def is_done(self) -> bool:
+        """Whether what it leaves is there already."""
 
 
 def carry_out(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
-    """Do all jobs; one that fails ends the rest, which can be taken up where they were.
+    """Do all jobs that are not done; one that fails ends the rest, which can be taken up later.
 
     With one worker they are done in this process. What processes of their own have to say, they
     say in `log`. Jobs must be picklable.
     """
+    jobs = [job for job in jobs if not job.is_done()]
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
             job()
