@@ -64,12 +64,12 @@ def test_the_interval_covers_at_its_nominal_rate_where_speakers_differ():
     """Resampling utterances instead of speakers would cover half as often."""
     rng = np.random.default_rng(0)
     covered = 0
-    for _ in range(150):
+    for _ in range(100):
         low, high = loss_attack(
             speakers_with_levels(rng, 30, "s"), speakers_with_levels(rng, 30, "u")
         ).interval
         covered += low <= 0.5 <= high
-    assert 0.90 <= covered / 150 <= 0.99
+    assert 0.89 <= covered / 100 <= 0.99
 
 
 def test_a_planted_leak_is_found_by_every_attack():
@@ -142,15 +142,15 @@ def test_attackers_who_learn_find_nothing_in_noise():
     """On average 0.5 also with few speakers, where pooled folds would come out below."""
     rng = np.random.default_rng(0)
     found = {"classifier": [], "informed": []}
-    for _ in range(6):
+    for _ in range(4):
         draws = rng.exponential(size=(4, 60))
         members, others = group(rng, draws[0], 6), strangers(rng, draws[1], speakers=6)
         found["classifier"].append(classifier_attack(members, others))
         known = [Known(group(rng, draws[2], name="k"), strangers(rng, draws[3], speakers=6))]
         found["informed"].append(informed_attack(known, members, others))
     for attacks in found.values():
-        assert np.mean([a.auc for a in attacks]) == pytest.approx(0.5, abs=0.06)
-    assert sum(a.interval[0] <= 0.5 <= a.interval[1] for a in found["informed"]) >= 4
+        assert np.mean([a.auc for a in attacks]) == pytest.approx(0.5, abs=0.07)
+    assert sum(a.interval[0] <= 0.5 <= a.interval[1] for a in found["informed"]) >= 3
 
 
 def spiked(rng, count):
