@@ -207,7 +207,11 @@ def _attacked(auc: float, interval: tuple[float, float]) -> Callable[[dict[str, 
 @pytest.mark.parametrize(
     ("auc", "interval", "said"),
     [
-        (0.56, (0.5, 0.6), "treats these speakers like strangers: told apart 56 times of 100"),
+        (
+            0.56,
+            (0.5, 0.6),
+            "The model now treats these speakers like strangers: told apart 56 times of 100",
+        ),
         (0.71, (0.5, 0.6), "They are still told from strangers 71 times of 100"),
         (
             0.3,
@@ -225,6 +229,21 @@ def test_what_an_informed_attacker_sees_is_said(
     assert "who has 4 models that forgot others in the same way (retrained model: 55)" in text
     assert "by the loss alone" not in text
     assert "What does an informed attacker still see?" in [a.question for a in told.answers]
+
+
+def test_one_attack_that_is_fooled_is_no_all_clear(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        _attacked(0.56, (0.5, 0.6))(models)
+        for name, area in (("retrained 0", 0.55), ("orthograd_tau 0", 0.8)):
+            models[name]["membership"]["lira_auc"] = area
+
+    text = _told(make_run(), change).methods["orthograd_tau"][1]
+    assert text == (
+        "As some attacks see it, it treats these speakers like strangers: told apart 56 times of "
+        "100 by an informed attacker, who has 4 models that forgot others in the same way "
+        "(retrained model: 55). They are still told from strangers 80 times of 100 by LiRA with "
+        "some shadow models (retrained model: 55)."
+    )
 
 
 def test_an_attack_without_the_retrained_model_is_told_without_a_verdict(
@@ -250,7 +269,7 @@ def test_classes_are_not_called_speakers_nor_their_utterances_strangers(make_run
     record["split"] |= {"forget_speakers": [], "forget_labels": ["marvin"]}
     write_results(path, record)
     told = _told(path)
-    assert told.opening[0].startswith("1 class of AN4 to be forgotten")
+    assert told.opening[0].startswith("1 class of AN4 is to be forgotten")
     text = " ".join([*told.opening, told.explanation, *told.methods["orthograd_tau"][:3]])
     assert "held-out utterances" in text
     assert "one training utterance of a forgotten class" in text

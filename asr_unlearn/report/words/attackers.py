@@ -36,8 +36,10 @@ def attackers(entry: Entry, found: Comparison) -> str:
     fewer = [attack for attack, gap in apart if gap.mean <= 0]
     beyond = [a for a in fewer if (area := entry.spread(*a.auc)) and area.mean < 0.5]
     others = found.forgotten.others
+    who = "The model now" if len(alike) == len(made) else "As some attacks see it, it"
+    like = f"{who} {found.forgotten.like_others}"
     told = {
-        f"The model now {found.forgotten.like_others}: told apart": alike,
+        f"{like}: told apart": alike,
         f"They are still told from {others}": still,
         f"Less often than with the retrained model: told from {others}": [
             attack for attack in fewer if attack not in beyond

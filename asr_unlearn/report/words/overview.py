@@ -36,6 +36,7 @@ def summary(results: Results) -> Summary:
 
 def _request(results: Results, found: Comparison) -> str:
     part = results.record["split"]["parts"].get("forget")
+    verb = "is" if len(found.forgotten.names) == 1 else "are"
     how_much = (
         f" ({wording.count(part['utterances'])} training utterances, "
         f"{wording.duration(part['seconds'])})"
@@ -43,7 +44,8 @@ def _request(results: Results, found: Comparison) -> str:
         else ""
     )
     return (
-        f"{found.forgotten.counted} of {results.record['corpus']} to be forgotten{how_much}. "
+        f"{found.forgotten.counted} of {results.record['corpus']} {verb} to be "
+        f"forgotten{how_much}. "
         "Forgetting means behaving like a model retrained without them, not recognising them as "
         "badly as possible: a gap to that model in either direction is a miss."
     )
