@@ -70,6 +70,8 @@ def test_a_limit_that_was_not_enough_is_no_number_of_steps(make_run: MakeRun) ->
     def change(models: dict[str, Any]) -> None:
         for name, model in models.items():
             model["relearning"] = {"limit": 1500, "retain_steps": 100 + 20 * model["seed"]}
+            if name.startswith("retrained"):
+                model["relearning"]["one_utterance_loss"] = 0.2 + 0.1 * model["seed"]
             if name == "orthograd_tau 0":
                 model["relearning"] |= {"one_utterance_steps": 30}
         del models["original 0"]["relearning"], models["original 1"]["relearning"]
@@ -79,6 +81,7 @@ def test_a_limit_that_was_not_enough_is_no_number_of_steps(make_run: MakeRun) ->
     assert [row.label for row in table.rows] == ["retrained", "orthograd_tau"]
     never = _cell(table, "retrained", "On one of their utterances")
     assert (never.text, never.value) == ("not within 1\u202f500", None)
+    assert never.detail == "loss 0.250 then"
     once = _cell(table, "orthograd_tau", "On one of their utterances")
     assert (once.text, once.detail) == ("30", "1 of 2 seeds, the rest not within 1\u202f500")
     assert _cell(table, "orthograd_tau", "On retain data").text == "110 ± 14"

@@ -26,8 +26,8 @@ FEW_ALARMS = [
     for rate, alarms in ALARMS
 ]
 RELEARNING = (
-    ("On one of their utterances", "one_utterance_steps"),
-    ("On retain data", "retain_steps"),
+    ("On one of their utterances", "one_utterance"),
+    ("On retain data", "retain"),
 )
 
 
@@ -68,7 +68,7 @@ def few_alarms(found: Comparison) -> Table | None:
 def relearning(found: Comparison) -> Table | None:
     """Steps of fine-tuning until the forget loss is back at the original's."""
     rows = [
-        Row(entry.name, tuple(_steps_cell(entry, key, found) for _, key in RELEARNING))
+        Row(entry.name, tuple(_steps_cell(entry, start, found) for _, start in RELEARNING))
         for entry in found.entries
         if entry.spread("relearning", "limit")
     ]
@@ -83,13 +83,15 @@ def relearning(found: Comparison) -> Table | None:
     return Table("Relearning", headings, tuple(rows), caption, of_models=True)
 
 
-def _steps_cell(entry: Entry, key: str, found: Comparison) -> Cell:
-    """Mean steps; a limit that was not enough is told, never averaged in."""
+def _steps_cell(entry: Entry, start: str, found: Comparison) -> Cell:
+    """Mean steps; a limit that was not enough is told with the loss there, never averaged in."""
+    key = f"{start}_steps"
     steps, tried = entry.spread("relearning", key), entry.spread("relearning", "limit")
     assert tried is not None
     missed = f"not within {wording.count(max(tried.values))}"
     if steps is None:
-        return Cell(missed)
+        loss = entry.spread("relearning", f"{start}_loss")
+        return Cell(missed, f"loss {wording.number(loss.mean)} then" if loss else "")
     if len(steps.values) < len(tried.values):
         share = f"{len(steps.values)} of {len(tried.values)} seeds, the rest {missed}"
         return Cell(wording.count.spread(steps), share, steps.mean)
