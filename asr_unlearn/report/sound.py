@@ -12,7 +12,7 @@ from matplotlib.image import imsave
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
-from asr_unlearn.audio import SAMPLE_RATE, load_audio
+from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.report.palette import INK
 
 # Longer recordings are cut, so that the page stays small.
@@ -31,10 +31,14 @@ class Sound(NamedTuple):
 
 
 def sound(path: Path) -> Sound:
-    """Raises AudioError, which names the file, where it cannot be read."""
+    """Raises AudioError, which names the file, where it cannot be read or made an MP3."""
     samples = load_audio(path)
     kept = samples[: round(LONGEST * SAMPLE_RATE)]
-    audio = f"data:audio/mpeg;base64,{_text(_mp3(kept))}"
+    try:
+        audio = f"data:audio/mpeg;base64,{_text(_mp3(kept))}"
+    except soundfile.LibsndfileError as error:
+        # As it was built before 1.1, or without LAME.
+        raise AudioError(f"{path}: libsndfile writes no MP3: {error.error_string}") from error
     picture = f"data:image/png;base64,{_text(_png(spectrogram(kept)))}"
     return Sound(audio, picture, len(kept) / SAMPLE_RATE, len(kept) < len(samples))
 

@@ -82,6 +82,21 @@ def test_examples_can_be_heard_unless_that_is_not_wanted(
     assert "Examples" in text
 
 
+def test_a_library_without_mp3_costs_the_sound_and_not_the_report(
+    make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise soundfile.LibsndfileError(1)
+
+    path = make_run()
+    recorded(path)
+    monkeypatch.setattr(soundfile, "write", refuse)
+    _, page = write_report(path)
+    text = page.read_text(encoding="utf-8")
+    assert "<audio" not in text
+    assert "libsndfile writes no MP3" in text
+
+
 def test_a_recording_that_is_gone_is_named(make_run: Callable[..., Path]) -> None:
     path = make_run()
     recorded(path).unlink()
