@@ -98,6 +98,30 @@ def augment(wave: Float[Tensor, " S"], seed: Sequence[int]) -> Float[Tensor, " S
 
 
 @dataclass(frozen=True)
+class Crop:
+    """A random piece of each utterance; a shorter one is repeated until there is enough of it.
+
+    With pieces of one length no batch holds padding, which batch norm would count as speech.
+
+    Attributes:
+        samples: length of a piece.
+        frames: how many frames a front end makes of it, for inputs that are features.
+    """
+
+    samples: int
+    frames: int
+
+    def __call__(self, example: Example, seed: Sequence[int]) -> Example:
+        """The piece drawn from `seed` alone."""
+        whole = example.input
+        wanted = self.samples if whole.dim() == 1 else self.frames
+        room = max(len(whole) - wanted, 0)
+        start = int(np.random.default_rng(list(seed)).integers(room + 1))
+        places = torch.arange(start, start + wanted) % len(whole)
+        return Example(example.id, whole[places], self.samples, example.target)
+
+
+@dataclass(frozen=True)
 class Share:
     """What one of several processes takes of a list."""
 
@@ -129,6 +153,7 @@ class Stream:
         batch_size: int,
         seed: int,
         augmented: bool = False,
+        crop: Crop | None = None,
         device: torch.device | None = None,
         share: Share = WHOLE,
     ) -> None:
@@ -144,7 +169,7 @@ class Stream:
         self.example = example
         self.batch_size = batch_size
         self.seed = seed
-        self.augmented = augmented
+        self.augmented, self.crop = augmented, crop
         self.device = device or torch.device("cpu")
         self.share = share
         self._order = lru_cache(maxsize=2)(self._epoch_order)
@@ -158,6 +183,8 @@ class Stream:
         examples = []
         for index in self.share.of_all(self._order(epoch)[position]):
             example = self.example(self.utterances[index])
+            if self.crop is not None:
+                example = self.crop(example, [self.seed, epoch, index, 1])
             if self.augmented:
                 if example.input.dim() != 1:
                     raise ValueError("augmentation changes the wave; this model is given features")

@@ -10,6 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from asr_unlearn import processes
+from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.batching import Crop
 from asr_unlearn.checkpoint import checkpoints, seed_everything
 from asr_unlearn.classes import forgets_classes
 from asr_unlearn.files import publish_folder
@@ -82,6 +84,7 @@ def train_model(
     freeze_front_end: bool | None = None,
     filterbank: bool = False,
     augmented: bool = False,
+    crop_seconds: float = 0.0,
     kind: TaskName | None = None,
     language: str | None = None,
 ) -> Outcome:
@@ -89,6 +92,7 @@ def train_model(
 
     Two models trained with the same arguments but for `parts` start from the same weights.
     The front end is frozen unless it starts from random weights, or as `freeze_front_end` says.
+    `crop_seconds` is the length of the random pieces to train on, 0 for whole utterances.
     `kind` is the task to train for, by default the one that the model was made for; `language`
     that of a multilingual recogniser (see `Seq2Seq`).
     """
@@ -116,6 +120,7 @@ def train_model(
         "parts": list(parts),
         "filterbank": filterbank,
         "augmented": augmented,
+        "crop_seconds": crop_seconds,
         "front_end_frozen": task.front_end_is_frozen,
     }
 
@@ -129,10 +134,16 @@ def train_model(
             folder,
             seed=seed,
             augmented=augmented,
+            crop=_crop(task, crop_seconds) if crop_seconds else None,
             description=out.name,
         )
 
     return _carry_out("train", training, task, corpus, out, options, seed)
+
+
+def _crop(task: Task, seconds: float) -> Crop:
+    samples = round(seconds * SAMPLE_RATE)
+    return Crop(samples, int(task.front_end.frames(torch.tensor([samples]))))
 
 
 def _start_from_filterbank(task: Task, corpus: Corpus) -> None:

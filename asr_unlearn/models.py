@@ -22,7 +22,14 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.speechbrain_checkpoint import (
+    WEIGHTS,
+    from_speechbrain,
+    speechbrain_config,
+    speechbrain_folder,
+)
 from asr_unlearn.whisper import (
     character_whisper,
     feature_extractor,
@@ -81,9 +88,9 @@ def padding_is_seen(config: Any) -> bool:
     return bool(getattr(config, "feat_extract_norm", "layer") != "layer")
 
 
-def wave_extractor(*, attention_mask: bool) -> Wav2Vec2FeatureExtractor:
-    """Zero mean, unit variance; `attention_mask`: to be given one (layer-norm front ends)."""
-    return Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=attention_mask)
+def wave_extractor(*, attention_mask: bool, normalised: bool = True) -> Wav2Vec2FeatureExtractor:
+    """`attention_mask`: to be given one (layer-norm front ends); `normalised`: to variance 1."""
+    return Wav2Vec2FeatureExtractor(do_normalize=normalised, return_attention_mask=attention_mask)
 
 
 def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
@@ -110,6 +117,7 @@ def is_bare_config(source: str) -> bool:
     if path.is_file():
         return path.suffix == ".json"
     has_weights = any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json"))
+    has_weights |= (path / WEIGHTS).is_file()
     return (path / "config.json").is_file() and not has_weights
 
 
@@ -123,7 +131,8 @@ def _afresh(
         settings = {"id2label": names, "label2id": {name: i for i, name in names.items()}}
         if config.model_type == "whisper":
             return feature_extractor(Path(source), config), settings
-        return wave_extractor(attention_mask=masked), settings
+        normalised = config.model_type != EcapaConfig.model_type
+        return wave_extractor(attention_mask=masked, normalised=normalised), settings
     if task == "seq2seq":
         whisper = character_whisper(Path(source), config, vocabulary)
         return whisper, token_settings(whisper.tokenizer)
@@ -169,6 +178,8 @@ def pretrained_model(
     """
     config = read_config(source)
     task = task or task_of(config)
+    if (folder := speechbrain_folder(source)) is not None:
+        return _speechbrain_model(folder, config, vocabulary)
     own = _own_processor(source, task)
     foreign = task == "classification" and not set(vocabulary or ()) <= set(config.label2id)
     if own is not None and not foreign:
@@ -180,6 +191,23 @@ def pretrained_model(
     # A head trained for another vocabulary is replaced, not misread, even where it would fit.
     getattr(model, HEADS[task]).reset_parameters()
     return model, own or made
+
+
+def _speechbrain_model(
+    folder: Path, config: Any, vocabulary: Collection[str] | None
+) -> tuple[PreTrainedModel, Any]:
+    """The embedding model of a SpeechBrain checkpoint, with a head for these classes."""
+    if vocabulary is None:
+        raise ModelError(
+            f"{folder} tells nobody's name: fine-tune it to the corpus' speakers first"
+        )
+    processor, settings = _afresh(str(folder), config, "classification", vocabulary)
+    for name, value in settings.items():
+        setattr(config, name, value)
+    try:
+        return from_speechbrain(folder, config), processor
+    except ValueError as error:
+        raise ModelError(str(error)) from error
 
 
 def _own_processor(source: str, task: TaskName) -> Any:
@@ -204,6 +232,8 @@ def _with_weights(source: str, task: TaskName, **settings: Any) -> PreTrainedMod
 def read_config(source: str) -> Any:
     """Raises ModelError where there is no config to be had."""
     try:
+        if (folder := speechbrain_folder(source)) is not None:
+            return speechbrain_config(folder)
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise ModelError(_cannot_load(source, error)) from error

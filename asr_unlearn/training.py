@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from asr_unlearn import processes
-from asr_unlearn.batching import Stream
+from asr_unlearn.batching import Crop, Stream
 from asr_unlearn.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -67,6 +67,7 @@ class Training:
         watched: the utterances the stop rule measures; the forget set.
         difficulty: of the forget speakers (see `strangers`), for methods with a target.
         augmented: random polarity and shift of the waves; only for a trained front end.
+        crop: the random pieces of utterances that batches hold, instead of whole ones.
         checkpoint_seconds: how much work a kill may cost at most.
     """
 
@@ -83,6 +84,7 @@ class Training:
         difficulty: float = 1.0,
         watched: Sequence[Utterance] = (),
         augmented: bool = False,
+        crop: Crop | None = None,
         checkpoint_seconds: float = 60.0,
         description: str = "training",
     ) -> None:
@@ -102,6 +104,7 @@ class Training:
                 # Forget and retain batches are drawn independently.
                 seed=2 * seed + (part == "forget"),
                 augmented=augmented,
+                crop=crop,
                 device=task.device,
                 share=processes.share(),
             )

@@ -5,10 +5,11 @@ import math
 
 import pytest
 import torch
-from tiny_model import tiny_options, tiny_whisper_options
+from tiny_model import tiny_ecapa_options, tiny_options, tiny_whisper_options
 from transformers import Wav2Vec2Config, WhisperConfig
 
 from asr_unlearn.batching import collate
+from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.methods import METHODS
@@ -19,7 +20,7 @@ from asr_unlearn.models import model_from_config, vocabulary_of
 from asr_unlearn.tasks import task_for
 from asr_unlearn.training import Training
 
-KINDS = ("ctc", "seq2seq", "classification")
+KINDS = ("ctc", "seq2seq", "classification", "ecapa")
 # An epoch is two steps of the forget set, and of the retain set.
 OPTIONS = {"forget_batch": 3, "retain_batch": 8, "epochs": 1.0, "lr": 1e-3}
 STEPS = dict.fromkeys(METHODS, 2) | {"scrub": 4, "sfr_on": 4}
@@ -39,6 +40,8 @@ def data(corpus):
 def build(kind, folder, data):
     if kind == "seq2seq":
         config = WhisperConfig(**tiny_whisper_options())
+    elif kind == "ecapa":
+        config, kind = EcapaConfig(**tiny_ecapa_options()), "classification"
     else:
         sizes = tiny_options() | {"feat_extract_norm": "layer", "classifier_proj_size": 8}
         config = Wav2Vec2Config(**sizes)
@@ -69,6 +72,10 @@ def moved(task, before):
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_two_steps(name, kind, data, tmp_path):
     task = build(kind, tmp_path / "config", data)
+    if (name, kind) == ("attention_smoothing", "ecapa"):
+        with pytest.raises(ValueError, match="no attention to smooth"):
+            learn(task, data, name, tmp_path / "run")
+        return
     before = weights(task)
     trainable = {n for n, p in task.model.named_parameters() if p.requires_grad}
     outcome, rows = learn(task, data, name, tmp_path / "run")
@@ -107,7 +114,7 @@ def test_layers_are_the_whole_model_behind_its_front_end(kind, data, tmp_path):
     """But for positions, the projection of features, norms at the ends, and Whisper's words."""
     task = build(kind, tmp_path, data)
     layers = task.layers()
-    expected = {"ctc": 2 + 1, "seq2seq": 2 + 2 + 1, "classification": 2 + 2}
+    expected = {"ctc": 2 + 1, "seq2seq": 2 + 2 + 1, "classification": 2 + 2, "ecapa": 4 + 3}
     assert len(layers) == expected[kind]
     inside = {id(p) for layer in layers for p in layer.parameters()}
     outside = {
@@ -161,6 +168,9 @@ def test_states_of_a_batch_are_those_of_its_utterances_alone(kind, data, tmp_pat
             assert true.sum() == all_own.sum()
             torch.testing.assert_close(mine[true], alone[all_own], rtol=1e-4, atol=1e-5)
     assert states.shape[:2] == own.shape
+    if kind == "ecapa":
+        assert own.shape == (3, 1)
+        return
     # Half a second of speech at 50 states a second, or at those of the convolutions.
     samples = torch.tensor([u.seconds for u in chosen]) * 16_000
     a_second = {"seq2seq": 50}.get(kind, 16_000 / (20 * 8 * 2))

@@ -32,3 +32,14 @@ def tiny_whisper_options():
         "max_target_positions": 24,
         "init_std": 0.8,
     }
+
+
+def tiny_ecapa_options():
+    return {
+        "n_mels": 12,
+        "channels": [16, 16, 16, 16, 24],
+        "attention_channels": 8,
+        "lin_neurons": 10,
+        "res2net_scale": 4,
+        "se_channels": 8,
+    }

@@ -89,6 +89,7 @@ def train(
     freeze_front_end: bool | None = None,
     filterbank: bool = False,
     augmented: bool = False,
+    crop_seconds: float = 0.0,
     task: TaskName | None = None,
     language: str | None = None,
 ) -> None:
@@ -110,6 +111,7 @@ def train(
             been trained before.
         filterbank: start the first convolution as a bank of band-pass filters.
         augmented: random polarity and shift of the waves.
+        crop_seconds: length of the random pieces of utterances to train on; 0 takes them whole.
         task: what to train for; by default what the model was made for. A class is an utterance's
             label, or its speaker where it has none.
         language: of a multilingual Whisper; English unless it has been told another before.
@@ -125,6 +127,7 @@ def train(
         freeze_front_end=freeze_front_end,
         filterbank=filterbank,
         augmented=augmented,
+        crop_seconds=crop_seconds,
         kind=task,
         language=language,
     )

@@ -9,19 +9,23 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
+from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import label_of
 from asr_unlearn.tasks.certainty import Answers, certainty
+from asr_unlearn.tasks.fbank import FbankFrontEnd
 from asr_unlearn.tasks.front_end import FrontEnd, Listener, check_finite
 from asr_unlearn.tasks.logmels import LogMelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
+
+FRONT_ENDS: dict[str, Any] = {"whisper": LogMelFrontEnd, EcapaConfig.model_type: FbankFrontEnd}
 
 
 class Classification(Listener):
     """A classifier and its feature extractor: what `AutoModelForAudioClassification` loads.
 
-    wav2vec2, HuBERT, WavLM and their kin, and Whisper's encoder. The answer is the name of the
-    likeliest class, and an error rate over answers is one minus accuracy.
+    wav2vec2, HuBERT, WavLM and their kin, Whisper's encoder, and ECAPA-TDNN. The answer is the name
+    of the likeliest class, and an error rate over answers is one minus accuracy.
     """
 
     one_label = True
@@ -30,7 +34,7 @@ class Classification(Listener):
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
     ) -> None:
         extractor = getattr(processor, "feature_extractor", processor)
-        kind = LogMelFrontEnd if model.config.model_type == "whisper" else ConvFrontEnd
+        kind = FRONT_ENDS.get(model.config.model_type, ConvFrontEnd)
         front_end: FrontEnd = kind(model, extractor)
         super().__init__(model, processor, front_end, device)
 
@@ -88,10 +92,27 @@ class Classification(Listener):
         return Classification(model, self.processor)
 
     def layers(self) -> list[nn.Module]:
-        """The transformer's layers, the projection of its states and the classifier."""
+        """The transformer's layers, the projection of its states and the classifier.
+
+        Of an ECAPA-TDNN its blocks, what pools them, the embedding and the classifier.
+        """
         model: Any = self.model
         backbone: Any = model.base_model
+        if isinstance(self.front_end, FbankFrontEnd):
+            pooling = nn.ModuleList([backbone.mfa, backbone.asp, backbone.asp_bn])
+            return [*backbone.blocks, pooling, backbone.fc, model.classifier]
         return [*backbone.encoder.layers, model.projector, model.classifier]
+
+    def embeddings(self, batch: Batch) -> Float[Tensor, "B C"]:
+        """What the last layer is given: an ECAPA-TDNN's embedding, else the pooled projection."""
+        given: list[Tensor] = []
+        head: Any = getattr(self.model, "classifier")  # noqa: B009
+        listening = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+        try:
+            self.logits(batch)
+        finally:
+            listening.remove()
+        return given[0]
 
     def score(self, batch: Batch) -> Answers:
         """Losses, the names of the likeliest classes, and certainty."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -39,6 +39,10 @@ class FrontEnd(ABC):
     @abstractmethod
     def cache_key(self) -> str | None:
         """Names what `encode` computes when that is worth keeping on disk, None for a bare wave."""
+
+    @abstractmethod
+    def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """Frames that the first layers make of waves with that many samples."""
 
     @abstractmethod
     def output(self, batch: Batch, **inputs: Any) -> Any:

@@ -19,6 +19,8 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
+from asr_unlearn.ecapa import EcapaConfig, EcapaForAudioClassification
+
 SAMPLES, LABELS, VOCABULARY = 700, 5, 12
 
 
@@ -175,13 +177,48 @@ def whisper_problem(dtype: torch.dtype) -> Problem:
     return Problem(model, losses, batch)
 
 
+def ecapa_problem(dtype: torch.dtype) -> Problem:
+    """Batch norm with running statistics, squeeze-and-excitation, pooling, a cosine head."""
+    torch.manual_seed(0)
+    config = EcapaConfig(
+        n_mels=8,
+        channels=[8, 8, 8, 8, 12],
+        attention_channels=4,
+        lin_neurons=6,
+        res2net_scale=2,
+        se_channels=4,
+        num_labels=VOCABULARY,
+    )
+    model = EcapaForAudioClassification(config).to(dtype).eval()
+    for name, buffer in model.named_buffers():
+        if "running" in name:
+            buffer.uniform_(0.5, 1.5)
+
+    def losses(batch: Batch) -> Tensor:
+        logits = model(batch.inputs, attention_mask=batch.lengths[:, None]).logits
+        return batch.scale * F.cross_entropy(logits, batch.labels[:, 0], reduction="none")
+
+    def batch(seed: int, size: int) -> Batch:
+        random = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(1600, 3200, (size,), generator=random)
+        waves = torch.randn(size, 3200, generator=random, dtype=torch.float64)
+        waves *= torch.arange(3200) < lengths[:, None]
+        labels = torch.randint(VOCABULARY, (size, 1), generator=random)
+        one = torch.ones(size, dtype=torch.long)
+        return Batch(waves.to(dtype), lengths, labels, one, torch.ones(size, dtype=dtype))
+
+    return Problem(model, losses, batch)
+
+
 def recogniser(name: str, dtype: torch.dtype) -> Problem:
     if name == "whisper":
         return whisper_problem(dtype)
+    if name == "ecapa":
+        return ecapa_problem(dtype)
     return ctc_problem(CTC_MODELS[name](), dtype)
 
 
-RECOGNISERS = [*CTC_MODELS, "whisper"]
+RECOGNISERS = [*CTC_MODELS, "whisper", "ecapa"]
 
 
 class TimeMajor(nn.Module):
