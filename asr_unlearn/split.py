@@ -31,7 +31,8 @@ class Split:
 
     `forget`: training utterances of the forget speakers; `forget_heldout`: the share of theirs
     that is never trained on; `retain`: everyone else's; `unseen`: speakers never trained on, for
-    the stop rule and membership inference; `test`: never looked at before the report.
+    the stop rule and membership inference; `test`: never looked at before the report, of
+    speakers never trained on or, where the corpus has it so, of those of `retain`.
 
     Where labels are forgotten, `forget` and `forget_heldout` are utterances with these labels,
     whoever speaks; `forget_heldout` has those of the speakers never trained on as well. The other
@@ -80,6 +81,10 @@ def make_split(
 ) -> Split:
     """Divide the corpus for a request to forget the speakers `forget`.
 
+    The corpus' own test set may be of other people than its training set, or divide the utterances
+    of the same people, as in speaker identification. In the second case those of the forget
+    speakers are what is held out of theirs.
+
     Args:
         heldout: share of each forget speaker's utterances that is kept from training.
         unseen: share of the other training speakers that is kept from training; not used when
@@ -94,20 +99,33 @@ def make_split(
     set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
     _check_request("speaker", forget, {u.speaker for u in train}, set_aside)
     rng = np.random.default_rng([seed, 0])
-    away = _strangers(utterances, set(forget), unseen, test, rng)
+    spared = _tests_of_the_same_people(utterances)
+    others = [u for u in utterances if u.id not in spared]
+    away = _strangers(others, set(forget), unseen, 0.0 if spared else test, rng)
     by_speaker = {s: [u.id for u in train if u.speaker == s] for s in sorted(forget)}
     parts = {
-        **_hold_out(by_speaker.values(), heldout, rng),
+        **_hold_out(by_speaker.values(), 0.0 if spared else heldout, rng),
         "retain": [u.id for u in train if u.speaker not in {*forget, *away}],
         "unseen": [u.id for u in utterances if away.get(u.speaker) == "unseen"],
         "test": [u.id for u in utterances if away.get(u.speaker) == "test"],
     }
+    for utterance in utterances:
+        if utterance.id in spared and utterance.speaker not in away:
+            part = "forget_heldout" if utterance.speaker in forget else "test"
+            parts[part].append(utterance.id)
     return Split(
         seed=seed,
         forget_speakers=tuple(sorted(forget)),
         unseen_speakers=_unseen(away),
         parts={part: tuple(parts[part]) for part in PARTS},
     )
+
+
+def _tests_of_the_same_people(utterances: Sequence[Utterance]) -> set[str]:
+    """Utterances of the corpus' own test set, if all its speakers are in the training set too."""
+    train = {u.speaker for u in utterances if u.subset not in STRANGERS}
+    test = [u for u in utterances if u.subset == "test"]
+    return {u.id for u in test} if all(u.speaker in train for u in test) else set()
 
 
 def make_label_split(

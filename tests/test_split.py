@@ -168,8 +168,27 @@ def test_too_few_speakers_is_said():
         make_split(utterances([2] * 3), ["spk0", "spk1"])
 
 
-def test_a_speaker_in_training_and_test_is_refused():
+def test_a_test_set_of_the_same_people_is_divided_by_speaker():
+    corpus = utterances([4] * 10)
+    tests = [replace(u, id=f"{u.id}-t", subset="test") for u in corpus if u.id.endswith("0")]
+    split = make_split(corpus + tests, ["spk1", "spk2"])
+    speaker = {u.id: u.speaker for u in corpus + tests}
+    assert sorted(i for part in PARTS for i in split.parts[part]) == sorted(speaker)
+    assert {speaker[i] for i in split.parts["forget"]} == {"spk1", "spk2"}
+    assert len(split.parts["forget"]) == 8
+    # All that is held out of the forget speakers is theirs of the test set.
+    held = [u.id for u in tests if u.speaker in ("spk1", "spk2")]
+    assert list(split.parts["forget_heldout"]) == held
+    retained = {speaker[i] for i in split.parts["retain"]}
+    assert {speaker[i] for i in split.parts["test"]} == retained
+    assert set(split.parts["test"]) <= {u.id for u in tests}
+    (unseen,) = split.unseen_speakers
+    assert {i for i, name in speaker.items() if name == unseen} == set(split.parts["unseen"])
+
+
+def test_some_speakers_in_training_and_test_are_refused():
     corpus = utterances([2] * 10) + utterances([2], "test", "spk")[:1]
+    corpus += utterances([2], "test", "other")
     with pytest.raises(SplitError, match=r"more than one of .*: spk0"):
         make_split(corpus, ["spk1"])
 
