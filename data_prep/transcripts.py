@@ -1,0 +1,130 @@
+"""Texts for a corpus that has none: from a file, or from a recogniser."""
+
+import csv
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
+from asr_unlearn.files import write_aside
+from asr_unlearn.manifest import Utterance
+
+KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")
+
+
+def characters(text: str) -> str:
+    """Capitals, digits, apostrophes and single spaces: what a character recogniser spells."""
+    plain = unicodedata.normalize("NFKD", text).replace("’", "'").upper()
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in plain).split())
+
+
+def read_transcripts(path: Path) -> dict[str, str]:
+    """Texts by id, or by path without suffix, spelled as `characters` does.
+
+    JSON lines with a key such as "id" or "path" and one such as "text"; or a table of two columns,
+    with commas (.csv) or tabs, whose first line may name them.
+
+    Raises:
+        ValueError: naming the line that is neither.
+    """
+    read = _json_lines if path.suffix in (".jsonl", ".json") else _table
+    return {_without_suffix(key): characters(text) for key, text in read(path)}
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield _first(row, KEYS), _first(row, TEXTS)
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: expected an object with one of {', '.join(KEYS)} "
+                f"and one of {', '.join(TEXTS)} ({error})"
+            ) from error
+
+
+def _first(row: Mapping[str, Any], names: Iterable[str]) -> str:
+    for name in names:
+        if row.get(name) is not None:
+            return str(row[name])
+    raise KeyError(f"none of {', '.join(names)}")
+
+
+def _table(path: Path) -> Iterator[tuple[str, str]]:
+    delimiter = "," if path.suffix == ".csv" else "\t"
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file, delimiter=delimiter), start=1):
+            if not row or (number == 1 and row[0].lower() in KEYS):
+                continue
+            if len(row) != 2:
+                raise ValueError(f"{path}, line {number}: {len(row)} columns; expected path, text")
+            yield row[0], row[1]
+
+
+def _without_suffix(key: str) -> str:
+    """A path of the corpus without what stands above the speaker's folder, or an id as it is."""
+    return "/".join(Path(key).with_suffix("").parts[-3:]) if "/" in key else key
+
+
+def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> Iterator[Utterance]:
+    """Utterances with what a recogniser hears in them for a text.
+
+    Each text is kept in `folder` as soon as it is there, under the name of the model and what it
+    was at the time, so that a run that was killed goes on where it was. An utterance that cannot
+    be decoded, or in which nothing is heard, has an empty text.
+    """
+    # Preparing data should wait for torch only where a model is asked.
+    from transformers import pipeline
+
+    recognise = pipeline("automatic-speech-recognition", model=model)
+    known_as = hashlib.sha256(f"{model}{_weights_of(Path(model))}".encode()).hexdigest()[:16]
+    memory = folder / f"{known_as}.jsonl"
+    known = read_known(memory)
+    with write_aside(memory) as aside:
+        aside.write_text("".join(_row(*pair) for pair in known.items()), encoding="utf-8")
+    with memory.open("a", encoding="utf-8") as file:
+        for utterance in tqdm(utterances, desc=f"transcribing with {model}", unit="utt", delay=2):
+            if utterance.id not in known:
+                known[utterance.id] = _heard(recognise, utterance)
+                file.write(_row(utterance.id, known[utterance.id]))
+                file.flush()
+            yield replace(utterance, text=known[utterance.id])
+
+
+def read_known(memory: Path) -> dict[str, str]:
+    """Texts of an earlier run; a line that a kill cut short is as good as none."""
+    if not memory.exists():
+        return {}
+    lines = memory.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.endswith("}")]
+    return {row["id"]: row["text"] for row in rows}
+
+
+def _row(identity: str, text: str) -> str:
+    return json.dumps({"id": identity, "text": text}, ensure_ascii=False) + "\n"
+
+
+def _heard(recognise: Any, utterance: Utterance) -> str:
+    try:
+        wave = load_audio(utterance.audio)
+    except AudioError:
+        return ""
+    long = len(wave) > 30 * SAMPLE_RATE and recognise.type == "seq2seq_whisper"
+    # Whisper hears 30 s at a time, and goes on from the timestamp it has come to.
+    options = {"return_timestamps": True} if long else {}
+    return characters(recognise({"raw": wave, "sampling_rate": SAMPLE_RATE}, **options)["text"])
+
+
+def _weights_of(folder: Path) -> list[tuple[str, int, int]]:
+    """What tells one state of a local model from another; nothing for a name on the Hub."""
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]

@@ -1,0 +1,162 @@
+"""VoxCeleb1: a local folder in its own layout, `id10001/VIDEO/00001.wav`; there is no download.
+
+Beside or above the recordings may lie what the corpus' site offers: `iden_split.txt` (which
+utterances to train on, 1, and to test on, 3), `veri_test.txt` (pairs of utterances for speaker
+verification; the people in it are never trained on) and `vox1_meta.csv` (who is who).
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from asr_unlearn.files import write_aside
+from asr_unlearn.manifest import Utterance, read_manifest
+from data_prep.prepare import command_line, prepare
+from data_prep.transcripts import read_transcripts, transcribed
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+PART_OF = {"1": "train", "2": None, "3": "test"}
+"""Of iden_split.txt; the validation utterances are left out."""
+IDENTIFICATION, VERIFICATION, META = "iden_split.txt", "veri_test.txt", "vox1_meta.csv"
+TRIALS = "trials.txt"
+
+
+def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator[Utterance]:
+    """Utterances in the order of their paths; the speaker is the folder's name.
+
+    Without `iden_split.txt` the last video of each speaker, by name, is the test set. With
+    `transcripts` (by path below the corpus, without suffix, or by id) an utterance that has none
+    comes with an empty one, for `validate` to name.
+
+    Raises:
+        FileNotFoundError: no recordings in this layout.
+        ValueError: a bad line in a list, or a speaker that `vox1_meta.csv` does not know.
+    """
+    recordings = find_recordings(folder)
+    _check_known(folder, {key.split("/")[0] for key in recordings})
+    strangers = {key.split("/")[0] for pair in verification_pairs(folder) for key in pair[1:]}
+    listed = identification(folder)
+    last = {key.split("/")[0]: key.split("/")[1] for key in recordings}
+    for key, path in recordings.items():
+        speaker, video, name = key.split("/")
+        if speaker in strangers:
+            subset: str | None = "dev"
+        elif listed:
+            subset = listed.get(key)
+        else:
+            subset = "test" if video == last[speaker] else "train"
+        if subset is None:
+            continue
+        identity = f"{speaker}-{video}-{name}"
+        text = None
+        if transcripts is not None:
+            text = transcripts.get(key, transcripts.get(identity, ""))
+        yield Utterance(
+            id=identity, audio=path, speaker=speaker, seconds=0.0, text=text, subset=subset
+        )
+
+
+def find_recordings(folder: Path) -> dict[str, Path]:
+    """Recordings by "speaker/video/name", sorted; in `folder`, `wav/` or `vox1_*_wav/wav/`."""
+    roots = [folder, folder / "wav", *folder.glob("vox1_*_wav"), *folder.glob("vox1_*_wav/wav")]
+    found = {
+        path.relative_to(root).with_suffix("").as_posix(): path
+        for root in roots
+        for path in root.glob("id*/*/*")
+        if path.suffix in SUFFIXES
+    }
+    if not found:
+        raise FileNotFoundError(
+            f"{folder}: no recordings id10001/VIDEO/00001.wav, here, in wav/ or in vox1_dev_wav/wav"
+        )
+    return dict(sorted(found.items()))
+
+
+def identification(folder: Path) -> dict[str, str | None]:
+    """Subset by recording, from `iden_split.txt`; empty without one."""
+    subsets = {}
+    for path, number, line in _lines(folder, IDENTIFICATION):
+        part, _, key = line.partition(" ")
+        if part not in PART_OF or key.count("/") != 2:
+            raise ValueError(f"{path}, line {number}: expected '1 id10001/VIDEO/00001.wav'")
+        subsets[_key(key)] = PART_OF[part]
+    return subsets
+
+
+def verification_pairs(folder: Path) -> list[tuple[str, str, str]]:
+    """("1" for the same speaker or "0", recording, recording), from `veri_test.txt`."""
+    pairs = []
+    for path, number, line in _lines(folder, VERIFICATION):
+        fields = line.split()
+        if len(fields) != 3 or fields[0] not in ("0", "1"):
+            raise ValueError(f"{path}, line {number}: expected '1 PATH PATH' or '0 PATH PATH'")
+        pairs.append((fields[0], _key(fields[1]), _key(fields[2])))
+    return pairs
+
+
+def _key(path: str) -> str:
+    return Path(path.strip()).with_suffix("").as_posix()
+
+
+def _lines(folder: Path, name: str) -> Iterator[tuple[Path, int, str]]:
+    """Lines of a list in the folder, or in the one above."""
+    for path in (folder / name, folder.parent / name):
+        if path.is_file():
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                if line.strip():
+                    yield path, number, line
+            return
+
+
+def _check_known(folder: Path, speakers: set[str]) -> None:
+    known = {line.split("\t")[0].strip() for _, _, line in _lines(folder, META)}
+    if known and (unknown := sorted(speakers - known)):
+        raise ValueError(
+            f"{folder}: {META} does not know {', '.join(unknown[:5])}; is this VoxCeleb1?"
+        )
+
+
+def write_trials(folder: Path, manifest: Path) -> None:
+    """The verification pairs of which both utterances are kept, by id, beside the manifest."""
+    kept = {utterance.id for utterance in read_manifest(manifest)}
+    pairs = [
+        (same, first.replace("/", "-"), second.replace("/", "-"))
+        for same, first, second in verification_pairs(folder)
+    ]
+    whole = [pair for pair in pairs if kept.issuperset(pair[1:])]
+    with write_aside(manifest.with_name(TRIALS)) as aside:
+        aside.write_text("".join(f"{' '.join(pair)}\n" for pair in whole), encoding="utf-8")
+    print(f"{len(whole)} of {len(pairs)} verification trials have both utterances")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the manifest of VoxCeleb1, and its verification trials where there are some."""
+
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+        given = read_transcripts(options.transcripts) if options.transcripts else None
+        found = scan(options.data, given)
+        if options.transcribe:
+            found = transcribed(found, options.transcribe, options.out.parent / "transcripts")
+        return found
+
+    parser = command_line("voxceleb1", __doc__ or "", "--data vox1 --out exp/vox1/manifest.jsonl")
+    texts = parser.add_mutually_exclusive_group()
+    texts.add_argument(
+        "--transcripts",
+        type=Path,
+        help="texts by path or id: .jsonl, .csv or .tsv; utterances without one are left out",
+    )
+    texts.add_argument(
+        "--transcribe", metavar="MODEL", help="a recogniser that writes them: name or folder"
+    )
+    status = prepare(parser, arguments, scanned)
+    if status == 0:
+        options = parser.parse_args(arguments)
+        if verification_pairs(options.data):
+            write_trials(options.data, options.out)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
