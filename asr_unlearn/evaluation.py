@@ -28,6 +28,7 @@ from asr_unlearn.saved import (
     mean_states,
     transcribe,
 )
+from asr_unlearn.speakers import Judge, Trials, names_speakers, verification
 from asr_unlearn.split import PARTS, Split
 
 # Speakers and utterances that the probe learns from, where the retain set has more.
@@ -102,11 +103,14 @@ def evaluate(
     device: torch.device,
     beams: int = 1,
     effort: Effort = Effort(),  # noqa: B008
+    trials: Path | None = None,
+    judge: Path | None = None,
 ) -> dict[str, Any]:
     """The content of results.json for these models; paths are relative to `root`.
 
     `beams` is the width of the search for transcripts where a decoder writes them; `effort` says
-    which attacks are made that have to be trained for.
+    which attacks are made that have to be trained for. `trials` are a corpus' own of speaker
+    verification, `judge` a folder of speaker classifiers that were treated as the models were.
     Gaps and relative costs are against the model named "retrained" of the same seed, and are
     absent where there is none.
 
@@ -125,6 +129,8 @@ def evaluate(
     runs = {(m.name, m.seed): m.run() for m in models}
     golds = {(m.name, m.seed): m for m in models}
     data = Corpus(list(manifest), split, root)
+    tried = Trials.of(data, trials)
+    judging = judge and Judge.at(judge, data)
     attackers = train_attackers(models, data, root, effort, device=device, beams=beams)
     relearned = relearn(models, rows, data, root, effort, device=device)
     entries = []
@@ -142,6 +148,10 @@ def evaluate(
         if key in relearned:
             entry["relearning"] = relearned[key]
         _speaker_id(entry, model, split, manifest, device)
+        if names_speakers(model, manifest):
+            entry["verification"] = verification(model, data, tried, device=device)
+        elif judging and (verdict := judging.figures(model, device=device)):
+            entry["speaker_id"] = entry.get("speaker_id", {}) | verdict
         if gold in found:
             entry["gap_to_retrained"] = gap(found[key], found[gold])
             distance = earth_mover(forget_losses(rows[key]), forget_losses(rows[gold]))

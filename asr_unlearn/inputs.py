@@ -19,10 +19,14 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.task import Task
 
 GIB = 1024**3
+NO_TARGET = torch.empty(0, dtype=torch.long)
 
 
 class Inputs:
-    """Utterance -> Example for a task: decode once, encode once."""
+    """Utterance -> Example for a task: decode once, encode once.
+
+    Without `targets` the examples have none: for what needs no right answer.
+    """
 
     def __init__(
         self,
@@ -31,8 +35,10 @@ class Inputs:
         load: Callable[[Utterance], Float[np.ndarray, " samples"]] | None = None,
         feature_cache: Path | None = None,
         memory_gib: float = 4.0,
+        targets: bool = True,
     ) -> None:
         self.task = task
+        self._targets = targets
         self._load = load or (lambda utterance: load_audio(utterance.audio))
         self._memory: dict[str, Example] = {}
         self._bytes_left = int(memory_gib * GIB)
@@ -51,7 +57,7 @@ class Inputs:
         return example
 
     def _example(self, utterance: Utterance) -> Example:
-        target = self.task.target(utterance)
+        target = self.task.target(utterance) if self._targets else NO_TARGET
         if self._folder is None:
             audio = self._load(utterance)
             return Example(utterance.id, self.task.encode(audio), len(audio), target)

@@ -4,7 +4,7 @@ Each file is taken as it stands for as long as neither the weights nor the corpu
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
-from asr_unlearn.batching import by_length, collate
+from asr_unlearn.batching import Batch, by_length, collate
 from asr_unlearn.classes import has_classes
 from asr_unlearn.files import stamp, stands, write_aside
 from asr_unlearn.inputs import Inputs
@@ -24,11 +25,13 @@ from asr_unlearn.models import TaskName, load_model, read_config, task_of
 from asr_unlearn.run import digest, digest_of
 from asr_unlearn.scoring import Score, score
 from asr_unlearn.split import PARTS, Split
-from asr_unlearn.tasks import Task, task_for
+from asr_unlearn.tasks import Classification, Task, task_for
 
 Row = dict[str, Any]
 # Of utterances.jsonl: rows that an earlier version wrote lack fields that are asked for now.
 ROWS = 2
+# Of states.npz and embeddings.npz.
+VECTORS = 2
 
 
 @dataclass(frozen=True)
@@ -147,27 +150,66 @@ def mean_states(
 
     They stand in states.npz in the model's folder.
     """
-    target = saved.folder / "states.npz"
-    basis = digest_of([saved.weights(), [u.id for u in utterances]])
+
+    def mean(task: Task, batch: Batch) -> Float[Tensor, "B C"]:
+        states, true = task.states(batch)
+        return (states * true[..., None]).sum(1) / true.sum(1, keepdim=True)
+
+    return _vectors(saved, utterances, "states", mean, device, batch_size)
+
+
+def embeddings(
+    saved: SavedModel,
+    utterances: Sequence[Utterance],
+    *,
+    device: torch.device,
+    batch_size: int = 16,
+) -> Float[np.ndarray, "N C"]:
+    """What the last layer of a classifier is given, by the model as it was saved.
+
+    They stand in embeddings.npz in the model's folder.
+
+    Raises:
+        TypeError: the model is no classifier.
+    """
+
+    def embedding(task: Task, batch: Batch) -> Float[Tensor, "B C"]:
+        if not isinstance(task, Classification):
+            raise TypeError(f"{saved.folder} is no classifier: it has no embeddings")
+        return task.embeddings(batch)
+
+    return _vectors(saved, utterances, "embeddings", embedding, device, batch_size)
+
+
+def _vectors(
+    saved: SavedModel,
+    utterances: Sequence[Utterance],
+    name: str,
+    of: Callable[[Task, Batch], Float[Tensor, "B C"]],
+    device: torch.device,
+    batch_size: int,
+) -> Float[np.ndarray, "N C"]:
+    """A vector of each utterance, kept in NAME.npz in the model's folder."""
+    target = saved.folder / f"{name}.npz"
+    basis = digest_of([VECTORS, saved.weights(), [u.id for u in utterances]])
     if not stands(target, basis):
         task = saved.task(device)
-        inputs = Inputs(task)
+        inputs = Inputs(task, targets=False)
         size = batch_size if task.batches_are_exact else 1
         found: dict[str, Float[np.ndarray, " C"]] = {}
-        bar = tqdm(total=len(utterances), desc=f"{saved.name}, states", unit="utt", delay=2)
+        bar = tqdm(total=len(utterances), desc=f"{saved.name}, {name}", unit="utt", delay=2)
         with torch.inference_mode(), bar:
             for group in by_length(utterances, size):
                 batch = collate([inputs(u) for u in group]).to(device)
-                states, true = task.states(batch)
-                means = (states * true[..., None]).sum(1) / true.sum(1, keepdim=True)
-                found.update(zip(batch.ids, means.float().cpu().numpy(), strict=True))
+                vectors = of(task, batch).float().cpu().numpy()
+                found.update(zip(batch.ids, vectors, strict=True))
                 bar.update(len(group))
         with write_aside(target) as aside, aside.open("wb") as file:
-            np.savez(file, states=np.stack([found[u.id] for u in utterances]))
+            np.savez(file, vectors=np.stack([found[u.id] for u in utterances]))
         stamp(target, basis)
     with np.load(target) as stored:
-        states_of_all: Float[np.ndarray, "N C"] = stored["states"]
-    return states_of_all
+        vectors_of_all: Float[np.ndarray, "N C"] = stored["vectors"]
+    return vectors_of_all
 
 
 def divergence(

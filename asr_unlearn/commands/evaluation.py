@@ -12,6 +12,7 @@ from asr_unlearn.jobs import Corpus, Device, pick_device
 from asr_unlearn.record import changed_figures, differences, write_records
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.saved import SavedModel
+from asr_unlearn.speakers import TRIALS
 
 
 def evaluate(
@@ -26,6 +27,7 @@ def evaluate(
     shadows: int = 0,
     relearn: bool = False,
     workers: int = 0,
+    judge: Path | None = None,
 ) -> None:
     """Evaluate saved models into results.json.
 
@@ -46,6 +48,8 @@ def evaluate(
             LiRA and RMIA; an even number, kept in shadows/.
         relearn: count the steps of fine-tuning until a model knows the forget speakers again.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
+        judge: output folder of a speaker classifier's run on the same split: of each recogniser the
+            classifier of the same method and seed tells what is left of the voices.
     """
     data = Corpus.read(manifest, split)
     root = out.parent
@@ -59,6 +63,8 @@ def evaluate(
         device=pick_device(device),
         beams=beams,
         effort=Effort(informed, shadows, relearn, workers),
+        trials=manifest.with_name(TRIALS),
+        judge=judge,
     )
     write_results(out, results)
     write_records(results, root, manifest, split)
