@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from voxceleb_layout import make_layout
 
 from asr_unlearn.methods import METHODS
 from data_prep.speechcommands import subset_of
@@ -90,11 +91,26 @@ def speechcommands(tmp_path: Path, shared: Path) -> list[str]:
     return ["--data", str(folder), "--preset", "tiny", "--methods", ",".join(DEFAULT)]
 
 
+def voxceleb1(tmp_path: Path, shared: Path) -> list[str]:
+    """Real speech in VoxCeleb1's layout: a second of six utterances of seven speakers."""
+    folder = tmp_path / "vox1"
+    make_layout(
+        shared / "LibriSpeech" / "train-clean-5",
+        folder,
+        speakers=7,
+        utterances=6,
+        videos=3,
+        seconds=1.0,
+    )
+    return ["--data", str(folder), "--preset", "tiny", "--methods", ",".join(DEFAULT)]
+
+
 RECIPES = {
     "quickstart": synthetic,
     "an4": an4,
     "librispeech": librispeech,
     "speechcommands": speechcommands,
+    "voxceleb1": voxceleb1,
 }
 
 
