@@ -34,6 +34,7 @@ from asr_unlearn.options import spelling
 from asr_unlearn.run import Run, digest_of
 from asr_unlearn.split import Split, read_split
 from asr_unlearn.tasks import Task, task_for
+from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch, remove_head
 from asr_unlearn.tasks.front_end import fingerprint
 from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
@@ -42,6 +43,7 @@ from asr_unlearn.unlearning import Stop, unlearning
 
 # Enough audio to set the filter bank's output variance.
 CALIBRATION_UTTERANCES = 40
+NO_AIDS = Aids()
 PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
 
 
@@ -87,6 +89,7 @@ def train_model(
     crop_seconds: float = 0.0,
     kind: TaskName | None = None,
     language: str | None = None,
+    aids: Aids = NO_AIDS,
 ) -> Outcome:
     """Train `source` on the utterances of `parts` and publish it at `out`.
 
@@ -94,10 +97,18 @@ def train_model(
     The front end is frozen unless it starts from random weights, or as `freeze_front_end` says.
     `crop_seconds` is the length of the random pieces to train on, 0 for whole utterances.
     `kind` is the task to train for, by default the one that the model was made for; `language`
-    that of a multilingual recogniser (see `Seq2Seq`).
+    that of a multilingual recogniser (see `Seq2Seq`); `aids` what helps a Whisper from scratch.
+
+    Raises:
+        ValueError: aids for a model that is no Whisper or that has been trained before.
     """
     scratch = is_bare_config(source)
     kind = kind or task_of(read_config(source))
+    if aids and not (scratch and kind == "seq2seq"):
+        raise ValueError(
+            f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "
+            "its config"
+        )
     # A classifier's classes are those of all who may be trained on: a stranger's is not among them.
     known = corpus.part("retain", "forget") if kind == "classification" else corpus.manifest
     vocabulary = vocabulary_of(known, kind)
@@ -106,7 +117,11 @@ def train_model(
         model, processor = model_from_config(source, vocabulary, seed, kind)
     else:
         model, processor = pretrained_model(source, vocabulary, kind)
-    task = task_for(model, processor, device, language=language)
+    task: Task
+    if aids:
+        task = Seq2SeqFromScratch(model, processor, device, aids)
+    else:
+        task = task_for(model, processor, device, language=language)
     check_targets(task, corpus.part(*parts))
     if filterbank and scratch:
         _start_from_filterbank(task, corpus)
@@ -122,6 +137,7 @@ def train_model(
         "augmented": augmented,
         "crop_seconds": crop_seconds,
         "front_end_frozen": task.front_end_is_frozen,
+        **({"aids": asdict(aids)} if aids else {}),
     }
 
     def training(folder: Path) -> Training:
@@ -231,6 +247,7 @@ def _prepare(work: Path, stamp: str) -> None:
 
 
 def _publish(task: Task, work: Path, out: Path, **record: Any) -> None:
+    remove_head(task.model)
     save_model(task.model, task.processor, work)
     Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
     for path in [*checkpoints(work), work / "checkpoint.partial"]:

@@ -27,6 +27,7 @@ from asr_unlearn.split import (
     read_names,
     write_split,
 )
+from asr_unlearn.tasks.from_scratch import Aids
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options
 from asr_unlearn.unlearning import Stop
@@ -92,6 +93,9 @@ def train(
     crop_seconds: float = 0.0,
     task: TaskName | None = None,
     language: str | None = None,
+    auxiliary_ctc: float = 0.0,
+    token_noise: float = 0.0,
+    joined: float = 0.0,
 ) -> None:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -115,6 +119,9 @@ def train(
         task: what to train for; by default what the model was made for. A class is an utterance's
             label, or its speaker where it has none.
         language: of a multilingual Whisper; English unless it has been told another before.
+        auxiliary_ctc: for a Whisper from scratch: share of a CTC loss on its encoder in the loss.
+        token_noise: for a Whisper from scratch: share of random tokens among its decoder's inputs.
+        joined: for a Whisper from scratch: probability that an utterance is followed by another.
     """
     outcome = train_model(
         Corpus.read(manifest, split),
@@ -130,6 +137,7 @@ def train(
         crop_seconds=crop_seconds,
         kind=task,
         language=language,
+        aids=Aids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
     )
     if processes.is_first():
         print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")

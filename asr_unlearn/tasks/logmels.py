@@ -111,6 +111,9 @@ class LogMelFrontEnd(FrontEnd):
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
         """The encoder's states; those that come of silence behind an utterance are not its own."""
         states: Tensor = self.encoder(self.features(batch)).last_hidden_state
-        positions = torch.arange(states.shape[1], device=states.device)
-        frames = self.length // states.shape[1] * positions
-        return states, frames < self.frames(batch.samples)[:, None]
+        return states, self.is_true(states.shape[1], batch)
+
+    def is_true(self, positions: int, batch: Batch) -> Bool[Tensor, "B {positions}"]:
+        """Which of so many positions of the encoder hear some of the utterance."""
+        frames = self.length // positions * torch.arange(positions, device=batch.samples.device)
+        return frames < self.frames(batch.samples)[:, None]
