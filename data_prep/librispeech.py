@@ -73,12 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of some subsets of LibriSpeech."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        if options.download and not options.subsets:
+        subsets = [name for given in options.subsets or () for name in given.split(",")]
+        if options.download and not subsets:
             raise ValueError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
-        wanted = options.subsets if options.download else []
+        wanted = subsets if options.download else []
         if unknown := sorted(set(wanted) - ARCHIVES.keys()):
             raise ValueError(f"no archive is known for {unknown}; known are {', '.join(ARCHIVES)}")
-        return scan(locate(options, {name: ARCHIVES[name] for name in wanted}), options.subsets)
+        return scan(locate(options, {name: ARCHIVES[name] for name in wanted}), subsets)
 
     parser = command_line(
         "librispeech",
@@ -87,7 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "      --out exp/mini/manifest.jsonl",
     )
     parser.add_argument(
-        "--subsets", nargs="+", metavar="NAME", help="default: all present but dev-*"
+        "--subsets",
+        nargs="+",
+        metavar="NAME",
+        help="with spaces or commas (default: all present but dev-*)",
     )
     add_download_flags(parser)
     return prepare(parser, arguments, scanned)

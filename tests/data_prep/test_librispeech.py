@@ -70,6 +70,7 @@ def test_lonely_recordings_and_transcripts_are_named(corpus: Path, tmp_path: Pat
     ("flags", "complaint"),
     [
         (["--subsets", "train-clean-9"], "no subset train-clean-9; present are"),
+        (["--subsets", "test-clean,train-clean-9"], "no subset train-clean-9; present are"),
         (["--download"], "--download needs --subsets"),
         (["--download", "--subsets", "train-clean-9"], "no archive is known for"),
         (["--download", "--subsets", "dev-clean", "--md5", "x=1"], "--md5 ['x'] names none"),

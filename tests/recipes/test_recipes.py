@@ -71,7 +71,7 @@ def librispeech(tmp_path: Path, shared: Path) -> list[str]:
         (target / transcripts.name).write_text("\n".join(lines) + "\n")
         for audio in chosen:
             shutil.copy(audio, target)
-    return ["--data", str(folder), "--set", "split.forget_count=2"]
+    return ["--data", str(folder), "--preset", "tiny", "--methods", ",".join(DEFAULT)]
 
 
 def speechcommands(tmp_path: Path, shared: Path) -> list[str]:
@@ -180,6 +180,34 @@ def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     changed = run(recipe, out, *flags, "neggrad_plus.alpha=0.9")
     assert changed.count("is complete, skipped") == 2 + len(models) - 1
     assert (out / "neggrad_plus.old-1" / "model.safetensors").exists()
+
+
+def test_whisper_from_scratch_goes_through_every_stage(tmp_path, shared_data):
+    out = tmp_path / "out"
+    methods = ["orthograd_tau", "gradient_ascent"]
+    flags = librispeech(tmp_path, shared_data)[:2]
+    flags += ["--preset", "tiny-whisper", "--methods", ",".join(methods)]
+    shown = run("librispeech", out, *flags)
+    assert "--auxiliary_ctc 0.3 --token_noise 0.2 --joined 0.5" in shown
+    results = json.loads((out / "results.json").read_text())
+    entries = {entry["name"]: entry for entry in results["models"]}
+    assert list(entries) == ["original", "retrained", *methods]
+    assert entries["gradient_ascent"]["loss"]["forget"] > entries["original"]["loss"]["forget"]
+    rows = [json.loads(x) for x in (out / "original" / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["retain_loss"] for row in rows]
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    for name in entries:
+        config = json.loads((out / name / "config.json").read_text())
+        assert config["architectures"] == ["WhisperForConditionalGeneration"]
+
+
+@pytest.mark.parametrize("recipe", ["an4", "librispeech"])
+def test_the_small_whispers_hear_what_their_spectrograms_hold(recipe):
+    from asr_unlearn.models import model_from_config
+    from asr_unlearn.tasks import task_for
+
+    task = task_for(*model_from_config(str(ROOT / "recipes" / recipe / "whisper"), "AB", seed=0))
+    assert sum(p.numel() for p in task.model.parameters()) < 1.3e6
 
 
 def test_a_recipe_stops_where_it_is_told(tmp_path):
