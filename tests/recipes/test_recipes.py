@@ -350,3 +350,38 @@ def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
     assert divided("keywords", Path("speakers.txt"))[1] == "speakers.txt"
     assert divided("word", None)[1] == "up"
     assert divided("word", Path("words.txt"))[1] == "words.txt"
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_every_command_of_every_preset_is_understood(recipe, tmp_path):
+    """Those for pretrained models too, for which no weights are at hand."""
+    from asr_unlearn.cli import command_parser
+    from asr_unlearn.options import make_method, parse_assignments
+    from asr_unlearn.recipe import Plan, read_recipe
+
+    parser = command_parser()
+    whole = read_recipe(recipe_of(recipe))
+    for preset in [None, *whole.presets]:
+        for task in [None, *whole.pretrained]:
+            chosen = whole.with_preset(preset) if preset else read_recipe(recipe_of(recipe))
+            if task:
+                chosen.use_pretrained(task)
+            plan = Plan(chosen, chosen.model, Path("data"), tmp_path, seeds=[0], device="cpu")
+            for command in plan.commands()[1:]:
+                parsed = parser.parse_args(command.argv)[command.argv[0]]
+                if command.stage in (3, 4, 5):
+                    method = "finetune" if command.stage < 5 else parsed.method
+                    make_method(method, parse_assignments(parsed.set))
+
+
+def recipe_of(name: str) -> Path:
+    return ROOT / "recipes" / name / "recipe.yaml"
+
+
+def test_the_subsets_of_the_presets_can_be_fetched():
+    from asr_unlearn.recipe import read_recipe
+    from data_prep.librispeech import ARCHIVES
+
+    recipe = read_recipe(recipe_of("librispeech"))
+    for preset in recipe.presets:
+        assert set(recipe.with_preset(preset).prepare["subsets"].split(",")) <= ARCHIVES.keys()
