@@ -2,26 +2,34 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from asr_unlearn.batching import Example, by_length, collate
+from asr_unlearn.batching import Batch, Example, by_length, collate
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.wer import Errors, count_errors, rate
 from asr_unlearn.tasks.task import Task
 
+A = TypeVar("A")
+
 
 @dataclass(frozen=True)
-class Score:
-    """A model's per-utterance loss (nats per label), its answer, and the right one.
+class Heard:
+    """A model's loss on an utterance, in nats per label."""
+
+    utterance: Utterance
+    loss: float
+
+
+@dataclass(frozen=True)
+class Score(Heard):
+    """The loss, the model's answer, and the right one.
 
     `confidence` and `entropy` say how sure it was (see `Certainty`).
     """
 
-    utterance: Utterance
-    loss: float
     confidence: float
     entropy: float
     hypothesis: str
@@ -55,30 +63,59 @@ def score(
     description: str | None = None,
 ) -> list[Score]:
     """Score every utterance, in the order given; a progress bar when described."""
-    if not task.batches_are_exact:
-        batch_size = 1
+    found: dict[str, Score] = {}
+    for group, answers in _ask(task.score, task, example, utterances, batch_size, description):
+        figures = (answers.losses, *answers.certainty)
+        numbers = zip(*(figure.tolist() for figure in figures), strict=True)
+        for utterance, text, (loss, confidence, entropy) in zip(
+            group, answers.texts, numbers, strict=True
+        ):
+            right = task.reference(utterance)
+            found[utterance.id] = Score(
+                utterance, loss, confidence, entropy, text, right, task.one_label
+            )
+    return [found[u.id] for u in utterances]
+
+
+def hear(
+    task: Task,
+    example: Callable[[Utterance], Example],
+    utterances: Sequence[Utterance],
+    *,
+    batch_size: int = 16,
+    description: str | None = None,
+) -> list[Heard]:
+    """Only the losses: a decoder is spared writing, which takes most of the time."""
+    found: dict[str, Heard] = {}
+    for group, losses in _ask(task.losses, task, example, utterances, batch_size, description):
+        for utterance, loss in zip(group, losses.tolist(), strict=True):
+            found[utterance.id] = Heard(utterance, loss)
+    return [found[u.id] for u in utterances]
+
+
+def _ask(
+    question: Callable[[Batch], A],
+    task: Task,
+    example: Callable[[Utterance], Example],
+    utterances: Sequence[Utterance],
+    batch_size: int,
+    description: str | None,
+) -> list[tuple[list[Utterance], A]]:
+    """The answers to batches of similar length, by the model in eval mode."""
+    size = batch_size if task.batches_are_exact else 1
     training = task.model.training
     task.model.eval()
-    found: dict[str, Score] = {}
+    answers = []
     bar = tqdm(
         total=len(utterances), desc=description, unit="utt", disable=description is None, delay=2
     )
     with torch.inference_mode(), bar:
-        for group in by_length(utterances, batch_size):
+        for group in by_length(utterances, size):
             batch = collate([example(u) for u in group]).to(task.device)
-            answers = task.score(batch)
-            figures = (answers.losses, *answers.certainty)
-            numbers = zip(*(figure.tolist() for figure in figures), strict=True)
-            for utterance, text, (loss, confidence, entropy) in zip(
-                group, answers.texts, numbers, strict=True
-            ):
-                right = task.reference(utterance)
-                found[utterance.id] = Score(
-                    utterance, loss, confidence, entropy, text, right, task.one_label
-                )
+            answers.append((group, question(batch)))
             bar.update(len(group))
     task.model.train(training)
-    return [found[u.id] for u in utterances]
+    return answers
 
 
 def level(scores: Sequence[Score]) -> Level:

@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.scoring import Level, Score
+from asr_unlearn.scoring import Heard, Level
 
 # A stranger's loss grows like this power of what it would be after training (see `difficulty`).
 POWER = 0.4
@@ -23,7 +23,7 @@ BOUNDS = (0.5, 2.0)
 SPEAKERS, UTTERANCES = 50, 20
 
 
-def difficulty(forget: Sequence[Score], retain: Sequence[Score]) -> float:
+def difficulty(forget: Sequence[Heard], retain: Sequence[Heard]) -> float:
     """How much higher a stranger's loss would be, were strangers as hard as the forget speakers.
 
     The ratio of the groups' means of ℓ^0.4, ℓ the mean loss of an utterance's speaker, on the model
@@ -40,9 +40,9 @@ def difficulty(forget: Sequence[Score], retain: Sequence[Score]) -> float:
     return float(np.clip(ratio, *BOUNDS))
 
 
-def _mean_power(scores: Sequence[Score]) -> float:
+def _mean_power(heard: Sequence[Heard]) -> float:
     losses: defaultdict[str, list[float]] = defaultdict(list)
-    for one in scores:
+    for one in heard:
         losses[one.utterance.speaker].append(one.loss)
     means = [np.mean(own) for own in losses.values()]
     weights = [len(own) for own in losses.values()]

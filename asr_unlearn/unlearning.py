@@ -1,20 +1,22 @@
 """A run that makes a model forget: what it draws from, its target, and when it ends."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from asr_unlearn import processes
 from asr_unlearn.classes import asked_for_forgotten, forgets_classes
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
-from asr_unlearn.scoring import Score, level, score
+from asr_unlearn.scoring import Heard, hear, level, score
 from asr_unlearn.stopping import StopOn, StopRule
 from asr_unlearn.strangers import as_strangers, difficulty, representatives
 from asr_unlearn.training import Training
+
+H = TypeVar("H", bound=Heard)
 
 
 @dataclass(frozen=True)
@@ -89,22 +91,25 @@ def forget_difficulty(
     """How hard the forget speakers are beside the others, to the model; 1 for classes."""
     if not (stop.by_difficulty and given["retain"]) or forgets_classes(inputs.task, given):
         return 1.0
+    others = representatives(given["retain"])
     return difficulty(
-        _scores(inputs, given["forget"], "difficulty of those to forget"),
-        _scores(inputs, representatives(given["retain"]), "difficulty of the others"),
+        _everyones(hear, inputs, given["forget"], "difficulty of those to forget"),
+        _everyones(hear, inputs, others, "difficulty of the others"),
     )
 
 
 def _stop_rule(inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: float) -> StopRule:
     """The rule with its target measured on the model as it is."""
-    strangers = level(_scores(inputs, unseen, "level of strangers"))
+    strangers = level(_everyones(score, inputs, unseen, "level of strangers"))
     target = as_strangers(strangers, harder)
     figure = "error rate" if inputs.task.one_label else "CER"
     return StopRule(target, stop.on, stop.tolerance, stop.every, figure)
 
 
-def _scores(inputs: Inputs, utterances: Sequence[Utterance], description: str) -> list[Score]:
-    """All processes' scores of the utterances."""
+def _everyones(
+    ask: Callable[..., list[H]], inputs: Inputs, utterances: Sequence[Utterance], description: str
+) -> list[H]:
+    """What `hear` or `score` find in all processes together."""
     mine = processes.share().of_all(utterances)
     shown = description if processes.is_first() else None
-    return processes.gathered(score(inputs.task, inputs, mine, description=shown))
+    return processes.gathered(ask(inputs.task, inputs, mine, description=shown))

@@ -25,6 +25,7 @@ from asr_unlearn.gradients import (
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import load_model, save_model
+from asr_unlearn.scoring import hear, score
 from asr_unlearn.tasks import task_for
 from asr_unlearn.tasks.task import check_targets
 
@@ -221,3 +222,10 @@ def test_unlearning_in_memory(task):
     changed = {n for n, p in found.named_parameters() if not torch.equal(p, before[n])}
     assert changed == {n for n in trainable if ".encoder.conv" not in n}
     assert set(trainable_parameters(found)) == trainable
+
+
+def test_losses_alone_are_those_of_the_scores(task):
+    inputs = Inputs(task, load=load)
+    heard, scored = hear(task, inputs, utterances()), score(task, inputs, utterances())
+    assert [h.utterance for h in heard] == utterances()
+    assert [h.loss for h in heard] == pytest.approx([s.loss for s in scored], rel=1e-5)

@@ -7,38 +7,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.scoring import Level, Score
+from asr_unlearn.scoring import Heard, Level
 from asr_unlearn.strangers import BOUNDS, POWER, as_strangers, difficulty, representatives
 
 
-def scores(**losses: list[float]) -> list[Score]:
+def heard(**losses: list[float]) -> list[Heard]:
     return [
-        Score(Utterance(id=f"{name}{i}", audio=Path("a"), speaker=name, seconds=1.0), loss, "", "")
+        Heard(Utterance(id=f"{name}{i}", audio=Path("a"), speaker=name, seconds=1.0), loss)
         for name, own in losses.items()
         for i, loss in enumerate(own)
     ]
 
 
 def test_a_power_of_the_ratio_of_the_speakers_losses():
-    assert difficulty(scores(a=[0.2, 0.0]), scores(b=[0.04, 0.06], c=[0.05])) == pytest.approx(
+    assert difficulty(heard(a=[0.2, 0.0]), heard(b=[0.04, 0.06], c=[0.05])) == pytest.approx(
         (0.1 / 0.05) ** POWER
     )
     # Each utterance counts once, with its speaker's mean.
-    retain = scores(b=[0.01, 0.03], c=[0.09])
+    retain = heard(b=[0.01, 0.03], c=[0.09])
     mean = (2 * 0.02**POWER + 0.09**POWER) / 3
-    assert difficulty(scores(a=[0.04]), retain) == pytest.approx(0.04**POWER / mean)
+    assert difficulty(heard(a=[0.04]), retain) == pytest.approx(0.04**POWER / mean)
 
 
 def test_a_few_speakers_do_not_decide_alone():
-    assert difficulty(scores(a=[9.0]), scores(b=[0.01])) == BOUNDS[1]
-    assert difficulty(scores(a=[0.0]), scores(b=[0.01])) == BOUNDS[0]
-    assert difficulty(scores(a=[1.0]), scores(b=[0.0])) == BOUNDS[1]
+    assert difficulty(heard(a=[9.0]), heard(b=[0.01])) == BOUNDS[1]
+    assert difficulty(heard(a=[0.0]), heard(b=[0.01])) == BOUNDS[0]
+    assert difficulty(heard(a=[1.0]), heard(b=[0.0])) == BOUNDS[1]
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1), st.floats(0.1, 10.0))
 def test_the_scale_of_the_loss_does_not_matter(losses, scale):
-    forget, retain = scores(a=losses), scores(b=[0.1, 0.2], c=[0.3])
-    scaled = [scores(**{n: [scale * x.loss for x in group]}) for n, group in
+    forget, retain = heard(a=losses), heard(b=[0.1, 0.2], c=[0.3])
+    scaled = [heard(**{n: [scale * x.loss for x in group]}) for n, group in
               (("a", forget), ("b", retain[:2]), ("c", retain[2:]))]  # fmt: skip
     expected = difficulty(forget, retain)
     assert difficulty(scaled[0], scaled[1] + scaled[2]) == pytest.approx(expected)
@@ -46,7 +46,7 @@ def test_the_scale_of_the_loss_does_not_matter(losses, scale):
 
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ValueError, match="forget and retain"):
-        difficulty([], scores(b=[0.1]))
+        difficulty([], heard(b=[0.1]))
 
 
 def test_an_error_rate_does_not_rise_above_all():
@@ -54,9 +54,9 @@ def test_an_error_rate_does_not_rise_above_all():
 
 
 def test_representatives_are_whole_and_from_everywhere():
-    few = [s.utterance for s in scores(a=[0.1] * 30, b=[0.1])]
+    few = [s.utterance for s in heard(a=[0.1] * 30, b=[0.1])]
     assert [u.speaker for u in representatives(few)] == ["a"] * 20 + ["b"]
-    many = [s.utterance for s in scores(**{f"s{i:03}": [0.1] for i in range(200)})]
+    many = [s.utterance for s in heard(**{f"s{i:03}": [0.1] for i in range(200)})]
     names = [u.speaker for u in representatives(many)]
     assert len(names) == 50
     assert {names[0], names[-1]} == {"s000", "s199"}
