@@ -20,7 +20,7 @@ from asr_unlearn.gradients import (
 from benchmarks.problems import Batch, Problem
 
 ALPHA, LEARNING_RATE = 0.5, 1e-6
-MICRO_BATCH = 8
+MICRO_BATCH = 4
 
 Step = Callable[[Problem, Batch, Batch], None]
 """Problem, forget batch, retain batch."""
@@ -55,7 +55,7 @@ def streaming(problem: Problem, forget: Batch, retain: Batch) -> None:
 
 
 def streaming_micro(problem: Problem, forget: Batch, retain: Batch) -> None:
-    """This package's engine, with the graphs of 8 retain utterances at a time: the same step."""
+    """This package's engine, with the graphs of 4 retain utterances at a time: the same step."""
     starts = range(0, len(retain), MICRO_BATCH)
     pieces = MicroBatches([retain.part(i, i + MICRO_BATCH) for i in starts])
     step = streaming_step(problem.model, problem.losses, forget, pieces)
