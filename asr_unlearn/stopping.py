@@ -5,7 +5,7 @@ from typing import Literal
 
 from asr_unlearn.scoring import Level
 
-StopOn = Literal["loss", "cer", "both"]
+StopOn = Literal["loss", "cer", "both", "all"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,9 @@ class StopRule:
     """Stop when the forget set's level reaches `target`: a stranger's, to the original model.
 
     Loss alone is not enough: error rates lag behind it. With `on="both"` the run ends when the
-    first of the two arrives, and the step nearest to the target in both is the one that is kept.
+    first of the two arrives, with "all" when the second has arrived too; the step nearest to the
+    target in both is the one that is kept. "all" is for classes that must not be named any more:
+    the mean loss can be a stranger's while one speaker's is still nothing.
     """
 
     target: Level
@@ -24,19 +26,26 @@ class StopRule:
     """What the error rate is called; a classifier has no characters."""
 
     def reached(self, now: Level) -> str | None:
-        """Which of loss and CER has arrived (within the relative tolerance), if any."""
+        """Which of loss and CER has arrived (within the relative tolerance), if it is enough."""
         share = 1 - self.tolerance
-        if self.on != "cer" and now.loss >= share * self.target.loss:
-            return f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
-        if self.on != "loss" and now.cer >= share * self.target.cer:
-            return f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
-        return None
+        loss = f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
+        cer = f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
+        arrived = {}
+        if now.loss >= share * self.target.loss:
+            arrived["loss"] = loss
+        if now.cer >= share * self.target.cer:
+            arrived["cer"] = cer
+        if self.on == "both":
+            return next(iter(arrived.values()), None)
+        if self.on == "all":
+            return f"{loss} and {cer}" if len(arrived) == 2 else None
+        return arrived.get(self.on)
 
     def distance(self, now: Level) -> float:
         """Relative distance to the target, summed over loss and CER."""
         loss = abs(now.loss - self.target.loss) / max(self.target.loss, 1e-8)
         cer = abs(now.cer - self.target.cer) / max(self.target.cer, 1e-8)
-        return {"loss": loss, "cer": cer, "both": loss + cer}[self.on]
+        return {"loss": loss, "cer": cer}.get(self.on, loss + cer)
 
 
 class Relearned(StopRule):

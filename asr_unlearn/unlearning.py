@@ -26,7 +26,8 @@ class Stop:
     Attributes:
         rule: "unseen" measures the level of strangers on the original model; "steps" lets the
             method run for its epochs.
-        on: which of forget loss and CER must arrive; a classifier's "cer" is its error rate.
+        on: which of forget loss and CER must arrive, "both" for the first of them, "all" for each;
+            a classifier's "cer" is its error rate.
         tolerance: relative slack.
         every: steps between two measurements.
         by_difficulty: expect what strangers would have who are as hard to recognise as the forget

@@ -209,6 +209,9 @@ def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_p
         ("cer", Level(0.0, 0.5), True),
         ("both", Level(0.0, 0.5), True),
         ("both", Level(0.9, 0.4), False),
+        ("all", Level(9.0, 0.4), False),
+        ("all", Level(0.9, 0.9), False),
+        ("all", Level(1.0, 0.5), True),
     ],
 )
 def test_what_stops(on, now, arrived):
