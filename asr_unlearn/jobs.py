@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +74,39 @@ def pick_device(name: Device) -> torch.device:
     return torch.device(name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How a model is trained, apart from the options of the method.
+
+    Attributes:
+        task: what to train for, by default what the model was made for.
+        language: of a multilingual recogniser (see `Seq2Seq`).
+        filterbank: a first convolution of random weights starts as band-pass filters.
+        augmented: train on the augmented audio.
+        crop_seconds: length of the random pieces to train on, 0 for whole utterances.
+        front_end_frozen: by default unless it starts from random weights.
+        aids: what helps a Whisper from scratch.
+    """
+
+    task: TaskName | None = None
+    language: str | None = None
+    filterbank: bool = False
+    augmented: bool = False
+    crop_seconds: float = 0.0
+    front_end_frozen: bool | None = None
+    aids: Aids = NO_AIDS
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Setup":
+        """What a model was trained with, from the options in its run.json."""
+        given = {f.name: options[f.name] for f in fields(cls) if f.name in options}
+        return cls(**(given | {"aids": Aids(**given.get("aids", {}))}))
+
+    def recorded(self) -> dict[str, Any]:
+        """The same as options; aids only where there are any."""
+        return {name: value for name, value in asdict(self).items() if name != "aids" or self.aids}
+
+
 def train_model(
     corpus: Corpus,
     source: str,
@@ -83,27 +116,17 @@ def train_model(
     parts: Sequence[str],
     seed: int,
     device: torch.device,
-    freeze_front_end: bool | None = None,
-    filterbank: bool = False,
-    augmented: bool = False,
-    crop_seconds: float = 0.0,
-    kind: TaskName | None = None,
-    language: str | None = None,
-    aids: Aids = NO_AIDS,
+    setup: Setup,
 ) -> Outcome:
     """Train `source` on the utterances of `parts` and publish it at `out`.
 
     Two models trained with the same arguments but for `parts` start from the same weights.
-    The front end is frozen unless it starts from random weights, or as `freeze_front_end` says.
-    `crop_seconds` is the length of the random pieces to train on, 0 for whole utterances.
-    `kind` is the task to train for, by default the one that the model was made for; `language`
-    that of a multilingual recogniser (see `Seq2Seq`); `aids` what helps a Whisper from scratch.
 
     Raises:
         ValueError: aids for a model that is no Whisper or that has been trained before.
     """
-    scratch = is_bare_config(source)
-    kind = kind or task_of(read_config(source))
+    scratch, aids = is_bare_config(source), setup.aids
+    kind = setup.task or task_of(read_config(source))
     if aids and not (scratch and kind == "seq2seq"):
         raise ValueError(
             f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "
@@ -121,24 +144,14 @@ def train_model(
     if aids:
         task = Seq2SeqFromScratch(model, processor, device, aids)
     else:
-        task = task_for(model, processor, device, language=language)
+        task = task_for(model, processor, device, language=setup.language)
     check_targets(task, corpus.part(*parts))
-    if filterbank and scratch:
+    if setup.filterbank and scratch:
         _start_from_filterbank(task, corpus)
-    if freeze_front_end if freeze_front_end is not None else not scratch:
+    if setup.front_end_frozen if setup.front_end_frozen is not None else not scratch:
         task.freeze_front_end()
-    options = {
-        **asdict(method),
-        "model": source,
-        "task": kind,
-        "language": language,
-        "parts": list(parts),
-        "filterbank": filterbank,
-        "augmented": augmented,
-        "crop_seconds": crop_seconds,
-        "front_end_frozen": task.front_end_is_frozen,
-        **({"aids": asdict(aids)} if aids else {}),
-    }
+    setup = replace(setup, task=kind, front_end_frozen=task.front_end_is_frozen)
+    options = {**asdict(method), "model": source, "parts": list(parts), **setup.recorded()}
 
     def training(folder: Path) -> Training:
         inputs = Inputs(task, feature_cache=corpus.folder / "features")
@@ -149,8 +162,8 @@ def train_model(
             inputs,
             folder,
             seed=seed,
-            augmented=augmented,
-            crop=_crop(task, crop_seconds) if crop_seconds else None,
+            augmented=setup.augmented,
+            crop=_crop(task, setup.crop_seconds) if setup.crop_seconds else None,
             description=out.name,
         )
 

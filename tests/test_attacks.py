@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,13 @@ from asr_unlearn.attacks.relearning import Relearning, known_again, one_utteranc
 from asr_unlearn.attacks.shadows import shadow_corpus
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.cli import main
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.jobs import Corpus, Setup
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.report import read_results
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.scoring import Level
 from asr_unlearn.split import PARTS, make_split, write_split
+from asr_unlearn.tasks.from_scratch import Aids
 
 CPU = torch.device("cpu")
 FLAGS = ["--informed", "2", "--shadows", "2", "--relearn", "true", "--workers", "1"]
@@ -107,6 +109,23 @@ def test_shadows_are_trained_as_the_original_was(data, evaluated):
     runs = [run_of(data.folder / "shadows" / str(number)) for number in range(2)]
     assert [run["options"] for run in runs] == [options, options]
     assert runs[0]["seed"] != runs[1]["seed"]
+
+
+def test_what_was_recorded_of_a_training_is_all_that_was_set():
+    aids = Aids(ctc=0.3, joined=0.5)
+    odd = Setup(
+        task="seq2seq",
+        language="german",
+        filterbank=True,
+        augmented=True,
+        crop_seconds=1.5,
+        front_end_frozen=True,
+        aids=aids,
+    )
+    plain = Setup(task="ctc", front_end_frozen=False)
+    assert all(getattr(odd, f.name) != getattr(Setup(), f.name) for f in fields(Setup))
+    for setup in (odd, plain):
+        assert Setup.of({"lr": 1e-3, "parts": ["retain"], **setup.recorded()}) == setup
 
 
 def test_nothing_is_made_twice(data, evaluated, monkeypatch):

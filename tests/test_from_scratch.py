@@ -1,5 +1,6 @@
 """Help for a Whisper from random weights: it is as described, resumes, and leaves no trace."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration, pipelin
 from whisper_task import TEXTS, batches, build, load, utterances
 
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus, train_model
+from asr_unlearn.jobs import Corpus, Setup, train_model
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.tasks import Seq2Seq
@@ -194,8 +195,10 @@ def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
         parts=["retain"],
         seed=0,
         device=torch.device("cpu"),
-        aids=ALL,
+        setup=Setup(aids=ALL),
     )
+    setup = Setup.of(json.loads((tmp_path / "model" / "run.json").read_text())["options"])
+    assert setup == Setup(task="seq2seq", front_end_frozen=False, aids=ALL)
     model, told = WhisperForConditionalGeneration.from_pretrained(
         tmp_path / "model", output_loading_info=True
     )
@@ -226,7 +229,7 @@ def test_aids_are_for_a_whisper_from_scratch(corpus, tiny_config, tmp_path):
             parts=["retain"],
             seed=0,
             device=torch.device("cpu"),
-            aids=Aids(joined=0.1),
+            setup=Setup(aids=Aids(joined=0.1)),
         )
     with pytest.raises(ValueError, match=r"token_noise=1\.5 is not between 0 and 1"):
         Aids(token_noise=1.5)

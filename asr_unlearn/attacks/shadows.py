@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from asr_unlearn.files import stamp, stands
-from asr_unlearn.jobs import Corpus, train_model
+from asr_unlearn.jobs import Corpus, Setup, train_model
 from asr_unlearn.methods import METHODS
 from asr_unlearn.metrics.membership import (
     Attack,
@@ -90,11 +90,7 @@ class Shadow:
                 parts=("retain", "forget"),
                 seed=FIRST_SEED + self.number,
                 device=self.device,
-                freeze_front_end=options["front_end_frozen"],
-                filterbank=options["filterbank"],
-                augmented=options["augmented"],
-                kind=options.get("task"),
-                language=options.get("language"),
+                setup=Setup.of(options),
             )
             stamp(self.out, self.basis)
         self.rows()

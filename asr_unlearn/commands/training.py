@@ -10,6 +10,7 @@ from asr_unlearn.jobs import (
     PARTS_USED,
     Corpus,
     Device,
+    Setup,
     original_task,
     pick_device,
     train_model,
@@ -131,13 +132,15 @@ def train(
         parts=parts.split(","),
         seed=seed,
         device=processes.join(pick_device(device)),
-        freeze_front_end=freeze_front_end,
-        filterbank=filterbank,
-        augmented=augmented,
-        crop_seconds=crop_seconds,
-        kind=task,
-        language=language,
-        aids=Aids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
+        setup=Setup(
+            task=task,
+            language=language,
+            filterbank=filterbank,
+            augmented=augmented,
+            crop_seconds=crop_seconds,
+            front_end_frozen=freeze_front_end,
+            aids=Aids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
+        ),
     )
     if processes.is_first():
         print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s")
