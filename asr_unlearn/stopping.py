@@ -13,9 +13,10 @@ class StopRule:
     """Stop when the forget set's level reaches `target`: a stranger's, to the original model.
 
     Loss alone is not enough: error rates lag behind it. With `on="both"` the run ends when the
-    first of the two arrives, with "all" when the second has arrived too; the step nearest to the
-    target in both is the one that is kept. "all" is for classes that must not be named any more:
-    the mean loss can be a stranger's while one speaker's is still nothing.
+    first of the two arrives, and the step nearest to the target in both is the one that is kept.
+    "all" is for classes that must not be named any more: the mean loss can be a stranger's while
+    one speaker's is still nothing. The run ends when both have arrived, and to go too far in one
+    is not held against a step.
     """
 
     target: Level
@@ -42,10 +43,12 @@ class StopRule:
         return arrived.get(self.on)
 
     def distance(self, now: Level) -> float:
-        """Relative distance to the target, summed over loss and CER."""
-        loss = abs(now.loss - self.target.loss) / max(self.target.loss, 1e-8)
-        cer = abs(now.cer - self.target.cer) / max(self.target.cer, 1e-8)
-        return {"loss": loss, "cer": cer}.get(self.on, loss + cer)
+        """Relative distance to the target, summed over loss and CER; with "all", of what lacks."""
+        loss = (now.loss - self.target.loss) / max(self.target.loss, 1e-8)
+        cer = (now.cer - self.target.cer) / max(self.target.cer, 1e-8)
+        if self.on == "all":
+            return max(0.0, -loss) + max(0.0, -cer)
+        return {"loss": abs(loss), "cer": abs(cer), "both": abs(loss) + abs(cer)}[self.on]
 
 
 class Relearned(StopRule):

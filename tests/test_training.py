@@ -218,6 +218,14 @@ def test_what_stops(on, now, arrived):
     assert (StopRule(Level(1.0, 0.5), on=on).reached(now) is not None) == arrived
 
 
+def test_what_is_short_counts_where_all_must_arrive():
+    target, named, beyond = Level(8.0, 1.0), Level(8.1, 0.67), Level(12.0, 1.0)
+    nearest, complete = StopRule(target), StopRule(target, on="all")
+    assert nearest.distance(named) < nearest.distance(beyond)
+    assert complete.distance(beyond) == 0 < complete.distance(named)
+    assert complete.distance(Level(4.0, 0.5)) == pytest.approx(1.0)
+
+
 def test_tolerance_is_relative():
     assert StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.91, 0.0))
     assert not StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.89, 0.0))
