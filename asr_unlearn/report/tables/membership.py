@@ -76,8 +76,8 @@ def relearning(found: Comparison) -> Table | None:
         return None
     caption = (
         f"Steps of fine-tuning until the loss on the {found.forgotten.many} is back at the "
-        "original model's. Where it takes as many as the retrained model, nothing was left to "
-        "bring back."
+        "original model's. Where that takes as many as for the retrained model, and the loss has "
+        "come down no further by then, nothing was left to bring back."
     )
     headings = ("Model", *(heading for heading, _ in RELEARNING))
     return Table("Relearning", headings, tuple(rows), caption, of_models=True)
