@@ -129,8 +129,9 @@ def evaluate(
     runs = {(m.name, m.seed): m.run() for m in models}
     golds = {(m.name, m.seed): m for m in models}
     data = Corpus(list(manifest), split, root)
-    tried = Trials.of(data, trials)
-    judging = judge and Judge.at(judge, data)
+    # All models have one task: verification is for classifiers of speakers, a judge for the others.
+    tried = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
+    judging = Judge.at(judge, data) if judge else None
     attackers = train_attackers(models, data, root, effort, device=device, beams=beams)
     relearned = relearn(models, rows, data, root, effort, device=device)
     entries = []
@@ -148,20 +149,19 @@ def evaluate(
         if key in relearned:
             entry["relearning"] = relearned[key]
         _speaker_id(entry, model, split, manifest, device)
-        if names_speakers(model, manifest):
+        if tried:
             entry["verification"] = verification(model, data, tried, device=device)
         elif judging and (verdict := judging.figures(model, device=device)):
             entry["speaker_id"] = entry.get("speaker_id", {}) | verdict
         if gold in found:
             entry["gap_to_retrained"] = gap(found[key], found[gold])
             distance = earth_mover(forget_losses(rows[key]), forget_losses(rows[gold]))
-            entry["divergence"] = {"emd_forget_loss": distance}
-            compared = {
-                part: split.utterances(part, manifest)
-                for part in ("forget", "test")
-                if part in found[key]["loss"]
+            parts = [part for part in ("forget", "test") if part in found[key]["loss"]]
+            compared = {part: split.utterances(part, manifest) for part in parts}
+            entry["divergence"] = {
+                "emd_forget_loss": distance,
+                **_mean_divergence(golds[gold], model, compared, device),
             }
-            entry["divergence"] |= _mean_divergence(golds[gold], model, compared, device)
         entries.append(entry)
     return {
         "schema": 1,
