@@ -29,17 +29,19 @@ class StopRule:
     def reached(self, now: Level) -> str | None:
         """Which of loss and CER has arrived (within the relative tolerance), if it is enough."""
         share = 1 - self.tolerance
-        loss = f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
-        cer = f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
         arrived = {}
         if now.loss >= share * self.target.loss:
-            arrived["loss"] = loss
+            arrived["loss"] = (
+                f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
+            )
         if now.cer >= share * self.target.cer:
-            arrived["cer"] = cer
+            arrived["cer"] = (
+                f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
+            )
         if self.on == "both":
             return next(iter(arrived.values()), None)
         if self.on == "all":
-            return f"{loss} and {cer}" if len(arrived) == 2 else None
+            return " and ".join(arrived.values()) if len(arrived) == 2 else None
         return arrived.get(self.on)
 
     def distance(self, now: Level) -> float:
