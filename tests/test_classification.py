@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from saved_again import says_the_same_when_loaded
 from tiny_model import tiny_options, tiny_whisper_options
 from transformers import AutoConfig, WhisperFeatureExtractor, pipeline
 
@@ -21,7 +22,6 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.wer import rate
 from asr_unlearn.models import (
-    load_model,
     model_from_config,
     pretrained_model,
     save_model,
@@ -137,16 +137,8 @@ def test_gradients_of_utterances_are_those_of_the_loop(tmp_path, family):
 def test_a_saved_model_says_the_same_and_so_does_the_pipeline(tmp_path, family):
     task = build(tmp_path, family)
     together, _ = batches(task)
-    with torch.no_grad():
-        losses, names, _ = task.score(together)
-    save_model(task.model, task.processor, tmp_path / "saved")
-    loaded = task_for(*load_model(str(tmp_path / "saved")))
+    loaded, names = says_the_same_when_loaded(task, together, tmp_path / "saved")
     assert isinstance(loaded, Classification)
-    loaded.model.eval()
-    with torch.no_grad():
-        again, same, _ = loaded.score(together)
-    assert torch.equal(losses, again)
-    assert names == same
     classify = pipeline("audio-classification", model=str(tmp_path / "saved"))
     for utterance, name in zip(utterances(), names, strict=True):
         assert classify(load(utterance))[0]["label"] == name

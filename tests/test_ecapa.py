@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from saved_again import says_the_same_when_loaded
 from tiny_model import tiny_ecapa_options
 from transformers import pipeline
 
@@ -124,15 +125,7 @@ def test_gradients_of_utterances_are_those_of_the_loop(task):
 
 def test_a_saved_model_says_the_same_and_so_does_the_pipeline(task, tmp_path):
     together, _ = batches(task)
-    with torch.no_grad():
-        losses, names, _ = task.score(together)
-    save_model(task.model, task.processor, tmp_path / "saved")
-    loaded = task_for(*load_model(str(tmp_path / "saved")))
-    loaded.model.eval()
-    with torch.no_grad():
-        again, same, _ = loaded.score(together)
-    assert torch.equal(losses, again)
-    assert names == same
+    _, names = says_the_same_when_loaded(task, together, tmp_path / "saved")
     classify = pipeline("audio-classification", model=str(tmp_path / "saved"))
     for utterance, name in zip(utterances(), names, strict=True):
         assert classify(load(utterance))[0]["label"] == name

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import run_until_killed
 from tiny_model import tiny_whisper_options
 from transformers import WhisperConfig, WhisperForConditionalGeneration, pipeline
 from whisper_task import TEXTS, batches, build, load, utterances
@@ -137,10 +138,6 @@ def test_a_joined_spectrogram_is_that_of_the_joined_waves(tmp_path):
     assert task._text(both.target[:-1].tolist()) == "AB CAD A"
 
 
-class KilledError(Exception):
-    pass
-
-
 def tiny_training(corpus, config, folder):
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
@@ -159,23 +156,13 @@ def tiny_whisper(tmp_path_factory):
     return folder
 
 
-def test_interrupted_equals_uninterrupted(corpus, tiny_whisper, tmp_path, monkeypatch):
+def test_interrupted_equals_uninterrupted(corpus, tiny_whisper, tmp_path):
     """Bit for bit, the head, the noise and the joining included."""
     whole = tiny_training(corpus, tiny_whisper, tmp_path / "whole")
     whole()
     assert whole.progress.step == 8
     killed = tiny_training(corpus, tiny_whisper, tmp_path / "killed")
-    step = Training._step
-
-    def dying(self, bar):
-        if self.progress.step == 3:
-            raise KilledError
-        step(self, bar)
-
-    monkeypatch.setattr(Training, "_step", dying)
-    with pytest.raises(KilledError):
-        killed()
-    monkeypatch.setattr(Training, "_step", step)
+    run_until_killed(killed, 3)
     torch.manual_seed(99)
     resumed = tiny_training(corpus, tiny_whisper, tmp_path / "killed")
     resumed()

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from killing import run_until_killed
 from safetensors.torch import load_file
 from transformers import Wav2Vec2Config
 
@@ -90,22 +91,9 @@ def stopping(place, folder):
     return make(place, "gradient_ascent", folder, stop=rule, epochs=3, lr=1e-2)
 
 
-class KilledError(Exception):
-    pass
-
-
-def noisy(place, folder, killed_at=None):
+def noisy(place, folder):
     """Fine-tuning with dropout and SpecAugment."""
-    run = make(place, "finetune", folder, config=place.corpus / "noisy", epochs=2)
-    step = run._step
-
-    def dying(bar):
-        if run.progress.step == killed_at:
-            raise KilledError
-        step(bar)
-
-    run._step = dying
-    return run
+    return make(place, "finetune", folder, config=place.corpus / "noisy", epochs=2)
 
 
 def take_part(rank, place):
@@ -116,8 +104,7 @@ def take_part(rank, place):
     found = dict(run_cases(place, "two"))
     stopped = stopping(place, place.runs / "stopped-two")()
     noisy(place, place.runs / "whole")()
-    with pytest.raises(KilledError):
-        noisy(place, place.runs / "killed", killed_at=3)()
+    run_until_killed(noisy(place, place.runs / "killed"), 3)
     processes.wait()
     torch.manual_seed(99)
     resumed = noisy(place, place.runs / "killed")

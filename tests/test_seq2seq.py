@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from saved_again import says_the_same_when_loaded
 from transformers import (
     WhisperFeatureExtractor,
     pipeline,
@@ -24,9 +25,7 @@ from asr_unlearn.gradients import (
 )
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.models import load_model, save_model
 from asr_unlearn.scoring import hear, score
-from asr_unlearn.tasks import task_for
 from asr_unlearn.tasks.task import check_targets
 
 
@@ -126,15 +125,7 @@ def test_gradients_of_utterances_are_those_of_the_loop(task):
 
 def test_a_saved_model_says_the_same_and_so_does_the_pipeline(task, tmp_path):
     together, alone = batches(task)
-    with torch.no_grad():
-        losses, texts, _ = task.score(together)
-    save_model(task.model, task.processor, tmp_path / "saved")
-    loaded = task_for(*load_model(str(tmp_path / "saved")))
-    loaded.model.eval()
-    with torch.no_grad():
-        again, same, _ = loaded.score(together)
-    assert torch.equal(losses, again)
-    assert texts == same
+    loaded, texts = says_the_same_when_loaded(task, together, tmp_path / "saved")
     assert torch.equal(loaded.target(utterances()[0]), alone[0].targets[0])
     recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"))
     for utterance, text in zip(utterances(), texts, strict=True):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from killing import run_until_killed
 from safetensors.torch import load_file
 
 from asr_unlearn import training as training_module
@@ -66,15 +67,9 @@ def test_descent_lowers_the_loss(corpus, tiny_config, tmp_path):
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("name", sorted(METHODS))
 @pytest.mark.parametrize("killed_at", [3, 6])
-def test_interrupted_equals_uninterrupted(
-    name, killed_at, corpus, tiny_config, tmp_path, monkeypatch
-):
+def test_interrupted_equals_uninterrupted(name, killed_at, corpus, tiny_config, tmp_path):
     """Bit for bit, with dropout and SpecAugment drawing from torch's and NumPy's generators."""
     paced_by = METHODS[name].paced_by
     options = {"epochs": 2 if paced_by == "retain" else 4, "lr": 1.0 if name == "ssd" else 1e-3}
@@ -85,17 +80,7 @@ def test_interrupted_equals_uninterrupted(
     assert whole.progress.step > killed_at
 
     killed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
-    step = Training._step
-
-    def dying(self, bar):
-        if self.progress.step == killed_at:
-            raise KilledError
-        step(self, bar)
-
-    monkeypatch.setattr(Training, "_step", dying)
-    with pytest.raises(KilledError):
-        killed()
-    monkeypatch.setattr(Training, "_step", step)
+    run_until_killed(killed, killed_at)
     torch.manual_seed(99)  # A new process does not begin where the old one was.
     resumed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
     resumed()
