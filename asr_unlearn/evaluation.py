@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from asr_unlearn.attacks.effort import Effort
-from asr_unlearn.attacks.membership import membership, train_attackers
+from asr_unlearn.attacks.membership import Attackers, membership, train_attackers
 from asr_unlearn.attacks.relearning import relearn
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
@@ -21,6 +22,7 @@ from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 from asr_unlearn.run import invocation, versions
 from asr_unlearn.saved import (
+    Key,
     Row,
     SavedModel,
     classified,
@@ -92,6 +94,21 @@ def part_summary(split: Split, manifest: Sequence[Utterance]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What an evaluation finds of all models together, by name and seed."""
+
+    data: Corpus
+    device: torch.device
+    models: Mapping[Key, SavedModel]
+    rows: Mapping[Key, Sequence[Row]]
+    figures: Mapping[Key, dict[str, Any]]
+    attackers: Attackers
+    relearned: Mapping[Key, dict[str, float]]
+    trials: Trials | None
+    judge: Judge | None
+
+
 def evaluate(
     models: Sequence[SavedModel],
     manifest: Sequence[Utterance],
@@ -122,47 +139,20 @@ def evaluate(
         raise ValueError(
             f"models of different tasks cannot be compared: {', '.join(sorted(kinds))}"
         )
-    rows = {
-        (m.name, m.seed): transcribe(m, manifest, split, device=device, beams=beams) for m in models
-    }
-    found = {key: figures(r) for key, r in rows.items()}
-    runs = {(m.name, m.seed): m.run() for m in models}
-    golds = {(m.name, m.seed): m for m in models}
     data = Corpus(list(manifest), split, root)
-    # All models have one task: verification is for classifiers of speakers, a judge for the others.
-    tried = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
-    judging = Judge.at(judge, data) if judge else None
-    attackers = train_attackers(models, data, root, effort, device=device, beams=beams)
-    relearned = relearn(models, rows, data, root, effort, device=device)
-    entries = []
-    for model in models:
-        key, gold = (model.name, model.seed), ("retrained", model.seed)
-        entry: dict[str, Any] = {
-            "name": model.name,
-            "seed": model.seed,
-            "path": str(model.folder.relative_to(root)),
-            **_cost(runs[key], runs.get(gold, {})),
-            **found[key],
-            **confusion_matrix(rows[key]),
-        }
-        entry["membership"], entry["ci95"]["membership"] = membership(model, rows[key], attackers)
-        if key in relearned:
-            entry["relearning"] = relearned[key]
-        _speaker_id(entry, model, split, manifest, device)
-        if tried:
-            entry["verification"] = verification(model, data, tried, device=device)
-        elif judging and (verdict := judging.figures(model, device=device)):
-            entry["speaker_id"] = entry.get("speaker_id", {}) | verdict
-        if gold in found:
-            entry["gap_to_retrained"] = gap(found[key], found[gold])
-            distance = earth_mover(forget_losses(rows[key]), forget_losses(rows[gold]))
-            parts = [part for part in ("forget", "test") if part in found[key]["loss"]]
-            compared = {part: split.utterances(part, manifest) for part in parts}
-            entry["divergence"] = {
-                "emd_forget_loss": distance,
-                **_mean_divergence(golds[gold], model, compared, device),
-            }
-        entries.append(entry)
+    rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
+    shared = _Shared(
+        data=data,
+        device=device,
+        models={m.key: m for m in models},
+        rows=rows,
+        figures={key: figures(own) for key, own in rows.items()},
+        attackers=train_attackers(models, data, root, effort, device=device, beams=beams),
+        relearned=relearn(models, rows, data, root, effort, device=device),
+        # All models have one task: trials are for classifiers of speakers, a judge for the others.
+        trials=Trials.of(data, trials) if names_speakers(models[0], manifest) else None,
+        judge=Judge.at(judge, data) if judge else None,
+    )
     return {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -177,22 +167,56 @@ def evaluate(
             **({"forget_labels": list(split.forget_labels)} if split.forget_labels else {}),
             "parts": part_summary(split, manifest),
         },
-        "models": entries,
+        "models": [_entry(model, shared) for model in models],
     }
 
 
-def _speaker_id(
-    entry: dict[str, Any],
-    model: SavedModel,
-    split: Split,
-    manifest: Sequence[Utterance],
-    device: torch.device,
-) -> None:
+def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
+    """What results.json says of one model."""
+    key, gold = model.key, shared.models.get(("retrained", model.seed))
+    rows = shared.rows[key]
+    entry: dict[str, Any] = {
+        "name": model.name,
+        "seed": model.seed,
+        "path": str(model.folder.relative_to(shared.data.folder)),
+        **_cost(model.run(), gold.run() if gold else {}),
+        **shared.figures[key],
+        **confusion_matrix(rows),
+    }
+    entry["membership"], entry["ci95"]["membership"] = membership(model, rows, shared.attackers)
+    if key in shared.relearned:
+        entry["relearning"] = shared.relearned[key]
+    _speaker_id(entry, model, shared)
+    if shared.trials:
+        entry["verification"] = verification(
+            model, shared.data, shared.trials, device=shared.device
+        )
+    elif shared.judge and (verdict := shared.judge.figures(model, device=shared.device)):
+        entry["speaker_id"] = entry.get("speaker_id", {}) | verdict
+    if gold:
+        _against(gold, entry, model, shared)
+    return entry
+
+
+def _against(gold: SavedModel, entry: dict[str, Any], model: SavedModel, shared: _Shared) -> None:
+    """Enter how far the model is from the retrained one, in figures and in what it says."""
+    found, target = shared.figures[model.key], shared.figures[gold.key]
+    entry["gap_to_retrained"] = gap(found, target)
+    losses = (forget_losses(shared.rows[key]) for key in (model.key, gold.key))
+    parts = {p: shared.data.part(p) for p in ("forget", "test") if p in found["loss"]}
+    entry["divergence"] = {
+        "emd_forget_loss": earth_mover(*losses),
+        **_mean_divergence(gold, model, parts, shared.device),
+    }
+
+
+def _speaker_id(entry: dict[str, Any], model: SavedModel, shared: _Shared) -> None:
     """Enter what a probe of the encoder's states finds of the speakers, with intervals."""
+    split = shared.data.split
     if not split.forget_speakers:
         return
-    utterances = probed(split, manifest)
-    states = mean_states(model, utterances, device=device)
+    utterances = probed(split, shared.data.manifest)
+    states = mean_states(model, utterances, device=shared.device)
     found = probe(states, [u.speaker for u in utterances], set(split.forget_speakers))
     if found is None:
         return

@@ -28,6 +28,8 @@ from asr_unlearn.split import PARTS, Split
 from asr_unlearn.tasks import Classification, Task, task_for
 
 Row = dict[str, Any]
+Key = tuple[str, int]
+"""Name and seed: one model among all of an evaluation."""
 # Of utterances.jsonl: rows that an earlier version wrote lack fields that are asked for now.
 ROWS = 2
 # Of states.npz and embeddings.npz.
@@ -41,6 +43,10 @@ class SavedModel:
     name: str
     seed: int
     folder: Path
+
+    @property
+    def key(self) -> Key:
+        return self.name, self.seed
 
     @classmethod
     def at(cls, folder: Path) -> "SavedModel":

@@ -23,7 +23,7 @@ from asr_unlearn.metrics.membership import (
     matched,
 )
 from asr_unlearn.models import label_of
-from asr_unlearn.saved import Row, SavedModel
+from asr_unlearn.saved import Key, Row, SavedModel
 
 RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
 
@@ -33,7 +33,7 @@ class Attackers:
     """What attackers have trained: models of their own, by name and seed of the one under attack,
     and shadow models for all."""
 
-    own: Mapping[tuple[str, int], Sequence[Unlearning]] = field(default_factory=dict)
+    own: Mapping[Key, Sequence[Unlearning]] = field(default_factory=dict)
     shadows: Shadows | None = None
 
 
@@ -60,7 +60,7 @@ def train_attackers(
             "to forget labels or whole classes, which have none"
         )
     own = {
-        (model.name, model.seed): unlearnings(
+        model.key: unlearnings(
             model,
             corpus,
             root / "informed" / model.folder.relative_to(root),
@@ -107,7 +107,7 @@ def membership(
         "classifier": classifier_attack(inside, outside),
     }
     figures: dict[str, Any] = {"pairs": len(inside)}
-    if own := attackers.own.get((model.name, model.seed)):
+    if own := attackers.own.get(model.key):
         known: list[Known] = [job.known() for job in own]
         found["informed"] = informed_attack(known, inside, outside)
         figures["informed_models"] = len(known)

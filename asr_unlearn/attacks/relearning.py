@@ -22,7 +22,7 @@ from asr_unlearn.jobs import Corpus, original_task
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.run import digest_of
-from asr_unlearn.saved import Row, SavedModel
+from asr_unlearn.saved import Key, Row, SavedModel
 from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import Relearned
 from asr_unlearn.training import Training
@@ -127,20 +127,20 @@ class Relearning:
 
 def relearn(
     models: Sequence[SavedModel],
-    rows: Mapping[tuple[str, int], Sequence[Row]],
+    rows: Mapping[Key, Sequence[Row]],
     corpus: Corpus,
     root: Path,
     effort: Effort,
     *,
     device: torch.device,
-) -> dict[tuple[str, int], dict[str, float]]:
+) -> dict[Key, dict[str, float]]:
     """What `Relearning` finds of every model whose original is among those with rows."""
     if not effort.relearn:
         return {}
     targets = {seed: known_again(own) for (name, seed), own in rows.items() if name == "original"}
     jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
     carry_out(jobs, effort.side_by_side(device), root / "relearning.log", "relearning")
-    return {(job.model.name, job.model.seed): job.found() for job in jobs}
+    return {job.model.key: job.found() for job in jobs}
 
 
 def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:
