@@ -339,7 +339,7 @@ def test_cf_k_refuses_more_layers_than_there_are():
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5])
-def test_orthograd_tau_gates_each_utterance(power):
+def test_orthograd_tau_ascends_a_loss_of_each_utterance(power):
     given = replace(course(), difficulty=1.5)
     method = begun("orthograd_tau", given, target=2.0, power=power)
     # Two of either kind: the easier one follows the easier stranger.
@@ -348,9 +348,16 @@ def test_orthograd_tau_gates_each_utterance(power):
     targets = 3.0 * strangers[np.argsort(np.argsort(before))]
     weights = method.forget_weights(step(given))
     for losses in (np.array([0.1, 0.2]), 0.9 * targets, targets * [2, 0.5]):
-        gate = np.maximum(0, 1 - losses / targets) * (losses + 1e-3) ** -power
-        close(weights(torch.tensor(losses)), gate / gate.sum())
+        known = torch.tensor(losses + 1e-3, requires_grad=True)
+        lacking = (torch.tensor(targets + 1e-3) ** (1 - power) - known ** (1 - power)).relu()
+        (-0.5 * lacking**2).sum().backward()
+        close(weights(torch.tensor(losses)), known.grad / known.grad.sum())
     assert (weights(torch.tensor(targets)) == 0).all()
+
+
+def test_orthograd_tau_refuses_a_power_without_a_gradient():
+    with pytest.raises(ValueError, match="power must be from 0 to below 1"):
+        METHODS["orthograd_tau"](power=1.0)
 
 
 @hypothesis.given(st.lists(st.floats(0, 9), min_size=1), st.lists(st.floats(0, 9), min_size=1))

@@ -13,16 +13,22 @@ from asr_unlearn.methods.course import Course, Part, Step
 from asr_unlearn.methods.orthograd import OrthoGrad
 from asr_unlearn.processes import gathered
 
+# What a loss is at least, lest one next to nothing has all the weight.
+SMALL = 1e-3
+
 
 @dataclass(kw_only=True)
 class OrthoGradTau(OrthoGrad):
     """The union of OrthoGrad, ∇τ and SFR-on.
 
-    u is the gradient of a weighted mean of the forget losses. Utterance i has the weight
-    ReLU(1 − ℓᵢ/τᵢ)·(ℓᵢ + 0.001)^(−power), normalised over the batch: ∇τ's gate (arXiv 2403.14339),
-    for each utterance by itself, and SFR-on's weight (arXiv 2409.19732). The step is OrthoGrad's
-    (arXiv 2503.02312): u less its projection onto the retain utterances' gradients in the metric of
-    the step, and a share of descent on them.
+    Of utterance i, at loss ℓᵢ, u ascends −½·ReLU(τᵢ^(1−λ) − ℓᵢ^(1−λ))² with λ = `power`: ∇τ's loss
+    (arXiv 2403.14339) for each utterance by itself, taken on a scale of losses on which its
+    gradient has SFR-on's weight ℓᵢ^(−λ) (arXiv 2409.19732). The weights are normalised over the
+    batch. A gate of ReLU(1 − ℓᵢ/τᵢ) would raise everybody's loss at once: too many utterances get a
+    wrong word each, and where a few strangers are hard the mean never reaches theirs.
+
+    The step is OrthoGrad's (arXiv 2503.02312): u less its projection onto the retain utterances'
+    gradients in the metric of the step, and a share of descent on them.
 
     Were τ the same for all, the forget losses would crowd below it, which no stranger's do, and an
     attacker who knows the method could look for that. τᵢ follows the loss of the unseen utterance
@@ -31,20 +37,25 @@ class OrthoGradTau(OrthoGrad):
 
     Attributes:
         target: of each utterance's loss, as a multiple of a stranger's of the same rank.
-        power: how much less the utterances count that are already forgotten.
+        power: how much less the utterances count that are already forgotten, from 0 to below 1.
     """
 
     name: ClassVar[str] = "orthograd_tau"
     paper: ClassVar[str] = "arXiv 2503.02312 + 2403.14339 + 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
 
-    alpha: float = 0.5
+    alpha: float = 0.6
     target: float = 1.6
     power: float = 0.5
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.power < 1:
+            raise ValueError(f"{self.name}: power must be from 0 to below 1, not {self.power}")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "target": (1.0, 2.5), "power": (0.0, 1.0)}
+        return {**super().search(), "target": (1.0, 2.5), "power": (0.0, 0.9)}
 
     def begin(self, course: Course) -> None:
         super().begin(course)
@@ -56,8 +67,10 @@ class OrthoGradTau(OrthoGrad):
         ids = gathered([name for batch in pieces_of(step.forget) for name in batch.ids])
 
         def weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-            targets = losses.new_tensor([self._targets[name] for name in ids])
-            found = (1 - losses / targets).clamp(min=0) * (losses + 1e-3) ** -self.power
+            targets = SMALL + losses.new_tensor([self._targets[name] for name in ids])
+            losses = SMALL + losses.clamp(min=0)
+            lacking = targets ** (1 - self.power) - losses ** (1 - self.power)
+            found = lacking.clamp(min=0) * losses**-self.power
             # All at their target: nothing to ascend, and nothing to normalise.
             return found / found.sum().clamp(min=1e-12)
 
