@@ -131,13 +131,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Plan:
-    """The commands of a recipe for one corpus, model, output folder and list of seeds."""
+    """The commands of a recipe for one corpus, model and output folder.
+
+    Attributes:
+        folders: where the models of each seed stand, within `out`.
+    """
 
     recipe: Recipe
     model: str
     data: Path
     out: Path
-    seeds: Sequence[int]
+    folders: Mapping[int, Path]
     device: str
     forget: Path | None = None
 
@@ -152,7 +156,7 @@ class Plan:
     def commands(self) -> list[Command]:
         """Every command of every stage, in order."""
         steps = [self._prepare(), self._divide()]
-        for seed in self.seeds:
+        for seed in self.folders:
             steps += [
                 self._train(3, "original", "retain,forget", seed),
                 self._train(4, "retrained", "retain", seed),
@@ -190,7 +194,7 @@ class Plan:
         return self._publish(stage, name, argv, seed, source)
 
     def _unlearn(self, method: str, seed: int) -> Command:
-        original = self._folder(seed) / "original"
+        original = self.folders[seed] / "original"
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
         argv += [*flags(self.recipe.stop, "--stop."), *_assignments(self.recipe.methods[method])]
         return self._publish(5, find_method(method).name, argv, seed, [original])
@@ -198,7 +202,7 @@ class Plan:
     def _publish(
         self, stage: int, name: str, argv: list[str], seed: int, sources: list[Path]
     ) -> Command:
-        folder = self._folder(seed) / name
+        folder = self.folders[seed] / name
         argv += ["--out", str(folder), "--seed", str(seed), "--device", self.device]
         title = str(folder.relative_to(self.out))
         return Command(stage, title, argv, [self.manifest, self.split, *sources], folder)
@@ -214,9 +218,6 @@ class Plan:
         results = self.out / "results.json"
         argv = ["report", "--results", str(results)]
         return Command(7, "report", argv, [results], self.out / "report.html")
-
-    def _folder(self, seed: int) -> Path:
-        return self.out if len(self.seeds) == 1 else self.out / f"seed{seed}"
 
     def _corpus(self) -> list[str]:
         return ["--manifest", str(self.manifest), "--split", str(self.split)]

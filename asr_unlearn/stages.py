@@ -15,6 +15,7 @@ from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.run import carrying_out, digest
+from asr_unlearn.saved import SavedModel
 
 ATTACKS = {
     "informed": "attack each unlearned model with N that were unlearned of others",
@@ -99,7 +100,9 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     flags.add_argument(
         "--methods", help=f"with commas, or all (default: {','.join(recipe.methods)})"
     )
-    flags.add_argument("--seeds", default="0", help="with commas (default: 0)")
+    flags.add_argument(
+        "--seeds", default="0", help="with commas; more may be added later (default: 0)"
+    )
     flags.add_argument("--stage", type=int, default=1, help="first stage (default: 1)")
     flags.add_argument("--stop-stage", type=int, default=len(STAGES), help="last stage")
     flags.add_argument(
@@ -109,6 +112,22 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     for name, what in ATTACKS.items():
         flags.add_argument(f"--{name}", type=int, metavar="N", help=what)
     return flags
+
+
+def seed_folders(out: Path, seeds: Sequence[int]) -> dict[int, Path]:
+    """Where the models of each seed are to stand: `out` for a single one, else a folder each.
+
+    What stands there stays, and is used: who asks for more seeds later trains none of them twice,
+    and nobody's models are replaced by those of another seed.
+    """
+    standing = [model for model in (out / "original", out / "retrained") if model.exists()]
+    alone = SavedModel.at(standing[0]).seed if standing else None
+    folders = {}
+    for seed in seeds:
+        own = out / f"seed{seed}"
+        first = alone is None and len(seeds) == 1 and not own.exists()
+        folders[seed] = out if first or seed == alone else own
+    return folders
 
 
 def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
@@ -132,7 +151,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         model=model,
         data=given.data or given.out / "corpus",
         out=given.out,
-        seeds=[int(seed) for seed in given.seeds.split(",")],
+        folders=seed_folders(given.out, [int(seed) for seed in given.seeds.split(",")]),
         device=given.device,
         forget=given.forget,
     )

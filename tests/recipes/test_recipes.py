@@ -251,7 +251,7 @@ def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_pa
     recipe.apply("prepare.strict=true")
     for file in ("config.json", "vocab.json"):
         (tmp_path / file).write_text("{}")
-    plan = Plan(recipe, str(tmp_path), Path("data"), tmp_path, seeds=[0], device="cpu")
+    plan = Plan(recipe, str(tmp_path), Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
     prepare = plan.commands()[0].argv
     assert prepare[prepare.index("--strict") + 1] == "--config"
     assert prepare[prepare.index("--alphabet") + 1] == str(tmp_path / "vocab.json")
@@ -259,9 +259,11 @@ def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_pa
 
 def test_several_seeds_have_folders_of_their_own(tmp_path):
     from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.stages import seed_folders
 
     recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
-    plan = Plan(recipe, "model", Path("data"), tmp_path, seeds=[0, 1], device="cpu")
+    folders = seed_folders(tmp_path, [0, 1])
+    plan = Plan(recipe, "model", Path("data"), tmp_path, folders=folders, device="cpu")
     commands = plan.commands()
     assert [c.stage for c in commands] == sorted(c.stage for c in commands)
     (evaluate,) = [c for c in commands if c.stage == 6]
@@ -269,6 +271,24 @@ def test_several_seeds_have_folders_of_their_own(tmp_path):
     assert models == [
         f"seed{seed}/{name}" for seed in (0, 1) for name in ["original", "retrained", *DEFAULT]
     ]
+
+
+def test_more_seeds_later_leave_what_stands_where_it_is(tmp_path):
+    from asr_unlearn.stages import seed_folders
+
+    assert seed_folders(tmp_path, [3]) == {3: tmp_path}
+    (tmp_path / "original").mkdir()
+    (tmp_path / "original" / "run.json").write_text('{"seed": 3}')
+    assert seed_folders(tmp_path, [3]) == {3: tmp_path}
+    assert seed_folders(tmp_path, [4]) == {4: tmp_path / "seed4"}
+    assert seed_folders(tmp_path, [4, 3]) == {4: tmp_path / "seed4", 3: tmp_path}
+
+
+def test_one_of_several_seeds_is_found_again(tmp_path):
+    from asr_unlearn.stages import seed_folders
+
+    (tmp_path / "seed1").mkdir()
+    assert seed_folders(tmp_path, [1]) == {1: tmp_path / "seed1"}
 
 
 def recipe_file(folder: Path, extra: str = "") -> Path:
@@ -320,7 +340,7 @@ def test_flags_of_the_evaluation_are_handed_on(tmp_path):
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.apply("evaluate.beams=5")
-    plan = Plan(recipe, "small", Path("data"), tmp_path, seeds=[0], device="cpu")
+    plan = Plan(recipe, "small", Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
     (evaluate,) = [c for c in plan.commands() if c.stage == 6]
     assert evaluate.argv[-2:] == ["--beams", "5"]
 
@@ -343,7 +363,15 @@ def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
 
     def divided(preset, forget):
         chosen = recipe.with_preset(preset)
-        plan = Plan(chosen, "model", Path("data"), tmp_path, seeds=[0], device="cpu", forget=forget)
+        plan = Plan(
+            chosen,
+            "model",
+            Path("data"),
+            tmp_path,
+            folders={0: tmp_path},
+            device="cpu",
+            forget=forget,
+        )
         (split,) = [c for c in plan.commands() if c.stage == 2]
         return split.argv[split.argv.index("--forget_labels" if preset == "word" else "--forget") :]
 
@@ -366,7 +394,9 @@ def test_every_command_of_every_preset_is_understood(recipe, tmp_path):
             chosen = whole.with_preset(preset) if preset else read_recipe(recipe_of(recipe))
             if task:
                 chosen.use_pretrained(task)
-            plan = Plan(chosen, chosen.model, Path("data"), tmp_path, seeds=[0], device="cpu")
+            plan = Plan(
+                chosen, chosen.model, Path("data"), tmp_path, folders={0: tmp_path}, device="cpu"
+            )
             for command in plan.commands()[1:]:
                 parsed = parser.parse_args(command.argv)[command.argv[0]]
                 if command.stage in (3, 4, 5):
