@@ -88,7 +88,8 @@ def report(results: Path, audio: bool = True) -> None:
     Example: asr-unlearn report --results out/results.json
 
     Args:
-        results: results.json of an evaluation.
+        results: results.json of an evaluation; of attacks.json it makes attacks-report.md and
+            attacks-report.html.
         audio: let a few examples be heard in report.html, which then holds recordings of speakers,
             of those to be forgotten among them.
     """

@@ -21,7 +21,9 @@ from asr_unlearn.report.words import summary
 def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
     """Write report.md and report.html beside `results_path` and return their paths.
 
-    With `audio`, the examples of report.html can be heard: it then holds recordings of speakers.
+    Other results than results.json, attacks.json say, have attacks-report.md and .html: two
+    evaluations of one folder do not replace each other's reports. With `audio`, the examples of
+    report.html can be heard: it then holds recordings of speakers.
 
     Raises ResultsError when results.json or a file of a run folder is broken; a file that is
     merely missing is named in the report, and what would need it is left out.
@@ -30,8 +32,9 @@ def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
     models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
     runs = {key(model): read_run(model.folder) for model in models}
     found = compare(results)
-    told = _told(results, found, runs)
-    paths = results_path.with_name("report.md"), results_path.with_name("report.html")
+    stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
+    paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")
+    told = {**_told(results, found, runs), "page": paths[1].name}
     pages = markdown(told), _html({**told, **_only_html(results, found, runs, told, audio)})
     for path, text in zip(paths, pages, strict=True):
         with write_aside(path) as aside:

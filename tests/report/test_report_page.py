@@ -249,6 +249,17 @@ def test_the_reports_are_the_same_each_time(make_run: MakeRun) -> None:
     assert first == [file.read_bytes() for file in write_report(path)]
 
 
+def test_two_evaluations_of_a_folder_have_a_report_each(make_run: MakeRun) -> None:
+    path = make_run()
+    first = write_report(path)
+    other = path.with_name("attacks.json")
+    other.write_bytes(path.read_bytes())
+    second = write_report(other)
+    assert [file.name for file in first] == ["report.md", "report.html"]
+    assert [file.name for file in second] == ["attacks-report.md", "attacks-report.html"]
+    assert second[1].read_bytes() == first[1].read_bytes()
+
+
 def test_plots_follow_the_page_and_share_no_ids(make_run: MakeRun) -> None:
     _, page = write_report(make_run(models=FOUR))
     raw = page.read_text(encoding="utf-8")
