@@ -197,7 +197,9 @@ class Plan:
         original = self.folders[seed] / "original"
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
         argv += [*flags(self.recipe.stop, "--stop."), *_assignments(self.recipe.methods[method])]
-        return self._publish(5, find_method(method).name, argv, seed, [original])
+        # Somebody's own method is a file that changes between runs.
+        own = [] if method in METHODS else [Path(method.rpartition(":")[0])]
+        return self._publish(5, find_method(method).name, argv, seed, [original, *own])
 
     def _publish(
         self, stage: int, name: str, argv: list[str], seed: int, sources: list[Path]

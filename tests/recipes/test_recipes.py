@@ -291,6 +291,23 @@ def test_one_of_several_seeds_is_found_again(tmp_path):
     assert seed_folders(tmp_path, [1]) == {1: tmp_path / "seed1"}
 
 
+def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
+    from asr_unlearn.recipe import Plan, read_recipe
+
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from asr_unlearn.methods.finetune import Finetune\n"
+        "class Mine(Finetune):\n    name = 'mine'\n"
+    )
+    recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
+    recipe.choose_methods([f"{own}:Mine", "finetune"])
+    plan = Plan(recipe, "model", Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
+    mine, finetune = (c for c in plan.commands() if c.stage == 5)
+    assert mine.name == "mine"
+    assert own in mine.reads
+    assert set(mine.reads) - {own} == set(finetune.reads)
+
+
 def recipe_file(folder: Path, extra: str = "") -> Path:
     path = folder / "recipe.yaml"
     path.write_text(
