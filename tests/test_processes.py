@@ -14,20 +14,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from killing import run_until_killed
 from safetensors.torch import load_file
+from tiny_training import tiny_training
 from transformers import Wav2Vec2Config
 
 from asr_unlearn import processes
 from asr_unlearn.cli import main
-from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
-from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.orthograd import OrthoGrad
-from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import StopRule
-from asr_unlearn.tasks import CTC
 from asr_unlearn.tasks.front_end import NonFiniteLossError
-from asr_unlearn.training import Training
 
 NO_NOISE = {
     **dict.fromkeys(("hidden_dropout", "attention_dropout", "activation_dropout"), 0.0),
@@ -56,25 +51,8 @@ class Place:
 
 
 def make(place, name, folder, *, config=None, stop=None, **options):
-    data = Corpus.read(place.corpus / "manifest.jsonl", place.corpus / "split.json")
-    model, processor = model_from_config(
-        str(config or place.config), alphabet_of(data.manifest), seed=0
-    )
-    task = CTC(model, processor)
-    method = METHODS[name](
-        **{"lr": 1e-3, "epochs": 1, "retain_batch": 5, "forget_batch": 3} | options
-    )
-    return Training(
-        task,
-        method,
-        {part: data.part(part) for part in method.needs},
-        Inputs(task),
-        folder,
-        seed=1,
-        stop=stop,
-        watched=data.part("forget"),
-        checkpoint_seconds=0.0,
-    )
+    options = {"lr": 1e-3, "epochs": 1, "retain_batch": 5, "forget_batch": 3} | options
+    return tiny_training(place.corpus, config or place.config, folder, name, stop=stop, **options)
 
 
 def run_cases(place, suffix):

@@ -9,17 +9,15 @@ import pytest
 import torch
 from killing import run_until_killed
 from safetensors.torch import load_file
+from tiny_training import tiny_training
 
 from asr_unlearn import training as training_module
 from asr_unlearn.checkpoint import checkpoints
-from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.gradient_ascent import GradientAscent
-from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import StopRule
-from asr_unlearn.tasks import CTC
 from asr_unlearn.tasks.front_end import NonFiniteLossError
 from asr_unlearn.training import DivergedError, Training
 
@@ -31,24 +29,9 @@ def parts(corpus):
 
 
 def make(corpus, config, folder, name="finetune", stop=None, **options):
-    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
-    model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
-    task = CTC(model, processor)
-    method = METHODS[name](
-        **{"lr": 3e-3, "epochs": 4, "retain_batch": 4, "forget_batch": 4} | options
-    )
-    return Training(
-        task,
-        method,
-        {part: data.part(part) for part in method.needs},
-        Inputs(task),
-        folder,
-        seed=1,
-        stop=stop,
-        watched=data.part("forget"),
-        augmented=name == "finetune",
-        checkpoint_seconds=0.0,
-    )
+    options = {"lr": 3e-3, "epochs": 4, "retain_batch": 4, "forget_batch": 4} | options
+    augmented = name == "finetune"
+    return tiny_training(corpus, config, folder, name, stop=stop, augmented=augmented, **options)
 
 
 def weights(run: Training) -> dict[str, torch.Tensor]:

@@ -1,0 +1,28 @@
+"""A run of any method on the tiny corpus."""
+
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.jobs import Corpus
+from asr_unlearn.methods import METHODS
+from asr_unlearn.models import alphabet_of, model_from_config
+from asr_unlearn.tasks import CTC
+from asr_unlearn.training import Training
+
+
+def tiny_training(corpus, config, folder, name, *, stop=None, augmented=False, **options):
+    """A method on a fresh recogniser, a checkpoint after each step."""
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
+    task = CTC(model, processor)
+    method = METHODS[name](**options)
+    return Training(
+        task,
+        method,
+        {part: data.part(part) for part in method.needs},
+        Inputs(task),
+        folder,
+        seed=1,
+        stop=stop,
+        watched=data.part("forget"),
+        augmented=augmented,
+        checkpoint_seconds=0.0,
+    )
