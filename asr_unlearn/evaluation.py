@@ -101,6 +101,7 @@ class _Shared:
     data: Corpus
     device: torch.device
     models: Mapping[Key, SavedModel]
+    runs: Mapping[Key, Mapping[str, Any]]
     rows: Mapping[Key, Sequence[Row]]
     figures: Mapping[Key, dict[str, Any]]
     attackers: Attackers
@@ -145,6 +146,7 @@ def evaluate(
         data=data,
         device=device,
         models={m.key: m for m in models},
+        runs={m.key: m.run() for m in models},
         rows=rows,
         figures={key: figures(own) for key, own in rows.items()},
         attackers=train_attackers(models, data, root, effort, device=device, beams=beams),
@@ -173,13 +175,13 @@ def evaluate(
 
 def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
     """What results.json says of one model."""
-    key, gold = model.key, shared.models.get(("retrained", model.seed))
+    key, retrained = model.key, ("retrained", model.seed)
     rows = shared.rows[key]
     entry: dict[str, Any] = {
         "name": model.name,
         "seed": model.seed,
         "path": str(model.folder.relative_to(shared.data.folder)),
-        **_cost(model.run(), gold.run() if gold else {}),
+        **_cost(shared.runs[key], shared.runs.get(retrained, {})),
         **shared.figures[key],
         **confusion_matrix(rows),
     }
@@ -193,7 +195,7 @@ def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
         )
     elif shared.judge and (verdict := shared.judge.figures(model, device=shared.device)):
         entry["speaker_id"] = entry.get("speaker_id", {}) | verdict
-    if gold:
+    if gold := shared.models.get(retrained):
         _against(gold, entry, model, shared)
     return entry
 

@@ -11,6 +11,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from asr_unlearn.methods import METHODS, Method
 
 
+def own_method(name: str) -> tuple[str, str] | None:
+    """File and class of `path/to/file.py:Class`; None for what is a name alone."""
+    file, separator, attribute = name.rpartition(":")
+    return (file, attribute) if separator else None
+
+
 def find_method(name: str) -> type[Method]:
     """The method of that name, or the class in `path/to/file.py:Class`.
 
@@ -19,12 +25,13 @@ def find_method(name: str) -> type[Method]:
     """
     if name in METHODS:
         return METHODS[name]
-    file, separator, attribute = name.rpartition(":")
-    if not separator:
+    own = own_method(name)
+    if own is None:
         raise ValueError(
             f"unknown method {name!r}; there are {', '.join(METHODS)}, "
             "and your own as path/to/file.py:ClassName"
         )
+    file, attribute = own
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"method {name!r}: there is no file {path}")

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from asr_unlearn.methods import METHODS
-from asr_unlearn.options import find_method
+from asr_unlearn.options import find_method, own_method
 
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 
@@ -197,9 +197,11 @@ class Plan:
         original = self.folders[seed] / "original"
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
         argv += [*flags(self.recipe.stop, "--stop."), *_assignments(self.recipe.methods[method])]
+        sources = [original]
         # Somebody's own method is a file that changes between runs.
-        own = [] if method in METHODS else [Path(method.rpartition(":")[0])]
-        return self._publish(5, find_method(method).name, argv, seed, [original, *own])
+        if own := own_method(method):
+            sources.append(Path(own[0]))
+        return self._publish(5, find_method(method).name, argv, seed, sources)
 
     def _publish(
         self, stage: int, name: str, argv: list[str], seed: int, sources: list[Path]

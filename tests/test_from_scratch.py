@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from killing import run_until_killed
 from tiny_model import tiny_whisper_options
+from tiny_training import tiny_training
 from transformers import WhisperConfig, WhisperForConditionalGeneration, pipeline
 from whisper_task import TEXTS, batches, build, load, utterances
 
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus, Setup, train_model
 from asr_unlearn.methods import METHODS
-from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.tasks import Seq2Seq
 from asr_unlearn.tasks.from_scratch import HEAD, Aids, Seq2SeqFromScratch, remove_head
-from asr_unlearn.training import Training
 
 ALL = Aids(ctc=0.3, token_noise=0.2, joined=0.5)
 
@@ -138,13 +137,12 @@ def test_a_joined_spectrogram_is_that_of_the_joined_waves(tmp_path):
     assert task._text(both.target[:-1].tolist()) == "AB CAD A"
 
 
-def tiny_training(corpus, config, folder):
-    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
-    model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
-    task = Seq2SeqFromScratch(model, processor, None, ALL)
-    method = METHODS["finetune"](lr=3e-3, epochs=2, retain_batch=4)
-    given = {"retain": data.part("retain")}
-    return Training(task, method, given, Inputs(task), folder, seed=1, checkpoint_seconds=0.0)
+def make(corpus, config, folder):
+    def task(model, processor):
+        return Seq2SeqFromScratch(model, processor, None, ALL)
+
+    options = {"lr": 3e-3, "epochs": 2, "retain_batch": 4}
+    return tiny_training(corpus, config, folder, "finetune", make_task=task, **options)
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +156,13 @@ def tiny_whisper(tmp_path_factory):
 
 def test_interrupted_equals_uninterrupted(corpus, tiny_whisper, tmp_path):
     """Bit for bit, the head, the noise and the joining included."""
-    whole = tiny_training(corpus, tiny_whisper, tmp_path / "whole")
+    whole = make(corpus, tiny_whisper, tmp_path / "whole")
     whole()
     assert whole.progress.step == 8
-    killed = tiny_training(corpus, tiny_whisper, tmp_path / "killed")
+    killed = make(corpus, tiny_whisper, tmp_path / "killed")
     run_until_killed(killed, 3)
     torch.manual_seed(99)
-    resumed = tiny_training(corpus, tiny_whisper, tmp_path / "killed")
+    resumed = make(corpus, tiny_whisper, tmp_path / "killed")
     resumed()
     expected = whole.task.model.state_dict()
     assert f"{HEAD}.weight" in expected
@@ -224,7 +222,7 @@ def test_aids_are_for_a_whisper_from_scratch(corpus, tiny_config, tmp_path):
 
 def test_with_a_ctc_head_the_encoder_learns_to_listen(corpus, tiny_whisper, tmp_path):
     """Some thirty steps bring the loss down, head and decoder."""
-    run = tiny_training(corpus, tiny_whisper, tmp_path)
+    run = make(corpus, tiny_whisper, tmp_path)
     run.total = 30
     seen = []
     log = run._log

@@ -8,11 +8,13 @@ from asr_unlearn.tasks import CTC
 from asr_unlearn.training import Training
 
 
-def tiny_training(corpus, config, folder, name, *, stop=None, augmented=False, **options):
-    """A method on a fresh recogniser, a checkpoint after each step."""
+def tiny_training(
+    corpus, config, folder, name, *, make_task=CTC, stop=None, augmented=False, **options
+):
+    """A method on a fresh model, a checkpoint after each step."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
-    task = CTC(model, processor)
+    task = make_task(model, processor)
     method = METHODS[name](**options)
     return Training(
         task,
