@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from asr_unlearn.files import write_aside
 
@@ -55,6 +55,11 @@ def save_weights(model: nn.Module, path: Path) -> None:
             tensors[name] = tensor.detach().contiguous()
     with write_aside(path) as aside:
         save_file(tensors, aside)
+
+
+def read_weights(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """What `save_weights` has saved, by name."""
+    return load_file(path, device=str(device))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -14,22 +14,16 @@ from tqdm import tqdm
 
 from asr_unlearn import processes
 from asr_unlearn.batching import Crop, Stream
-from asr_unlearn.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-    seed_everything,
-)
+from asr_unlearn.checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Course, Method, Part, Step
 from asr_unlearn.methods.course import Batches
 from asr_unlearn.run import Run, peak_memory, reset_peak_memory
-from asr_unlearn.scoring import level, score
 from asr_unlearn.stopping import StopRule
 from asr_unlearn.tasks import Task
+from asr_unlearn.watch import Watch
 
 
 class DivergedError(ArithmeticError):
@@ -38,10 +32,13 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: seconds are summed over interruptions."""
+    """How a run ended: seconds are summed over interruptions.
+
+    `kept_step` is a fraction where the run had gone too far and was taken back part of the way.
+    """
 
     steps: int
-    kept_step: int
+    kept_step: float
     seconds: float
     stopped: str
     peak_bytes: int | None
@@ -53,9 +50,6 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
-    best_step: int = 0
-    best_distance: float = float("inf")
-    stopped: str = ""
     drawn: dict[Part, int] = field(default_factory=dict)
 
 
@@ -89,10 +83,10 @@ class Training:
         description: str = "training",
     ) -> None:
         self.task, self.method, self.inputs = task, method, inputs
-        self.stop, self.watched = stop, watched
         self.seed, self.description = seed, description
         self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run = folder, Run(folder)
+        self.watch = None if stop is None else Watch(stop, inputs, watched, folder)
         folder.mkdir(parents=True, exist_ok=True)
         method.confine(task)
         self.parameters = trainable_parameters(task.model)
@@ -124,6 +118,11 @@ class Training:
         self.optimizer = method.optimizer(list(self.parameters.values()))
         self.progress = Progress()
 
+    @property
+    def stopped(self) -> str:
+        """Why the stop rule has ended the run; empty where it has not."""
+        return self.watch.seen.stopped if self.watch else ""
+
     def __call__(self) -> Outcome:
         """Run to the end, or to where the stop rule says; the model is left as the result.
 
@@ -132,8 +131,8 @@ class Training:
         """
         reset_peak_memory()
         self._resume()
-        if self.stop is not None and self.progress.step == 0:
-            self._check_stop()
+        if self.watch is not None and self.progress.step == 0:
+            self._look(self.watch)
         saved = time.monotonic()
         bar = tqdm(
             total=self.total,
@@ -143,7 +142,7 @@ class Training:
             disable=not processes.is_first(),
         )
         with bar:
-            while self.progress.step < self.total and not self.progress.stopped:
+            while self.progress.step < self.total and not self.stopped:
                 self._step(bar)
                 if time.monotonic() - saved > self.checkpoint_seconds:
                     self._save()
@@ -170,11 +169,11 @@ class Training:
         )
         bar.update()
         bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
-        if self.stop is not None and (
-            self.method.is_measured(now.step, self.course, self.stop.every)
+        if self.watch is not None and (
+            self.method.is_measured(now.step, self.course, self.watch.rule.every)
             or now.step == self.total
         ):
-            self._check_stop()
+            self._look(self.watch)
 
     def _update(self) -> Mapping[Part, float]:
         """One step of the optimizer along the method's direction; the batch losses."""
@@ -214,28 +213,13 @@ class Training:
         drawn = [self.streams[part][first + i] for i in range(count)]
         return drawn[0] if count == 1 else MicroBatches(drawn)
 
-    def _check_stop(self) -> None:
-        """Measure the forget set; keep the nearest step so far; stop where the rule says."""
-        assert self.stop is not None
+    def _look(self, watch: Watch) -> None:
         began = time.monotonic()
         now = self.progress
-        mine = processes.share().of_all(self.watched)
-        measured = level(processes.gathered(score(self.task, self.inputs, mine)))
-        distance = self.stop.distance(measured)
-        if now.step and distance < now.best_distance:
-            now.best_step, now.best_distance = now.step, distance
-            if processes.is_first():
-                save_weights(self.task.model, self.folder / f"best-{now.step}.safetensors")
-        now.stopped = self.stop.reached(measured) or ""
+        found = watch.look(now.step)
         now.seconds += time.monotonic() - began
-        self._log(
-            step=now.step,
-            seconds=round(now.seconds, 3),
-            check_forget_loss=round(measured.loss, 6),
-            check_forget_cer=round(measured.cer, 6),
-            target_loss=round(self.stop.target.loss, 6),
-            target_cer=round(self.stop.target.cer, 6),
-        )
+        figures = {name: round(figure, 6) for name, figure in found.items()}
+        self._log(step=now.step, seconds=round(now.seconds, 3), **figures)
 
     def _log(self, **row: Any) -> None:
         if processes.is_first():
@@ -248,12 +232,11 @@ class Training:
             **asdict(self.progress),
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
+            "watch": self.watch.state_dict() if self.watch else {},
         }
         save_checkpoint(self.folder, self.task.model, state)
-        kept = f"best-{self.progress.best_step}.safetensors"
-        for path in self.folder.glob("best-*.safetensors"):
-            if path.name != kept:
-                path.unlink()
+        if self.watch:
+            self.watch.clear()
 
     def _resume(self) -> None:
         seed_everything(self.seed)
@@ -268,18 +251,19 @@ class Training:
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(state.pop("method"))
+            watched = state.pop("watch")
+            if self.watch:
+                self.watch.load_state_dict(watched)
             self.progress = Progress(**state)
 
     def _outcome(self) -> Outcome:
+        began = time.monotonic()
         now = self.progress
-        kept, stopped = now.step, now.stopped or f"after all {self.total} steps"
-        if now.best_step and now.best_step != now.step:
-            kept = now.best_step
-            stopped += f"; step {kept} of {now.step} was nearer and is kept"
-            processes.wait()
-            load_weights(self.task.model, self.folder / f"best-{kept}.safetensors")
-            # It is cleared away on publication, which must not come before all have read it.
-            processes.wait()
+        kept, stopped = float(now.step), self.stopped or f"after all {self.total} steps"
+        if self.watch is not None:
+            kept, which = self.watch.end()
+            stopped = "; ".join(filter(None, (stopped, which)))
+        now.seconds += time.monotonic() - began
         return Outcome(
             steps=now.step,
             kept_step=kept,

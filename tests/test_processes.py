@@ -64,7 +64,7 @@ def run_cases(place, suffix):
 
 
 def stopping(place, folder):
-    """A loss that is passed by so much that the step before was nearer."""
+    """A loss that is passed by, so that the run goes part of the way back."""
     rule = StopRule(target=Level(loss=4.6, cer=1.0), on="loss", every=2)
     return make(place, "gradient_ascent", folder, stop=rule, epochs=3, lr=1e-2)
 
@@ -161,7 +161,7 @@ def test_two_processes_train_the_model_of_one(together):
                 assert b[key] == pytest.approx(a[key], rel=1e-4, abs=1e-5), (name, key)
 
 
-def test_both_stop_at_the_step_of_one_and_keep_the_nearest(together):
+def test_both_stop_at_the_step_of_one_and_go_back_as_far(together):
     place, _ = together
     run = stopping(place, place.runs / "stopped-one")
     alone = run()

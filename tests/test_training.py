@@ -11,9 +11,10 @@ from killing import run_until_killed
 from safetensors.torch import load_file
 from tiny_training import tiny_training
 
-from asr_unlearn import training as training_module
+from asr_unlearn import watch as watch_module
 from asr_unlearn.checkpoint import checkpoints
 from asr_unlearn.jobs import Corpus
+from asr_unlearn.landing import HALVINGS, between
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.gradient_ascent import GradientAscent
 from asr_unlearn.scoring import Level
@@ -132,31 +133,84 @@ def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_model(
 def scripted(levels, monkeypatch):
     """Make the stop rule see these levels, one a look."""
     queue = iter(levels)
-    monkeypatch.setattr(training_module, "score", lambda *_, **__: [])
-    monkeypatch.setattr(training_module, "level", lambda _: next(queue))
+    monkeypatch.setattr(watch_module, "score", lambda *_, **__: [])
+    monkeypatch.setattr(watch_module, "level", lambda _: next(queue))
 
 
-def test_stops_at_the_first_to_arrive_and_keeps_the_nearest(
+RULE = StopRule(target=Level(loss=1.0, cer=0.5), every=1)
+APPROACH = [Level(0.1, 0.0), Level(0.5, 0.2), Level(0.9, 0.45), Level(3.0, 0.9)]
+
+
+def remembering(run, monkeypatch):
+    """The weights after each step of a run that is not yet begun."""
+    found = {}
+    look = run.watch.look
+
+    def spy(step):
+        found[step] = weights(run)
+        return look(step)
+
+    monkeypatch.setattr(run.watch, "look", spy)
+    return found
+
+
+def test_stops_at_the_first_to_arrive_and_goes_back_to_where_it_happened(
     corpus, tiny_config, tmp_path, monkeypatch
 ):
-    rule = StopRule(target=Level(loss=1.0, cer=0.5), every=1)
-    looks = [Level(0.1, 0.0), Level(0.5, 0.2), Level(0.9, 0.45), Level(3.0, 0.9)]
-    scripted(looks, monkeypatch)
-    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=rule, lr=1e-3)
-    snapshots = {}
-    save = training_module.save_weights
-
-    def spy(model, path):
-        snapshots[run.progress.step] = weights(run)
-        save(model, path)
-
-    monkeypatch.setattr(training_module, "save_weights", spy)
+    halfway = [Level(2.0, 0.7), Level(0.95, 0.5), Level(0.92, 0.46), Level(0.94, 0.47)]
+    scripted([*APPROACH, *halfway], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
+    after = remembering(run, monkeypatch)
     outcome = run()
     assert outcome.steps == 3
-    assert outcome.kept_step == 2
+    assert outcome.kept_step == 2.25
     reached = "forget loss 3.000 reached a stranger's 1.000"
-    assert outcome.stopped == f"{reached}; step 2 of 3 was nearer and is kept"
-    assert all(torch.equal(t, snapshots[2][k]) for k, t in weights(run).items())
+    assert outcome.stopped == f"{reached}; nearest between steps 2 and 3, and kept there"
+    for key, tensor in weights(run).items():
+        assert torch.equal(tensor, between(after[2][key], after[3][key], 0.25)), key
+
+
+def test_keeps_the_step_before_if_nothing_on_the_way_back_is_nearer(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    scripted([*APPROACH, *[Level(3.0, 0.9)] * HALVINGS], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
+    after = remembering(run, monkeypatch)
+    outcome = run()
+    assert outcome.kept_step == 2
+    assert outcome.stopped.endswith("; step 2 of 3 was nearer and is kept")
+    assert all(torch.equal(t, after[2][k]) for k, t in weights(run).items())
+
+
+def test_too_far_at_once_goes_back_towards_the_original_but_is_not_it(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    scripted([Level(0.9, 0.45), *[Level(9.0, 1.0)] * (1 + HALVINGS)], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
+    after = remembering(run, monkeypatch)
+    assert run().kept_step == 0.5**HALVINGS
+    for key, tensor in weights(run).items():
+        assert torch.equal(tensor, between(after[0][key], after[1][key], 0.5**HALVINGS)), key
+
+
+def test_a_run_that_is_killed_on_its_way_back_goes_back_again(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    halfway = [Level(2.0, 0.7), Level(0.95, 0.5), Level(0.92, 0.46), Level(0.94, 0.47)]
+
+    def run_with(looks, folder):
+        scripted(looks, monkeypatch)
+        run = make(corpus, tiny_config, folder, "gradient_ascent", stop=RULE, lr=1e-3)
+        return run, run()
+
+    whole, expected = run_with([*APPROACH, *halfway], tmp_path / "whole")
+    # The looks run out: as good as a kill.
+    with pytest.raises(StopIteration):
+        run_with([*APPROACH, *halfway[:2]], tmp_path / "killed")
+    resumed, found = run_with(halfway, tmp_path / "killed")
+    assert (found.kept_step, found.stopped) == (expected.kept_step, expected.stopped)
+    known = weights(whole)
+    assert all(torch.equal(t, known[k]) for k, t in weights(resumed).items())
 
 
 def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ class Relearning:
             outcome = training()
             lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
             checks = [row for line in lines if "check_forget_loss" in (row := json.loads(line))]
-        steps = outcome.steps if training.progress.stopped else None
+        steps = outcome.steps if training.stopped else None
         return steps, checks[-1]["check_forget_loss"]
 
 

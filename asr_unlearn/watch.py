@@ -1,0 +1,113 @@
+"""The stop rule at work: looks at the forget set now and then, and knows what to keep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn import processes
+from asr_unlearn.checkpoint import load_weights, read_weights, save_weights
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.landing import land
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.scoring import Level, level, score
+from asr_unlearn.stopping import StopRule
+
+
+@dataclass
+class Seen:
+    """What was seen so far, all of it in every checkpoint.
+
+    Attributes:
+        step, distance: of the last look, and how far from the target the model was.
+        nearest, nearest_distance: of the nearest look before the rule was reached.
+        stopped: why the run ends; empty as long as it goes on.
+    """
+
+    step: int = 0
+    distance: float = float("inf")
+    nearest: int | None = None
+    nearest_distance: float = float("inf")
+    stopped: str = ""
+
+
+class Watch:
+    """Measures `utterances` by the model of a run, and keeps its nearest weights in `folder`."""
+
+    def __init__(
+        self, rule: StopRule, inputs: Inputs, utterances: Sequence[Utterance], folder: Path
+    ) -> None:
+        self.rule, self.inputs, self.utterances, self.folder = rule, inputs, utterances, folder
+        self.seen = Seen()
+
+    def look(self, step: int) -> dict[str, float]:
+        """Measure the model; stop the run where the rule says, or keep the nearest step so far.
+
+        Returns what was measured and what it is to be, for the log.
+        """
+        measured, target, seen = self._level(), self.rule.target, self.seen
+        seen.step, seen.distance = step, self.rule.distance(measured)
+        seen.stopped = self.rule.reached(measured) or ""
+        if not seen.stopped and seen.distance < seen.nearest_distance:
+            seen.nearest = step
+            # The original is where a run starts that goes too far at once, never its result.
+            seen.nearest_distance = seen.distance if step else float("inf")
+            if processes.is_first():
+                save_weights(self.inputs.task.model, self._kept())
+        return {
+            "check_forget_loss": measured.loss,
+            "check_forget_cer": measured.cer,
+            "target_loss": target.loss,
+            "target_cer": target.cer,
+        }
+
+    def end(self) -> tuple[float, str]:
+        """Leave the model at the nearest step; if the run has gone too far, part of the way there.
+
+        Returns the step that is kept, a fraction between two looks, and which it is in words.
+        """
+        seen = self.seen
+        if seen.nearest is None or seen.nearest == seen.step:
+            return seen.step, ""
+        # The file must be there before all read it, and is cleared away on publication.
+        processes.wait()
+        task, place = self.inputs.task, 0.0
+        if seen.stopped:
+            place = land(
+                task.model,
+                read_weights(self._kept(), task.device),
+                self.rule,
+                lambda: self._level("where the target was reached"),
+                (seen.nearest_distance, seen.distance),
+            )
+        else:
+            load_weights(task.model, self._kept())
+        processes.wait()
+        kept = seen.nearest + place * (seen.step - seen.nearest)
+        if place == 0:
+            return kept, f"step {seen.nearest} of {seen.step} was nearer and is kept"
+        if place == 1:
+            return kept, ""
+        return kept, f"nearest between steps {seen.nearest} and {seen.step}, and kept there"
+
+    def clear(self) -> None:
+        """Remove weights that are no longer the nearest."""
+        for path in self.folder.glob("best-*.safetensors"):
+            if path != self._kept():
+                path.unlink()
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self.seen)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.seen = Seen(**state)
+
+    def _kept(self) -> Path:
+        return self.folder / f"best-{self.seen.nearest}.safetensors"
+
+    def _level(self, description: str | None = None) -> Level:
+        """The level of the utterances, measured by all processes together."""
+        mine = processes.share().of_all(self.utterances)
+        shown = description if processes.is_first() else None
+        scores = score(self.inputs.task, self.inputs, mine, description=shown)
+        return level(processes.gathered(scores))
