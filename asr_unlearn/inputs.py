@@ -1,7 +1,7 @@
 """Model inputs of utterances, each made once.
 
 Inputs are kept in memory up to a budget; features of a frozen front end are also kept on disk,
-under a name that says which front end made them.
+under a name that says which front end made them, and of which recording.
 """
 
 import hashlib
@@ -62,7 +62,8 @@ class Inputs:
             audio = self._load(utterance)
             return Example(utterance.id, self.task.encode(audio), len(audio), target)
         # The id alone may hold a slash; its digest is a safe file name that spreads over folders.
-        key = hashlib.sha256(f"{utterance.id}\0{utterance.audio}".encode()).hexdigest()
+        name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
+        key = hashlib.sha256(name.encode()).hexdigest()
         path = self._folder / key[:2] / f"{key[2:34]}.npz"
         if not path.exists():
             audio = self._load(utterance)
@@ -73,3 +74,11 @@ class Inputs:
             features = torch.from_numpy(stored["features"])
             samples = int(stored["samples"])
         return Example(utterance.id, features, samples, target)
+
+
+def _state(recording: Path) -> tuple[int, int] | None:
+    """Size and time of a file, which tell that it was replaced; None for what is no file."""
+    if not recording.is_file():
+        return None
+    status = recording.stat()
+    return status.st_size, status.st_mtime_ns

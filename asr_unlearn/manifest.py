@@ -1,5 +1,6 @@
 """The manifest: one utterance a line, and the checks that keep bad ones out of training."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -20,8 +21,9 @@ from asr_unlearn.files import write_aside
 class Utterance:
     """One recording and what is known of it.
 
-    `seconds` is measured by `validate`; a corpus scanner writes 0.0. `subset` is the corpus' own
-    division, "train", "dev" or "test": speakers of the last two are never trained on.
+    `seconds` and `sha256`, of the file's content, are measured by `validate`; a corpus scanner
+    writes 0.0 and none. `subset` is the corpus' own division, "train", "dev" or "test": speakers of
+    the last two are never trained on.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Utterance:
     text: str | None = None
     label: str | None = None
     subset: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def _parse(row: Any, folder: Path) -> Utterance:
         raise ValueError(f"missing keys {sorted(missing)}")
     for key, value in row.items():
         required = (int, float) if key == "seconds" else (str,)
-        optional = key in ("text", "label", "subset") and value is None
+        optional = key in ("text", "label", "subset", "sha256") and value is None
         if isinstance(value, bool) or not (optional or isinstance(value, required)):
             wanted = "a number" if key == "seconds" else "a string"
             raise ValueError(f"{key} must be {wanted}, found {value!r}")
@@ -124,7 +127,8 @@ def validate(
     `alphabet` holds the characters a transcript may contain (the space between words is always
     allowed: vocabularies spell it as they like), `frames` maps samples at 16 kHz to CTC frames.
     Without a transcript (`text` None, a corpus for classification) the transcript checks do not
-    apply. Kept utterances keep their order and carry measured seconds.
+    apply. Kept utterances keep their order and carry measured seconds and the
+    digest of their recording, so that whoever reads the manifest sees that one was replaced.
 
     The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
     "empty transcript", "unknown characters", "missing audio", "undecodable audio", "too short",
@@ -146,11 +150,12 @@ def validate(
 
     kept: list[Utterance] = []
     measured = _measure([u.audio for u in readable], workers, progress)
-    for utterance, (samples, reason, detail) in zip(readable, measured, strict=True):
-        utterance = replace(utterance, seconds=samples / SAMPLE_RATE)
+    for utterance, found in zip(readable, measured, strict=True):
+        samples = found.samples
+        utterance = replace(utterance, seconds=samples / SAMPLE_RATE, sha256=found.sha256)
         problem = (
-            Problem(utterance.id, reason, detail)
-            if reason
+            Problem(utterance.id, found.reason, found.detail)
+            if found.reason
             else _length_problem(utterance, samples, min_seconds, max_seconds, frames)
         )
         if problem:
@@ -195,21 +200,34 @@ def _length_problem(
     return None
 
 
-def _measure(
-    paths: Sequence[Path], workers: int | None, progress: bool
-) -> Iterator[tuple[int, str, str]]:
-    """(samples, reason or "", detail) of each file, in order."""
+@dataclass(frozen=True)
+class _Recording:
+    """What a file holds, or the reason, with its detail, why it is of no use."""
+
+    samples: int = 0
+    sha256: str | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+def _measure(paths: Sequence[Path], workers: int | None, progress: bool) -> Iterator[_Recording]:
+    """What each file holds, in order."""
     # Threads, not processes: libsndfile and soxr let go of the interpreter lock while they work,
     # so threads fill the cores as well and have nothing to pickle and no module to import again.
     show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
     with ThreadPoolExecutor(workers) as pool:
-        yield from show(pool.map(_samples, paths))
+        yield from show(pool.map(_listen, paths))
 
 
-def _samples(path: Path) -> tuple[int, str, str]:
+def _listen(path: Path) -> _Recording:
     if not path.is_file():
-        return 0, "missing audio", f"no file {path}"
+        return _Recording(reason="missing audio", detail=f"no file {path}")
     try:
-        return len(load_audio(path)), "", ""
+        content = path.read_bytes()
+        samples = len(load_audio(content, name=str(path)))
+    except OSError as error:
+        detail = f"{path}: cannot read the file: {error.strerror}"
+        return _Recording(reason="undecodable audio", detail=detail)
     except AudioError as error:
-        return 0, "undecodable audio", str(error)
+        return _Recording(reason="undecodable audio", detail=str(error))
+    return _Recording(samples, hashlib.sha256(content).hexdigest())

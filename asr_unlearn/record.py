@@ -83,13 +83,13 @@ def hashes(folder: Path, manifest: Path, split: Path, original: Path) -> dict[st
     content = json.loads(split.read_text(encoding="utf-8"))
     names = [*content["forget_speakers"], *content.get("forget_labels", [])]
     listed = "".join(f"{name}\n" for name in sorted(names))
-    weights = SavedModel.at(original).weights() if original.is_dir() else {}
+    weights = SavedModel.at(original).files() if original.is_dir() else {}
     return {
         "forget_list": hashlib.sha256(listed.encode()).hexdigest(),
         "manifest": digest(manifest) if manifest.exists() else None,
         "split": digest(split),
         "weights_before": weights or None,
-        "weights_after": SavedModel.at(folder).weights() or None,
+        "weights_after": SavedModel.at(folder).files() or None,
     }
 
 

@@ -30,6 +30,12 @@ from asr_unlearn.tasks import Classification, Task, task_for
 Row = dict[str, Any]
 Key = tuple[str, int]
 """Name and seed: one model among all of an evaluation."""
+# What transformers saves beside the weights, and reads again.
+SETTINGS = (
+    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "normalizer.json"),
+)
 # Of utterances.jsonl: rows that an earlier version wrote lack fields that are asked for now.
 ROWS = 2
 # Of states.npz and embeddings.npz.
@@ -63,9 +69,10 @@ class SavedModel:
         """What the model was made for."""
         return task_of(read_config(str(self.folder)))
 
-    def weights(self) -> dict[str, str]:
-        """SHA-256 of each file of weights."""
-        return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file of weights and of settings: all that it answers by."""
+        paths = [*self.folder.glob("*.safetensors"), *(self.folder / name for name in SETTINGS)]
+        return {path.name: digest(path) for path in sorted(paths) if path.is_file()}
 
     def task(self, device: torch.device, *, beams: int = 1) -> Task:
         """The model, loaded, in eval mode."""
@@ -91,9 +98,9 @@ def transcribe(
     not have are left out.
     """
     target = saved.folder / "utterances.jsonl"
-    texts = {u.id: [u.text, u.label] for u in manifest}
+    texts = {u.id: [u.text, u.label, u.sha256] for u in manifest}
     asked = {part: split.parts[part] for part in parts}
-    basis = digest_of([ROWS, saved.weights(), asked, texts, beams])
+    basis = digest_of([ROWS, saved.files(), asked, texts, beams])
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
         answered = [p for p in parts if has_classes(task, split.utterances(p, manifest))]
@@ -197,7 +204,7 @@ def _vectors(
 ) -> Float[np.ndarray, "N C"]:
     """A vector of each utterance, kept in NAME.npz in the model's folder."""
     target = saved.folder / f"{name}.npz"
-    basis = digest_of([VECTORS, saved.weights(), [u.id for u in utterances]])
+    basis = digest_of([VECTORS, saved.files(), [[u.id, u.sha256] for u in utterances]])
     if not stands(target, basis):
         task = saved.task(device)
         inputs = Inputs(task, targets=False)
@@ -232,8 +239,8 @@ def divergence(
     same things: another vocabulary, or another number of frames.
     """
     target = saved.folder / "divergence.json"
-    weights = [reference.weights(), saved.weights()]
-    basis = digest_of([weights, [u.id for u in utterances]])
+    made_from = [reference.files(), saved.files()]
+    basis = digest_of([made_from, [[u.id, u.sha256] for u in utterances]])
     if not stands(target, basis):
         pair = (reference.task(device), saved.task(device))
         found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")

@@ -1,5 +1,6 @@
 """The manifest survives a round trip, and validation sorts every utterance once."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -149,7 +150,9 @@ def test_every_reason_is_told_and_named(tmp_path: Path) -> None:
         max_seconds=2.0,
         progress=False,
     )
-    assert result.kept == [replace(good, seconds=1.0)]
+    content = good.audio.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert result.kept == [replace(good, seconds=1.0, sha256=digest)]
     assert {p.reason: p.id for p in result.problems} == {r: u.id for r, u in bad.items()}
     details = {p.reason: p.detail for p in result.problems}
     assert "'7' 'É'" in details["unknown characters"]

@@ -77,7 +77,7 @@ class Unlearning:
     @property
     def basis(self) -> str:
         """Of all that the model is made from."""
-        weights = SavedModel.at(self.original).weights()
+        weights = SavedModel.at(self.original).files()
         return digest_of([weights, self.run["options"], self.run["seed"], self.corpus.split.parts])
 
     def is_done(self) -> bool:

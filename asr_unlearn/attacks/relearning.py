@@ -80,7 +80,7 @@ class Relearning:
         ids = {name: [u.id for u in utterances] for name, utterances in self.sets().items()}
         watched = self.corpus.split.parts["forget"]
         settings = [VERSION, LIMIT, EVERY, LR, self.target.loss]
-        return digest_of([self.model.weights(), ids, watched, settings])
+        return digest_of([self.model.files(), ids, watched, settings])
 
     def is_done(self) -> bool:
         return stands(self.path, self.basis)

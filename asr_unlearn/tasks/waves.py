@@ -1,5 +1,6 @@
 """Models that hear a raw wave through convolutions: wav2vec2, HuBERT, WavLM and their kin."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,7 +73,11 @@ class ConvFrontEnd(FrontEnd):
         return parameters
 
     def cache_key(self) -> str | None:
-        return fingerprint(self.layers) if self.is_frozen else None
+        if not self.is_frozen:
+            return None
+        # Strides and activations are no weights, nor is what is done to the wave before.
+        made_by = f"{self.extractor.to_json_string()}\0{self.layers}\0{fingerprint(self.layers)}"
+        return hashlib.sha256(made_by.encode()).hexdigest()[:16]
 
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
         """The normalised wave [samples], or with a frozen front end its features [T, C]."""
