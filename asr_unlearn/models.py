@@ -173,8 +173,12 @@ def pretrained_model(
 ) -> tuple[PreTrainedModel, Any]:
     """A model with its weights; its vocabulary or classes are its own, or else those given.
 
+    In float32 whatever it was saved in: steps as small as those of unlearning are lost in half
+    precision.
+
     Raises:
-        ModelError: nothing loadable at `source`, or no vocabulary anywhere.
+        ModelError: nothing loadable at `source`, no vocabulary anywhere, or weights that are
+            lacking, other than those of a head that is yet to be trained.
     """
     config = read_config(source)
     task = task or task_of(config)
@@ -183,11 +187,11 @@ def pretrained_model(
     own = _own_processor(source, task)
     foreign = task == "classification" and not set(vocabulary or ()) <= set(config.label2id)
     if own is not None and not foreign:
-        return _with_weights(source, task), own
+        return _with_weights(source, task, headless=vocabulary is not None), own
     if vocabulary is None or task == "seq2seq":
         raise ModelError(f"{source} has no processor with a vocabulary, such as training saves")
     made, settings = _afresh(source, config, task, vocabulary)
-    model = _with_weights(source, task, ignore_mismatched_sizes=True, **settings)
+    model = _with_weights(source, task, headless=True, ignore_mismatched_sizes=True, **settings)
     # A head trained for another vocabulary is replaced, not misread, even where it would fit.
     getattr(model, HEADS[task]).reset_parameters()
     return model, own or made
@@ -219,13 +223,34 @@ def _own_processor(source: str, task: TaskName) -> Any:
         return None
 
 
-def _with_weights(source: str, task: TaskName, **settings: Any) -> PreTrainedModel:
+def _with_weights(
+    source: str, task: TaskName, *, headless: bool, **settings: Any
+) -> PreTrainedModel:
+    """`headless`: weights in front of the backbone's output may be lacking, and are random then."""
+    model: PreTrainedModel
     try:
-        model: PreTrainedModel = LOADERS[task].from_pretrained(
-            source, use_safetensors=True, **settings
+        model, found = LOADERS[task].from_pretrained(
+            source,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **settings,
         )
     except (OSError, ValueError) as error:
         raise ModelError(_cannot_load(source, error)) from error
+    backbone = f"{model.base_model_prefix}."
+    lacking = [
+        name
+        for name in sorted(found["missing_keys"])
+        # What stands for masked frames in training is not saved with models that were fine-tuned.
+        if not (name.endswith("masked_spec_embed") or (headless and not name.startswith(backbone)))
+    ]
+    if lacking:
+        raise ModelError(
+            f"{source} lacks {len(lacking)} of the model's weights, which would be random: "
+            f"{', '.join(lacking[:3])} …; adapters (LoRA) must be merged before a model is saved "
+            "(`merge_and_unload()`)"
+        )
     return model
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from saved_again import says_the_same_when_loaded
 from transformers import pipeline
 
@@ -97,3 +98,39 @@ def test_a_model_that_hears_no_wave_is_refused():
     )
     with pytest.raises(TypeError, match="no convolutional front end"):
         CTC(Wav2Vec2BertForCTC(config), None)
+
+
+@pytest.mark.parametrize("saved_in", [torch.float16, torch.bfloat16])
+def test_half_precision_is_only_how_a_model_is_saved(saved_in, built, tmp_path):
+    model, processor = built
+    save_model(model.to(saved_in), processor, tmp_path)
+    loaded, _ = load_model(str(tmp_path))
+    assert {t.dtype for t in loaded.state_dict().values()} == {torch.float32}
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight.float())
+
+
+def without(weights, tmp_path, built):
+    """A saved model whose file lacks the weights with these names."""
+    model, processor = built
+    save_model(model, processor, tmp_path)
+    kept = {k: t for k, t in load_file(tmp_path / "model.safetensors").items() if k not in weights}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    return str(tmp_path)
+
+
+def test_weights_that_are_lacking_are_not_made_up(built, tmp_path):
+    source = without({"wav2vec2.encoder.layers.0.attention.q_proj.weight"}, tmp_path, built)
+    with pytest.raises(ModelError, match=r"lacks 1 .*q_proj\.weight.*merge_and_unload"):
+        load_model(source)
+    with pytest.raises(ModelError, match="lacks 1"):
+        pretrained_model(source, ["A", "B"])
+
+
+def test_only_a_model_to_be_trained_may_lack_its_head(built, tmp_path):
+    # Of a fine-tuned model this one is never saved: it stands for what is masked in training.
+    lacking = {"lm_head.weight", "lm_head.bias", "wav2vec2.masked_spec_embed"}
+    source = without(lacking, tmp_path, built)
+    with pytest.raises(ModelError, match=r"lacks 2 .*lm_head"):
+        load_model(source)
+    model, _ = pretrained_model(source, ["A", "B", "C", "D"])
+    assert torch.isfinite(model.lm_head.weight).all()
