@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from asr_unlearn.files import write_aside
 
+# Of what a checkpoint holds: one of another format is no longer taken up.
+FORMAT = 2
+
 
 def random_state() -> dict[str, Any]:
     """State of every generator in use; SpecAugment draws from NumPy's, dropout from torch's."""

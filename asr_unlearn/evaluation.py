@@ -161,6 +161,7 @@ def evaluate(
         "versions": versions(),
         "command": invocation(),
         "task": kinds.pop(),
+        "beams": beams,
         "corpus": corpus,
         "data": dict(left_out),
         "split": {

@@ -1,20 +1,17 @@
 """Training and unlearning from a manifest to a published model folder, resumable at any point."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import PreTrainedModel
 
-from asr_unlearn import processes
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Crop
-from asr_unlearn.checkpoint import checkpoints, seed_everything
+from asr_unlearn.checkpoint import seed_everything
 from asr_unlearn.classes import forgets_classes
-from asr_unlearn.files import publish_folder
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, read_manifest
@@ -26,16 +23,15 @@ from asr_unlearn.models import (
     model_from_config,
     pretrained_model,
     read_config,
-    save_model,
     task_of,
     vocabulary_of,
 )
 from asr_unlearn.options import spelling
-from asr_unlearn.run import Run, digest_of
+from asr_unlearn.publication import carry_out
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import Split, read_split
 from asr_unlearn.tasks import Task, task_for
-from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch, remove_head
-from asr_unlearn.tasks.front_end import fingerprint
+from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch
 from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.training import Outcome, Training
@@ -167,7 +163,7 @@ def train_model(
             description=out.name,
         )
 
-    return _carry_out("train", training, task, corpus, out, options, seed)
+    return carry_out("train", training, task, corpus.split, out, options, seed)
 
 
 def _crop(task: Task, seconds: float) -> Crop:
@@ -199,7 +195,14 @@ def unlearn_model(
     stop: Stop,
     freeze_front_end: bool = True,
 ) -> Outcome:
-    """Make the model at `original` forget the split's forget part and publish it at `out`."""
+    """Make the model at `original` forget the split's forget part and publish it at `out`.
+
+    Raises:
+        ValueError: `out` is the original's own place, or a part lacks utterances or targets.
+    """
+    if out.resolve() == original.resolve():
+        raise ValueError(f"{out} is the original: give the unlearned model a place of its own")
+    model = SavedModel.at(original)
     task = original_task(original, device, freeze_front_end)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
@@ -216,7 +219,17 @@ def unlearn_model(
         inputs = Inputs(task, feature_cache=corpus.folder / "features")
         return unlearning(inputs, method, given, stop, folder, seed)
 
-    return _carry_out("unlearn", training, task, corpus, out, options, seed)
+    return carry_out(
+        "unlearn",
+        training,
+        task,
+        corpus.split,
+        out,
+        options,
+        seed,
+        original={"path": os.path.relpath(original, out), "sha256": model.weights()},
+        request=corpus.split.digest,
+    )
 
 
 def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> Task:
@@ -226,49 +239,3 @@ def original_task(folder: Path, device: torch.device, freeze_front_end: bool) ->
     if freeze_front_end:
         task.freeze_front_end()
     return task
-
-
-def _carry_out(
-    kind: Literal["train", "unlearn"],
-    training: Callable[[Path], Training],
-    task: Task,
-    corpus: Corpus,
-    out: Path,
-    options: Mapping[str, Any],
-    seed: int,
-) -> Outcome:
-    """Run in `out`.partial and rename it to `out` when the model stands; never earlier."""
-    stamp = digest_of([kind, seed, options, corpus.split.parts, fingerprint(task.model)])
-    work = out.with_name(f"{out.name}.partial")
-    if processes.is_first():
-        _prepare(work, stamp)
-    processes.wait()
-    outcome = training(work)()
-    if processes.is_first():
-        record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
-        _publish(task, work, out, processes=processes.share().of, **record)
-    processes.wait()
-    return outcome
-
-
-def _prepare(work: Path, stamp: str) -> None:
-    """Clear away what lies there if it was asked for differently, or for another model."""
-    if (work / "stamp").exists() and (work / "stamp").read_text() != stamp:
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "stamp").write_text(stamp)
-
-
-def _publish(task: Task, work: Path, out: Path, **record: Any) -> None:
-    remove_head(task.model)
-    save_model(task.model, task.processor, work)
-    Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
-    for path in [*checkpoints(work), work / "checkpoint.partial"]:
-        shutil.rmtree(path, ignore_errors=True)
-    for path in [*work.glob("best-*.safetensors"), work / "stamp"]:
-        path.unlink()
-    publish_folder(work, out)
-
-
-def count_parameters(model: PreTrainedModel) -> int:
-    return sum(p.numel() for p in model.parameters())

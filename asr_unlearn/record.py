@@ -31,29 +31,40 @@ FIGURES = (
 
 def write_records(
     results: Mapping[str, Any], root: Path, manifest: Path, split: Path
-) -> list[Path]:
+) -> tuple[list[Path], list[Path]]:
     """Write the record of every unlearned model of an evaluation into its folder.
 
     `root` is the folder that the paths of results.json are relative to. Models that were trained,
     or made elsewhere, have none.
+
+    Returns:
+        The records, and the folders of models that were unlearned for another request than this
+        split's, of which nothing can be attested here.
     """
-    written = []
+    written, others = [], []
+    request = read_split(split, manifest)
     for entry in results["models"]:
         folder = root / entry["path"]
         run = SavedModel.at(folder).run()
-        if run.get("kind") == "unlearn":
-            path = folder / NAME
-            write_json(path, _record(folder, entry, run, manifest, split))
-            written.append(path)
-    return written
+        if run.get("kind") != "unlearn":
+            continue
+        if run.get("request") != request.digest:
+            others.append(folder)
+            continue
+        record = _record(folder, entry, run, manifest, split)
+        write_json(folder / NAME, {**record, "beams": results["beams"]})
+        written.append(folder / NAME)
+    return written, others
 
 
 def _record(
     folder: Path, entry: Mapping[str, Any], run: Mapping[str, Any], manifest: Path, split: Path
 ) -> dict[str, Any]:
-    original = Path(run["options"]["model"])
+    original = SavedModel.at(folder).original()
     paths = {"manifest": manifest, "split": split, "original": original}
     forgotten = read_split(split, manifest)
+    # The original as it was when the run began, whatever stands there now.
+    before = {"weights_before": run["original"]["sha256"]}
     return {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,7 +80,7 @@ def _record(
             "utterances": len(forgotten.parts["forget"]),
         },
         "paths": {name: os.path.relpath(path, folder) for name, path in paths.items()},
-        "sha256": hashes(folder, manifest, split, original),
+        "sha256": hashes(folder, manifest, split, original) | before,
         "figures": {name: entry[name] for name in FIGURES if name in entry},
     }
 
@@ -83,13 +94,15 @@ def hashes(folder: Path, manifest: Path, split: Path, original: Path) -> dict[st
     content = json.loads(split.read_text(encoding="utf-8"))
     names = [*content["forget_speakers"], *content.get("forget_labels", [])]
     listed = "".join(f"{name}\n" for name in sorted(names))
-    weights = SavedModel.at(original).files() if original.is_dir() else {}
+    model = SavedModel.at(folder)
+    weights = SavedModel.at(original).weights() if original.is_dir() else {}
     return {
         "forget_list": hashlib.sha256(listed.encode()).hexdigest(),
         "manifest": digest(manifest) if manifest.exists() else None,
         "split": digest(split),
         "weights_before": weights or None,
-        "weights_after": SavedModel.at(folder).files() or None,
+        "weights_after": model.weights() or None,
+        "settings_after": model.settings() or None,
     }
 
 
@@ -117,9 +130,15 @@ def changed_figures(
     manifest, split = (folder / record["paths"][name] for name in ("manifest", "split"))
     cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
-        copy = SavedModel(folder.name, 0, Path(elsewhere) / folder.name)
+        copy = SavedModel(folder.name, 0, Path(elsewhere) / "model")
         shutil.copytree(folder, copy.folder, ignore=cached)
-        rows = transcribe(copy, read_manifest(manifest), read_split(split, manifest), device=device)
+        rows = transcribe(
+            copy,
+            read_manifest(manifest),
+            read_split(split, manifest),
+            device=device,
+            beams=record["beams"],
+        )
     now = figures(rows)
     return [
         f"{figure} {part}: recorded {value:.4f}, now {now[figure].get(part)}"

@@ -4,6 +4,7 @@ Each file is taken as it stands for as long as neither the weights nor the corpu
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,10 +70,29 @@ class SavedModel:
         """What the model was made for."""
         return task_of(read_config(str(self.folder)))
 
+    def original(self) -> Path:
+        """The folder of the model that it was unlearned from, also when both have been moved.
+
+        Raises:
+            ValueError: its run.json does not say.
+        """
+        if (original := self.run().get("original")) is None:
+            raise ValueError(f"{self.folder}/run.json does not say which model it was made from")
+        # Written without the detour through this folder, as a person would.
+        return Path(os.path.normpath(self.folder / original["path"]))
+
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of each file of weights."""
+        return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
+
+    def settings(self) -> dict[str, str]:
+        """SHA-256 of each file that says how the weights are used."""
+        paths = (self.folder / name for name in SETTINGS)
+        return {path.name: digest(path) for path in paths if path.is_file()}
+
     def files(self) -> dict[str, str]:
-        """SHA-256 of each file of weights and of settings: all that it answers by."""
-        paths = [*self.folder.glob("*.safetensors"), *(self.folder / name for name in SETTINGS)]
-        return {path.name: digest(path) for path in sorted(paths) if path.is_file()}
+        """SHA-256 of all that it answers by."""
+        return self.weights() | self.settings()
 
     def task(self, device: torch.device, *, beams: int = 1) -> Task:
         """The model, loaded, in eval mode."""

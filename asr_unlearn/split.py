@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ import numpy as np
 
 from asr_unlearn.files import write_json
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.run import digest
+from asr_unlearn.run import digest, digest_of
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # A corpus' own sets of speakers that are never trained on, and the parts they become.
@@ -44,6 +44,11 @@ class Split:
     unseen_speakers: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
     forget_labels: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the request and of what was made of it."""
+        return digest_of(asdict(self))
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
         """The utterances of a part, in the manifest's order."""

@@ -14,7 +14,7 @@ from asr_unlearn import __version__, cli
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
-from asr_unlearn.run import carrying_out, digest
+from asr_unlearn.run import carrying_out, digest, digest_of
 from asr_unlearn.saved import SavedModel
 
 ATTACKS = {
@@ -27,9 +27,9 @@ def state_of(path: Path) -> str:
     """What stands at `path`, as a hash: a file, a model folder, or a corpus by sizes and times."""
     if path.is_file():
         return digest(path)
-    weights = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("config.json"))]
-    if weights:
-        return "".join(digest(file) for file in weights)
+    model = SavedModel(path.name, 0, path).files()
+    if "config.json" in model:
+        return digest_of(model)
     listing = hashlib.sha256()
     for file in sorted(path.rglob("*")):
         if file.is_file():

@@ -240,7 +240,7 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss"}
     assert found[0.0]["one_utterance_loss"] < now
     assert json.loads((model.folder / "relearning.json").read_text()) == found[0.0]
-    assert model.files() == SavedModel.at(data.folder / "retrained").weights()
+    assert model.weights() == SavedModel.at(data.folder / "retrained").weights()
 
 
 def test_the_loss_to_come_back_to():

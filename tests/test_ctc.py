@@ -1,14 +1,17 @@
 """The CTC task: an utterance in a batch is the utterance alone, whatever the architecture."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_model import tiny_options
 from transformers import AutoConfig, AutoModelForCTC
 
+from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch, collate
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
@@ -166,3 +169,21 @@ def test_features_on_disk_are_read_back_and_belong_to_one_front_end(tmp_path):
         next(task.front_end.parameters()).add_(0.1)
     Inputs(task, load=counted, feature_cache=tmp_path)(utterances()[0])
     assert len(calls) == 4
+
+
+def test_features_of_what_was_there_before_are_not_taken(tmp_path):
+    """Another recording under the old name, or another treatment of the wave."""
+    task = build("wav2vec2")
+    task.freeze_front_end()
+    path = tmp_path / "a.wav"
+    utterance = replace(utterances()[0], audio=path)
+
+    def features(samples):
+        soundfile.write(path, np.random.default_rng(samples).normal(size=samples), SAMPLE_RATE)
+        return Inputs(task, feature_cache=tmp_path)(utterance)
+
+    assert features(8000).samples == 8000
+    assert features(6000).samples == 6000
+    kept = features(6000).input
+    task.processor.feature_extractor.do_normalize = False
+    assert not torch.equal(features(6000).input, kept)

@@ -2,18 +2,20 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jiwer
 import pytest
 import torch
 
+from asr_unlearn import saved as saved_module
 from asr_unlearn.batching import collate
 from asr_unlearn.evaluation import evaluate
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.models import alphabet_of, model_from_config, save_model
 from asr_unlearn.report import read_results, write_report, write_results
-from asr_unlearn.saved import SavedModel
+from asr_unlearn.saved import SavedModel, mean_states, transcribe
 from asr_unlearn.split import PARTS
 
 
@@ -107,3 +109,25 @@ def test_results_fit_the_schema_and_become_a_report(setting):
     markdown, page = write_report(folder / "results.json")
     assert "renamed" in markdown.read_text()
     assert "<svg" in page.read_text()
+
+
+@pytest.mark.parametrize("changed", ["recording", "settings"])
+def test_a_model_is_asked_again_when_anything_has_changed(changed, setting, corpus, monkeypatch):
+    folder, run = setting
+    run()
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    manifest = data.manifest
+    if changed == "recording":
+        manifest = [replace(manifest[0], sha256="another"), *manifest[1:]]
+    else:
+        path = folder / "original" / "processor_config.json"
+        path.write_text(path.read_text().replace('"do_normalize": true', '"do_normalize": false'))
+    asked = []
+    load = saved_module.load_model
+    monkeypatch.setattr(saved_module, "load_model", lambda path: asked.append(path) or load(path))
+    model, device = SavedModel.at(folder / "original"), torch.device("cpu")
+    transcribe(model, manifest, data.split, device=device)
+    mean_states(model, manifest[:4], device=device)
+    mean_states(model, manifest[:4], device=device)
+    transcribe(model, manifest, data.split, device=device)
+    assert len(asked) == 2

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -55,7 +56,8 @@ def test_only_what_was_unlearned_has_a_record(finished):
 def test_an_untouched_model_is_as_recorded(folder, capsys):
     verify(folder, "--full", "true")
     shown = capsys.readouterr().out
-    for name in ("forget_list", "manifest", "split", "weights_before", "weights_after", "figures"):
+    hashed = ("forget_list", "manifest", "split", "weights_before", "weights_after")
+    for name in (*hashed, "settings_after", "figures"):
         assert f"{name}: as recorded" in shown
 
 
@@ -76,6 +78,7 @@ def drop_a_speaker(path):
     [
         (lambda f: change_weights(f / "forgotten"), "weights_after"),
         (lambda f: change_weights(f / "original"), "weights_before"),
+        (lambda f: (f / "forgotten" / "vocab.json").write_text("{}"), "settings_after"),
         (lambda f: shutil.rmtree(f / "original"), "weights_before"),
         (lambda f: (f / "manifest.jsonl").write_text("{}"), "manifest"),
         (lambda f: drop_a_speaker(f / "split.json"), "forget_list; split"),
@@ -100,3 +103,57 @@ def test_figures_are_measured_anew(folder):
 def test_a_model_without_a_record_is_an_error(folder):
     with pytest.raises(FileNotFoundError, match="`asr-unlearn evaluate` writes it"):
         main(["verify", "--model", str(folder / "retrained")])
+
+
+def unlearn(folder, name, split="split.json", model="original"):
+    argv = ["unlearn", "--manifest", str(folder / "manifest.jsonl"), "--split", str(folder / split)]
+    argv += ["--model", str(folder / model), "--method", "gradient_ascent", "--set", "epochs=1"]
+    main([*argv, "--out", str(folder / name), "--stop.rule", "steps"])
+
+
+def evaluate(folder, *names, split="split.json"):
+    data = ["--manifest", str(folder / "manifest.jsonl"), "--split", str(folder / split)]
+    main(["evaluate", *data, "--models", ",".join(names), "--out", str(folder / "results.json")])
+
+
+def recorded(folder):
+    return json.loads((folder / "forgotten" / "deletion_record.json").read_text())
+
+
+def test_the_original_is_recorded_as_it_was_when_it_was_unlearned(folder):
+    before = recorded(folder)["sha256"]["weights_before"]
+    change_weights(folder / "original")
+    evaluate(folder, "original", "retrained", "forgotten")
+    assert recorded(folder)["sha256"]["weights_before"] == before
+    with pytest.raises(ValueError, match=r"weights_before$"):
+        verify(folder)
+
+
+def test_the_original_is_found_from_anywhere(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    unlearn(Path(), "here")
+    monkeypatch.chdir(tmp_path)
+    evaluate(folder, "original", "here")
+    main(["verify", "--model", str(folder / "here")])
+
+
+def test_a_model_is_not_recorded_for_a_request_it_was_not_made_for(folder, capsys):
+    before = recorded(folder)
+    data = ["--manifest", str(folder / "manifest.jsonl"), "--out", str(folder / "other.json")]
+    forgotten = json.loads((folder / "split.json").read_text())["forget_speakers"]
+    other = next(s for s in ("s0", "s1", "s2", "s3") if s not in forgotten)
+    (folder / "other.txt").write_text(other)
+    main(["split", *data, "--forget", str(folder / "other.txt")])
+    evaluate(folder, "original", "forgotten", split="other.json")
+    assert "unlearned for another request" in capsys.readouterr().err
+    assert recorded(folder) == before
+
+
+def test_the_original_is_not_replaced(folder):
+    with pytest.raises(ValueError, match="is the original"):
+        unlearn(folder, "original")
+
+
+def test_a_model_is_verified_from_within_its_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder / "forgotten")
+    main(["verify", "--model", ".", "--full", "true"])

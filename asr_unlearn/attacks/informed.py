@@ -65,19 +65,16 @@ class Unlearning:
     """One model of the attacker's, made and asked about both groups; what stands is not redone."""
 
     corpus: Corpus
+    original: Path
     run: Mapping[str, Any]
     out: Path
     device: torch.device
     beams: int
 
     @property
-    def original(self) -> Path:
-        return Path(self.run["options"]["model"])
-
-    @property
     def basis(self) -> str:
         """Of all that the model is made from."""
-        weights = SavedModel.at(self.original).files()
+        weights = SavedModel.at(self.original).weights()
         return digest_of([weights, self.run["options"], self.run["seed"], self.corpus.split.parts])
 
     def is_done(self) -> bool:
@@ -134,7 +131,14 @@ def unlearnings(
     if run.get("kind") != "unlearn":
         return []
     return [
-        Unlearning(other_request(corpus, number), run, folder / str(number), device, beams)
+        Unlearning(
+            other_request(corpus, number),
+            model.original(),
+            run,
+            folder / str(number),
+            device,
+            beams,
+        )
         for number in range(count)
     ]
 

@@ -1,6 +1,7 @@
 """`asr-unlearn evaluate`, `report` and `verify`; flags are the signatures below."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,13 @@ def evaluate(
         judge=judge,
     )
     write_results(out, results)
-    write_records(results, root, manifest, split)
+    _, others = write_records(results, root, manifest, split)
+    for folder in others:
+        print(
+            f"{folder} was unlearned for another request than {split}: no deletion record is "
+            "written, and its figures say nothing of this request",
+            file=sys.stderr,
+        )
 
 
 def _left_out(manifest: Path) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""A run works in OUT.partial, which is renamed to OUT when the model stands; never earlier."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from transformers import PreTrainedModel
+
+from asr_unlearn import processes
+from asr_unlearn.checkpoint import FORMAT, checkpoints
+from asr_unlearn.files import publish_folder
+from asr_unlearn.models import save_model
+from asr_unlearn.run import Run, digest_of
+from asr_unlearn.split import Split
+from asr_unlearn.tasks import Task
+from asr_unlearn.tasks.from_scratch import remove_head
+from asr_unlearn.tasks.front_end import fingerprint
+from asr_unlearn.training import Outcome, Training
+
+LOCK, STAMP = "lock", "stamp"
+
+
+def carry_out(
+    kind: Literal["train", "unlearn"],
+    training: Callable[[Path], Training],
+    task: Task,
+    split: Split,
+    out: Path,
+    options: Mapping[str, Any],
+    seed: int,
+    **noted: Any,
+) -> Outcome:
+    """Run, or take up what was interrupted, and publish the model at `out`.
+
+    `noted` goes into run.json beside the options and the outcome.
+
+    Raises:
+        ValueError: another process is at work on the same, or there was nothing to unlearn: what
+            is published as unlearned must not be the original.
+    """
+    stamp = digest_of([FORMAT, kind, seed, options, split.parts, fingerprint(task.model)])
+    work = out.with_name(f"{out.name}.partial")
+    if not processes.is_first():
+        processes.wait()
+        outcome = training(work)()
+        processes.wait()
+        return outcome
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(work / LOCK, timeout=0):
+            _clear_other_work(work, stamp)
+            processes.wait()
+            outcome = training(work)()
+            if not outcome.steps:
+                raise ValueError(
+                    f"{out}: nothing was unlearned: {outcome.stopped} before the first step. "
+                    "Either the model was never trained on these speakers, or it was trained on "
+                    "those of the split's unseen part: mark people whom it has never met with the "
+                    'subset "dev" in the manifest. --stop.rule steps unlearns all the same'
+                )
+            record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
+            _publish(task, work, out, processes=processes.share().of, **record, **noted)
+    except Timeout:
+        raise ValueError(
+            f"another process is at work in {work}; wait for it, or give another --out"
+        ) from None
+    processes.wait()
+    return outcome
+
+
+def _clear_other_work(work: Path, stamp: str) -> None:
+    """Clear away what lies there if it was asked for differently, or for another model."""
+    note = work / STAMP
+    if note.exists() and note.read_text() != stamp:
+        for path in work.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+    note.write_text(stamp)
+
+
+def _publish(task: Task, work: Path, out: Path, **record: Any) -> None:
+    remove_head(task.model)
+    save_model(task.model, task.processor, work)
+    Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
+    # Renamed before it is cleared: until the model stands a kill must not cost the run.
+    publish_folder(work, out)
+    for path in [*checkpoints(out), out / "checkpoint.partial"]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in [*out.glob("best-*.safetensors"), out / STAMP, out / LOCK]:
+        path.unlink(missing_ok=True)
+
+
+def count_parameters(model: PreTrainedModel) -> int:
+    return sum(p.numel() for p in model.parameters())
