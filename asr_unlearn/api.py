@@ -47,7 +47,8 @@ def unlearn(
         options: of the method, for instance `alpha=0.3`.
 
     Raises:
-        ValueError: a part the method or the stop rule needs is empty, or an unknown option.
+        ValueError: a part the method or the stop rule needs is empty, an id stands twice in the
+            parts, or an unknown option.
     """
     chosen = make_method(method, options)
     given: dict[Part, Sequence[Utterance]] = {
@@ -55,6 +56,7 @@ def unlearn(
         "retain": retain,
         "unseen": unseen,
     }
+    _check_ids(given)
     waves = audio or {}
 
     def load(utterance: Utterance) -> Float[np.ndarray, " samples"]:
@@ -73,3 +75,14 @@ def unlearn(
         parameter.requires_grad_(trainable[name])
     model.train(was_training)
     return model
+
+
+def _check_ids(given: Mapping[Part, Sequence[Utterance]]) -> None:
+    """Raises ValueError for an id that stands twice: an input, once made, is kept by its id."""
+    parts: dict[str, Part] = {}
+    for part, utterances in given.items():
+        for utterance in utterances:
+            if (other := parts.get(utterance.id)) is not None:
+                where = f"twice in {part}" if other == part else f"in {other} and in {part}"
+                raise ValueError(f"utterance {utterance.id!r} is {where}; an id stands once")
+            parts[utterance.id] = part

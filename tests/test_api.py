@@ -1,5 +1,7 @@
 """Unlearning on objects in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,18 @@ def test_waves_in_memory_take_the_place_of_files(setting):
     options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
     unlearn(model, processor, forget=homeless, audio=waves, **options)
     assert all(np.isfinite(p.detach()).all() for p in model.parameters())
+
+
+def test_an_id_in_two_parts_or_twice_in_one_is_named(setting):
+    data, model, processor = setting
+    parts = {part: data.part(part) for part in ("forget", "retain", "unseen")}
+    stranger = parts["unseen"][0]
+    mixed = parts | {"retain": [*parts["retain"], stranger]}
+    with pytest.raises(ValueError, match=f"'{stranger.id}' is in retain and in unseen"):
+        unlearn(model, processor, **mixed)
+    doubled = parts | {"forget": [*parts["forget"], replace(parts["forget"][0], text="A")]}
+    with pytest.raises(ValueError, match=f"utterance '{parts['forget'][0].id}' is twice in forget"):
+        unlearn(model, processor, **doubled)
 
 
 @pytest.mark.parametrize(
