@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and the text of those that a person wrote."""
 
 import json
 import os
@@ -18,6 +18,20 @@ def write_aside(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person may have written: UTF-8, a byte order mark left out.
+
+    Raises:
+        ValueError: a folder, or not UTF-8.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the file")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
 
 
 def write_json(path: Path, content: Any) -> None:

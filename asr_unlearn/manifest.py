@@ -14,7 +14,9 @@ from typing import Any
 from tqdm import tqdm
 
 from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
-from asr_unlearn.files import write_aside
+from asr_unlearn.files import read_text, write_aside
+
+SUBSETS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +58,27 @@ class Validation:
 def read_manifest(path: Path) -> list[Utterance]:
     """Read JSON lines; relative audio paths are resolved against the manifest's folder.
 
-    Raises ValueError naming file and line for a line that is not an utterance.
+    Raises ValueError naming file and line for a line that is not an utterance, or that has the id
+    of another; and for a file that is not UTF-8.
     """
     folder = _absolute(path).parent
-    utterances = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                utterances.append(_parse(json.loads(line), folder))
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}") from error
+    utterances: list[Utterance] = []
+    first: dict[str, int] = {}
+    # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            utterance = _parse(json.loads(line), folder)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        if utterance.id in first:
+            raise ValueError(
+                f"{path}, lines {first[utterance.id]} and {number}: two utterances have the id "
+                f"{utterance.id!r}; give each its own"
+            )
+        first[utterance.id] = number
+        utterances.append(utterance)
     return utterances
 
 
@@ -102,6 +113,10 @@ def _parse(row: Any, folder: Path) -> Utterance:
         if isinstance(value, bool) or not (optional or isinstance(value, required)):
             wanted = "a number" if key == "seconds" else "a string"
             raise ValueError(f"{key} must be {wanted}, found {value!r}")
+    if (subset := row.get("subset")) not in (*SUBSETS, None):
+        raise ValueError(
+            f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"
+        )
     return Utterance(**{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])})
 
 

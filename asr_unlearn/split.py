@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from asr_unlearn.files import write_json
+from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.run import digest, digest_of
 
@@ -57,8 +58,13 @@ class Split:
 
 
 def read_names(path: Path) -> list[str]:
-    """Speaker ids or labels, one a line; `#` begins a comment."""
-    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    """Speaker ids or labels, one a line; `#` begins a comment where a word could begin.
+
+    Raises:
+        ValueError: not UTF-8.
+    """
+    # Within a word it is part of a name, such as "anna#2".
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in read_text(path).splitlines())
     return [line for line in lines if line]
 
 

@@ -36,11 +36,11 @@ utterances = st.builds(
     seconds=st.floats(0, 1e6),
     text=optional,
     label=optional,
-    subset=optional,
+    subset=st.sampled_from([None, "train", "dev", "test"]),
 )
 
 
-@given(rows=st.lists(utterances))
+@given(rows=st.lists(utterances, unique_by=lambda u: u.id))
 def test_what_is_written_is_read(
     rows: list[Utterance], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -78,6 +78,10 @@ def test_audio_below_the_manifest_moves_with_it(tmp_path: Path) -> None:
         ('{"id": "a", "audio": "a", "speaker": "s", "seconds": true}', "seconds must be a number"),
         ('{"id": "a", "audio": "a", "speaker": "s", "seconds": 1, "txt": ""}', "txt"),
         ('{"id": "a", "audio": "a", "speaker": null, "seconds": 1}', "speaker must be a string"),
+        (
+            '{"id": "a", "audio": "a", "speaker": "s", "seconds": 1, "subset": "validation"}',
+            "subset must be 'train', 'dev', 'test', null or left out, found 'validation'",
+        ),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:
@@ -86,6 +90,26 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:
     path.write_text(path.read_text() + "\n" + line + "\n")
     with pytest.raises(ValueError, match=rf"manifest\.jsonl, line 3: .*{complaint}"):
         read_manifest(path)
+
+
+def test_an_id_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    write_manifest(path, [example(Path("/a.wav"), name) for name in ("a", "b", "a")])
+    with pytest.raises(ValueError, match=r"manifest\.jsonl, lines 1 and 3: .* the id 'a'"):
+        read_manifest(path)
+
+
+def test_what_other_editors_write_is_read_or_named(tmp_path: Path) -> None:
+    path, rows = tmp_path / "manifest.jsonl", [example(Path("/a.wav"), text="É")]
+    write_manifest(path, rows)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8-sig")
+    assert read_manifest(path) == rows
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"manifest\.jsonl is not UTF-8"):
+        read_manifest(path)
+    with pytest.raises(ValueError, match="is a folder; give the file"):
+        read_manifest(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_manifest(tmp_path: Path) -> None:

@@ -211,3 +211,12 @@ def test_the_forget_file_takes_comments(tmp_path):
     path = tmp_path / "forget.txt"
     path.write_text("# asked on Monday\nspk1\n\n  spk2  # and her brother\n")
     assert read_names(path) == ["spk1", "spk2"]
+
+
+def test_a_name_may_hold_the_sign_of_a_comment(tmp_path):
+    path = tmp_path / "forget.txt"
+    path.write_text("anna#2\n#bert\ncarl\t#3\n", encoding="utf-8-sig")
+    assert read_names(path) == ["anna#2", "carl"]
+    path.write_text("José\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"forget\.txt is not UTF-8"):
+        read_names(path)
