@@ -11,7 +11,7 @@ from jaxtyping import Float
 SAMPLE_RATE = 16_000
 
 
-class AudioError(Exception):
+class AudioError(ValueError):
     """Audio that cannot be decoded; the message names the file."""
 
 

@@ -26,6 +26,9 @@ class Inputs:
     """Utterance -> Example for a task: decode once, encode once.
 
     Without `targets` the examples have none: for what needs no right answer.
+
+    Raises:
+        ValueError: naming an utterance too short for the model, or without the target asked for.
     """
 
     def __init__(
@@ -59,14 +62,14 @@ class Inputs:
     def _example(self, utterance: Utterance) -> Example:
         target = self.task.target(utterance) if self._targets else NO_TARGET
         if self._folder is None:
-            audio = self._load(utterance)
+            audio = self._heard(utterance)
             return Example(utterance.id, self.task.encode(audio), len(audio), target)
         # The id alone may hold a slash; its digest is a safe file name that spreads over folders.
         name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
         key = hashlib.sha256(name.encode()).hexdigest()
         path = self._folder / key[:2] / f"{key[2:34]}.npz"
         if not path.exists():
-            audio = self._load(utterance)
+            audio = self._heard(utterance)
             encoded = self.task.encode(audio).numpy()
             with write_aside(path) as aside, aside.open("wb") as file:
                 np.savez(file, features=encoded, samples=np.int64(len(audio)))
@@ -74,6 +77,18 @@ class Inputs:
             features = torch.from_numpy(stored["features"])
             samples = int(stored["samples"])
         return Example(utterance.id, features, samples, target)
+
+    def _heard(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
+        """Its wave, which must be enough for the model to make something of it."""
+        audio = self._load(utterance)
+        front_end = self.task.front_end
+        frames = int(front_end.frames(torch.tensor([len(audio)])))
+        if not len(audio) or frames < front_end.fewest_frames:
+            raise ValueError(
+                f"utterance {utterance.id}: {len(audio)} samples are too few for the model; "
+                "leave it out"
+            )
+        return audio
 
 
 def _state(recording: Path) -> tuple[int, int] | None:

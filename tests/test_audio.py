@@ -85,6 +85,12 @@ def test_bad_audio_is_named() -> None:
             load_audio(content, name=name)
 
 
+def test_bad_audio_ends_a_command_with_its_reason(tmp_path: Path) -> None:
+    """The commands show the message of a ValueError, and the whole traceback of anything else."""
+    with pytest.raises(ValueError, match=r"nothing\.wav: cannot read the file"):
+        load_audio(tmp_path / "nothing.wav")
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"nothing\.wav"):
         load_audio(tmp_path / "nothing.wav")

@@ -150,6 +150,31 @@ def test_unknown_characters_and_missing_transcripts_are_named():
         task.target(silent)
 
 
+def test_the_characters_that_are_lacking_are_named_and_the_case_that_would_do():
+    task = build("wav2vec2")
+    odd = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text="ab é dab")
+    with pytest.raises(
+        ValueError, match="vocabulary lacks 'a' 'b' 'é' 'd' of 'ab é dab': s"
+    ) as said:
+        task.target(odd)
+    assert "case" not in str(said.value)
+    with pytest.raises(ValueError, match="lacks 'a' 'b' of 'AB ab': the model writes upper case"):
+        task.target(replace(odd, text="AB ab"))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("samples", [0, 50])
+def test_an_utterance_without_a_frame_is_named(samples, frozen, tmp_path):
+    task = build("wav2vec2")
+    if frozen:
+        task.freeze_front_end()
+    inputs = Inputs(
+        task, load=lambda _: np.zeros(samples, np.float32), feature_cache=tmp_path / "features"
+    )
+    with pytest.raises(ValueError, match=f"utterance a: {samples} samples are too few"):
+        inputs(utterances()[0])
+
+
 def test_features_on_disk_are_read_back_and_belong_to_one_front_end(tmp_path):
     task = build("wav2vec2")
     task.freeze_front_end()

@@ -50,6 +50,17 @@ def load(utterance):
     return rng.standard_normal(WAVES[utterance.id]).astype(np.float32)
 
 
+def test_an_utterance_that_cannot_be_continued_is_named(tmp_path):
+    """Its mirror image must reach as far as a convolution does: 5 frames of 10 ms."""
+    EcapaConfig(**SIZES).save_pretrained(tmp_path)
+    model, extractor = model_from_config(str(tmp_path), SPEAKERS, 0, "classification")
+    task = task_for(model.eval(), extractor)
+    with pytest.raises(ValueError, match="utterance a: 639 samples are too few"):
+        Inputs(task, load=lambda u: load(u)[:639])(utterances()[0])
+    example = Inputs(task, load=lambda u: load(u)[:640])(utterances()[0])
+    assert torch.isfinite(task.losses(collate([example]))).all()
+
+
 def used(model):
     """Running statistics as after some training: those of a fresh model are 0 and 1."""
     generator = torch.Generator().manual_seed(3)

@@ -39,13 +39,26 @@ class CTC(Listener):
         """
         if not utterance.text:
             raise ValueError(f"utterance {utterance.id} has no transcript")
-        tokenizer = self.processor.tokenizer
-        labels = tokenizer(utterance.text, add_special_tokens=False).input_ids
-        if tokenizer.unk_token_id in labels:
-            raise ValueError(
-                f"utterance {utterance.id}: the vocabulary lacks a character of {utterance.text!r}"
-            )
+        labels = self._labels(utterance.text)
+        if self.processor.tokenizer.unk_token_id in labels:
+            raise ValueError(f"utterance {utterance.id}: {self._lacking(utterance.text)}")
         return torch.tensor(labels, dtype=torch.long)
+
+    def _labels(self, text: str) -> list[int]:
+        labels: list[int] = self.processor.tokenizer(text, add_special_tokens=False).input_ids
+        return labels
+
+    def _spells(self, text: str) -> bool:
+        return self.processor.tokenizer.unk_token_id not in self._labels(text)
+
+    def _lacking(self, text: str) -> str:
+        """What the vocabulary has not of a transcript, and what to do."""
+        lacking = " ".join(repr(c) for c in dict.fromkeys(text) if not self._spells(c))
+        said = f"the vocabulary lacks {lacking or 'a character'} of {text!r}"
+        for case, spelling in (("lower", text.lower()), ("upper", text.upper())):
+            if self._spells(spelling):
+                return f"{said}: the model writes {case} case; spell the manifest's transcripts so"
+        return f"{said}: spell it with the model's characters, or leave it out"
 
     def reference(self, utterance: Utterance) -> str:
         return utterance.text or ""

@@ -25,6 +25,8 @@ class FbankFrontEnd(FrontEnd):
 
     def __init__(self, model: EcapaForAudioClassification, extractor: Any) -> None:
         self.model, self.extractor = model, extractor
+        # An utterance is continued by its mirror image, as far as a convolution reaches.
+        self.fewest_frames = model.config.reach + 1
 
     def parameters(self) -> Iterator[nn.Parameter]:
         return iter(())

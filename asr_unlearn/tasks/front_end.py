@@ -24,6 +24,9 @@ class FrontEnd(ABC):
     batches_are_exact: bool
     """Whether an utterance in a padded batch gives what it gives alone."""
 
+    fewest_frames: int = 1
+    """Frames without which the layers behind it can make nothing of an utterance."""
+
     @abstractmethod
     def parameters(self) -> Iterator[nn.Parameter]:
         """Those of the first layers, which stay as they are when the front end is frozen."""
