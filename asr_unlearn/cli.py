@@ -41,11 +41,26 @@ def _check_processes(command: str) -> None:
         )
 
 
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """Arguments as the parser knows them: underscores within flags, and all `--set` as one."""
+    words, settings = [], []
+    rest = iter(arguments)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag == "--set" and (equals or (value := next(rest, ""))):
+            settings.append(value)
+        elif flag.startswith("--"):
+            words.append(f"--{flag[2:].replace('-', '_')}{equals}{value}")
+        else:
+            words.append(word)
+    return [*words, "--set", ",".join(settings)] if settings else words
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command; a request that cannot be met ends with its reason and status 1."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = command_parser()
-    parsed = parser.parse_args(given)
+    parsed = parser.parse_args(spelled(given))
     options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
     options.pop("config", None)
     try:

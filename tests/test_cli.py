@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr_unlearn.cli import COMMANDS, main
+from asr_unlearn.cli import COMMANDS, main, spelled
 from asr_unlearn.methods import METHODS
 from asr_unlearn.options import convert, make_method, parse_assignments
 
@@ -161,6 +161,25 @@ def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", argv)
     with pytest.raises(SystemExit, match="asr-unlearn: cannot forget 99 of 7"):
         main()
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("tune --set a=1 --trials 3 --set=b=2,c=3", "tune --trials 3 --set a=1,b=2,c=3"),
+        ("split --forget-count 2 --out a-b", "split --forget_count 2 --out a-b"),
+        ("unlearn --stop.by-difficulty=false --set", "unlearn --stop.by_difficulty=false --set"),
+    ],
+)
+def test_settings_add_up_and_flags_may_have_hyphens(given, known):
+    assert spelled(given.split()) == known.split()
+
+
+def test_every_setting_is_heard(corpus, tmp_path):
+    argv = ["unlearn", "--manifest", str(corpus / "manifest.jsonl"), "--model", "m"]
+    argv += ["--split", str(corpus / "split.json"), "--out", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="no option 'alhpa'"):
+        main([*argv, "--set", "alhpa=0.5", "--set", "lr=1e-4"])
 
 
 def test_text_to_values():

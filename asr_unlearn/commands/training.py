@@ -109,7 +109,7 @@ def train(
         model: Hugging Face name, local folder, or a config.json to train from scratch.
         out: folder to publish the model at; what stands there is kept as out.old-N.
         parts: parts to train on, with commas.
-        set: options of `finetune`, as key=value, with commas.
+        set: options of `finetune`, as key=value, with commas; may be given again.
         seed: of the weights, the order and the dropout.
         device: auto, cpu or cuda.
         freeze_front_end: keep the convolutional front end as it is; by default when it has
@@ -169,7 +169,7 @@ def unlearn(
         model: folder of the model that has met them.
         out: folder to publish the result at; what stands there is kept as out.old-N.
         method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
-        set: options of the method, as key=value, with commas.
+        set: options of the method, as key=value, with commas; may be given again.
         stop: when to end.
         seed: of the order of the batches.
         device: auto, cpu or cuda.
@@ -214,7 +214,8 @@ def tune(
         out: journal of the search; a search that was killed is taken up from it.
         method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
         trials: complete unlearning runs.
-        set: options of the method that are not searched, as key=value, with commas.
+        set: options of the method that are not searched, as key=value, with commas; may be
+            given again.
         stop: when a run ends.
         seed: of the search and of the order of the batches.
         device: auto, cpu or cuda.
