@@ -24,13 +24,19 @@ LISTED = 20
 
 def command_line(name: str, description: str, example: str) -> argparse.ArgumentParser:
     """The flags every corpus has; a corpus adds its own."""
+    parser = checking_line(name, description, example)
+    parser.add_argument("--data", type=Path, required=True, help="the corpus: folder or archive")
+    return parser
+
+
+def checking_line(name: str, description: str, example: str) -> argparse.ArgumentParser:
+    """The flags that say what is checked of utterances, wherever they come from."""
     parser = argparse.ArgumentParser(
         prog=f"python -m data_prep.{name}",
         description=description,
         epilog=f"example:\n  python -m data_prep.{name} {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="the corpus: folder or archive")
     parser.add_argument(
         "--out", type=Path, required=True, help="manifest.jsonl to write; problems go beside it"
     )

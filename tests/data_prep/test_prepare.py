@@ -10,7 +10,7 @@ import soundfile
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.manifest import Utterance, read_manifest
-from data_prep import an4, librispeech, synthetic
+from data_prep import an4, check, librispeech, synthetic
 from data_prep.prepare import command_line, prepare
 
 
@@ -101,6 +101,31 @@ def test_recordings_must_fit_what_a_whisper_hears(tmp_path: Path) -> None:
         assert run(tmp_path, ["A B"], *flags)[0] == 0
         (config.parent / name).unlink()
     assert run(tmp_path, ["A B"], *flags, "--max-seconds", "0.9")[0] == 1
+
+
+def test_a_manifest_from_elsewhere_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for name, samples in (("long", 16_000), ("longer", 24_000), ("other", 16_000)):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(samples), SAMPLE_RATE)
+        row = {"id": name, "audio": f"{name}.wav", "speaker": "s", "seconds": 0, "text": "A B"}
+        rows.append(row | {"label": "yes", "subset": "dev"})
+    rows[2]["text"] = "É"
+    manifest, checked = tmp_path / "mine.jsonl", tmp_path / "out" / "checked.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--alphabet", "AB", "--max-seconds", "1.2"]
+    assert check.main([str(manifest), "--out", str(checked), *flags]) == 0
+    (kept,) = read_manifest(checked)
+    assert (kept.id, kept.seconds, kept.label, kept.subset) == ("long", 1.0, "yes", "dev")
+    assert kept.audio.samefile(tmp_path / "long.wav")
+    assert kept.sha256
+    report = json.loads(checked.with_suffix(".problems.json").read_text())
+    reasons = {problem["id"]: problem["reason"] for problem in report["problems"]}
+    assert reasons == {"other": "unknown characters", "longer": "too long"}
+    assert check.main([str(manifest), "--out", str(manifest)]) == 2
+    assert "write to another file" in capsys.readouterr().err
+    assert len(read_manifest(manifest)) == 3
 
 
 @pytest.mark.parametrize("corpus", [an4, librispeech, synthetic])

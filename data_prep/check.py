@@ -1,0 +1,27 @@
+"""A manifest that somebody else wrote: its recordings measured, and what is of no use left out."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from asr_unlearn.manifest import Utterance, read_manifest
+from data_prep.prepare import checking_line, prepare
+
+
+def written(options: argparse.Namespace) -> list[Utterance]:
+    """The utterances as they stand; raises ValueError where they would be overwritten."""
+    if options.out.resolve() == options.manifest.resolve():
+        raise ValueError(f"--out {options.out} is what is to be checked; write to another file")
+    return read_manifest(options.manifest)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write what is usable of a manifest, with measured seconds and digests."""
+    parser = checking_line("check", __doc__ or "", "manifest.jsonl --out checked.jsonl")
+    parser.add_argument("manifest", type=Path, help="JSON lines; any seconds will do, such as 0")
+    return prepare(parser, arguments, written)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
