@@ -24,6 +24,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.model_folder import lacking_halves, unusable, without_processor
 from asr_unlearn.speechbrain_checkpoint import (
     WEIGHTS,
     from_speechbrain,
@@ -189,7 +190,7 @@ def pretrained_model(
     if own is not None and not foreign:
         return _with_weights(source, task, headless=vocabulary is not None), own
     if vocabulary is None or task == "seq2seq":
-        raise ModelError(f"{source} has no processor with a vocabulary, such as training saves")
+        raise ModelError(without_processor(source, task))
     made, settings = _afresh(source, config, task, vocabulary)
     model = _with_weights(source, task, headless=True, ignore_mismatched_sizes=True, **settings)
     # A head trained for another vocabulary is replaced, not misread, even where it would fit.
@@ -216,6 +217,9 @@ def _speechbrain_model(
 
 def _own_processor(source: str, task: TaskName) -> Any:
     """The processor saved with a model, None where there is none."""
+    # Of a folder without a tokenizer transformers makes a Whisper's that cannot spell.
+    if Path(source).is_dir() and lacking_halves(Path(source), task):
+        return None
     reader = AutoFeatureExtractor if task == "classification" else AutoProcessor
     try:
         return reader.from_pretrained(source)
@@ -255,7 +259,9 @@ def _with_weights(
 
 
 def read_config(source: str) -> Any:
-    """Raises ModelError where there is no config to be had."""
+    """Raises ModelError where there is no config to be had, or what is beside it is of no use."""
+    if problem := unusable(Path(source)):
+        raise ModelError(problem)
     try:
         if (folder := speechbrain_folder(source)) is not None:
             return speechbrain_config(folder)

@@ -153,9 +153,13 @@ def test_the_speaker_is_the_label_where_there_is_none(tmp_path):
     spoken = Utterance(id="u9", audio=Path("x"), speaker="anna", seconds=1.0)
     assert task.reference(spoken) == "anna"
     assert vocabulary_of([spoken, other], "classification") == ["anna", "no"]
-    with pytest.raises(ValueError, match="utterance u9: the model has no class 'anna'"):
+    with pytest.raises(ValueError, match="utterance u9: the model has no class 'anna'") as said:
         task.target(spoken)
+    assert "id2label" not in str(said.value)
     assert task.fits(task.target(labelled), samples=1)
+    task.model.config.label2id = {"LABEL_0": 0, "LABEL_1": 1}
+    with pytest.raises(ValueError, match="LABEL_1 …; set id2label and label2id in its config"):
+        task.target(spoken)
 
 
 def test_a_recogniser_becomes_a_classifier_and_a_classifier_learns_other_classes(tmp_path):

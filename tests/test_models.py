@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from saved_again import says_the_same_when_loaded
-from transformers import pipeline
+from tiny_model import tiny_whisper_options
+from transformers import WhisperConfig, pipeline
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import collate
@@ -76,7 +77,42 @@ def test_a_model_without_a_processor_gets_the_corpus_vocabulary(built, tmp_path)
     built[0].save_pretrained(tmp_path)
     model, processor = pretrained_model(str(tmp_path), vocabulary=list("XYZ"))
     assert model.config.vocab_size == len(processor.tokenizer) == model.lm_head.out_features == 6
-    with pytest.raises(ModelError, match="no processor with a vocabulary"):
+    with pytest.raises(ModelError, match="no feature extractor and no tokenizer: save what"):
+        load_model(str(tmp_path))
+
+
+def test_the_half_of_a_processor_that_is_missing_is_named(built, tmp_path):
+    model, processor = built
+    for half, saved in (
+        ("feature extractor", processor.tokenizer),
+        ("tokenizer", processor.feature_extractor),
+    ):
+        folder = tmp_path / half
+        model.save_pretrained(folder)
+        saved.save_pretrained(folder)
+        with pytest.raises(ModelError, match=rf"no {half}: save .* Wav2Vec2Processor\(feature_"):
+            load_model(str(folder))
+
+
+def test_a_whisper_without_a_tokenizer_is_refused(tmp_path):
+    WhisperConfig(**tiny_whisper_options()).save_pretrained(tmp_path / "config")
+    model, processor = model_from_config(str(tmp_path / "config"), "ABCD", seed=0)
+    model.save_pretrained(tmp_path)
+    processor.feature_extractor.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"no tokenizer: save .* WhisperProcessor\("):
+        load_model(str(tmp_path))
+
+
+def test_weights_that_must_be_converted_or_merged_are_never_drawn_anew(built, tmp_path):
+    save_model(*built, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(built[0].state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin only.*save_pretrained"):
+        load_model(str(tmp_path))
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin only"):
+        model_from_config(str(tmp_path), "ABCD", seed=0)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"adapter.*merge_and_unload"):
         load_model(str(tmp_path))
 
 

@@ -1,5 +1,6 @@
 """Keywords or speakers told apart: one label for a whole utterance."""
 
+import re
 from typing import Any
 
 import torch
@@ -47,9 +48,11 @@ class Classification(Listener):
         classes: Any = self.model.config.label2id
         label = label_of(utterance)
         if label not in classes:
+            nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in classes)
+            hint = "; set id2label and label2id in its config to the speakers" if nameless else ""
             raise ValueError(
                 f"utterance {utterance.id}: the model has no class {label!r}; "
-                f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …"
+                f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
             )
         return torch.tensor([classes[label]])
 

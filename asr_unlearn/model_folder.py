@@ -1,0 +1,44 @@
+"""What stands in a model's folder: what keeps it from being used, and what to do about it."""
+
+from pathlib import Path
+
+# Any file of a half tells that it is there.
+HALVES = {
+    "feature extractor": ("preprocessor_config.json", "processor_config.json"),
+    "tokenizer": ("tokenizer_config.json", "tokenizer.json", "vocab.json"),
+}
+SAVING = {
+    "ctc": "Wav2Vec2Processor(feature_extractor, tokenizer)",
+    "seq2seq": "WhisperProcessor(feature_extractor, tokenizer)",
+    "classification": "feature_extractor",
+}
+
+
+def unusable(folder: Path) -> str | None:
+    """Why the weights in a folder cannot be loaded, and what helps; None if they may be."""
+    if (folder / "adapter_config.json").is_file():
+        return (
+            f"{folder} holds an adapter: merge it into its base model first, "
+            "model.merge_and_unload().save_pretrained(FOLDER), and save the processor there too"
+        )
+    if any(folder.glob("pytorch_model*.bin")) and not any(folder.glob("*.safetensors")):
+        return (
+            f"{folder} has its weights in pytorch_model.bin only, which may carry code: convert "
+            f"those you trust, from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
+        )
+    return None
+
+
+def lacking_halves(folder: Path, task: str) -> list[str]:
+    """The halves of a processor that a folder does not hold; a classifier spells nothing."""
+    wanted = ["feature extractor"] if task == "classification" else list(HALVES)
+    return [half for half in wanted if not any((folder / name).is_file() for name in HALVES[half])]
+
+
+def without_processor(source: str, task: str) -> str:
+    """What a model lacks that has no whole processor of its own, and how to save it."""
+    lacking = lacking_halves(Path(source), task) if Path(source).is_dir() else []
+    return (
+        f"{source} has no {' and no '.join(lacking) or 'processor that can be read'}: save what "
+        f"it was trained with, {SAVING[task]}.save_pretrained(FOLDER)"
+    )
