@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = command_parser()
     parsed = parser.parse_args(spelled(given))
-    options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
-    options.pop("config", None)
     try:
+        options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
+        options.pop("config", None)
         with carrying_out(["asr-unlearn", *given]):
             _check_processes(parsed.subcommand)
             COMMANDS[parsed.subcommand](**options)

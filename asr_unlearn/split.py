@@ -104,8 +104,9 @@ def make_split(
 
     Raises:
         SplitError: an unknown or repeated speaker, one that has no training utterances, or so
-            few speakers that a part would be empty.
+            few speakers that a part would be empty; or a share that is none.
     """
+    _check_shares(heldout=heldout, unseen=unseen, test=test)
     train = [u for u in utterances if u.subset not in STRANGERS]
     set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
     _check_request("speaker", forget, {u.speaker for u in train}, set_aside)
@@ -132,6 +133,12 @@ def make_split(
     )
 
 
+def _check_shares(**shares: float) -> None:
+    for part, share in shares.items():
+        if not 0 <= share < 1:
+            raise SplitError(f"the share of {part} must be from 0 to below 1, not {share}")
+
+
 def _tests_of_the_same_people(utterances: Sequence[Utterance]) -> set[str]:
     """Utterances of the corpus' own test set, if all its speakers are in the training set too."""
     train = {u.speaker for u in utterances if u.subset not in STRANGERS}
@@ -155,8 +162,9 @@ def make_label_split(
 
     Raises:
         SplitError: an unknown or repeated label, one or all without training utterances, or too
-            few speakers.
+            few speakers; or a share that is none.
     """
+    _check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = np.random.default_rng([seed, 0])
     away = _strangers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
@@ -215,7 +223,12 @@ def _set_aside(
 ) -> dict[str, str]:
     """A part for some of the speakers, so many for each as its share says; some are left over."""
     counts = [math.ceil(share * len(speakers)) for share in shares.values()]
-    if len(speakers) <= sum(counts) or shares.get("unseen") == 0:
+    if shares.get("unseen") == 0:
+        raise SplitError(
+            "the share of unseen is 0, and the corpus has no development set: speakers that the "
+            "model has never met must tell it when to stop"
+        )
+    if len(speakers) <= sum(counts):
         raise SplitError(
             f"{len(speakers)} speakers besides those to forget are too few for the parts retain, "
             f"{', '.join(f'{part} ({share:.0%})' for part, share in shares.items())}"

@@ -33,6 +33,9 @@ class Stop:
         by_difficulty: expect what strangers would have who are as hard to recognise as the forget
             speakers (see `strangers`); without it, or without retain utterances to compare them
             with, what the unseen speakers have. Holds for the target of a method too.
+
+    Raises:
+        ValueError: `every` or `tolerance` out of range.
     """
 
     rule: Literal["unseen", "steps"] = "unseen"
@@ -40,6 +43,12 @@ class Stop:
     tolerance: float = 0.0
     every: int = 4
     by_difficulty: bool = True
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"stop.every must be 1 or more, not {self.every}")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
 
 
 def unlearning(

@@ -163,6 +163,23 @@ def test_requests_that_cannot_be_met(forget, message):
         make_split(corpus, forget)
 
 
+@pytest.mark.parametrize("divide", [make_split, make_label_split])
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"unseen": 0}, "share of unseen is 0, .* must tell it when to stop"),
+        ({"heldout": 1.0}, "share of heldout must be from 0 to below 1, not 1.0"),
+        ({"test": -0.1}, "share of test must be from 0 to below 1, not -0.1"),
+        ({"unseen": float("nan")}, "share of unseen must be"),
+    ],
+)
+def test_shares_that_are_none(divide, shares, message):
+    corpus = labelled([2] * 15, ["down", "up"], own_sets=False)
+    forget = {make_split: ["spk1"], make_label_split: ["up"]}[divide]
+    with pytest.raises(SplitError, match=message):
+        divide(corpus, forget, **shares)
+
+
 def test_too_few_speakers_is_said():
     with pytest.raises(SplitError, match="too few"):
         make_split(utterances([2] * 3), ["spk0", "spk1"])

@@ -59,6 +59,11 @@ class AttentionSmoothing(Method):
     alpha: float = 0.7
     smoothing: float = 3.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("from 0 to 1", "alpha")
+        self.demand("above 0", "smoothing")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
         return {**super().search(), "alpha": (0.3, 0.95), "smoothing": (1.5, 10.0)}

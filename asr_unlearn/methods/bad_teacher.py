@@ -30,6 +30,11 @@ class BadTeacher(Method):
     alpha: float = 0.95
     temperature: float = 1.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("from 0 to 1", "alpha")
+        self.demand("above 0", "temperature")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
         return {**super().search(), "alpha": (0.5, 0.99)}

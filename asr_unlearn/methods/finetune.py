@@ -31,6 +31,10 @@ class Finetune(Method):
     clip: float = 1.0
     weight_decay: float = 0.01
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("0 or more", "weight_decay")
+
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             parameters, lr=self.lr, betas=(0.9, 0.98), weight_decay=self.weight_decay

@@ -22,6 +22,10 @@ class L1Sparse(Finetune):
 
     lam: float = 1e-4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("0 or more", "lam")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
         return {**super().search(), "lam": (1e-6, 1e-2)}

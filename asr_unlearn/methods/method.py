@@ -1,9 +1,9 @@
 """What a method is: a rule that turns batches of forget and retain utterances into a gradient."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,13 @@ from torch import Tensor, nn
 from asr_unlearn.gradients import Gradient
 from asr_unlearn.methods.course import Batched, Course, Part, Step
 from asr_unlearn.tasks.task import Task
+
+Span = Literal["above 0", "0 or more", "from 0 to 1"]
+SPANS: dict[Span, Callable[[float], bool]] = {
+    "above 0": lambda value: value > 0,
+    "0 or more": lambda value: value >= 0,
+    "from 0 to 1": lambda value: 0 <= value <= 1,
+}
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,15 @@ class Method(ABC):
     retain_batch: int = 8
 
     def __post_init__(self) -> None:
-        for option in ("lr", "epochs", "forget_batch", "retain_batch"):
-            if not getattr(self, option) > 0:
-                raise ValueError(f"{self.name}: {option} must be above 0")
+        self.demand("above 0", "lr", "epochs", "forget_batch", "retain_batch")
+        self.demand("from 0 to 1", "warmup", "final_lr")
+        self.demand("0 or more", "clip")
+
+    def demand(self, span: Span, *options: str) -> None:
+        """Raises ValueError, naming it, for an option outside its span; for `__post_init__`."""
+        for option in options:
+            if not SPANS[span](value := getattr(self, option)):
+                raise ValueError(f"{self.name}: {option} must be {span}, not {value}")
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:

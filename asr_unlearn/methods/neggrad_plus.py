@@ -21,6 +21,10 @@ class NegGradPlus(Method):
     alpha: float = 0.7
     retain_batch: int = 16
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("from 0 to 1", "alpha")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
         return {**super().search(), "alpha": (0.3, 0.95)}

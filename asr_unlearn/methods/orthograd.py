@@ -71,6 +71,9 @@ class OrthoGrad(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.demand("from 0 to 1", "alpha", "decay")
+        self.demand("above 0", "damping", "fisher_batches")
+        self.demand("0 or more", "retain_pool")
         self._retain: Gradient = {}
         self._second_moment: Gradient = {}
         self._squares: Gradient = {}

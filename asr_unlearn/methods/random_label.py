@@ -85,6 +85,10 @@ class RandomLabel(Method):
     retain_batch: int = 16
     alpha: float = 0.95
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("from 0 to 1", "alpha")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
         return {**super().search(), "alpha": (0.5, 0.99)}

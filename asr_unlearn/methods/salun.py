@@ -28,6 +28,10 @@ class SalUn(RandomLabel):
 
     share: float = 0.5
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("from 0 to 1", "share")
+
     def begin(self, course: Course) -> None:
         super().begin(course)
         mean: Gradient = {}

@@ -36,6 +36,11 @@ class SCRUB(Method):
     gamma: float = 0.9
     temperature: float = 2.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("0 or more", "max_epochs", "alpha", "gamma")
+        self.demand("above 0", "temperature")
+
     def pace(self, streams: Any) -> int:
         self._maximising = streams["forget"].steps_per_epoch
         return int(self._maximising + streams["retain"].steps_per_epoch)

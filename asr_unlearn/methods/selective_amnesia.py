@@ -34,6 +34,10 @@ class SelectiveAmnesia(Method):
     gamma: float = 30.0
     lam: float = 1000.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("0 or more", "gamma", "lam")
+
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
         return {**super().search(), "gamma": (3.0, 100.0), "lam": (10.0, 10000.0)}

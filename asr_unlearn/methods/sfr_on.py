@@ -53,6 +53,8 @@ class SFROn(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.demand("from 0 to 1", "beta")
+        self.demand("0 or more", "gamma", "lam", "forget_scale", "retain_steps")
         self._slow: Gradient = {}
 
     def pace(self, streams: Any) -> int:

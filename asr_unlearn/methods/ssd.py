@@ -39,6 +39,10 @@ class SSD(Method):
     lam: float = 1.0
     levels: int = 32
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand("above 0", "weakest", "strongest", "lam", "levels")
+
     def pace(self, streams: Any) -> int:
         return self.levels
 
