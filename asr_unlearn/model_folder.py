@@ -14,8 +14,21 @@ SAVING = {
 }
 
 
+def models_in(folder: Path) -> list[str]:
+    """The models that stand in a folder, or in those of its seeds."""
+    configs = [*folder.glob("*/config.json"), *folder.glob("seed*/*/config.json")]
+    return sorted(config.parent.relative_to(folder).as_posix() for config in configs)
+
+
 def unusable(folder: Path) -> str | None:
-    """Why the weights in a folder cannot be loaded, and what helps; None if they may be."""
+    """Why no model can be loaded from a folder, and what helps; None if one may be.
+
+    What is not there is taken for a Hugging Face name unless it can only be a path.
+    """
+    depth = len(folder.parts)
+    if not folder.exists() and (depth > 2 or (depth == 2 and folder.parent.is_dir())):
+        found = ", ".join(models_in(folder.parent)) or "no models"
+        return f"there is no model folder {folder}; in {folder.parent} there are {found}"
     if (folder / "adapter_config.json").is_file():
         return (
             f"{folder} holds an adapter: merge it into its base model first, "

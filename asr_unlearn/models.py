@@ -271,8 +271,9 @@ def read_config(source: str) -> Any:
 
 
 def _cannot_load(source: str, error: Exception) -> str:
+    gone = "" if Path(source).exists() else "there is no such folder here; "
     return (
-        f"cannot load a model from {source!r}: give a Hugging Face name that can be reached, "
+        f"cannot load a model from {source!r}: {gone}give a Hugging Face name that can be reached, "
         f"a folder with config.json and model.safetensors, or a config.json to train from scratch "
         f"({error})"
     )

@@ -41,7 +41,8 @@ def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
         main([*argv, "--out", str(out / method), "--set", "epochs=1,lr=1e-4"])
     results = out / "results.json"
     models = "original,retrained,orthograd,gradient_ascent"
-    main(["evaluate", *data, "--models", models, "--out", str(results), "--corpus", "hums"])
+    spaced = models.replace(",", ", ")
+    main(["evaluate", *data, "--models", spaced, "--out", str(results), "--corpus", "hums"])
     main(["report", "--results", str(results)])
     content = json.loads(results.read_text())
     assert [m["name"] for m in content["models"]] == models.split(",")
@@ -49,11 +50,30 @@ def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
     assert orthograd["options"]["lr"] == 1e-4
     assert orthograd["cost"]["relative_to_retraining"] > 0
     assert orthograd["stopped"]
-    assert "report.html" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"wrote {results}; next: asr-unlearn report --results {results}" in shown
+    assert "report.html" in shown
     record = json.loads((out / "orthograd" / "run.json").read_text())
     assert record["command"].startswith("asr-unlearn unlearn --manifest")
     assert not list(out.glob("*.partial"))
     assert {p.name for p in (out / "orthograd").glob("*.safetensors")} == {"model.safetensors"}
+
+
+def test_models_that_are_not_there_are_named(corpus, tmp_path):
+    (tmp_path / "original").mkdir()
+    (tmp_path / "original" / "config.json").write_text("{}")
+    argv = [
+        "evaluate",
+        "--manifest",
+        str(corpus / "manifest.jsonl"),
+        "--models",
+        "original,orignal",
+    ]
+    argv += ["--split", str(corpus / "split.json"), "--out", str(tmp_path / "results.json")]
+    with pytest.raises(
+        ValueError, match=r"--models orignal: no such folder .* there are original$"
+    ):
+        main(argv)
 
 
 def test_a_model_that_was_trained_before_keeps_its_front_end(corpus, tiny_config, tmp_path):
@@ -148,6 +168,12 @@ def test_a_method_from_a_users_file(tmp_path):
         ("orthograd", {"alpha": "much"}, "orthograd.alpha='much'"),
         ("orthograd", {"scope": "galaxy"}, "choose from 'global', 'tensor'"),
         ("orthograd", {"retain_batch": 2.5}, "whole number"),
+        ("orthograd", {"alpha": "1.2"}, "orthograd: alpha must be from 0 to 1, not 1.2"),
+        ("neggrad_plus", {"alpha": "-0.1"}, "alpha must be from 0 to 1, not -0.1"),
+        ("orthograd_tau", {"alpha": "nan"}, "alpha must be from 0 to 1, not nan"),
+        ("bad_teacher", {"temperature": 0.0}, "temperature must be above 0, not 0.0"),
+        ("salun", {"share": 2.0}, "share must be from 0 to 1, not 2.0"),
+        ("finetune", {"warmup": 3.0}, "warmup must be from 0 to 1, not 3.0"),
     ],
 )
 def test_wrong_options_are_explained(name, options, message):
@@ -180,6 +206,20 @@ def test_every_setting_is_heard(corpus, tmp_path):
     argv += ["--split", str(corpus / "split.json"), "--out", str(tmp_path / "out")]
     with pytest.raises(ValueError, match="no option 'alhpa'"):
         main([*argv, "--set", "alhpa=0.5", "--set", "lr=1e-4"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--stop.every", "0"], "stop.every must be 1 or more, not 0"),
+        (["--stop.tolerance", "1"], "stop.tolerance must be from 0 to below 1, not 1.0"),
+    ],
+)
+def test_a_stop_rule_out_of_range_is_said(flags, message, monkeypatch):
+    argv = ["asr-unlearn", "unlearn", "--manifest", "a", "--split", "b", "--model", "c"]
+    monkeypatch.setattr("sys.argv", [*argv, "--out", "d", *flags])
+    with pytest.raises(SystemExit, match=f"asr-unlearn: {message}"):
+        main()
 
 
 def test_text_to_values():

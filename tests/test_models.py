@@ -116,10 +116,22 @@ def test_weights_that_must_be_converted_or_merged_are_never_drawn_anew(built, tm
         load_model(str(tmp_path))
 
 
-@pytest.mark.parametrize("source", ["no/such-model", "/nowhere/at/all"])
-def test_what_cannot_be_loaded_is_said(source):
-    with pytest.raises(ModelError, match=r"cannot load a model from .*config\.json"):
-        pretrained_model(source, vocabulary=["A"])
+def test_what_cannot_be_loaded_is_said():
+    said = r"cannot load a model from .*: there is no such folder here; give .*config\.json"
+    for source in ("no/such-model", "nowhere"):
+        with pytest.raises(ModelError, match=said):
+            pretrained_model(source, vocabulary=["A"])
+
+
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(built, tmp_path, monkeypatch):
+    save_model(*built, tmp_path / "out" / "original")
+    save_model(*built, tmp_path / "out" / "seed1" / "original")
+    monkeypatch.chdir(tmp_path)
+    for source in ("out/orignal", "./out/orignal", str(tmp_path / "out" / "orignal")):
+        with pytest.raises(ModelError, match=r"no model folder .*orignal; .* original, seed1/orig"):
+            load_model(source)
+    with pytest.raises(ModelError, match=r"no model folder nowhere/at/all; .* no models"):
+        load_model("nowhere/at/all")
 
 
 def test_a_model_that_hears_no_wave_is_refused():

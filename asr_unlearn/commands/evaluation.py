@@ -10,6 +10,7 @@ from rich.console import Console
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.jobs import Corpus, Device, pick_device
+from asr_unlearn.model_folder import models_in
 from asr_unlearn.record import changed_figures, differences, write_records
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.saved import SavedModel
@@ -55,7 +56,7 @@ def evaluate(
     data = Corpus.read(manifest, split)
     root = out.parent
     results = evaluate_models(
-        [SavedModel.at(root / path) for path in models.split(",")],
+        [SavedModel.at(root / name) for name in _standing(models, root)],
         data.manifest,
         data.split,
         root=root,
@@ -75,6 +76,18 @@ def evaluate(
             "written, and its figures say nothing of this request",
             file=sys.stderr,
         )
+    print(f"wrote {out}; next: asr-unlearn report --results {out}")
+
+
+def _standing(models: str, root: Path) -> list[str]:
+    """The names of models, all of which must stand in `root`."""
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    if gone := [name for name in names if not (root / name).is_dir()]:
+        raise ValueError(
+            f"--models {', '.join(gone)}: no such folder in {root}; "
+            f"there are {', '.join(models_in(root)) or 'no models'}"
+        )
+    return names
 
 
 def _left_out(manifest: Path) -> dict[str, Any]:
