@@ -3,7 +3,9 @@
 import inspect
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+import torch
 from jsonargparse import ArgumentParser
 
 import asr_unlearn
@@ -41,6 +43,12 @@ def _check_processes(command: str) -> None:
         )
 
 
+def _check_device(device: str) -> None:
+    """Raises ValueError where a GPU is asked for and there is none."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
+
+
 def spelled(arguments: Sequence[str]) -> list[str]:
     """Arguments as the parser knows them: underscores within flags, and all `--set` as one."""
     words, settings = [], []
@@ -57,7 +65,10 @@ def spelled(arguments: Sequence[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out one command; a request that cannot be met ends with its reason and status 1."""
+    """Carry out one command; a request that cannot be met ends with its reason and status 1.
+
+    Called with `arguments`, by a recipe for instance, it raises the reason.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = command_parser()
     parsed = parser.parse_args(spelled(given))
@@ -66,9 +77,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.pop("config", None)
         with carrying_out(["asr-unlearn", *given]):
             _check_processes(parsed.subcommand)
+            _check_device(options.get("device", "auto"))
             COMMANDS[parsed.subcommand](**options)
             processes.leave()
     except (ValueError, ArithmeticError, FileNotFoundError) as error:
         if arguments is not None:
             raise
         sys.exit(f"asr-unlearn: {error}")
+    except KeyboardInterrupt:
+        if arguments is not None:
+            raise
+        interrupted("asr-unlearn")
+
+
+def interrupted(program: str) -> NoReturn:
+    """End as a shell expects of what Ctrl-C has ended."""
+    print(f"\n{program}: interrupted; the same command goes on where it was", file=sys.stderr)
+    sys.exit(130)

@@ -3,12 +3,14 @@
 import argparse
 import hashlib
 import json
+import re
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from asr_unlearn import __version__, cli
 from asr_unlearn.files import write_json
@@ -101,10 +103,15 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         "--methods", help=f"with commas, or all (default: {','.join(recipe.methods)})"
     )
     flags.add_argument(
-        "--seeds", default="0", help="with commas; more may be added later (default: 0)"
+        "--seeds",
+        type=_seeds,
+        default="0",
+        help="with commas; more may be added later (default: 0)",
     )
-    flags.add_argument("--stage", type=int, default=1, help="first stage (default: 1)")
-    flags.add_argument("--stop-stage", type=int, default=len(STAGES), help="last stage")
+    last = len(STAGES)
+    stage: dict[str, Any] = {"type": int, "choices": range(1, last + 1), "metavar": "N"}
+    flags.add_argument("--stage", default=1, help="first stage (default: 1)", **stage)
+    flags.add_argument("--stop-stage", default=last, help="last stage", **stage)
     flags.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="key=value", help="train.epochs=2"
     )
@@ -112,6 +119,13 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     for name, what in ATTACKS.items():
         flags.add_argument(f"--{name}", type=int, metavar="N", help=what)
     return flags
+
+
+def _seeds(text: str) -> list[int]:
+    """The numbers of `0,1,2`."""
+    if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: give them with commas, such as 0,1,2")
+    return [int(seed) for seed in text.split(",")]
 
 
 def seed_folders(out: Path, seeds: Sequence[int]) -> dict[int, Path]:
@@ -151,7 +165,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         model=model,
         data=given.data or given.out / "corpus",
         out=given.out,
-        folders=seed_folders(given.out, [int(seed) for seed in given.seeds.split(",")]),
+        folders=seed_folders(given.out, given.seeds),
         device=given.device,
         forget=given.forget,
     )
@@ -170,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     carry_out(command, plan.out)
     except (ValueError, ArithmeticError, FileNotFoundError) as error:
         sys.exit(f"{Path(folder).name}: {error}")
+    except KeyboardInterrupt:
+        cli.interrupted(Path(folder).name)
 
 
 if __name__ == "__main__":

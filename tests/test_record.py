@@ -100,6 +100,12 @@ def test_figures_are_measured_anew(folder):
         verify(folder, "--full", "true")
 
 
+def test_a_record_that_has_been_moved_away_says_so(folder, tmp_path):
+    shutil.copytree(folder / "forgotten", tmp_path / "elsewhere" / "forgotten")
+    with pytest.raises(ValueError, match=r"record points to .*split\.json, which is gone"):
+        main(["verify", "--model", str(tmp_path / "elsewhere" / "forgotten")])
+
+
 def test_a_model_without_a_record_is_an_error(folder):
     with pytest.raises(FileNotFoundError, match="`asr-unlearn evaluate` writes it"):
         main(["verify", "--model", str(folder / "retrained")])

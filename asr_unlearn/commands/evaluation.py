@@ -128,7 +128,16 @@ def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
         full: evaluate the model anew, and compare the figures as well as the hashes.
         device: auto, cpu or cuda.
     """
-    record, changed = differences(model)
+    try:
+        record, changed = differences(model)
+    except FileNotFoundError as error:
+        # Without the name of a file it says that there is no record.
+        if error.filename is None:
+            raise
+        raise ValueError(
+            f"{model}: its record points to {error.filename}, which is gone; put it back where it "
+            "was, or the model where it was recorded"
+        ) from error
     for name in record["sha256"]:
         print(f"{name}: {'CHANGED' if name in changed else 'as recorded'}")
     if full and not changed:

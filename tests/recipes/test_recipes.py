@@ -224,7 +224,9 @@ def test_a_recipe_stops_where_it_is_told(tmp_path):
         (["--set", "nothing.alpha=1"], "give section.key=value with a section of prepare, split"),
         (["--methods", "orthogard"], "unknown method 'orthogard'"),
         (["--data", "/no/such/folder"], "no such folder"),
-        (["--model", "/no/such/model"], "cannot load a model from '/no/such/model'"),
+        (["--model", "/no/such/model"], "there is no model folder /no/such/model"),
+        (["--stage", "9"], "--stage: invalid choice: 9"),
+        (["--seeds", "0-2"], "--seeds: '0-2': give them with commas, such as 0,1,2"),
     ],
 )
 def test_wrong_flags_are_explained(flags, message, tmp_path):
