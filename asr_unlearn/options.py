@@ -1,6 +1,5 @@
 """Options of methods as text: `alpha=0.3` to the field `alpha: float` of a method's dataclass."""
 
-import difflib
 import importlib.util
 import types
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from asr_unlearn.methods import METHODS, Method
+from asr_unlearn.request import did_you_mean
 
 
 def own_method(name: str) -> tuple[str, str] | None:
@@ -28,7 +28,8 @@ def find_method(name: str) -> type[Method]:
     own = own_method(name)
     if own is None:
         raise ValueError(
-            f"unknown method {name!r}; there are {', '.join(METHODS)}, "
+            f"unknown method {name!r}{did_you_mean(name, METHODS)}; there are "
+            f"{', '.join(METHODS)}, "
             "and your own as path/to/file.py:ClassName"
         )
     file, attribute = own
@@ -67,10 +68,9 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
     values = {}
     for key, value in options.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
             raise ValueError(
-                f"{method.name} has no option {key!r}; "
-                f"{f'did you mean {near}? ' if near else ''}It has {', '.join(known)}"
+                f"{method.name} has no option {key!r}{did_you_mean(key, known)}; "
+                f"it has {', '.join(known)}"
             )
         try:
             values[key] = convert(value, known[key])

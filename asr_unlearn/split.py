@@ -1,29 +1,23 @@
 """A deletion request, by speaker or by label, to the parts of the corpus: seeded and disjoint."""
 
-import difflib
 import json
 import math
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.request import SplitError, check_request
 from asr_unlearn.run import digest, digest_of
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # A corpus' own sets of speakers that are never trained on, and the parts they become.
 STRANGERS = {"dev": "unseen", "test": "test"}
 SCHEMA = 1
-
-
-class SplitError(ValueError):
-    """A request that the corpus cannot answer; the message names the speaker or the part."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +46,11 @@ class Split:
         return digest_of(asdict(self))
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
-        """The utterances of a part, in the manifest's order."""
+        """The utterances of a part, in the manifest's order; raises SplitError without it."""
+        if part not in self.parts:
+            raise SplitError(f"no part is called {part!r}; there are {', '.join(self.parts)}")
         ids = set(self.parts[part])
         return [u for u in manifest if u.id in ids]
-
-
-def read_names(path: Path) -> list[str]:
-    """Speaker ids or labels, one a line; `#` begins a comment where a word could begin.
-
-    Raises:
-        ValueError: not UTF-8.
-    """
-    # Within a word it is part of a name, such as "anna#2".
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in read_text(path).splitlines())
-    return [line for line in lines if line]
 
 
 def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> list[str]:
@@ -109,7 +94,7 @@ def make_split(
     _check_shares(heldout=heldout, unseen=unseen, test=test)
     train = [u for u in utterances if u.subset not in STRANGERS]
     set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
-    _check_request("speaker", forget, {u.speaker for u in train}, set_aside)
+    check_request("speaker", forget, {u.speaker for u in train}, set_aside)
     rng = np.random.default_rng([seed, 0])
     spared = _tests_of_the_same_people(utterances)
     others = [u for u in utterances if u.id not in spared]
@@ -169,7 +154,7 @@ def make_label_split(
     away = _strangers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
     set_aside = {u.label for u in utterances if u.label and u.speaker in away}
-    _check_request("label", forget, {u.label for u in train if u.label}, set_aside)
+    check_request("label", forget, {u.label for u in train if u.label}, set_aside)
     by_label = {label: [u.id for u in train if u.label == label] for label in sorted(forget)}
     others = [u for u in utterances if u.label not in forget]
     parts = {
@@ -256,28 +241,6 @@ def _hold_out(
     return parts
 
 
-def _check_request(
-    kind: Literal["speaker", "label"],
-    forget: Sequence[str],
-    known: Collection[str],
-    set_aside: Collection[str],
-) -> None:
-    if not forget:
-        raise SplitError(f"the forget list names no {kind}")
-    repeated = sorted({s for s in forget if list(forget).count(s) > 1})
-    if repeated:
-        raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
-    for name in forget:
-        if name in set_aside and name not in known:
-            raise SplitError(
-                f"{kind} {name} occurs only in the development or test set: "
-                "nothing was learned from there"
-            )
-        if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=5, cutoff=0.0)
-            raise SplitError(f"unknown {kind} {name!r} in the forget list; nearest: {near}")
-
-
 def write_split(path: Path, split: Split, manifest: Path) -> None:
     """Publish the split, with the hash of the manifest that it divides."""
     write_json(
@@ -298,9 +261,14 @@ def read_split(path: Path, manifest: Path) -> Split:
     """The split at `path`.
 
     Raises:
-        SplitError: another schema, or made for another manifest.
+        SplitError: no split, another schema, or made for another manifest.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise SplitError(f"{path} is no split: {error}") from error
+    if not (isinstance(content, dict) and {"parts", "manifest_sha256"} <= content.keys()):
+        raise SplitError(f"{path} is no split, such as `asr-unlearn split` writes")
     if content.get("schema") != SCHEMA:
         raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
     if content["manifest_sha256"] != digest(manifest):

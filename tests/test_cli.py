@@ -163,8 +163,9 @@ def test_a_method_from_a_users_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("orthogard", {}, "unknown method 'orthogard'; there are attention"),
-        ("orthograd", {"alhpa": "1"}, r"no option 'alhpa'; did you mean \['alpha'"),
+        ("orthogard", {}, r"'orthogard' \(did you mean 'orthograd', .*\?\); there are att"),
+        ("OrthoGrad", {}, r"unknown method 'OrthoGrad' \(did you mean 'orthograd', "),
+        ("orthograd", {"alhpa": "1"}, r"no option 'alhpa' \(did you mean 'alpha'.*\?\); it has lr"),
         ("orthograd", {"alpha": "much"}, "orthograd.alpha='much'"),
         ("orthograd", {"scope": "galaxy"}, "choose from 'global', 'tensor'"),
         ("orthograd", {"retain_batch": 2.5}, "whole number"),
@@ -220,6 +221,24 @@ def test_a_stop_rule_out_of_range_is_said(flags, message, monkeypatch):
     monkeypatch.setattr("sys.argv", [*argv, "--out", "d", *flags])
     with pytest.raises(SystemExit, match=f"asr-unlearn: {message}"):
         main()
+
+
+def test_an_interruption_is_no_error_of_the_program(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "methods", interrupt)
+    monkeypatch.setattr("sys.argv", ["asr-unlearn", "methods"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "interrupted; the same command goes on where it was" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="--device cuda: torch finds no GPU"):
+        main(["verify", "--model", "m", "--device", "cuda"])
 
 
 def test_text_to_values():

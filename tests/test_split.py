@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_unlearn.manifest import Utterance, write_manifest
+from asr_unlearn.request import SplitError, read_names
 from asr_unlearn.split import (
     PARTS,
-    SplitError,
     draw_speakers,
     make_label_split,
     make_split,
-    read_names,
     read_split,
     write_split,
 )
@@ -134,7 +133,7 @@ def test_a_split_by_label_is_disjoint_complete_and_keeps_the_label_together(data
 @pytest.mark.parametrize(
     ("forget", "message"),
     [
-        (["upp"], r"unknown label 'upp'.*nearest: \['up'"),
+        (["upp"], r"unknown label 'upp'.*list \(did you mean 'up'\?\)"),
         (["up", "up"], "up more than once"),
         ([], "names no label"),
         (["down", "up"], "another label than down, up"),
@@ -151,7 +150,9 @@ def test_labels_that_cannot_be_forgotten(forget, message):
 @pytest.mark.parametrize(
     ("forget", "message"),
     [
-        (["spk11x"], r"unknown speaker 'spk11x'.*nearest: \['spk11'"),
+        (["spk11x"], r"unknown speaker 'spk11x'.*list \(did you mean 'spk11', "),
+        (["SPK11"], r"unknown speaker 'SPK11'.*list \(did you mean 'spk11', "),
+        (["Zoë"], r"unknown speaker 'Zoë' in the forget list; there are spk0, spk1, "),
         (["spk1", "spk1"], "spk1 more than once"),
         ([], "names no speaker"),
         (["other0"], "only in the development or test set"),
@@ -228,6 +229,18 @@ def test_the_forget_file_takes_comments(tmp_path):
     path = tmp_path / "forget.txt"
     path.write_text("# asked on Monday\nspk1\n\n  spk2  # and her brother\n")
     assert read_names(path) == ["spk1", "spk2"]
+
+
+def test_what_is_no_split_and_no_part_is_named(tmp_path):
+    corpus, manifest = utterances([3] * 10), tmp_path / "manifest.jsonl"
+    write_manifest(manifest, corpus)
+    for content in ("[]", '{"schema": 1, "models": []}', "no JSON"):
+        (tmp_path / "results.json").write_text(content)
+        with pytest.raises(SplitError, match=r"results\.json is no split"):
+            read_split(tmp_path / "results.json", manifest)
+    split = make_split(corpus, ["spk1"])
+    with pytest.raises(SplitError, match="no part is called 'retian'; there are forget, forget_"):
+        split.utterances("retian", corpus)
 
 
 def test_a_name_may_hold_the_sign_of_a_comment(tmp_path):

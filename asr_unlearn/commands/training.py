@@ -21,11 +21,11 @@ from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.request import read_names
 from asr_unlearn.split import (
     draw_speakers,
     make_label_split,
     make_split,
-    read_names,
     write_split,
 )
 from asr_unlearn.tasks.from_scratch import Aids
@@ -129,7 +129,7 @@ def train(
         model,
         make_method("finetune", parse_assignments(set)),
         out,
-        parts=parts.split(","),
+        parts=[part.strip() for part in parts.split(",")],
         seed=seed,
         device=processes.join(pick_device(device)),
         setup=Setup(

@@ -1,0 +1,54 @@
+"""A deletion request as a person writes it, and whether the corpus can answer it."""
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from asr_unlearn.files import read_text
+
+
+class SplitError(ValueError):
+    """A request that the corpus cannot answer; the message names the speaker or the part."""
+
+
+def read_names(path: Path) -> list[str]:
+    """Speaker ids or labels, one a line; `#` begins a comment where a word could begin.
+
+    Raises:
+        ValueError: not UTF-8.
+    """
+    # Within a word it is part of a name, such as "anna#2".
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in read_text(path).splitlines())
+    return [line for line in lines if line]
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """` (did you mean 'a', 'b'?)` of the names much like it, whatever the case; or nothing."""
+    folded = {other.casefold(): other for other in sorted(known)}
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    return f" (did you mean {', '.join(repr(folded[n]) for n in near)}?)" if near else ""
+
+
+def check_request(
+    kind: Literal["speaker", "label"],
+    forget: Sequence[str],
+    known: Collection[str],
+    set_aside: Collection[str],
+) -> None:
+    """Raises SplitError unless all names to forget are known, each of them once."""
+    if not forget:
+        raise SplitError(f"the forget list names no {kind}")
+    repeated = sorted({s for s in forget if list(forget).count(s) > 1})
+    if repeated:
+        raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
+    for name in forget:
+        if name in set_aside and name not in known:
+            raise SplitError(
+                f"{kind} {name} occurs only in the development or test set: "
+                "nothing was learned from there"
+            )
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known)[:5])} …"
+            raise SplitError(f"unknown {kind} {name!r} in the forget list{hint}")
