@@ -48,7 +48,8 @@ def unlearn(
 
     Raises:
         ValueError: a part the method or the stop rule needs is empty, an id stands twice in the
-            parts, or an unknown option.
+            parts, an unknown option, a processor without one of its halves, or a wave of another
+            form. The model's flags are then as they were.
     """
     chosen = make_method(method, options)
     given: dict[Part, Sequence[Utterance]] = {
@@ -61,20 +62,31 @@ def unlearn(
 
     def load(utterance: Utterance) -> Float[np.ndarray, " samples"]:
         known = waves.get(utterance.id)
-        return load_audio(utterance.audio) if known is None else known
+        return load_audio(utterance.audio) if known is None else _checked(known, utterance.id)
 
     was_training = model.training
     trainable = {name: p.requires_grad for name, p in model.named_parameters()}
     task = task_for(model, processor)
-    if freeze_front_end:
-        task.freeze_front_end()
-    with TemporaryDirectory() as folder:
-        inputs = Inputs(task, load=load)
-        unlearning(inputs, chosen, given, stop or Stop(), Path(folder), seed)()
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trainable[name])
-    model.train(was_training)
+    try:
+        if freeze_front_end:
+            task.freeze_front_end()
+        with TemporaryDirectory() as folder:
+            inputs = Inputs(task, load=load)
+            unlearning(inputs, chosen, given, stop or Stop(), Path(folder), seed)()
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(trainable[name])
+        model.train(was_training)
     return model
+
+
+def _checked(wave: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, " samples"]:
+    """The wave as float32; raises ValueError for several channels, or for integers."""
+    if wave.ndim != 1:
+        raise ValueError(f"audio of {name!r} has the shape {wave.shape}; give one channel, [n]")
+    if not np.issubdtype(wave.dtype, np.floating):
+        raise ValueError(f"audio of {name!r} is {wave.dtype}; give float32 with full scale at ±1")
+    return wave.astype(np.float32, copy=False)
 
 
 def _check_ids(given: Mapping[Part, Sequence[Utterance]]) -> None:

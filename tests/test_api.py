@@ -76,6 +76,43 @@ def test_an_id_in_two_parts_or_twice_in_one_is_named(setting):
 
 
 @pytest.mark.parametrize(
+    ("wave", "message"),
+    [
+        (
+            np.zeros((8_000, 2), np.float32),
+            r"audio of 's\d-\d' has the shape \(8000, 2\); give one",
+        ),
+        (np.zeros(8_000, np.int16), r"audio of 's\d-\d' is int16; give float32"),
+    ],
+)
+def test_a_wave_of_another_form_is_named_and_the_model_left_as_it_was(setting, wave, message):
+    data, model, processor = setting
+    forget = data.part("forget")
+    model.train()
+    model.lm_head.bias.requires_grad_(False)
+    options = {"method": "gradient_ascent", "stop": Stop(rule="steps")}
+    waves = {u.id: wave for u in forget}
+    with pytest.raises(ValueError, match=message):
+        unlearn(model, processor, forget=forget, audio=waves, **options)
+    assert model.training
+    assert [n for n, p in model.named_parameters() if not p.requires_grad] == ["lm_head.bias"]
+
+
+@pytest.mark.parametrize(
+    ("half", "message"),
+    [
+        (lambda _: None, "NoneType, has no feature extractor and no tokenizer; give"),
+        (lambda p: p.tokenizer, "Wav2Vec2CTCTokenizer, has no feature extractor; give"),
+        (lambda p: p.feature_extractor, "Wav2Vec2FeatureExtractor, has no tokenizer; give"),
+    ],
+)
+def test_half_a_processor_is_refused(setting, half, message):
+    data, model, processor = setting
+    with pytest.raises(ValueError, match=message):
+        unlearn(model, half(processor), forget=data.part("forget"))
+
+
+@pytest.mark.parametrize(
     ("lacking", "message"),
     [("retain", "needs utterances for: retain"), ("unseen", "needs utterances for: unseen")],
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import FeatureExtractionMixin, PreTrainedModel, PreTrainedTokenizerBase
 
 from asr_unlearn.tasks.classification import Classification
 from asr_unlearn.tasks.ctc import CTC
@@ -32,14 +32,29 @@ def task_for(
 
     Raises:
         TypeError: there is none, or the model hears in a way that no task knows.
-        ValueError: a language for a model that has no choice.
+        ValueError: a language for a model that has no choice, or a processor that lacks a half.
     """
     names = [cls.__name__ for cls in type(model).__mro__]
     for ending, task in TASKS.items():
         if any(name.endswith(ending) for name in names):
+            _check_processor(processor, spells=task is not Classification)
             if task is Seq2Seq:
                 return Seq2Seq(model, processor, device, language=language, beams=beams)
             if language is not None:
                 raise ValueError(f"language {language!r}: {type(model).__name__} has no choice")
             return task(model, processor, device)
     raise TypeError(f"{type(model).__name__} is none of …{', …'.join(TASKS)}")
+
+
+def _check_processor(processor: Any, *, spells: bool) -> None:
+    """Raises ValueError unless it has a feature extractor, and a tokenizer for what spells."""
+    extractor = getattr(processor, "feature_extractor", processor)
+    lacking = [] if isinstance(extractor, FeatureExtractionMixin) else ["feature extractor"]
+    tokenizer = getattr(processor, "tokenizer", processor)
+    if spells and not isinstance(tokenizer, PreTrainedTokenizerBase):
+        lacking.append("tokenizer")
+    if lacking:
+        raise ValueError(
+            f"the processor, {type(processor).__name__}, has no {' and no '.join(lacking)}; give "
+            "for instance Wav2Vec2Processor(feature_extractor, tokenizer)"
+        )
