@@ -38,7 +38,9 @@ def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
         main([*argv, "--out", str(out / name), "--set", "epochs=1", "--filterbank", "true"])
     for method in ("orthograd", "gradient_ascent"):
         argv = ["unlearn", *data, "--model", str(out / "original"), "--method", method]
-        main([*argv, "--out", str(out / method), "--set", "epochs=1,lr=1e-4"])
+        main(
+            [*argv, "--out", str(out / method), "--set", "epochs=1,lr=1e-4", "--stop.rule", "steps"]
+        )
     results = out / "results.json"
     models = "original,retrained,orthograd,gradient_ascent"
     spaced = models.replace(",", ", ")
@@ -125,7 +127,7 @@ def test_a_killed_run_is_not_taken_up_for_another_model(corpus, tiny_config, tmp
 
     train(seed=0)
     with monkeypatch.context() as patch:
-        patch.setattr("asr_unlearn.jobs.save_model", killed)
+        patch.setattr("asr_unlearn.publication.save_model", killed)
         with pytest.raises(KeyboardInterrupt):
             forget("forgotten")
     assert list((tmp_path / "forgotten.partial").glob("checkpoint-*"))
