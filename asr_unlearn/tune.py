@@ -6,11 +6,12 @@ model, which nobody has who needs unlearning.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
@@ -19,8 +20,10 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.options import find_method, make_method
+from asr_unlearn.run import digest_of
 from asr_unlearn.scoring import Level, level, score
 from asr_unlearn.strangers import as_strangers
+from asr_unlearn.tasks.front_end import fingerprint
 from asr_unlearn.tasks.task import Task
 from asr_unlearn.unlearning import Stop, forget_difficulty, unlearning
 
@@ -67,6 +70,13 @@ class Bench:
     stop: Stop
     seed: int
 
+    @property
+    def basis(self) -> str:
+        """Of all that a trial's figures come from, apart from the method."""
+        ids = {part: [u.id for u in utterances] for part, utterances in self.given.items()}
+        model = [fingerprint(self.task.model), self.task.front_end_is_frozen]
+        return digest_of([model, ids, asdict(self.stop), self.seed])
+
     def levels(self) -> dict[str, Level]:
         """The model's level on the forget set, the unseen speakers and a sample of the rest.
 
@@ -104,25 +114,23 @@ def tune(
 ) -> optuna.Study:
     """Search the method's options until `trials` are complete; the defaults are tried first.
 
-    The journal is appended to after each trial, so that a killed search goes on where it was.
-    A trial that diverges, or whose loss is not finite, is failed and costs nothing but its time.
+    The journal is appended to after each trial, so that a killed search goes on where it was, and
+    to the same end. What it holds of another model, request or seed is left alone. A trial that
+    diverges, or whose loss is not finite, is failed and costs nothing but its time.
     """
     method = find_method(name)
     journal.parent.mkdir(parents=True, exist_ok=True)
     backend = JournalFileBackend(str(journal))
     study = optuna.create_study(
-        study_name=f"{method.name} {sorted(fixed.items())}",
+        study_name=f"{method.name} {sorted(fixed.items())} {bench.basis}",
         storage=optuna.storages.JournalStorage(backend),
-        sampler=optuna.samplers.TPESampler(seed=bench.seed, n_startup_trials=5),
         load_if_exists=True,
     )
     searched = {name: span for name, span in method.search().items() if name not in fixed}
     original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
     trainable = [p for p in bench.task.model.parameters() if p.requires_grad]
     before, target = bench.levels(), bench.target()
-    if not study.trials:
-        defaults = make_method(name, fixed)
-        study.enqueue_trial({option: getattr(defaults, option) for option in searched})
+    defaults = make_method(name, fixed)
 
     def restore() -> None:
         bench.task.model.load_state_dict(original)
@@ -138,10 +146,21 @@ def tune(
             trial.set_user_attr(part, [round(found.loss, 4), round(found.cer, 4)])
         return cost(now, before, target)
 
-    left = trials - len(finished(study))
     try:
-        if left > 0:
-            study.optimize(objective, n_trials=left, catch=(ArithmeticError, ValueError))
+        while (done := len(finished(study))) < trials:
+            if not done:
+                study.enqueue_trial({option: getattr(defaults, option) for option in searched})
+            study.sampler = _sampler(bench.seed, done)
+            # Not `study.optimize`, which counts a trial that is interrupted as failed.
+            trial = study.ask()
+            try:
+                found = objective(trial)
+            except (ArithmeticError, ValueError) as error:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                print(f"trial {done + 1} of {trials} failed: {error}", flush=True)
+            else:
+                study.tell(trial, found)
+                print(f"trial {done + 1} of {trials}: cost {found:.3f}", flush=True)
     finally:
         restore()
     return study
@@ -150,6 +169,15 @@ def tune(
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Trials that ended with a figure, or with a failure of their own."""
     return [trial for trial in study.trials if trial.state.is_finished()]
+
+
+def _sampler(seed: int, done: int) -> optuna.samplers.BaseSampler:
+    """Made anew for each trial: what it draws depends on the trials before, not on interruptions.
+
+    A sampler of one seed would draw for a search that is taken up what it had drawn before.
+    """
+    own = int(np.random.SeedSequence([seed, done]).generate_state(1)[0])
+    return optuna.samplers.TPESampler(seed=own, n_startup_trials=5)
 
 
 def ranked(trials: Iterable[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:

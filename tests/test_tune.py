@@ -1,5 +1,7 @@
 """The search looks only where a user can, tries the defaults first, and can be taken up."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,12 +59,27 @@ def test_a_search_that_was_killed_goes_on_where_it_was(bench, tmp_path, monkeypa
         patch.setattr("asr_unlearn.tune.cost", killed)
         with pytest.raises(KeyboardInterrupt):
             tune(bench, "cf_k", fixed, trials=2, journal=journal)
-    study = tune(bench, "cf_k", fixed, trials=3, journal=journal)
-    done = finished(study)
+    done = finished(tune(bench, "cf_k", fixed, trials=3, journal=journal))
     assert done[0].value == first.trials[0].value
-    assert len(ranked(done)) == 2  # The killed one is finished too: it has failed.
+    # As if it had not been killed; the trial that was is begun again.
+    whole = finished(tune(bench, "cf_k", fixed, trials=3, journal=tmp_path / "whole.journal"))
+    assert [(t.params, t.value) for t in done] == [(t.params, t.value) for t in whole]
+    assert len({t.params["lr"] for t in whole}) == len(ranked(whole)) == 3
     assert all(torch.equal(t, before[n]) for n, t in bench.task.model.state_dict().items())
     assert all(p.requires_grad for p in bench.task.layers()[0].parameters())
+
+
+def test_a_journal_does_not_answer_for_another_request(bench, tmp_path):
+    search = {"name": "cf_k", "fixed": {"epochs": 1.0, "lr": 1e-3}, "trials": 1}
+    studies = [tune(bench, **search, journal=tmp_path / "j")]
+    fewer = {**bench.given, "forget": bench.given["forget"][1:]}
+    for change in ({"given": fewer}, {"stop": Stop(rule="steps", every=2)}, {"seed": 1}):
+        studies.append(tune(replace(bench, **change), **search, journal=tmp_path / "j"))
+    with torch.no_grad():
+        bench.task.model.lm_head.bias += 1
+    studies.append(tune(bench, **search, journal=tmp_path / "j"))
+    assert len({study.study_name for study in studies}) == 5
+    assert [len(study.trials) for study in studies] == [1] * 5
 
 
 def test_a_trial_that_diverges_does_not_end_the_search(bench, tmp_path):
