@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from asr_unlearn import processes
@@ -61,7 +62,8 @@ class Training:
         watched: the utterances the stop rule measures; the forget set.
         difficulty: of the forget speakers (see `strangers`), for methods with a target.
         augmented: random polarity and shift of the waves; only for a trained front end.
-        crop: the random pieces of utterances that batches hold, instead of whole ones.
+        crop: the random pieces of utterances that batches hold, instead of whole ones. Only these
+            train the statistics of batch norm, which would count the padding of whole ones.
         checkpoint_seconds: how much work a kill may cost at most.
     """
 
@@ -84,7 +86,7 @@ class Training:
     ) -> None:
         self.task, self.method, self.inputs = task, method, inputs
         self.seed, self.description = seed, description
-        self.checkpoint_seconds = checkpoint_seconds
+        self.crop, self.checkpoint_seconds = crop, checkpoint_seconds
         self.folder, self.run = folder, Run(folder)
         self.watch = None if stop is None else Watch(stop, inputs, watched, folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +192,9 @@ class Training:
             seed_everything(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         step = Step(self.course, self.progress.step, draw)
         self.task.model.train(self.method.trains)
+        for module in self.task.model.modules() if self.crop is None else ():
+            if isinstance(module, _BatchNorm):
+                module.eval()
         direction = self.method.direction(step)
         for name, parameter in self.parameters.items():
             parameter.grad = direction.gradient[name]

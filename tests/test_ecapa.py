@@ -20,6 +20,7 @@ from asr_unlearn.gradients import (
 )
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models import (
     ModelError,
     is_bare_config,
@@ -32,9 +33,11 @@ from asr_unlearn.models import (
 )
 from asr_unlearn.speechbrain_checkpoint import SETTINGS, WEIGHTS
 from asr_unlearn.tasks import Classification, task_for
+from asr_unlearn.training import Training
 
 SIZES = tiny_ecapa_options()
 WAVES = {"a": 9_000, "b": 5_500, "c": 7_321, "d": 8_900}
+PIECES = Crop(samples=5_000, frames=32)
 SPEAKERS = ["anna", "bert", "cleo", "dora"]
 
 
@@ -174,6 +177,19 @@ def test_all_layers_but_the_front_end_are_listed(task):
     assert task.front_end_is_frozen
     assert all(p.requires_grad for p in task.model.parameters())
     assert task.cache_key() is None
+
+
+@pytest.mark.parametrize(
+    ("crop", "utterances", "learned"),
+    [(None, utterances(), False), (None, utterances()[:1], False), (PIECES, utterances(), True)],
+)
+def test_statistics_are_learned_from_crops_alone(task, tmp_path, crop, utterances, learned):
+    before = {name: buffer.clone() for name, buffer in task.model.named_buffers()}
+    method = Finetune(lr=1e-3, epochs=1)
+    inputs = Inputs(task, load=load)
+    Training(task, method, {"retain": utterances}, inputs, tmp_path / "run", seed=0, crop=crop)()
+    changed = {n for n, buffer in task.model.named_buffers() if not torch.equal(buffer, before[n])}
+    assert changed == (set(before) if learned else set())
 
 
 HYPERPARAMS = """
