@@ -27,7 +27,7 @@ class Split:
     `forget`: training utterances of the forget speakers; `forget_heldout`: the share of theirs
     that is never trained on; `retain`: everyone else's; `unseen`: speakers never trained on, for
     the stop rule and membership inference; `test`: never looked at before the report, of
-    speakers never trained on or, where the corpus has it so, of those of `retain`.
+    speakers never trained on and, where the corpus has it so, of those of `retain`.
 
     Where labels are forgotten, `forget` and `forget_heldout` are utterances with these labels,
     whoever speaks; `forget_heldout` has those of the speakers never trained on as well. The other
@@ -78,8 +78,8 @@ def make_split(
     """Divide the corpus for a request to forget the speakers `forget`.
 
     The corpus' own test set may be of other people than its training set, or divide the utterances
-    of the same people, as in speaker identification. In the second case those of the forget
-    speakers are what is held out of theirs.
+    of the same people, as in speaker identification. What it has of a forget speaker who is in
+    both is what is held out of theirs.
 
     Args:
         heldout: share of each forget speaker's utterances that is kept from training.
@@ -99,9 +99,11 @@ def make_split(
     spared = _tests_of_the_same_people(utterances)
     others = [u for u in utterances if u.id not in spared]
     away = _strangers(others, set(forget), unseen, 0.0 if spared else test, rng)
+    tested = {u.speaker for u in utterances if u.id in spared}
     by_speaker = {s: [u.id for u in train if u.speaker == s] for s in sorted(forget)}
+    shares = [(ids, 0.0 if s in tested else heldout) for s, ids in by_speaker.items()]
     parts = {
-        **_hold_out(by_speaker.values(), 0.0 if spared else heldout, rng),
+        **_hold_out(shares, rng),
         "retain": [u.id for u in train if u.speaker not in {*forget, *away}],
         "unseen": [u.id for u in utterances if away.get(u.speaker) == "unseen"],
         "test": [u.id for u in utterances if away.get(u.speaker) == "test"],
@@ -125,10 +127,9 @@ def _check_shares(**shares: float) -> None:
 
 
 def _tests_of_the_same_people(utterances: Sequence[Utterance]) -> set[str]:
-    """Utterances of the corpus' own test set, if all its speakers are in the training set too."""
+    """Utterances of the corpus' own test set whose speakers are in the training set too."""
     train = {u.speaker for u in utterances if u.subset not in STRANGERS}
-    test = [u for u in utterances if u.subset == "test"]
-    return {u.id for u in test} if all(u.speaker in train for u in test) else set()
+    return {u.id for u in utterances if u.subset == "test" and u.speaker in train}
 
 
 def make_label_split(
@@ -158,7 +159,7 @@ def make_label_split(
     by_label = {label: [u.id for u in train if u.label == label] for label in sorted(forget)}
     others = [u for u in utterances if u.label not in forget]
     parts = {
-        **_hold_out(by_label.values(), heldout, rng),
+        **_hold_out([(ids, heldout) for ids in by_label.values()], rng),
         "retain": [u.id for u in others if u.speaker not in away],
         "unseen": [u.id for u in others if away.get(u.speaker) == "unseen"],
         "test": [u.id for u in others if away.get(u.speaker) == "test"],
@@ -228,11 +229,11 @@ def _set_aside(
 
 
 def _hold_out(
-    groups: Iterable[Sequence[str]], share: float, rng: np.random.Generator
+    groups: Iterable[tuple[Sequence[str], float]], rng: np.random.Generator
 ) -> dict[str, list[str]]:
-    """Of each group at least one utterance away from training, and never all."""
+    """Of each group its share, at least one utterance and never all, away from training."""
     parts: dict[str, list[str]] = {"forget": [], "forget_heldout": []}
-    for ids in groups:
+    for ids, share in groups:
         # Something must be forgotten.
         count = min(max(1, round(share * len(ids))), len(ids) - 1) if share else 0
         away = {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}

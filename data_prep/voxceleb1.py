@@ -25,9 +25,9 @@ TRIALS = "trials.txt"
 def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator[Utterance]:
     """Utterances in the order of their paths; the speaker is the folder's name.
 
-    Without `iden_split.txt` the last video of each speaker, by name, is the test set. With
-    `transcripts` (by path below the corpus, without suffix, or by id) an utterance that has none
-    comes with an empty one, for `validate` to name.
+    Without `iden_split.txt` the last video of each speaker, by name, is the test set; who has one
+    video only is not tested. With `transcripts` (by path below the corpus, without suffix, or by
+    id) an utterance that has none comes with an empty one, for `validate` to name.
 
     Raises:
         FileNotFoundError: no recordings in this layout.
@@ -38,6 +38,7 @@ def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator
     strangers = {key.split("/")[0] for pair in verification_pairs(folder) for key in pair[1:]}
     listed = identification(folder)
     last = {key.split("/")[0]: key.split("/")[1] for key in recordings}
+    first = {key.split("/")[0]: key.split("/")[1] for key in reversed(recordings)}
     for key, path in recordings.items():
         speaker, video, name = key.split("/")
         if speaker in strangers:
@@ -45,7 +46,7 @@ def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator
         elif listed:
             subset = listed.get(key)
         else:
-            subset = "test" if video == last[speaker] else "train"
+            subset = "test" if video == last[speaker] != first[speaker] else "train"
         if subset is None:
             continue
         identity = f"{speaker}-{video}-{name}"

@@ -204,10 +204,24 @@ def test_a_test_set_of_the_same_people_is_divided_by_speaker():
     assert {i for i, name in speaker.items() if name == unseen} == set(split.parts["unseen"])
 
 
-def test_some_speakers_in_training_and_test_are_refused():
-    corpus = utterances([2] * 10) + utterances([2], "test", "spk")[:1]
-    corpus += utterances([2], "test", "other")
-    with pytest.raises(SplitError, match=r"more than one of .*: spk0"):
+def test_who_is_in_the_test_set_alone_is_a_stranger_and_nobody_else():
+    corpus = utterances([4] * 10)
+    # Nothing of spk1 is for testing, and nothing of other0 for training.
+    tests = [replace(u, id=f"{u.id}-t", subset="test") for u in corpus if u.id.endswith("0")]
+    tests = [u for u in tests if u.speaker != "spk1"] + utterances([2], "test", "other")
+    split = make_split(corpus + tests, ["spk1", "spk2"])
+    speaker = {u.id: u.speaker for u in corpus + tests}
+    assert sorted(i for part in PARTS for i in split.parts[part]) == sorted(speaker)
+    assert [speaker[i] for i in split.parts["forget"]] == ["spk1"] * 3 + ["spk2"] * 4
+    assert [speaker[i] for i in split.parts["forget_heldout"]] == ["spk1", "spk2"]
+    retained = {speaker[i] for i in split.parts["retain"]}
+    assert {speaker[i] for i in split.parts["test"]} == retained | {"other0"}
+
+
+def test_some_speakers_in_training_and_development_are_refused():
+    corpus = utterances([2] * 10)
+    corpus += [replace(corpus[0], id="again", subset="dev"), *utterances([2], "dev", "other")]
+    with pytest.raises(SplitError, match=r"more than one of .*: spk0$"):
         make_split(corpus, ["spk1"])
 
 

@@ -1,6 +1,7 @@
 """VoxCeleb1's layout: who is trained on, tried and set aside, and where texts come from."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_the_list_says_who_is_trained_on_and_validation_is_left_out(vox: Path) -
 def test_without_a_list_the_last_video_is_for_testing(vox: Path) -> None:
     by_video = {u.id.split("-", 1)[1][:-6]: u.subset for u in voxceleb1.scan(vox)}
     assert by_video == {"a_x": "train", "b-y": "train", "c": "test"}
+
+
+def test_without_a_list_who_has_one_video_is_trained_on(vox: Path) -> None:
+    for video in VIDEOS[1:]:
+        shutil.rmtree(vox / "wav" / SPEAKERS[1] / video)
+    found = list(voxceleb1.scan(vox))
+    assert {u.subset for u in found if u.speaker == SPEAKERS[1]} == {"train"}
+    assert {u.speaker for u in found if u.subset == "test"} == {SPEAKERS[0], SPEAKERS[2]}
+    split = make_split(found, [SPEAKERS[1]])
+    assert len(split.parts["forget"]) == len(split.parts["forget_heldout"]) == 1
 
 
 @pytest.mark.parametrize("place", ["", "vox1_dev_wav", "vox1_dev_wav/wav"])
