@@ -17,6 +17,12 @@ class StopRule:
     "all" is for classes that must not be named any more: the mean loss can be a stranger's while
     one speaker's is still nothing. The run ends when both have arrived, and to go too far in one
     is not held against a step.
+
+    Strangers of whom nothing is misheard have an error rate of 0, which everything has reached
+    from the first: it says nothing of forgetting, and "both" goes by the loss alone.
+
+    Raises:
+        ValueError: to stop on an error rate that is 0 for strangers.
     """
 
     target: Level
@@ -25,6 +31,12 @@ class StopRule:
     every: int = 4
     figure: str = "CER"
     """What the error rate is called; a classifier has no characters."""
+
+    def __post_init__(self) -> None:
+        if self.on == "cer" and self.target.cer == 0:
+            raise ValueError(
+                f"strangers have a {self.figure} of 0, which cannot tell when to stop: stop on loss"
+            )
 
     def reached(self, now: Level) -> str | None:
         """Which of loss and CER has arrived (within the relative tolerance), if it is enough."""
@@ -39,7 +51,7 @@ class StopRule:
                 f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
             )
         if self.on == "both":
-            return next(iter(arrived.values()), None)
+            return arrived.get("loss") or (arrived.get("cer") if self.target.cer > 0 else None)
         if self.on == "all":
             return " and ".join(arrived.values()) if len(arrived) == 2 else None
         return arrived.get(self.on)
@@ -47,7 +59,7 @@ class StopRule:
     def distance(self, now: Level) -> float:
         """Relative distance to the target, summed over loss and CER; with "all", of what lacks."""
         loss = (now.loss - self.target.loss) / max(self.target.loss, 1e-8)
-        cer = (now.cer - self.target.cer) / max(self.target.cer, 1e-8)
+        cer = (now.cer - self.target.cer) / self.target.cer if self.target.cer > 0 else 0.0
         if self.on == "all":
             return max(0.0, -loss) + max(0.0, -cer)
         return {"loss": abs(loss), "cer": abs(cer), "both": abs(loss) + abs(cer)}[self.on]

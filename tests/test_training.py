@@ -248,6 +248,17 @@ def test_what_is_short_counts_where_all_must_arrive():
     assert complete.distance(Level(4.0, 0.5)) == pytest.approx(1.0)
 
 
+def test_an_error_rate_of_nothing_says_nothing():
+    strangers = Level(0.5, 0.0)
+    for on, short in (("both", Level(0.4, 0.0)), ("all", Level(0.4, 0.3))):
+        rule = StopRule(strangers, on=on)
+        assert rule.reached(short) is None
+        assert rule.distance(short) == pytest.approx(0.2)
+        assert rule.reached(Level(0.5, 0.0)).startswith("forget loss 0.500 reached")
+    with pytest.raises(ValueError, match=r"a CER of 0, .*: stop on loss"):
+        StopRule(strangers, on="cer")
+
+
 def test_tolerance_is_relative():
     assert StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.91, 0.0))
     assert not StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.89, 0.0))
