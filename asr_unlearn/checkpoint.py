@@ -38,8 +38,8 @@ def restore_random_state(state: dict[str, Any]) -> None:
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    # There may be fewer GPUs than where it was saved.
+    torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
 
 
 def seed_everything(seed: int) -> None:
@@ -104,11 +104,24 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any] | None:
-    """Restore the newest checkpoint's model and generators; return its state, or None."""
+    """Restore the newest checkpoint's model and generators; return its state, or None.
+
+    The state is on the CPU, wherever it was when it was saved.
+    """
     found = checkpoints(folder)
     if not found:
         return None
     load_weights(model, found[-1] / "model.safetensors")
-    state: dict[str, Any] = torch.load(found[-1] / "state.pt", weights_only=True)
+    path = found[-1] / "state.pt"
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     restore_random_state(state.pop("random"))
     return state
+
+
+def moved(state: Any, device: torch.device) -> Any:
+    """What a checkpoint holds, with its tensors, in whatever dicts and lists, on the device."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {name: moved(value, device) for name, value in state.items()}
+    return [moved(value, device) for value in state] if isinstance(state, list) else state

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from asr_unlearn import processes
 from asr_unlearn.batching import Crop, Stream
-from asr_unlearn.checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from asr_unlearn.checkpoint import load_checkpoint, moved, save_checkpoint, seed_everything
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
@@ -255,7 +255,7 @@ class Training:
             self.run.forget_rows_after(-1 if state is None else state["step"])
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
-            self.method.load_state_dict(state.pop("method"))
+            self.method.load_state_dict(moved(state.pop("method"), self.task.device))
             watched = state.pop("watch")
             if self.watch:
                 self.watch.load_state_dict(watched)

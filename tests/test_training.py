@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tiny_training import tiny_training
 
 from asr_unlearn import watch as watch_module
-from asr_unlearn.checkpoint import checkpoints
+from asr_unlearn.checkpoint import checkpoints, random_state, restore_random_state
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.landing import HALVINGS, between
 from asr_unlearn.methods import METHODS
@@ -74,6 +74,46 @@ def test_interrupted_equals_uninterrupted(name, killed_at, corpus, tiny_config, 
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "whole")]
     again = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "killed")]
     assert again == timeless
+
+
+@pytest.mark.parametrize("name", ["orthograd", "sfr_on", "finetune"])
+def test_what_was_saved_on_gpus_is_taken_up_without_one(
+    name, corpus, tiny_config, tmp_path, monkeypatch
+):
+    options = {"epochs": 2, "lr": 1e-3} | ({"beta": 0.5} if name == "sfr_on" else {})
+    whole = make(corpus, tiny_config, tmp_path / "whole", name, **options)
+    whole()
+    with monkeypatch.context() as gpus:
+        cuda = {"cuda": [torch.get_rng_state()] * 2}
+        gpus.setattr("asr_unlearn.checkpoint.random_state", lambda: random_state() | cuda)
+        gpus.setattr("torch.serialization.location_tag", lambda _: "cuda:1")
+        run_until_killed(make(corpus, tiny_config, tmp_path / "killed", name, **options), 3)
+    resumed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
+    resumed()
+    expected = weights(whole)
+    assert all(torch.equal(t, expected[k]) for k, t in weights(resumed).items())
+
+
+def test_only_the_generators_of_gpus_that_are_there_are_restored(monkeypatch):
+    restored = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.set_rng_state_all", restored.extend)
+    restore_random_state(random_state() | {"cuda": ["first", "second"]})
+    assert restored == ["first"]
+
+
+def test_what_a_method_carries_comes_back_on_the_models_device(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    options = {"epochs": 2, "lr": 1e-3}
+    run_until_killed(make(corpus, tiny_config, tmp_path, "orthograd", **options), 1)
+    resumed = make(corpus, tiny_config, tmp_path, "orthograd", **options)
+    monkeypatch.setattr(type(resumed.task), "device", torch.device("meta"))
+    monkeypatch.setattr(resumed.method, "begin", lambda _: None)
+    resumed._resume()
+    carried = resumed.method.state_dict()
+    assert carried.keys() == {"retain", "second_moment"}
+    assert {t.device.type for own in carried.values() for t in own.values()} == {"meta"}
 
 
 def test_the_seed_reproduces_a_run(corpus, tiny_config, tmp_path):
