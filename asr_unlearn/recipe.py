@@ -9,6 +9,7 @@ import yaml
 
 from asr_unlearn.methods import METHODS
 from asr_unlearn.options import find_method, own_method
+from asr_unlearn.speakers import TRIALS
 
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 
@@ -216,7 +217,11 @@ class Plan:
         results = self.out / "results.json"
         argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
         argv += ["--out", str(results), "--device", self.device, *flags(self.recipe.evaluate)]
-        return Command(6, "evaluate", argv, [self.manifest, self.split, *models], results)
+        # Where a corpus has no trials, nothing is read there.
+        reads = [self.manifest, self.split, self.manifest.with_name(TRIALS), *models]
+        if judge := self.recipe.evaluate.get("judge"):
+            reads.append(Path(judge))
+        return Command(6, "evaluate", argv, reads, results)
 
     def _report(self) -> Command:
         results = self.out / "results.json"

@@ -310,6 +310,21 @@ def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
     assert set(mine.reads) - {own} == set(finetune.reads)
 
 
+def test_another_judge_and_other_trials_are_seen(tmp_path):
+    from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.stages import state_of
+
+    recipe = read_recipe(recipe_file(tmp_path))
+    recipe.apply(f"evaluate.judge={tmp_path / 'judge'}")
+    plan = Plan(recipe, "small", Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
+    (evaluate,) = [c for c in plan.commands() if c.stage == 6]
+    for file in (tmp_path / "judge" / "original" / "model.safetensors", tmp_path / "trials.txt"):
+        before = [state_of(path) for path in evaluate.reads]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("another")
+        assert sum(a != state_of(p) for a, p in zip(before, evaluate.reads, strict=True)) == 1
+
+
 def recipe_file(folder: Path, extra: str = "") -> Path:
     path = folder / "recipe.yaml"
     path.write_text(
