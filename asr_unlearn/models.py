@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -158,10 +160,12 @@ def model_from_config(
     if task == "seq2seq" and config.model_type != "whisper":
         raise ModelError(f"{source}: of encoder-decoders only Whisper can start from its config")
     processor, settings = _afresh(source, config, task, vocabulary)
-    if task == "ctc":
-        settings |= {"bos_token_id": None, "eos_token_id": None}
     for name, value in settings.items():
         setattr(config, name, value)
+    for name in ("bos_token_id", "eos_token_id") if task == "ctc" else ():
+        # UniSpeechSat's must be numbers; nothing looks at them.
+        with suppress(StrictDataclassFieldValidationError):
+            setattr(config, name, None)
     torch.manual_seed(seed)
     model: PreTrainedModel = LOADERS[task].from_config(config)
     if task == "seq2seq":

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from saved_again import says_the_same_when_loaded
-from tiny_model import tiny_whisper_options
-from transformers import WhisperConfig, pipeline
+from tiny_model import tiny_options, tiny_whisper_options
+from transformers import AutoConfig, WhisperConfig, pipeline
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import collate
@@ -63,6 +63,15 @@ def test_a_saved_model_says_the_same_and_so_does_the_pipeline(built, manifest, t
     for utterance, text in zip(manifest[:4], texts, strict=True):
         assert recogniser(load_audio(utterance.audio))["text"] == text
     assert not list(tmp_path.glob("*.bin"))
+
+
+@pytest.mark.parametrize("family", ["hubert", "unispeech", "unispeech-sat"])
+def test_kin_of_wav2vec2_start_from_a_config(family, tmp_path, manifest):
+    config = AutoConfig.for_model(family, **tiny_options(), feat_extract_norm="layer")
+    config.save_pretrained(tmp_path / "config")
+    model, processor = model_from_config(str(tmp_path / "config"), alphabet_of(manifest), seed=0)
+    task = CTC(model.eval(), processor)
+    says_the_same_when_loaded(task, collate([Inputs(task)(manifest[0])]), tmp_path / "saved")
 
 
 def test_what_is_a_bare_config(built, tiny_config, tmp_path):
