@@ -11,7 +11,7 @@ import torch
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Crop
 from asr_unlearn.checkpoint import seed_everything
-from asr_unlearn.classes import forgets_classes
+from asr_unlearn.classes import forgets_classes, has_classes
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, read_manifest
@@ -29,7 +29,7 @@ from asr_unlearn.models import (
 from asr_unlearn.options import spelling
 from asr_unlearn.publication import carry_out
 from asr_unlearn.saved import SavedModel
-from asr_unlearn.split import Split, read_split
+from asr_unlearn.split import PARTS, Split, read_split
 from asr_unlearn.tasks import Task, task_for
 from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch
 from asr_unlearn.tasks.task import check_targets
@@ -119,7 +119,8 @@ def train_model(
     Two models trained with the same arguments but for `parts` start from the same weights.
 
     Raises:
-        ValueError: aids for a model that is no Whisper or that has been trained before.
+        ValueError: aids for a model that is no Whisper or that has been trained before, or
+            utterances that it cannot be asked.
     """
     scratch, aids = is_bare_config(source), setup.aids
     kind = setup.task or task_of(read_config(source))
@@ -141,7 +142,7 @@ def train_model(
         task = Seq2SeqFromScratch(model, processor, device, aids)
     else:
         task = task_for(model, processor, device, language=setup.language)
-    check_targets(task, corpus.part(*parts))
+    _check(task, corpus, parts)
     if setup.filterbank and scratch:
         _start_from_filterbank(task, corpus)
     if setup.front_end_frozen if setup.front_end_frozen is not None else not scratch:
@@ -164,6 +165,15 @@ def train_model(
         )
 
     return carry_out("train", training, task, corpus.split, out, options, seed)
+
+
+def _check(task: Task, corpus: Corpus, parts: Sequence[str]) -> None:
+    """Raises ValueError if the model cannot be asked of `parts`, or of what it is evaluated on.
+
+    Better now than when all training is done.
+    """
+    others = [part for part in PARTS if part not in parts and has_classes(task, corpus.part(part))]
+    check_targets(task, corpus.part(*parts, *others))
 
 
 def _crop(task: Task, seconds: float) -> Crop:
@@ -206,7 +216,7 @@ def unlearn_model(
     task = original_task(original, device, freeze_front_end)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
-    check_targets(task, corpus.part(*answered))
+    _check(task, corpus, answered)
     options = {
         "method": spelling(method),
         **asdict(method),

@@ -1,14 +1,18 @@
 """The command line: every command explains itself, and says plainly what it cannot do."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from asr_unlearn.cli import COMMANDS, main, spelled
+from asr_unlearn.manifest import read_manifest, write_manifest
 from asr_unlearn.methods import METHODS
+from asr_unlearn.models import alphabet_of, model_from_config, save_model
 from asr_unlearn.options import convert, make_method, parse_assignments
+from asr_unlearn.split import make_split, read_split, write_split
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -149,6 +153,29 @@ class Mine(Method):
     def direction(self, step):
         raise ArithmeticError("as expected")
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("E", "s7-0: the vocabulary lacks 'E' of 'E'"),
+        ("AB " * 60, "s7-0: .* of audio have no room for the 180 labels"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_named_before_any_training(
+    text, message, corpus, tiny_config, tmp_path
+):
+    utterances = read_manifest(corpus / "manifest.jsonl")
+    save_model(*model_from_config(str(tiny_config), alphabet_of(utterances), 0), tmp_path / "m")
+    assert "s7-0" in read_split(corpus / "split.json", corpus / "manifest.jsonl").parts["test"]
+    odd = [replace(u, text=text) if u.id == "s7-0" else u for u in utterances]
+    manifest, split = tmp_path / "manifest.jsonl", tmp_path / "split.json"
+    write_manifest(manifest, odd)
+    write_split(split, make_split(odd, ["s0", "s1"], unseen=0.2), manifest)
+    argv = ["--manifest", str(manifest), "--split", str(split), "--model", str(tmp_path / "m")]
+    for command in ("train", "unlearn"):
+        with pytest.raises(ValueError, match=message):
+            main([command, *argv, "--out", str(tmp_path / "out")])
 
 
 def test_a_method_from_a_users_file(tmp_path):

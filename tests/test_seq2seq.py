@@ -185,6 +185,14 @@ def test_all_that_cannot_be_asked_are_named_at_once(task):
     check_targets(task, odd[::2])
 
 
+def test_what_nothing_is_left_of_is_named(task, monkeypatch):
+    """A transcript of which the rules of OpenAI's vocabulary keep nothing has no words to get."""
+    monkeypatch.setattr(task, "_compared", lambda text: text.replace("AB", ""))
+    odd = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text="AB AB")
+    with pytest.raises(ValueError, match="u9: nothing of 'AB AB' is left to be compared"):
+        check_targets(task, [odd])
+
+
 def test_tied_weights_survive_a_checkpoint(task, tmp_path):
     save_weights(task.model, tmp_path / "kept.safetensors")
     before = {name: t.clone() for name, t in task.model.state_dict().items()}

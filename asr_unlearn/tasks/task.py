@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.certainty import Answers
@@ -83,14 +84,29 @@ class Task(Protocol):
 
 
 def check_targets(task: Task, utterances: Sequence[Utterance]) -> None:
-    """Raises ValueError, naming them, if utterances have no target: none is silently left out."""
-    problems = []
-    for utterance in tqdm(utterances, desc="checking targets", unit="utt", delay=2, leave=False):
-        try:
-            task.target(utterance)
-        except ValueError as error:
-            problems.append(str(error))
+    """Raises ValueError, naming them, if utterances have no target: none is silently left out.
+
+    Nor may a target be longer than its utterance has room for, or the right answer be nothing.
+    """
+    bar = tqdm(utterances, desc="checking targets", unit="utt", delay=2, leave=False)
+    problems = [problem for utterance in bar if (problem := _problem(task, utterance))]
     if len(problems) > NAMED:
         problems[NAMED:] = [f"and {len(problems) - NAMED} more"]
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def _problem(task: Task, utterance: Utterance) -> str | None:
+    """Why an utterance cannot be asked, by what the manifest says of it."""
+    try:
+        target = task.target(utterance)
+    except ValueError as error:
+        return str(error)
+    if not task.fits(target, round(utterance.seconds * SAMPLE_RATE)):
+        return (
+            f"utterance {utterance.id}: {utterance.seconds:.2f} s of audio have no room for the "
+            f"{len(target)} labels of {utterance.text!r}"
+        )
+    if not task.reference(utterance).strip():
+        return f"utterance {utterance.id}: nothing of {utterance.text!r} is left to be compared"
+    return None
