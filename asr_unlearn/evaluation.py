@@ -20,6 +20,7 @@ from asr_unlearn.metrics.divergence import earth_mover
 from asr_unlearn.metrics.speaker_id import probe
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
+from asr_unlearn.places import check_places, place
 from asr_unlearn.run import invocation, versions
 from asr_unlearn.saved import (
     Key,
@@ -133,8 +134,10 @@ def evaluate(
     absent where there is none.
 
     Raises:
-        ValueError: the models were made for different tasks.
+        ValueError: the models were made for different tasks, two have one name and seed, or one is
+            not under `root`.
     """
+    check_places(models, root)
     kinds = {m.kind() for m in models}
     if len(kinds) > 1:
         raise ValueError(
@@ -181,7 +184,7 @@ def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": model.name,
         "seed": model.seed,
-        "path": str(model.folder.relative_to(shared.data.folder)),
+        "path": str(place(model.folder, shared.data.folder)),
         **_cost(shared.runs[key], shared.runs.get(retrained, {})),
         **shared.figures[key],
         **confusion_matrix(rows),

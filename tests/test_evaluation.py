@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jiwer
 import pytest
@@ -30,18 +31,37 @@ def setting(corpus, tiny_config, tmp_path):
     shutil.copytree(tmp_path / "original", tmp_path / "renamed")
     models = [SavedModel(name, 0, tmp_path / name) for name in ("original", "retrained", "renamed")]
 
-    def run():
+    def run(*chosen, root=tmp_path):
         return evaluate(
-            models,
+            chosen or models,
             data.manifest,
             data.split,
-            root=tmp_path,
+            root=root,
             corpus="hums",
             left_out={},
             device=torch.device("cpu"),
         )
 
     return tmp_path, run
+
+
+def test_models_that_results_could_not_tell_are_refused_at_once(setting, monkeypatch):
+    folder, run = setting
+    monkeypatch.setattr("asr_unlearn.evaluation.transcribe", lambda *_, **__: pytest.fail("asked"))
+    elsewhere = folder.with_name("elsewhere") / "original"
+    shutil.copytree(folder / "original", elsewhere)
+    with pytest.raises(ValueError, match=f"{elsewhere} is not under .*: models lie beside"):
+        run(SavedModel.at(elsewhere))
+    original = SavedModel.at(folder / "original")
+    with pytest.raises(ValueError, match=r"2 models are called original with seed 0: .*, "):
+        run(original, original)
+
+
+def test_models_may_be_named_by_their_whole_path(setting, monkeypatch):
+    folder, run = setting
+    monkeypatch.chdir(folder)
+    (entry,) = run(SavedModel.at(folder / "original"), root=Path())["models"]
+    assert entry["path"] == "original"
 
 
 def test_rates_are_those_of_the_rows_and_of_jiwer(setting):

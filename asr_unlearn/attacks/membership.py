@@ -23,6 +23,7 @@ from asr_unlearn.metrics.membership import (
     matched,
 )
 from asr_unlearn.models import label_of
+from asr_unlearn.places import place
 from asr_unlearn.saved import Key, Row, SavedModel
 
 RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
@@ -63,7 +64,7 @@ def train_attackers(
         model.key: unlearnings(
             model,
             corpus,
-            root / "informed" / model.folder.relative_to(root),
+            root / "informed" / place(model.folder, root),
             count=effort.informed,
             device=device,
             beams=beams,
