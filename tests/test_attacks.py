@@ -214,7 +214,7 @@ def test_shadows_need_an_even_number_and_an_original(data, evaluated):
 
     with pytest.raises(ValueError, match="give an even number"):
         train(3, models)
-    with pytest.raises(ValueError, match="no model called original"):
+    with pytest.raises(ValueError, match="no model is called original; give"):
         train(2, models[1:])
     with pytest.raises(ValueError, match=r"has no run\.json of `asr-unlearn train`"):
         train(2, [SavedModel("original", 0, data.folder / "forgotten")])

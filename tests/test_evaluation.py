@@ -11,6 +11,7 @@ import torch
 
 from asr_unlearn import saved as saved_module
 from asr_unlearn.batching import collate
+from asr_unlearn.cli import main
 from asr_unlearn.evaluation import evaluate
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus
@@ -62,6 +63,22 @@ def test_models_may_be_named_by_their_whole_path(setting, monkeypatch):
     monkeypatch.chdir(folder)
     (entry,) = run(SavedModel.at(folder / "original"), root=Path())["models"]
     assert entry["path"] == "original"
+
+
+def test_the_original_and_the_retrained_model_may_have_other_names(setting, corpus):
+    folder, _ = setting
+    (folder / "original").rename(folder / "finetuned")
+    (folder / "retrained").rename(folder / "without")
+    argv = ["evaluate", "--models", "renamed", "--out", str(folder / "results.json")]
+    argv += ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    main([*argv, "--original", "finetuned", "--retrained", "without"])
+    entries = read_results(folder / "results.json").record["models"]
+    places = [("original", "finetuned"), ("retrained", "without"), ("renamed", "renamed")]
+    assert [(entry["name"], entry["path"]) for entry in entries] == places
+    assert all("gap_to_retrained" in entry for entry in entries)
+    for attack in ("--relearn=true", "--shadows=2"):
+        with pytest.raises(ValueError, match=f"{attack[:9]}.*give its folder as --original"):
+            main([*argv, attack])
 
 
 def test_rates_are_those_of_the_rows_and_of_jiwer(setting):

@@ -78,7 +78,7 @@ def train_attackers(
         return Attackers(own)
     original = next((model for model in models if model.name == "original"), None)
     if original is None:
-        raise ValueError("--shadows: there is no model called original among those to evaluate")
+        raise ValueError("--shadows: no model is called original; give its folder as --original")
     folder = root / "shadows"
     trained = shadows_of(original, corpus, folder, count=effort.shadows, device=device)
     carry_out(trained, workers, root / "shadows.log", "shadow models")

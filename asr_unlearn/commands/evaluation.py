@@ -30,6 +30,8 @@ def evaluate(
     relearn: bool = False,
     workers: int = 0,
     judge: Path | None = None,
+    original: str = "",
+    retrained: str = "",
 ) -> None:
     """Evaluate saved models into results.json.
 
@@ -52,11 +54,19 @@ def evaluate(
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
         judge: output folder of a speaker classifier's run on the same split: of each recogniser the
             classifier of the same method and seed tells what is left of the voices.
+        original: folder beside results.json of the model that all were unlearned from, if it is not
+            called original and among the models.
+        retrained: the same for the model trained without the forget speakers, which all are
+            compared with.
     """
     data = Corpus.read(manifest, split)
     root = out.parent
+    chosen = [SavedModel.at(root / name) for name in _standing(models, root)]
+    seeds = sorted({model.seed for model in chosen})
+    given = [("original", original), ("retrained", retrained)]
+    named = [SavedModel(name, seed, root / path) for seed in seeds for name, path in given if path]
     results = evaluate_models(
-        [SavedModel.at(root / name) for name in _standing(models, root)],
+        [*named, *chosen],
         data.manifest,
         data.split,
         root=root,
