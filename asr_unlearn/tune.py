@@ -43,7 +43,9 @@ def cost(now: Levels, original: Levels, target: Level) -> float:
     """
     total = 0.0
     for figure in ("loss", "cer"):
-        strangers = max(getattr(target, figure), 1e-6)
+        # An error rate that strangers do not have is no measure.
+        if (strangers := getattr(target, figure)) == 0:
+            continue
         total += abs(getattr(now["forget"], figure) - strangers) / strangers
         for part in now.keys() - {"forget"}:
             rise = getattr(now[part], figure) - getattr(original[part], figure)

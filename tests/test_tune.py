@@ -36,6 +36,12 @@ def test_harm_and_overshooting_cost_and_improvement_does_not_pay():
     assert cost(diverged, ORIGINAL, STRANGERS) == float("inf")
 
 
+def test_an_error_rate_that_strangers_do_not_have_is_no_measure():
+    faultless = Level(STRANGERS.loss, 0.0)
+    forgotten = {**ORIGINAL, "forget": Level(STRANGERS.loss, 0.1)}
+    assert cost(forgotten, ORIGINAL, faultless) == 0
+
+
 @pytest.fixture
 def bench(corpus, tiny_config):
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
