@@ -29,14 +29,19 @@ def load_audio(
     format tells: flac and mp3 do, a cut wav or ogg is a shorter one), or not finite.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise AudioError(f"{name}: cannot read the file: {error.strerror}") from error
+    content = source if isinstance(source, bytes) else read_content(Path(source), name)
     samples, rate = _decode_raw(content, name) if name.endswith(".raw") else _decode(content, name)
     if not np.isfinite(samples).all():
         raise AudioError(f"{name}: holds samples that are not finite (NaN or infinity)")
     return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
+
+
+def read_content(path: Path, name: str) -> bytes:
+    """What a file of audio holds; raises AudioError, by its name, where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AudioError(f"{name}: cannot read the file: {error.strerror}") from error
 
 
 def _decode_raw(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], int]:

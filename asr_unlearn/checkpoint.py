@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from asr_unlearn.files import write_aside
 
 # Of what a checkpoint holds: one of another format is no longer taken up.
-FORMAT = 2
+FORMAT = 3
 
 
 def random_state() -> dict[str, Any]:
@@ -116,12 +116,3 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any] | None:
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     restore_random_state(state.pop("random"))
     return state
-
-
-def moved(state: Any, device: torch.device) -> Any:
-    """What a checkpoint holds, with its tensors, in whatever dicts and lists, on the device."""
-    if isinstance(state, Tensor):
-        return state.to(device)
-    if isinstance(state, dict):
-        return {name: moved(value, device) for name, value in state.items()}
-    return [moved(value, device) for value in state] if isinstance(state, list) else state

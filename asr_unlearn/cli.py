@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import torch
 from jsonargparse import ArgumentParser
 
 import asr_unlearn
 from asr_unlearn import processes
 from asr_unlearn.commands import evaluate, methods, report, split, train, tune, unlearn, verify
+from asr_unlearn.jobs import pick_device
 from asr_unlearn.run import carrying_out
 
 # The others would do the same work in each process, and write the same files.
@@ -43,12 +43,6 @@ def _check_processes(command: str) -> None:
         )
 
 
-def _check_device(device: str) -> None:
-    """Raises ValueError where a GPU is asked for and there is none."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
-
-
 def spelled(arguments: Sequence[str]) -> list[str]:
     """Arguments as the parser knows them: underscores within flags, and all `--set` as one."""
     words, settings = [], []
@@ -77,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.pop("config", None)
         with carrying_out(["asr-unlearn", *given]):
             _check_processes(parsed.subcommand)
-            _check_device(options.get("device", "auto"))
+            # A GPU that is not there is said before anything is read.
+            pick_device(options.get("device", "auto"))
             COMMANDS[parsed.subcommand](**options)
             processes.leave()
     except (ValueError, ArithmeticError, FileNotFoundError) as error:

@@ -64,10 +64,15 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def pick_device(name: Device) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """The device of that name; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: a GPU is asked for where there is none.
+    """
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ValueError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,26 +127,9 @@ def train_model(
         ValueError: aids for a model that is no Whisper or that has been trained before, or
             utterances that it cannot be asked.
     """
-    scratch, aids = is_bare_config(source), setup.aids
+    scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
-    if aids and not (scratch and kind == "seq2seq"):
-        raise ValueError(
-            f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "
-            "its config"
-        )
-    # A classifier's classes are those of all who may be trained on: a stranger's is not among them.
-    known = corpus.part("retain", "forget") if kind == "classification" else corpus.manifest
-    vocabulary = vocabulary_of(known, kind)
-    seed_everything(seed)
-    if scratch:
-        model, processor = model_from_config(source, vocabulary, seed, kind)
-    else:
-        model, processor = pretrained_model(source, vocabulary, kind)
-    task: Task
-    if aids:
-        task = Seq2SeqFromScratch(model, processor, device, aids)
-    else:
-        task = task_for(model, processor, device, language=setup.language)
+    task = _task_to_train(corpus, source, kind, seed, device, setup)
     _check(task, corpus, parts)
     if setup.filterbank and scratch:
         _start_from_filterbank(task, corpus)
@@ -165,6 +153,29 @@ def train_model(
         )
 
     return carry_out("train", training, task, corpus.split, out, options, seed)
+
+
+def _task_to_train(
+    corpus: Corpus, source: str, kind: TaskName, seed: int, device: torch.device, setup: Setup
+) -> Task:
+    """The model at `source`, as it is before training, and what it is to learn."""
+    scratch, aids = is_bare_config(source), setup.aids
+    if aids and not (scratch and kind == "seq2seq"):
+        raise ValueError(
+            f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "
+            "its config"
+        )
+    # A classifier's classes are those of all who may be trained on: a stranger's is not among them.
+    known = corpus.part("retain", "forget") if kind == "classification" else corpus.manifest
+    vocabulary = vocabulary_of(known, kind)
+    seed_everything(seed)
+    if scratch:
+        model, processor = model_from_config(source, vocabulary, seed, kind)
+    else:
+        model, processor = pretrained_model(source, vocabulary, kind)
+    if aids:
+        return Seq2SeqFromScratch(model, processor, device, aids)
+    return task_for(model, processor, device, language=setup.language)
 
 
 def _check(task: Task, corpus: Corpus, parts: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
+from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio, read_content
 from asr_unlearn.files import read_text, write_aside
 
 SUBSETS = ("train", "dev", "test")
@@ -238,11 +238,8 @@ def _listen(path: Path) -> _Recording:
     if not path.is_file():
         return _Recording(reason="missing audio", detail=f"no file {path}")
     try:
-        content = path.read_bytes()
+        content = read_content(path, str(path))
         samples = len(load_audio(content, name=str(path)))
-    except OSError as error:
-        detail = f"{path}: cannot read the file: {error.strerror}"
-        return _Recording(reason="undecodable audio", detail=detail)
     except AudioError as error:
         return _Recording(reason="undecodable audio", detail=str(error))
     return _Recording(samples, hashlib.sha256(content).hexdigest())

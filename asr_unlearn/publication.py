@@ -1,7 +1,8 @@
 """A run works in OUT.partial, which is renamed to OUT when the model stands; never earlier."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -43,32 +44,41 @@ def carry_out(
     """
     stamp = digest_of([FORMAT, kind, seed, options, split.parts, fingerprint(task.model)])
     work = out.with_name(f"{out.name}.partial")
-    if not processes.is_first():
+    first = processes.is_first()
+    with _held(work) if first else nullcontext():
+        if first:
+            _clear_other_work(work, stamp)
         processes.wait()
         outcome = training(work)()
-        processes.wait()
-        return outcome
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(work / LOCK, timeout=0):
-            _clear_other_work(work, stamp)
-            processes.wait()
-            outcome = training(work)()
-            if not outcome.steps:
-                raise ValueError(
-                    f"{out}: nothing was unlearned: {outcome.stopped} before the first step. "
-                    "Either the model was never trained on these speakers, or it was trained on "
-                    "those of the split's unseen part: mark people whom it has never met with the "
-                    'subset "dev" in the manifest. --stop.rule steps unlearns all the same'
-                )
+        if not outcome.steps:
+            raise ValueError(
+                f"{out}: nothing was unlearned: {outcome.stopped} before the first step. Either "
+                "the model was never trained on these speakers, or it was trained on those of the "
+                "split's unseen part: mark people whom it has never met with the subset "
+                '"dev" in the manifest. --stop.rule steps unlearns all the same'
+            )
+        if first:
             record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
             _publish(task, work, out, processes=processes.share().of, **record, **noted)
+    processes.wait()
+    return outcome
+
+
+@contextmanager
+def _held(work: Path) -> Iterator[None]:
+    """Within: nobody else works in the folder, which is made."""
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work / LOCK, timeout=0)
+    try:
+        lock.acquire()
     except Timeout:
         raise ValueError(
             f"another process is at work in {work}; wait for it, or give another --out"
         ) from None
-    processes.wait()
-    return outcome
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _clear_other_work(work: Path, stamp: str) -> None:

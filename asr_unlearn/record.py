@@ -20,7 +20,7 @@ from asr_unlearn.files import write_json
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.run import digest, versions
 from asr_unlearn.saved import SavedModel, transcribe
-from asr_unlearn.split import read_split
+from asr_unlearn.split import Split, read_split
 
 NAME = "deletion_record.json"
 FIGURES = (
@@ -45,26 +45,31 @@ def write_records(
     request = read_split(split, manifest)
     for entry in results["models"]:
         folder = root / entry["path"]
-        run = SavedModel.at(folder).run()
+        model = SavedModel.at(folder)
+        run = model.run()
         if run.get("kind") != "unlearn":
             continue
         if run.get("request") != request.digest:
             others.append(folder)
             continue
-        record = _record(folder, entry, run, manifest, split)
-        write_json(folder / NAME, {**record, "beams": results["beams"]})
+        paths = {"manifest": manifest, "split": split, "original": model.original()}
+        record = {
+            **_record(entry, run, request),
+            "beams": results["beams"],
+            "paths": {name: os.path.relpath(path, folder) for name, path in paths.items()},
+            # The original as it was when the run began, whatever stands there now.
+            "sha256": {
+                **hashes(folder, manifest, split),
+                "weights_before": run["original"]["sha256"],
+            },
+        }
+        write_json(folder / NAME, record)
         written.append(folder / NAME)
     return written, others
 
 
-def _record(
-    folder: Path, entry: Mapping[str, Any], run: Mapping[str, Any], manifest: Path, split: Path
-) -> dict[str, Any]:
-    original = SavedModel.at(folder).original()
-    paths = {"manifest": manifest, "split": split, "original": original}
-    forgotten = read_split(split, manifest)
-    # The original as it was when the run began, whatever stands there now.
-    before = {"weights_before": run["original"]["sha256"]}
+def _record(entry: Mapping[str, Any], run: Mapping[str, Any], request: Split) -> dict[str, Any]:
+    """What is told of the run and its figures."""
     return {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,18 +80,16 @@ def _record(
         "stopped": run["stopped"],
         "versions": {"unlearned": run["versions"], "recorded": versions()},
         "forgotten": {
-            "speakers": len(forgotten.forget_speakers),
-            "labels": len(forgotten.forget_labels),
-            "utterances": len(forgotten.parts["forget"]),
+            "speakers": len(request.forget_speakers),
+            "labels": len(request.forget_labels),
+            "utterances": len(request.parts["forget"]),
         },
-        "paths": {name: os.path.relpath(path, folder) for name, path in paths.items()},
-        "sha256": hashes(folder, manifest, split, original) | before,
         "figures": {name: entry[name] for name in FIGURES if name in entry},
     }
 
 
-def hashes(folder: Path, manifest: Path, split: Path, original: Path) -> dict[str, Any]:
-    """SHA-256 of all that the record is about; None for what is gone.
+def hashes(folder: Path, manifest: Path, split: Path) -> dict[str, Any]:
+    """SHA-256 of all that the record is about but the original; None for what is gone.
 
     The forget list is hashed as its sorted speaker ids or labels, one a line.
     """
@@ -95,12 +98,10 @@ def hashes(folder: Path, manifest: Path, split: Path, original: Path) -> dict[st
     names = [*content["forget_speakers"], *content.get("forget_labels", [])]
     listed = "".join(f"{name}\n" for name in sorted(names))
     model = SavedModel.at(folder)
-    weights = SavedModel.at(original).weights() if original.is_dir() else {}
     return {
         "forget_list": hashlib.sha256(listed.encode()).hexdigest(),
         "manifest": digest(manifest) if manifest.exists() else None,
         "split": digest(split),
-        "weights_before": weights or None,
         "weights_after": model.weights() or None,
         "settings_after": model.settings() or None,
     }
@@ -119,7 +120,8 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str]]:
     manifest, split, original = (
         folder / record["paths"][name] for name in ("manifest", "split", "original")
     )
-    now = hashes(folder, manifest, split, original)
+    weights = SavedModel.at(original).weights() if original.is_dir() else {}
+    now = {**hashes(folder, manifest, split), "weights_before": weights or None}
     return record, [name for name, value in record["sha256"].items() if now[name] != value]
 
 

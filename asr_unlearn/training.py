@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from asr_unlearn import processes
 from asr_unlearn.batching import Crop, Stream
-from asr_unlearn.checkpoint import load_checkpoint, moved, save_checkpoint, seed_everything
+from asr_unlearn.checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
@@ -255,7 +256,7 @@ class Training:
             self.run.forget_rows_after(-1 if state is None else state["step"])
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
-            self.method.load_state_dict(moved(state.pop("method"), self.task.device))
+            self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
             watched = state.pop("watch")
             if self.watch:
                 self.watch.load_state_dict(watched)
@@ -266,7 +267,7 @@ class Training:
         now = self.progress
         kept, stopped = float(now.step), self.stopped or f"after all {self.total} steps"
         if self.watch is not None:
-            kept, which = self.watch.end()
+            kept, which = self.watch.end(now.step)
             stopped = "; ".join(filter(None, (stopped, which)))
         now.seconds += time.monotonic() - began
         return Outcome(

@@ -19,12 +19,11 @@ class Seen:
     """What was seen so far, all of it in every checkpoint.
 
     Attributes:
-        step, distance: of the last look, and how far from the target the model was.
+        distance: from the target, of the model at the last look.
         nearest, nearest_distance: of the nearest look before the rule was reached.
         stopped: why the run ends; empty as long as it goes on.
     """
 
-    step: int = 0
     distance: float = float("inf")
     nearest: int | None = None
     nearest_distance: float = float("inf")
@@ -46,7 +45,7 @@ class Watch:
         Returns what was measured and what it is to be, for the log.
         """
         measured, target, seen = self._level(), self.rule.target, self.seen
-        seen.step, seen.distance = step, self.rule.distance(measured)
+        seen.distance = self.rule.distance(measured)
         seen.stopped = self.rule.reached(measured) or ""
         if not seen.stopped and seen.distance < seen.nearest_distance:
             seen.nearest = step
@@ -61,14 +60,14 @@ class Watch:
             "target_cer": target.cer,
         }
 
-    def end(self) -> tuple[float, str]:
-        """Leave the model at the nearest step; if the run has gone too far, part of the way there.
+    def end(self, step: int) -> tuple[float, str]:
+        """From `step`, the last, to the nearest; if the run has gone too far, part of the way.
 
         Returns the step that is kept, a fraction between two looks, and which it is in words.
         """
         seen = self.seen
-        if seen.nearest is None or seen.nearest == seen.step:
-            return seen.step, ""
+        if seen.nearest is None or seen.nearest == step:
+            return step, ""
         # The file must be there before all read it, and is cleared away on publication.
         processes.wait()
         task, place = self.inputs.task, 0.0
@@ -83,12 +82,12 @@ class Watch:
         else:
             load_weights(task.model, self._kept())
         processes.wait()
-        kept = seen.nearest + place * (seen.step - seen.nearest)
+        kept = seen.nearest + place * (step - seen.nearest)
         if place == 0:
-            return kept, f"step {seen.nearest} of {seen.step} was nearer and is kept"
+            return kept, f"step {seen.nearest} of {step} was nearer and is kept"
         if place == 1:
             return kept, ""
-        return kept, f"nearest between steps {seen.nearest} and {seen.step}, and kept there"
+        return kept, f"nearest between steps {seen.nearest} and {step}, and kept there"
 
     def clear(self) -> None:
         """Remove weights that are no longer the nearest."""

@@ -61,12 +61,8 @@ def evaluate(
     """
     data = Corpus.read(manifest, split)
     root = out.parent
-    chosen = [SavedModel.at(root / name) for name in _standing(models, root)]
-    seeds = sorted({model.seed for model in chosen})
-    given = [("original", original), ("retrained", retrained)]
-    named = [SavedModel(name, seed, root / path) for seed in seeds for name, path in given if path]
     results = evaluate_models(
-        [*named, *chosen],
+        _models(models, root, original=original, retrained=retrained),
         data.manifest,
         data.split,
         root=root,
@@ -89,15 +85,21 @@ def evaluate(
     print(f"wrote {out}; next: asr-unlearn report --results {out}")
 
 
-def _standing(models: str, root: Path) -> list[str]:
-    """The names of models, all of which must stand in `root`."""
+def _models(models: str, root: Path, **renamed: str) -> list[SavedModel]:
+    """Those of `root` by the names of their folders, which must stand there; and the renamed.
+
+    One that goes by another name than its folder's is that for all seeds.
+    """
     names = [name.strip() for name in models.split(",") if name.strip()]
     if gone := [name for name in names if not (root / name).is_dir()]:
         raise ValueError(
             f"--models {', '.join(gone)}: no such folder in {root}; "
             f"there are {', '.join(models_in(root)) or 'no models'}"
         )
-    return names
+    chosen = [SavedModel.at(root / name) for name in names]
+    seeds = sorted({model.seed for model in chosen})
+    others = [(seed, *given) for seed in seeds for given in renamed.items()]
+    return [*(SavedModel(name, seed, root / path) for seed, name, path in others if path), *chosen]
 
 
 def _left_out(manifest: Path) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from asr_unlearn.gradients import Gradient
 from asr_unlearn.methods.course import Batched, Course, Part, Step
 from asr_unlearn.tasks.task import Task
 
-Span = Literal["above 0", "0 or more", "from 0 to 1"]
+Span = Literal["above 0", "0 or more", "from 0 to 1", "from 0 to below 1"]
 SPANS: dict[Span, Callable[[float], bool]] = {
     "above 0": lambda value: value > 0,
     "0 or more": lambda value: value >= 0,
     "from 0 to 1": lambda value: 0 <= value <= 1,
+    "from 0 to below 1": lambda value: 0 <= value < 1,
 }
 
 

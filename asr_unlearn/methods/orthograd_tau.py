@@ -51,8 +51,7 @@ class OrthoGradTau(OrthoGrad):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.demand("above 0", "target")
-        if not 0 <= self.power < 1:
-            raise ValueError(f"{self.name}: power must be from 0 to below 1, not {self.power}")
+        self.demand("from 0 to below 1", "power")
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
