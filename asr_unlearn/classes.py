@@ -9,12 +9,12 @@ from asr_unlearn.models import label_of
 from asr_unlearn.tasks import Task
 
 
-def has_classes(task: Task, utterances: Sequence[Utterance]) -> bool:
-    """Whether every utterance has a right answer: a classifier of speakers has no stranger's."""
+def answerable(task: Task, utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Those that have a right answer: a classifier of speakers has no stranger's name."""
     if not task.one_label:
-        return True
+        return list(utterances)
     known = task.model.config.label2id or {}
-    return all(label_of(u) in known for u in utterances)
+    return [u for u in utterances if label_of(u) in known]
 
 
 def disjoint(forget: Collection[str], retain: Collection[str]) -> bool:

@@ -135,9 +135,10 @@ def evaluate(
 
     Raises:
         ValueError: the models were made for different tasks, two have one name and seed, or one is
-            not under `root`.
+            not under `root`; attacks that go by the original, and there is none.
     """
     check_places(models, root)
+    effort.check([model.name for model in models])
     kinds = {m.kind() for m in models}
     if len(kinds) > 1:
         raise ValueError(

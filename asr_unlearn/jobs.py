@@ -11,7 +11,7 @@ import torch
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Crop
 from asr_unlearn.checkpoint import seed_everything
-from asr_unlearn.classes import forgets_classes, has_classes
+from asr_unlearn.classes import answerable, forgets_classes
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, read_manifest
@@ -183,8 +183,8 @@ def _check(task: Task, corpus: Corpus, parts: Sequence[str]) -> None:
 
     Better now than when all training is done.
     """
-    others = [part for part in PARTS if part not in parts and has_classes(task, corpus.part(part))]
-    check_targets(task, corpus.part(*parts, *others))
+    others = corpus.part(*(part for part in PARTS if part not in parts))
+    check_targets(task, [*corpus.part(*parts), *answerable(task, others)])
 
 
 def _crop(task: Task, seconds: float) -> Crop:

@@ -5,6 +5,7 @@ Each file is taken as it stands for as long as neither the weights nor the corpu
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from asr_unlearn.batching import Batch, by_length, collate
-from asr_unlearn.classes import has_classes
+from asr_unlearn.classes import answerable
 from asr_unlearn.files import stamp, stands, write_aside
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
@@ -37,8 +38,8 @@ SETTINGS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "normalizer.json"),
 )
-# Of utterances.jsonl: rows that an earlier version wrote lack fields that are asked for now.
-ROWS = 2
+# Of utterances.jsonl: an earlier version wrote fewer rows, and fewer fields.
+ROWS = 3
 # Of states.npz and embeddings.npz.
 VECTORS = 2
 
@@ -114,8 +115,8 @@ def transcribe(
 ) -> list[Row]:
     """Loss and transcript of every utterance of these parts, by the model as it was saved.
 
-    They stand in utterances.jsonl in the model's folder. Parts with classes that a classifier does
-    not have are left out.
+    They stand in utterances.jsonl in the model's folder. What a classifier has no class for is
+    left out, and said.
     """
     target = saved.folder / "utterances.jsonl"
     texts = {u.id: [u.text, u.label, u.sha256] for u in manifest}
@@ -123,13 +124,16 @@ def transcribe(
     basis = digest_of([ROWS, saved.files(), asked, texts, beams])
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
-        answered = [p for p in parts if has_classes(task, split.utterances(p, manifest))]
-        if left_out := [p for p in parts if p not in answered]:
-            print(
-                f"{saved.name} has no classes for {', '.join(left_out)}: not evaluated", flush=True
-            )
-        part_of = {name: part for part in answered for name in asked[part]}
-        utterances = [u for u in manifest if u.id in part_of]
+        part_of = {name: part for part in parts for name in asked[part]}
+        everything = [u for u in manifest if u.id in part_of]
+        utterances = answerable(task, everything)
+        if left_out := {u.id for u in everything} - {u.id for u in utterances}:
+            for part, count in Counter(part_of[name] for name in sorted(left_out)).items():
+                print(
+                    f"{saved.name} has no class for {count} of {len(asked[part])} utterances of "
+                    f"{part}: not evaluated",
+                    flush=True,
+                )
         scored = score(
             task, Inputs(task), utterances, batch_size=batch_size, description=saved.name
         )

@@ -15,7 +15,7 @@ import numpy as np
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from asr_unlearn.classes import asked_for_forgotten, forgets_classes, has_classes
+from asr_unlearn.classes import answerable, asked_for_forgotten, forgets_classes
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
@@ -88,8 +88,8 @@ class Bench:
         parts = {**self.given, "retain": self.given["retain"][::spread]}
         return {
             part: level(score(self.task, self.inputs, utterances))
-            for part, utterances in parts.items()
-            if has_classes(self.task, utterances)
+            for part, asked in parts.items()
+            if (utterances := answerable(self.task, asked))
         }
 
     def target(self) -> Level:

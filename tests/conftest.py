@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import speechbrain  # noqa: F401 - imported here for its redirections, which go at once
 from jaxtyping import install_import_hook
@@ -17,6 +18,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name, module in list(sys.modules.items()):
     if isinstance(module, DeprecatedModuleRedirect):
         del sys.modules[name]
+
+# A machine that is busy with other work is no fault of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 install_import_hook(
     [f"asr_unlearn.{name}" for name in ("gradients", "tasks", "metrics", "batching", "filterbank")],

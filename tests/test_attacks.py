@@ -220,6 +220,14 @@ def test_shadows_need_an_even_number_and_an_original(data, evaluated):
         train(2, [SavedModel("original", 0, data.folder / "forgotten")])
 
 
+@pytest.mark.parametrize("flags", [["--shadows", "2"], ["--relearn", "true"]])
+def test_without_an_original_nothing_is_transcribed_first(data, evaluated, flags, monkeypatch):
+    monkeypatch.setattr("asr_unlearn.evaluation.transcribe", lambda *_, **__: pytest.fail("asked"))
+    argv = ["evaluate", *of(data), "--models", "retrained,forgotten", *flags]
+    with pytest.raises(ValueError, match=f"{flags[0]}: no model is called original"):
+        main([*argv, "--out", str(data.folder / "none.json")])
+
+
 def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatch):
     monkeypatch.setattr("asr_unlearn.attacks.relearning.LIMIT", 12)
     shutil.copytree(data.folder / "retrained", tmp_path / "retrained")
@@ -283,7 +291,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
         "        return False\n"
         "    def __call__(self):\n"
         "        Path(self).write_text(str(os.getpid()))\n"
-        "        time.sleep(60)\n"
+        "        time.sleep(600)\n"
         "if __name__ == '__main__':\n"
         "    carry_out([Job(name) for name in 'ab'], 2, Path('log'), 'sleeping')\n"
     )
@@ -299,7 +307,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
         eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists())
 
 
-def eventually(wanted, seconds=60):
+def eventually(wanted, seconds=300):
     """What `wanted` returns, as soon as that is something."""
     for _ in range(10 * seconds):
         with contextlib.suppress(FileNotFoundError):

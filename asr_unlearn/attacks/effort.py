@@ -1,6 +1,7 @@
 """How much an evaluation trains."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,14 @@ class Effort:
     shadows: int = 0
     relearn: bool = False
     workers: int = 0
+
+    def check(self, names: Collection[str]) -> None:
+        """Raises ValueError for attacks that go by the original, if no model is called that."""
+        for flag, asked in (("--shadows", self.shadows), ("--relearn", self.relearn)):
+            if asked and "original" not in names:
+                raise ValueError(
+                    f"{flag}: no model is called original; give its folder as --original"
+                )
 
     def side_by_side(self, device: torch.device) -> int:
         """How many trainings are to run at once."""

@@ -55,6 +55,7 @@ def train_attackers(
         ValueError: shadow models without a model "original" that says how it was trained; or
             classes that are forgotten, whoever speaks.
     """
+    effort.check([model.name for model in models])
     if (effort.informed or effort.shadows) and _without_strangers(models, corpus):
         raise ValueError(
             "--informed and --shadows compare forgotten speakers with strangers; this request is "
@@ -76,9 +77,7 @@ def train_attackers(
     carry_out(jobs, workers, root / "informed.log", "informed attackers")
     if not effort.shadows:
         return Attackers(own)
-    original = next((model for model in models if model.name == "original"), None)
-    if original is None:
-        raise ValueError("--shadows: no model is called original; give its folder as --original")
+    original = next(model for model in models if model.name == "original")
     folder = root / "shadows"
     trained = shadows_of(original, corpus, folder, count=effort.shadows, device=device)
     carry_out(trained, workers, root / "shadows.log", "shadow models")

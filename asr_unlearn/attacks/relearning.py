@@ -134,16 +134,10 @@ def relearn(
     *,
     device: torch.device,
 ) -> dict[Key, dict[str, float]]:
-    """What `Relearning` finds of every model whose original is among those with rows.
-
-    Raises:
-        ValueError: no original is.
-    """
+    """What `Relearning` finds of every model whose original is among those with rows."""
     if not effort.relearn:
         return {}
     targets = {seed: known_again(own) for (name, seed), own in rows.items() if name == "original"}
-    if not targets:
-        raise ValueError("--relearn: no model is called original; give its folder as --original")
     jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
     carry_out(jobs, effort.side_by_side(device), root / "relearning.log", "relearning")
     return {job.model.key: job.found() for job in jobs}
