@@ -7,6 +7,8 @@ from typing import Literal
 import jiwer
 import numpy as np
 
+from asr_unlearn.metrics.bootstrap import percentile_interval
+
 RESAMPLES = 2000
 
 
@@ -45,7 +47,7 @@ def speaker_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Percentile bootstrap of the pooled rate over speakers (Bisani & Ney, ICASSP 2004).
+    """Bootstrap interval of the pooled rate over speakers (Bisani & Ney, ICASSP 2004).
 
     Speakers are drawn, not utterances: those of one speaker share what is hard about them.
     None with fewer than two speakers, where a bootstrap says nothing.
@@ -59,5 +61,4 @@ def speaker_interval(
         sums[index[speaker]] += (count.errors, count.length)
     rng = np.random.default_rng(seed)
     draws = sums[rng.integers(len(names), size=(resamples, len(names)))].sum(axis=1)
-    low, high = np.quantile(draws[:, 0] / draws[:, 1], [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return percentile_interval(draws[:, 0] / draws[:, 1], [len(names)], level=level)

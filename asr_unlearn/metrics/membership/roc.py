@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from asr_unlearn.metrics.bootstrap import percentile_interval
 from asr_unlearn.metrics.membership.observations import Observation
 
 RESAMPLES = 2000
@@ -19,7 +20,7 @@ class Attack:
         auc: area under the ROC curve.
         interval: 95%, by bootstrap over the speakers of both groups; None with fewer than two
             speakers in either. An attacker who was trained stays as he is, so that the interval
-            of a cross-validated one is too narrow by a quarter or so.
+            of a cross-validated one holds some 83 times of 100 with seven speakers.
         tpr_at_1_percent, tpr_at_0_1_percent: share of members found where that share of the
             others is accused; None where a member is compared with fewer than 100, or 1000.
     """
@@ -98,8 +99,7 @@ def _interval(
     # Sums over pairs of speakers first: as many as there are speakers is little to resample.
     above, below = (((a @ (rows @ pairs @ columns.T)) * b).sum(axis=1) for pairs in (won, compared))
     areas = above[below > 0] / below[below > 0]
-    lower, upper = np.quantile(areas, [0.025, 0.975])
-    return float(lower), float(upper)
+    return percentile_interval(areas, [len(rows), len(columns)])
 
 
 def speaker_masks(group: Sequence[Observation]) -> Bool[np.ndarray, "speakers n"]:

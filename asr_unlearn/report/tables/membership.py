@@ -42,7 +42,10 @@ def membership(found: Comparison) -> Table | None:
     )
     meanings = {
         "loss": "Loss: a threshold on it. ",
-        "classifier": "Classifier: learns from loss, confidence and errors of other speakers. ",
+        "classifier": (
+            "Classifier: learns from loss, confidence and errors of other speakers"
+            f"{'; its intervals are too narrow' if len(found.seeds) == 1 else ''}. "
+        ),
         "informed": (
             "Informed: learns from models that forgot other speakers by the same method; there is "
             "nothing of the kind to learn about the retrained model. "
