@@ -31,6 +31,8 @@ class StopRule:
     every: int = 4
     figure: str = "CER"
     """What the error rate is called; a classifier has no characters."""
+    interval: tuple[float, float] | None = None
+    """95%, of the target's loss: strangers are few, and single ones differ by far."""
 
     def __post_init__(self) -> None:
         if self.on == "cer" and self.target.cer == 0:
@@ -43,9 +45,7 @@ class StopRule:
         share = 1 - self.tolerance
         arrived = {}
         if now.loss >= share * self.target.loss:
-            arrived["loss"] = (
-                f"forget loss {now.loss:.3f} reached a stranger's {self.target.loss:.3f}"
-            )
+            arrived["loss"] = f"forget loss {now.loss:.3f} reached a stranger's {self._loss}"
         if now.cer >= share * self.target.cer:
             arrived["cer"] = (
                 f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
@@ -55,6 +55,14 @@ class StopRule:
         if self.on == "all":
             return " and ".join(arrived.values()) if len(arrived) == 2 else None
         return arrived.get(self.on)
+
+    @property
+    def _loss(self) -> str:
+        """The target's, and how well it is known."""
+        if self.interval is None:
+            return f"{self.target.loss:.3f}"
+        low, high = self.interval
+        return f"{self.target.loss:.3f} (95% interval {low:.3f} to {high:.3f})"
 
     def distance(self, now: Level) -> float:
         """Relative distance to the target, summed over loss and CER; with "all", of what lacks."""

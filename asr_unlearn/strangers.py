@@ -13,6 +13,7 @@ from itertools import islice
 import numpy as np
 
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.scoring import Heard, Level
 
 # A stranger's loss grows like this power of what it would be after training (see `difficulty`).
@@ -52,6 +53,15 @@ def _mean_power(heard: Sequence[Heard]) -> float:
 def as_strangers(unseen: Level, difficulty: float) -> Level:
     """The level of strangers that are so much harder, in loss and, likewise, in CER."""
     return Level(loss=unseen.loss * difficulty, cer=min(1.0, unseen.cer * difficulty))
+
+
+def level_interval(unseen: Sequence[Heard], difficulty: float) -> tuple[float, float] | None:
+    """How well these strangers tell the loss of `as_strangers`: 95%, over speakers.
+
+    None with fewer than two.
+    """
+    losses = [difficulty * one.loss for one in unseen]
+    return ratio_interval(losses, [1.0] * len(losses), [one.utterance.speaker for one in unseen])
 
 
 def representatives(retain: Sequence[Utterance]) -> list[Utterance]:

@@ -13,7 +13,7 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.scoring import Heard, hear, level, score
 from asr_unlearn.stopping import StopOn, StopRule
-from asr_unlearn.strangers import as_strangers, difficulty, representatives
+from asr_unlearn.strangers import as_strangers, difficulty, level_interval, representatives
 from asr_unlearn.training import Training
 
 H = TypeVar("H", bound=Heard)
@@ -110,10 +110,16 @@ def forget_difficulty(
 
 def _stop_rule(inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: float) -> StopRule:
     """The rule with its target measured on the model as it is."""
-    strangers = level(_everyones(score, inputs, unseen, "level of strangers"))
-    target = as_strangers(strangers, harder)
+    strangers = _everyones(score, inputs, unseen, "level of strangers")
     figure = "error rate" if inputs.task.one_label else "CER"
-    return StopRule(target, stop.on, stop.tolerance, stop.every, figure)
+    return StopRule(
+        target=as_strangers(level(strangers), harder),
+        on=stop.on,
+        tolerance=stop.tolerance,
+        every=stop.every,
+        figure=figure,
+        interval=level_interval(strangers, harder),
+    )
 
 
 def _everyones(

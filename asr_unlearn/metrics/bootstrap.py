@@ -1,4 +1,4 @@
-"""Percentile intervals of a bootstrap that hold for a handful of speakers."""
+"""Bootstrap intervals over speakers, which hold for a handful of them."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm, t
+
+RESAMPLES = 2000
 
 
 def percentile_interval(
@@ -27,3 +29,29 @@ def percentile_interval(
     tail = float(norm.cdf(-reach))
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def ratio_interval(
+    above: Sequence[float],
+    below: Sequence[float],
+    speakers: Sequence[str],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Of the ratio of two sums over utterances, such as errors over words.
+
+    Speakers are drawn, not utterances: those of one speaker share what is hard about them (Bisani &
+    Ney, ICASSP 2004). None with fewer than two speakers, where a bootstrap says nothing.
+    """
+    names = sorted(set(speakers))
+    if len(names) < 2:
+        return None
+    index = {name: i for i, name in enumerate(names)}
+    sums = np.zeros((len(names), 2))
+    for over, under, speaker in zip(above, below, speakers, strict=True):
+        sums[index[speaker]] += (over, under)
+    rng = np.random.default_rng(seed)
+    draws = sums[rng.integers(len(names), size=(resamples, len(names)))].sum(axis=1)
+    return percentile_interval(draws[:, 0] / draws[:, 1], [len(names)], level=level)

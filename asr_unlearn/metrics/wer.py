@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jiwer
-import numpy as np
 
-from asr_unlearn.metrics.bootstrap import percentile_interval
-
-RESAMPLES = 2000
+from asr_unlearn.metrics.bootstrap import ratio_interval
 
 
 @dataclass(frozen=True)
@@ -40,25 +37,8 @@ def rate(counts: Sequence[Errors]) -> float:
 
 
 def speaker_interval(
-    counts: Sequence[Errors],
-    speakers: Sequence[str],
-    *,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    counts: Sequence[Errors], speakers: Sequence[str], **options: Any
 ) -> tuple[float, float] | None:
-    """Bootstrap interval of the pooled rate over speakers (Bisani & Ney, ICASSP 2004).
-
-    Speakers are drawn, not utterances: those of one speaker share what is hard about them.
-    None with fewer than two speakers, where a bootstrap says nothing.
-    """
-    names = sorted(set(speakers))
-    if len(names) < 2:
-        return None
-    index = {name: i for i, name in enumerate(names)}
-    sums = np.zeros((len(names), 2))
-    for count, speaker in zip(counts, speakers, strict=True):
-        sums[index[speaker]] += (count.errors, count.length)
-    rng = np.random.default_rng(seed)
-    draws = sums[rng.integers(len(names), size=(resamples, len(names)))].sum(axis=1)
-    return percentile_interval(draws[:, 0] / draws[:, 1], [len(names)], level=level)
+    """95% interval of the pooled rate over speakers (see `ratio_interval`)."""
+    errors, lengths = [float(c.errors) for c in counts], [float(c.length) for c in counts]
+    return ratio_interval(errors, lengths, speakers, **options)

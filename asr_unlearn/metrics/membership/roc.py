@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from asr_unlearn.metrics.bootstrap import percentile_interval
+from asr_unlearn.metrics.bootstrap import RESAMPLES, percentile_interval
 from asr_unlearn.metrics.membership.observations import Observation
-
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
