@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with carrying_out(["asr-unlearn", *given]):
             _check_processes(parsed.subcommand)
             # A GPU that is not there is said before anything is read.
-            pick_device(options.get("device", "auto"))
+            if "device" in options:
+                pick_device(options["device"])
             COMMANDS[parsed.subcommand](**options)
             processes.leave()
     except (ValueError, ArithmeticError, FileNotFoundError) as error:

@@ -1,8 +1,8 @@
 """A run works in OUT.partial, which is renamed to OUT when the model stands; never earlier."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -64,21 +64,15 @@ def carry_out(
     return outcome
 
 
-@contextmanager
-def _held(work: Path) -> Iterator[None]:
+def _held(work: Path) -> AbstractContextManager[object]:
     """Within: nobody else works in the folder, which is made."""
     work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work / LOCK, timeout=0)
     try:
-        lock.acquire()
+        return FileLock(work / LOCK, timeout=0).acquire()
     except Timeout:
         raise ValueError(
             f"another process is at work in {work}; wait for it, or give another --out"
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _clear_other_work(work: Path, stamp: str) -> None:

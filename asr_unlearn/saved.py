@@ -127,13 +127,13 @@ def transcribe(
         part_of = {name: part for part in parts for name in asked[part]}
         everything = [u for u in manifest if u.id in part_of]
         utterances = answerable(task, everything)
-        if left_out := {u.id for u in everything} - {u.id for u in utterances}:
-            for part, count in Counter(part_of[name] for name in sorted(left_out)).items():
-                print(
-                    f"{saved.name} has no class for {count} of {len(asked[part])} utterances of "
-                    f"{part}: not evaluated",
-                    flush=True,
-                )
+        wanted, answered = (Counter(part_of[u.id] for u in us) for us in (everything, utterances))
+        for part, count in (wanted - answered).items():
+            print(
+                f"{saved.name} has no class for {count} of {wanted[part]} utterances of {part}: "
+                "not evaluated",
+                flush=True,
+            )
         scored = score(
             task, Inputs(task), utterances, batch_size=batch_size, description=saved.name
         )

@@ -97,9 +97,13 @@ def _models(models: str, root: Path, **renamed: str) -> list[SavedModel]:
             f"there are {', '.join(models_in(root)) or 'no models'}"
         )
     chosen = [SavedModel.at(root / name) for name in names]
-    seeds = sorted({model.seed for model in chosen})
-    others = [(seed, *given) for seed in seeds for given in renamed.items()]
-    return [*(SavedModel(name, seed, root / path) for seed, name, path in others if path), *chosen]
+    others = [
+        SavedModel(name, seed, root / path)
+        for seed in sorted({model.seed for model in chosen})
+        for name, path in renamed.items()
+        if path
+    ]
+    return [*others, *chosen]
 
 
 def _left_out(manifest: Path) -> dict[str, Any]:

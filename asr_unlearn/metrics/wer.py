@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jiwer
 
-from asr_unlearn.metrics.bootstrap import ratio_interval
+from asr_unlearn.metrics.bootstrap import RESAMPLES, ratio_interval
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,12 @@ def rate(counts: Sequence[Errors]) -> float:
 
 
 def speaker_interval(
-    counts: Sequence[Errors], speakers: Sequence[str], **options: Any
+    counts: Sequence[Errors],
+    speakers: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[float, float] | None:
     """95% interval of the pooled rate over speakers (see `ratio_interval`)."""
-    errors, lengths = [float(c.errors) for c in counts], [float(c.length) for c in counts]
-    return ratio_interval(errors, lengths, speakers, **options)
+    errors, lengths = [c.errors for c in counts], [c.length for c in counts]
+    return ratio_interval(errors, lengths, speakers, resamples=resamples, seed=seed)
