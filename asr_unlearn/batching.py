@@ -55,6 +55,10 @@ class Example:
     target: Int[Tensor, " L"]
 
 
+# An utterance as a batch holds it this time, drawn from a seed alone (see `augmentation`).
+Change = Callable[[Example, Sequence[int]], Example]
+
+
 def collate(examples: Sequence[Example]) -> Batch:
     """Pad with zeros (inputs) and -100 (targets) to the longest of the batch."""
     pad = torch.nn.utils.rnn.pad_sequence
@@ -90,37 +94,6 @@ def epoch_order(
     return [batches[i] for i in rng.permutation(count)]
 
 
-def augment(wave: Float[Tensor, " S"], seed: Sequence[int]) -> Float[Tensor, " S"]:
-    """Random polarity and a shift of up to 10 ms, both inaudible, drawn from `seed` alone."""
-    rng = np.random.default_rng(list(seed))
-    sign = float(rng.choice([-1.0, 1.0]))
-    return torch.roll(wave, int(rng.integers(-160, 161))) * sign
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A random piece of each utterance; a shorter one is repeated until there is enough of it.
-
-    With pieces of one length no batch holds padding, which batch norm would count as speech.
-
-    Attributes:
-        samples: length of a piece.
-        frames: how many frames a front end makes of it, for inputs that are features.
-    """
-
-    samples: int
-    frames: int
-
-    def __call__(self, example: Example, seed: Sequence[int]) -> Example:
-        """The piece drawn from `seed` alone."""
-        whole = example.input
-        wanted = self.samples if whole.dim() == 1 else self.frames
-        room = max(len(whole) - wanted, 0)
-        start = int(np.random.default_rng(list(seed)).integers(room + 1))
-        places = torch.arange(start, start + wanted) % len(whole)
-        return Example(example.id, whole[places], self.samples, example.target)
-
-
 @dataclass(frozen=True)
 class Share:
     """What one of several processes takes of a list."""
@@ -152,8 +125,7 @@ class Stream:
         *,
         batch_size: int,
         seed: int,
-        augmented: bool = False,
-        crop: Crop | None = None,
+        changes: Sequence[Change] = (),
         device: torch.device | None = None,
         share: Share = WHOLE,
     ) -> None:
@@ -169,7 +141,7 @@ class Stream:
         self.example = example
         self.batch_size = batch_size
         self.seed = seed
-        self.augmented, self.crop = augmented, crop
+        self.changes = tuple(changes)
         self.device = device or torch.device("cpu")
         self.share = share
         self._order = lru_cache(maxsize=2)(self._epoch_order)
@@ -183,13 +155,8 @@ class Stream:
         examples = []
         for index in self.share.of_all(self._order(epoch)[position]):
             example = self.example(self.utterances[index])
-            if self.crop is not None:
-                example = self.crop(example, [self.seed, epoch, index, 1])
-            if self.augmented:
-                if example.input.dim() != 1:
-                    raise ValueError("augmentation changes the wave; this model is given features")
-                wave = augment(example.input, [self.seed, epoch, index])
-                example = Example(example.id, wave, example.samples, example.target)
+            for change in self.changes:
+                example = change(example, [self.seed, epoch, index])
             examples.append(example)
         return collate(examples).to(self.device)
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.batching import Crop
+from asr_unlearn.augmentation import Crop, PolarityAndShift, Speeds
+from asr_unlearn.batching import Change
 from asr_unlearn.checkpoint import seed_everything
 from asr_unlearn.classes import answerable, forgets_classes
 from asr_unlearn.filterbank import start_from_filterbank
@@ -83,7 +84,8 @@ class Setup:
         task: what to train for, by default what the model was made for.
         language: of a multilingual recogniser (see `Seq2Seq`).
         filterbank: a first convolution of random weights starts as band-pass filters.
-        augmented: train on the augmented audio.
+        augmented: random polarity and shift of the waves.
+        speeds: at which the waves are heard, one of them drawn each time.
         crop_seconds: length of the random pieces to train on, 0 for whole utterances.
         front_end_frozen: by default unless it starts from random weights.
         aids: what helps a Whisper from scratch.
@@ -93,6 +95,7 @@ class Setup:
     language: str | None = None
     filterbank: bool = False
     augmented: bool = False
+    speeds: tuple[float, ...] = (1.0,)
     crop_seconds: float = 0.0
     front_end_frozen: bool | None = None
     aids: Aids = NO_AIDS
@@ -101,7 +104,8 @@ class Setup:
     def of(cls, options: Mapping[str, Any]) -> "Setup":
         """What a model was trained with, from the options in its run.json."""
         given = {f.name: options[f.name] for f in fields(cls) if f.name in options}
-        return cls(**(given | {"aids": Aids(**given.get("aids", {}))}))
+        read = {"aids": Aids(**given.get("aids", {})), "speeds": tuple(given.get("speeds", (1.0,)))}
+        return cls(**(given | read))
 
     def recorded(self) -> dict[str, Any]:
         """The same as options; aids only where there are any."""
@@ -130,7 +134,8 @@ def train_model(
     scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
     task = _task_to_train(corpus, source, kind, seed, device, setup)
-    _check(task, corpus, parts)
+    changes = _changes(task, setup)
+    _check(task, corpus, parts, fastest=max(setup.speeds))
     if setup.filterbank and scratch:
         _start_from_filterbank(task, corpus)
     if setup.front_end_frozen if setup.front_end_frozen is not None else not scratch:
@@ -147,8 +152,7 @@ def train_model(
             inputs,
             folder,
             seed=seed,
-            augmented=setup.augmented,
-            crop=_crop(task, setup.crop_seconds) if setup.crop_seconds else None,
+            changes=changes,
             description=out.name,
         )
 
@@ -178,18 +182,27 @@ def _task_to_train(
     return task_for(model, processor, device, language=setup.language)
 
 
-def _check(task: Task, corpus: Corpus, parts: Sequence[str]) -> None:
+def _check(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float = 1.0) -> None:
     """Raises ValueError if the model cannot be asked of `parts`, or of what it is evaluated on.
 
     Better now than when all training is done.
     """
     others = corpus.part(*(part for part in PARTS if part not in parts))
-    check_targets(task, [*corpus.part(*parts), *answerable(task, others)])
+    check_targets(task, corpus.part(*parts), fastest)
+    check_targets(task, answerable(task, others))
 
 
-def _crop(task: Task, seconds: float) -> Crop:
-    samples = round(seconds * SAMPLE_RATE)
-    return Crop(samples, int(task.front_end.frames(torch.tensor([samples]))))
+def _changes(task: Task, setup: Setup) -> list[Change]:
+    """What training does to the utterances; crops come behind speeds, to be of one length."""
+    changes: list[Change] = []
+    if setup.speeds != (1.0,):
+        changes.append(Speeds(setup.speeds))
+    if setup.crop_seconds:
+        samples = round(setup.crop_seconds * SAMPLE_RATE)
+        changes.append(Crop(samples, int(task.front_end.frames(torch.tensor([samples])))))
+    if setup.augmented:
+        changes.append(PolarityAndShift())
+    return changes
 
 
 def _start_from_filterbank(task: Task, corpus: Corpus) -> None:

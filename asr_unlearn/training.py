@@ -15,7 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from asr_unlearn import processes
-from asr_unlearn.batching import Crop, Stream
+from asr_unlearn.augmentation import Crop
+from asr_unlearn.batching import Change, Stream
 from asr_unlearn.checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
@@ -62,9 +63,9 @@ class Training:
         parts: the utterances of each part that the method needs.
         watched: the utterances the stop rule measures; the forget set.
         difficulty: of the forget speakers (see `strangers`), for methods with a target.
-        augmented: random polarity and shift of the waves; only for a trained front end.
-        crop: the random pieces of utterances that batches hold, instead of whole ones. Only these
-            train the statistics of batch norm, which would count the padding of whole ones.
+        changes: to the utterances of every batch, in this order; only for a trained front end,
+            but for a `Crop`. Only crops train the statistics of batch norm, which would count the
+            padding of whole utterances.
         checkpoint_seconds: how much work a kill may cost at most.
     """
 
@@ -80,14 +81,14 @@ class Training:
         stop: StopRule | None = None,
         difficulty: float = 1.0,
         watched: Sequence[Utterance] = (),
-        augmented: bool = False,
-        crop: Crop | None = None,
+        changes: Sequence[Change] = (),
         checkpoint_seconds: float = 60.0,
         description: str = "training",
     ) -> None:
         self.task, self.method, self.inputs = task, method, inputs
         self.seed, self.description = seed, description
-        self.crop, self.checkpoint_seconds = crop, checkpoint_seconds
+        self.cropped = any(isinstance(change, Crop) for change in changes)
+        self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run = folder, Run(folder)
         self.watch = None if stop is None else Watch(stop, inputs, watched, folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,8 +101,7 @@ class Training:
                 batch_size=method.batch_size(part),
                 # Forget and retain batches are drawn independently.
                 seed=2 * seed + (part == "forget"),
-                augmented=augmented,
-                crop=crop,
+                changes=changes,
                 device=task.device,
                 share=processes.share(),
             )
@@ -193,7 +193,7 @@ class Training:
             seed_everything(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         step = Step(self.course, self.progress.step, draw)
         self.task.model.train(self.method.trains)
-        for module in self.task.model.modules() if self.crop is None else ():
+        for module in self.task.model.modules() if not self.cropped else ():
             if isinstance(module, _BatchNorm):
                 module.eval()
         direction = self.method.direction(step)

@@ -118,6 +118,7 @@ def test_what_was_recorded_of_a_training_is_all_that_was_set():
         language="german",
         filterbank=True,
         augmented=True,
+        speeds=(0.9, 1.0),
         crop_seconds=1.5,
         front_end_frozen=True,
         aids=aids,

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tiny_training import tiny_training
 
 from asr_unlearn import watch as watch_module
+from asr_unlearn.augmentation import PolarityAndShift, Speeds
 from asr_unlearn.checkpoint import checkpoints, random_state, restore_random_state
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.landing import HALVINGS, between
@@ -22,6 +23,8 @@ from asr_unlearn.stopping import StopRule
 from asr_unlearn.tasks.front_end import NonFiniteLossError
 from asr_unlearn.training import DivergedError, Training
 
+CHANGES = [Speeds((0.9, 1.0, 1.1)), PolarityAndShift()]
+
 
 @pytest.fixture
 def parts(corpus):
@@ -31,8 +34,8 @@ def parts(corpus):
 
 def make(corpus, config, folder, name="finetune", stop=None, **options):
     options = {"lr": 3e-3, "epochs": 4, "retain_batch": 4, "forget_batch": 4} | options
-    augmented = name == "finetune"
-    return tiny_training(corpus, config, folder, name, stop=stop, augmented=augmented, **options)
+    changes = CHANGES if name == "finetune" else ()
+    return tiny_training(corpus, config, folder, name, stop=stop, changes=changes, **options)
 
 
 def weights(run: Training) -> dict[str, torch.Tensor]:

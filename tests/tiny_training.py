@@ -8,9 +8,7 @@ from asr_unlearn.tasks import CTC
 from asr_unlearn.training import Training
 
 
-def tiny_training(
-    corpus, config, folder, name, *, make_task=CTC, stop=None, augmented=False, **options
-):
+def tiny_training(corpus, config, folder, name, *, make_task=CTC, stop=None, changes=(), **options):
     """A method on a fresh model, a checkpoint after each step."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
@@ -25,6 +23,6 @@ def tiny_training(
         seed=1,
         stop=stop,
         watched=data.part("forget"),
-        augmented=augmented,
+        changes=changes,
         checkpoint_seconds=0.0,
     )

@@ -91,6 +91,7 @@ def train(
     freeze_front_end: bool | None = None,
     filterbank: bool = False,
     augmented: bool = False,
+    speeds: tuple[float, ...] = (1.0,),
     crop_seconds: float = 0.0,
     task: TaskName | None = None,
     language: str | None = None,
@@ -116,6 +117,7 @@ def train(
             been trained before.
         filterbank: start the first convolution as a bank of band-pass filters.
         augmented: random polarity and shift of the waves.
+        speeds: at which the waves are heard, one drawn each time, such as [0.9, 1, 1.1].
         crop_seconds: length of the random pieces of utterances to train on; 0 takes them whole.
         task: what to train for; by default what the model was made for. A class is an utterance's
             label, or its speaker where it has none.
@@ -137,6 +139,7 @@ def train(
             language=language,
             filterbank=filterbank,
             augmented=augmented,
+            speeds=speeds,
             crop_seconds=crop_seconds,
             front_end_frozen=freeze_front_end,
             aids=Aids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),

@@ -83,29 +83,31 @@ class Task(Protocol):
         """Whether an utterance in a padded batch gives what it gives alone."""
 
 
-def check_targets(task: Task, utterances: Sequence[Utterance]) -> None:
+def check_targets(task: Task, utterances: Sequence[Utterance], fastest: float = 1.0) -> None:
     """Raises ValueError, naming them, if utterances have no target: none is silently left out.
 
-    Nor may a target be longer than its utterance has room for, or the right answer be nothing.
+    Nor may a target be longer than its utterance has room for when it is played `fastest` times
+    as fast, or the right answer be nothing.
     """
     bar = tqdm(utterances, desc="checking targets", unit="utt", delay=2, leave=False)
-    problems = [problem for utterance in bar if (problem := _problem(task, utterance))]
+    problems = [problem for utterance in bar if (problem := _problem(task, utterance, fastest))]
     if len(problems) > NAMED:
         problems[NAMED:] = [f"and {len(problems) - NAMED} more"]
     if problems:
         raise ValueError("\n".join(problems))
 
 
-def _problem(task: Task, utterance: Utterance) -> str | None:
+def _problem(task: Task, utterance: Utterance, fastest: float) -> str | None:
     """Why an utterance cannot be asked, by what the manifest says of it."""
     try:
         target = task.target(utterance)
     except ValueError as error:
         return str(error)
-    if not task.fits(target, round(utterance.seconds * SAMPLE_RATE)):
+    if not task.fits(target, round(utterance.seconds * SAMPLE_RATE / fastest)):
+        sped = "" if fastest == 1 else f", {fastest:g} times as fast,"
         return (
-            f"utterance {utterance.id}: {utterance.seconds:.2f} s of audio have no room for the "
-            f"{len(target)} labels of {utterance.text!r}"
+            f"utterance {utterance.id}: {utterance.seconds:.2f} s of audio{sped} have no room for "
+            f"the {len(target)} labels of {utterance.text!r}"
         )
     if not task.reference(utterance).strip():
         return f"utterance {utterance.id}: nothing of {utterance.text!r} is left to be compared"
