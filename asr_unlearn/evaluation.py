@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from asr_unlearn.attacks.effort import Effort
-from asr_unlearn.attacks.membership import Attackers, membership, train_attackers
+from asr_unlearn.attacks.membership import Attackers, membership
 from asr_unlearn.attacks.relearning import relearn
 from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
@@ -138,14 +138,15 @@ def evaluate(
             not under `root`; attacks that go by the original, and there is none.
     """
     check_places(models, root)
-    effort.check([model.name for model in models])
     kinds = {m.kind() for m in models}
     if len(kinds) > 1:
         raise ValueError(
             f"models of different tasks cannot be compared: {', '.join(sorted(kinds))}"
         )
     data = Corpus(list(manifest), split, root)
+    attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
+    attackers.train(root, effort.side_by_side(device))
     shared = _Shared(
         data=data,
         device=device,
@@ -153,7 +154,7 @@ def evaluate(
         runs={m.key: m.run() for m in models},
         rows=rows,
         figures={key: figures(own) for key, own in rows.items()},
-        attackers=train_attackers(models, data, root, effort, device=device, beams=beams),
+        attackers=attackers,
         relearned=relearn(models, rows, data, root, effort, device=device),
         # All models have one task: trials are for classifiers of speakers, a judge for the others.
         trials=Trials.of(data, trials) if names_speakers(models[0], manifest) else None,

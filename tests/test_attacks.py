@@ -16,7 +16,7 @@ from copying import Copying
 
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import other_request
-from asr_unlearn.attacks.membership import train_attackers
+from asr_unlearn.attacks.membership import Attackers
 from asr_unlearn.attacks.relearning import Relearning, known_again, one_utterance_a_speaker
 from asr_unlearn.attacks.shadows import shadow_corpus
 from asr_unlearn.attacks.workers import carry_out
@@ -154,7 +154,8 @@ def test_attackers_are_made_anew_where_the_method_was_another(
 
     monkeypatch.setattr("asr_unlearn.attacks.informed.unlearn_model", unlearn_model)
     models = [SavedModel("forgotten", 0, moved.folder / "forgotten")]
-    train_attackers(models, moved, moved.folder, Effort(informed=1), device=CPU)
+    attackers = Attackers.of(models, moved, moved.folder, Effort(informed=1), device=CPU)
+    attackers.train(moved.folder, workers=1)
     assert [method.alpha for method in made] == [0.9]
 
 
@@ -207,25 +208,26 @@ def test_every_speaker_is_in_half_of_the_shadows(data):
             assert not set(heldout) & {i for ids in split.parts.values() for i in ids}
 
 
-def test_shadows_need_an_even_number_and_an_original(data, evaluated):
-    models = [SavedModel(n, 0, data.folder / n) for n in ("original", "forgotten")]
-
-    def train(shadows, models):
-        train_attackers(models, data, data.folder, Effort(shadows=shadows), device=CPU)
-
-    with pytest.raises(ValueError, match="give an even number"):
-        train(3, models)
-    with pytest.raises(ValueError, match="no model is called original; give"):
-        train(2, models[1:])
+def test_shadows_need_an_original_that_was_trained(data, evaluated):
+    models = [SavedModel("original", 0, data.folder / "forgotten")]
     with pytest.raises(ValueError, match=r"has no run\.json of `asr-unlearn train`"):
-        train(2, [SavedModel("original", 0, data.folder / "forgotten")])
+        Attackers.of(models, data, data.folder, Effort(shadows=2), device=CPU)
 
 
-@pytest.mark.parametrize("flags", [["--shadows", "2"], ["--relearn", "true"]])
-def test_without_an_original_nothing_is_transcribed_first(data, evaluated, flags, monkeypatch):
+@pytest.mark.parametrize(
+    ("models", "flags", "message"),
+    [
+        ("retrained,forgotten", ["--shadows", "2"], "--shadows: no model is called original"),
+        ("retrained,forgotten", ["--relearn", "true"], "--relearn: no model is called original"),
+        ("original,forgotten", ["--shadows", "3"], "give an even number"),
+    ],
+)
+def test_attacks_that_cannot_be_made_are_refused_before_transcribing(
+    data, evaluated, models, flags, message, monkeypatch
+):
     monkeypatch.setattr("asr_unlearn.evaluation.transcribe", lambda *_, **__: pytest.fail("asked"))
-    argv = ["evaluate", *of(data), "--models", "retrained,forgotten", *flags]
-    with pytest.raises(ValueError, match=f"{flags[0]}: no model is called original"):
+    argv = ["evaluate", *of(data), "--models", models, *flags]
+    with pytest.raises(ValueError, match=message):
         main([*argv, "--out", str(data.folder / "none.json")])
 
 

@@ -1,10 +1,10 @@
 """How much an evaluation trains."""
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
+from joblib import cpu_count
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,4 @@ class Effort:
         """How many trainings are to run at once."""
         if self.workers:
             return self.workers
-        return 1 if device.type == "cuda" else len(os.sched_getaffinity(0))
+        return 1 if device.type == "cuda" else cpu_count()

@@ -1,7 +1,8 @@
 """Every membership attack that was asked for, on every model of an evaluation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import Unlearning, unlearnings
 from asr_unlearn.attacks.rows import compared, target_loss
-from asr_unlearn.attacks.shadows import Shadows, shadows_of
+from asr_unlearn.attacks.shadows import Shadow, Shadows, shadows_of
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.classes import disjoint
 from asr_unlearn.jobs import Corpus
@@ -31,57 +32,64 @@ RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_
 
 @dataclass(frozen=True)
 class Attackers:
-    """What attackers have trained: models of their own, by name and seed of the one under attack,
-    and shadow models for all."""
+    """What attackers train: models of their own, by name and seed of the one under attack, and
+    shadow models for all."""
 
-    own: Mapping[Key, Sequence[Unlearning]] = field(default_factory=dict)
-    shadows: Shadows | None = None
+    own: Mapping[Key, Sequence[Unlearning]]
+    trained_alike: Sequence[Shadow]
 
+    @classmethod
+    def of(
+        cls,
+        models: Sequence[SavedModel],
+        corpus: Corpus,
+        root: Path,
+        effort: Effort,
+        *,
+        device: torch.device,
+        beams: int = 1,
+    ) -> "Attackers":
+        """Those that `effort` asks for, in `root`/informed and `root`/shadows.
 
-def train_attackers(
-    models: Sequence[SavedModel],
-    corpus: Corpus,
-    root: Path,
-    effort: Effort,
-    *,
-    device: torch.device,
-    beams: int = 1,
-) -> Attackers:
-    """Train what `effort` asks for, into `root`/informed and `root`/shadows.
+        Nothing is trained yet, so that what cannot be is refused before anything was worked for.
 
-    What stands there for the same inputs is taken as it is, what was interrupted goes on.
+        Raises:
+            ValueError: attacks that go by the original, and there is none, or not one that says
+                how it was trained; or classes that are forgotten, whoever speaks.
+        """
+        effort.check([model.name for model in models])
+        if (effort.informed or effort.shadows) and _without_strangers(models, corpus):
+            raise ValueError(
+                "--informed and --shadows compare forgotten speakers with strangers; this request "
+                "is to forget labels or whole classes, which have none"
+            )
+        own = {
+            model.key: unlearnings(
+                model,
+                corpus,
+                root / "informed" / place(model.folder, root),
+                count=effort.informed,
+                device=device,
+                beams=beams,
+            )
+            for model in models
+        }
+        if not effort.shadows:
+            return cls(own, [])
+        original = next(model for model in models if model.name == "original")
+        folder = root / "shadows"
+        return cls(own, shadows_of(original, corpus, folder, count=effort.shadows, device=device))
 
-    Raises:
-        ValueError: shadow models without a model "original" that says how it was trained; or
-            classes that are forgotten, whoever speaks.
-    """
-    effort.check([model.name for model in models])
-    if (effort.informed or effort.shadows) and _without_strangers(models, corpus):
-        raise ValueError(
-            "--informed and --shadows compare forgotten speakers with strangers; this request is "
-            "to forget labels or whole classes, which have none"
-        )
-    own = {
-        model.key: unlearnings(
-            model,
-            corpus,
-            root / "informed" / place(model.folder, root),
-            count=effort.informed,
-            device=device,
-            beams=beams,
-        )
-        for model in models
-    }
-    workers = effort.side_by_side(device)
-    jobs = [job for each in own.values() for job in each]
-    carry_out(jobs, workers, root / "informed.log", "informed attackers")
-    if not effort.shadows:
-        return Attackers(own)
-    original = next(model for model in models if model.name == "original")
-    folder = root / "shadows"
-    trained = shadows_of(original, corpus, folder, count=effort.shadows, device=device)
-    carry_out(trained, workers, root / "shadows.log", "shadow models")
-    return Attackers(own, Shadows.read(trained))
+    def train(self, root: Path, workers: int) -> None:
+        """What stands for the same inputs is taken as it is, what was interrupted goes on."""
+        jobs = [job for each in self.own.values() for job in each]
+        carry_out(jobs, workers, root / "informed.log", "informed attackers")
+        carry_out(self.trained_alike, workers, root / "shadows.log", "shadow models")
+
+    @cached_property
+    def shadows(self) -> Shadows | None:
+        """What the shadow models say, once they are trained."""
+        return Shadows.read(self.trained_alike) if self.trained_alike else None
 
 
 def _without_strangers(models: Sequence[SavedModel], corpus: Corpus) -> bool:
