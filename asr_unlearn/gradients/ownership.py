@@ -5,7 +5,7 @@ gradient at a position of utterance i is wᵢ times what it is with weight one, 
 of the model; and a position that serves several utterances betrays itself by not being a multiple.
 """
 
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ Sketch = Float[Tensor, "n s"]
 
 _SKETCHES, _BLOCK = 4, 4096
 _MEASURED: "WeakKeyDictionary[nn.Module, dict[Layout, list[Owner | None]]]" = WeakKeyDictionary()
+_PACKING: "WeakSet[nn.Module]" = WeakSet()
 
 
 def known_owners(model: nn.Module, layout: Layout) -> list[Owner | None] | None:
@@ -29,8 +30,29 @@ def known_owners(model: nn.Module, layout: Layout) -> list[Owner | None] | None:
 
 
 def remember_owners(model: nn.Module, layout: Layout, owners: list[Owner | None]) -> None:
-    """Measure this layout of the model no more."""
-    _MEASURED.setdefault(model, {})[layout] = owners
+    """Measure this layout of the model no more.
+
+    But a model that leaves padding out has positions that go by the utterances' lengths, which a
+    layout does not tell: one that was seen to do so is measured at every batch.
+    """
+    if all(owner is None or _is_regular(owner, layout[0]) for owner in owners):
+        if model not in _PACKING:
+            _MEASURED.setdefault(model, {})[layout] = owners
+    else:
+        _PACKING.add(model)
+        _MEASURED.pop(model, None)
+
+
+def _is_regular(owner: Owner, utterances: int) -> bool:
+    """Whether all positions are of one utterance, or as many of each, side by side or in turn."""
+    if bool((owner == owner[0]).all()):
+        return True
+    if len(owner) % utterances:
+        return False
+    everyone = torch.arange(utterances, device=owner.device)
+    times = len(owner) // utterances
+    runs, turns = everyone.repeat_interleave(times), everyone.repeat(times)
+    return torch.equal(owner, runs) or torch.equal(owner, turns)
 
 
 def probe_weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:

@@ -11,6 +11,8 @@ from gradient_problems import (
     Coupled,
     Hidden,
     NoRule,
+    Packed,
+    Problem,
     TimeMajor,
     ctc_problem,
     module_problem,
@@ -108,6 +110,31 @@ def test_what_no_rule_covers_is_exact_and_said_once(module):
         warnings.simplefilter("error")
         again = streamed_rows(problem, batch)
     assert_same_rows(problem, expected, again, 1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in RECOGNISERS if name != "ecapa"])
+def test_whose_positions_are_is_measured_once(name, monkeypatch):
+    """For a model that pads: another batch of as many utterances, as long, is laid out alike.
+
+    ECAPA's padding has no gradient that would show whose it is.
+    """
+    problem = recogniser(name, torch.float32)
+    streamed_rows(problem, problem.batch(1, 4))
+    monkeypatch.setattr(
+        "asr_unlearn.gradients.backward.probe_weights", lambda _: pytest.fail("measured again")
+    )
+    streamed_rows(problem, problem.batch(2, 4))
+
+
+def test_a_model_that_leaves_padding_out():
+    """Utterances of other lengths, but as many frames in all, are laid out in another way."""
+    torch.manual_seed(0)
+    problem = Problem(Packed().double(), lambda batch: problem.model(*batch), None)
+    for lengths in ([4, 4, 4], [3, 9, 4], [8, 2, 6], [4, 4, 4], [2, 6, 4]):
+        batch = torch.randn(3, 9, 6, dtype=torch.float64), torch.tensor(lengths)
+        assert_same_rows(
+            problem, reference_rows(problem, batch), streamed_rows(problem, batch), 1e-9
+        )
 
 
 def test_weights_derived_from_the_adapted_ones():
