@@ -138,6 +138,17 @@ def test_rates_at_few_false_alarms_need_enough_others():
     assert fewer.tpr_at_1_percent is not None
 
 
+def test_who_is_accused_is_accused_with_all_that_score_the_same():
+    """Three members in ten and 18 of 1000 others are all at the top: one cannot be had without."""
+    rng = np.random.default_rng(0)
+    members, others = group(rng, np.zeros(100)), strangers(rng, np.zeros(1000))
+    scores = np.repeat([1.0, 0.0], [30, 70]), np.repeat([1.0, 0.0], [18, 982])
+    attack = attack_by_scores(members, others, *scores)
+    assert attack.tpr_at_1_percent == attack.tpr_at_0_1_percent == 0
+    truth, scored = np.repeat([1, 0], [100, 1000]), np.concatenate(scores)
+    assert attack.auc == pytest.approx(roc_auc_score(truth, scored))
+
+
 def test_attackers_who_learn_find_nothing_in_noise():
     """On average 0.5 also with few speakers, where pooled folds would come out below."""
     rng = np.random.default_rng(0)

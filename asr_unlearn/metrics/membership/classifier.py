@@ -15,7 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from asr_unlearn.metrics.membership.observations import Observation, features
-from asr_unlearn.metrics.membership.roc import Attack, attack_by_wins, speaker_masks, wins
+from asr_unlearn.metrics.membership.roc import (
+    Attack,
+    Comparisons,
+    attack_by_comparisons,
+    speaker_masks,
+)
 
 FOLDS, REPEATS = 5, 3
 
@@ -62,7 +67,7 @@ def classifier_attack(
     if folds < 2:
         return None
     rng = np.random.default_rng(seed)
-    won, compared = np.zeros((2, len(inside), len(outside)))
+    found = Comparisons.none(len(inside), len(outside))
     for repeat in range(REPEATS):
         ours, theirs = (_folds(group, folds, rng) for group in (inside, outside))
         for fold in range(folds):
@@ -72,13 +77,13 @@ def classifier_attack(
                 seed + repeat,
             )
             rows, columns = (np.flatnonzero(of == fold).tolist() for of in (ours, theirs))
-            cells = np.ix_(rows, columns)
-            won[cells] += wins(
+            found.add(
+                rows,
+                columns,
                 scores(classifier, [inside[i] for i in rows]),
                 scores(classifier, [outside[j] for j in columns]),
             )
-            compared[cells] += 1
-    return attack_by_wins(inside, outside, won, compared, seed=seed)
+    return attack_by_comparisons(inside, outside, found, seed=seed)
 
 
 def _folds(

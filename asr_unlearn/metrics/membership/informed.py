@@ -13,7 +13,7 @@ import numpy as np
 
 from asr_unlearn.metrics.membership.classifier import fitted, scores
 from asr_unlearn.metrics.membership.observations import Observation
-from asr_unlearn.metrics.membership.roc import Attack, attack_by_wins, wins
+from asr_unlearn.metrics.membership.roc import Attack, Comparisons, attack_by_comparisons
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def informed_attack(
     if len(names) < 2:
         return None
     order = np.random.default_rng(seed).permutation(names)
-    won = np.zeros((len(inside), len(outside)))
+    found = Comparisons.none(len(inside), len(outside))
     for half in (set(order[::2].tolist()), set(order[1::2].tolist())):
         classifier = fitted(
             [o for model in known for o in model.forgotten],
@@ -50,5 +50,6 @@ def informed_attack(
         )
         columns = [j for j, o in enumerate(outside) if o.speaker in half]
         asked = [outside[j] for j in columns]
-        won[:, columns] = wins(scores(classifier, inside), scores(classifier, asked))
-    return attack_by_wins(inside, outside, won, np.ones_like(won), seed=seed)
+        rows = range(len(inside))
+        found.add(rows, columns, scores(classifier, inside), scores(classifier, asked))
+    return attack_by_comparisons(inside, outside, found, seed=seed)

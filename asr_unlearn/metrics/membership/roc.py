@@ -29,14 +29,40 @@ class Attack:
     tpr_at_0_1_percent: float | None
 
 
-def wins(
-    inside: Float[np.ndarray, " n"], outside: Float[np.ndarray, " m"]
-) -> Float[np.ndarray, "n m"]:
-    """1 where the member has the higher score, ½ where both have the same."""
-    won: Float[np.ndarray, "n m"] = (inside[:, None] > outside[None]) + 0.5 * (
-        inside[:, None] == outside[None]
-    )
-    return won
+@dataclass(frozen=True)
+class Comparisons:
+    """Of each of n members with each of m others: how often the member had the higher score, how
+    often both had the same, and how often they were compared, by several attackers perhaps.
+
+    Scores of different attackers are not comparable, so that only the pairs which one and the
+    same attacker has seen count.
+    """
+
+    higher: Float[np.ndarray, "n m"]
+    equal: Float[np.ndarray, "n m"]
+    times: Float[np.ndarray, "n m"]
+
+    @classmethod
+    def none(cls, members: int, others: int) -> "Comparisons":
+        return cls(*np.zeros((3, members, others)))
+
+    def add(
+        self,
+        rows: Sequence[int],
+        columns: Sequence[int],
+        inside: Float[np.ndarray, " r"],
+        outside: Float[np.ndarray, " c"],
+    ) -> None:
+        """One attacker's scores of the members `rows` and the others `columns`."""
+        cells = np.ix_(rows, columns)
+        self.higher[cells] += inside[:, None] > outside[None]
+        self.equal[cells] += inside[:, None] == outside[None]
+        self.times[cells] += 1
+
+    @property
+    def won(self) -> Float[np.ndarray, "n m"]:
+        """Half a win where the scores are the same, as in the area under the ROC curve."""
+        return self.higher + 0.5 * self.equal
 
 
 def attack_by_scores(
@@ -48,42 +74,38 @@ def attack_by_scores(
     seed: int = 0,
 ) -> Attack:
     """The attack that gives each utterance one score."""
-    won = wins(inside_scores, outside_scores)
-    return attack_by_wins(inside, outside, won, np.ones_like(won), seed=seed)
+    found = Comparisons.none(len(inside), len(outside))
+    found.add(range(len(inside)), range(len(outside)), inside_scores, outside_scores)
+    return attack_by_comparisons(inside, outside, found, seed=seed)
 
 
-def attack_by_wins(
+def attack_by_comparisons(
     inside: Sequence[Observation],
     outside: Sequence[Observation],
-    won: Float[np.ndarray, "n m"],
-    compared: Float[np.ndarray, "n m"],
+    found: Comparisons,
     *,
     seed: int = 0,
 ) -> Attack:
-    """The attack that has compared each pair `compared` times, by several attackers perhaps.
+    """The attack of several attackers, each of whom has seen some of the pairs."""
+    # Who accuses a member accuses all that have the same score.
+    alarms = 1 - found.higher.sum(axis=1) / found.times.sum(axis=1)
+    fewest = (found.times > 0).sum(axis=1).min()
 
-    Scores of different attackers are not comparable, so that only the pairs which one and the
-    same attacker has seen count.
-    """
-    alarms = 1 - won.sum(axis=1) / compared.sum(axis=1)
-    fewest = (compared > 0).sum(axis=1).min()
-
-    def found(rate: float) -> float | None:
+    def caught(rate: float) -> float | None:
         return float((alarms <= rate + 1e-12).mean()) if fewest * rate >= 1 else None
 
     return Attack(
-        auc=float(won.sum() / compared.sum()),
-        interval=_interval(inside, outside, won, compared, seed),
-        tpr_at_1_percent=found(0.01),
-        tpr_at_0_1_percent=found(0.001),
+        auc=float(found.won.sum() / found.times.sum()),
+        interval=_interval(inside, outside, found, seed),
+        tpr_at_1_percent=caught(0.01),
+        tpr_at_0_1_percent=caught(0.001),
     )
 
 
 def _interval(
     inside: Sequence[Observation],
     outside: Sequence[Observation],
-    won: Float[np.ndarray, "n m"],
-    compared: Float[np.ndarray, "n m"],
+    found: Comparisons,
     seed: int,
 ) -> tuple[float, float] | None:
     rng = np.random.default_rng(seed)
@@ -95,7 +117,9 @@ def _interval(
         for masks in (rows, columns)
     )
     # Sums over pairs of speakers first: as many as there are speakers is little to resample.
-    above, below = (((a @ (rows @ pairs @ columns.T)) * b).sum(axis=1) for pairs in (won, compared))
+    above, below = (
+        ((a @ (rows @ pairs @ columns.T)) * b).sum(axis=1) for pairs in (found.won, found.times)
+    )
     areas = above[below > 0] / below[below > 0]
     return percentile_interval(areas, [len(rows), len(columns)])
 
