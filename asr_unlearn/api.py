@@ -15,7 +15,7 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Part
 from asr_unlearn.options import make_method
 from asr_unlearn.tasks import task_for
-from asr_unlearn.unlearning import Stop, unlearning
+from asr_unlearn.unlearning import Stop, make_forget
 
 
 def unlearn(
@@ -49,7 +49,7 @@ def unlearn(
     Raises:
         ValueError: a part the method or the stop rule needs is empty, an id stands twice in the
             parts, an unknown option, a processor without one of its halves, or a wave of another
-            form. The model's flags are then as they were.
+            form; or nothing was unlearned. The model's flags are then as they were.
     """
     chosen = make_method(method, options)
     given: dict[Part, Sequence[Utterance]] = {
@@ -72,7 +72,7 @@ def unlearn(
             task.freeze_front_end()
         with TemporaryDirectory() as folder:
             inputs = Inputs(task, load=load)
-            unlearning(inputs, chosen, given, stop or Stop(), Path(folder), seed)()
+            make_forget(inputs, chosen, given, stop or Stop(), Path(folder), seed)
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trainable[name])

@@ -15,7 +15,7 @@ from asr_unlearn.checkpoint import seed_everything
 from asr_unlearn.classes import answerable, forgets_classes
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.manifest import Utterance, read_manifest
+from asr_unlearn.manifest import Utterance, content, read_manifest
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.models import (
     TaskName,
@@ -36,7 +36,7 @@ from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch
 from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.training import Outcome, Training
-from asr_unlearn.unlearning import Stop, unlearning
+from asr_unlearn.unlearning import Stop, make_forget
 
 # Enough audio to set the filter bank's output variance.
 CALIBRATION_UTTERANCES = 40
@@ -59,6 +59,10 @@ class Corpus:
     def part(self, *names: str) -> list[Utterance]:
         """The utterances of these parts together."""
         return [u for name in names for u in self.split.utterances(name, self.manifest)]
+
+    def content(self) -> dict[str, list[list[Any]]]:
+        """Every part's utterances, as it takes to tell whether something was made from them."""
+        return {name: content(self.part(name)) for name in PARTS}
 
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -143,9 +147,9 @@ def train_model(
     setup = replace(setup, task=kind, front_end_frozen=task.front_end_is_frozen)
     options = {**asdict(method), "model": source, "parts": list(parts), **setup.recorded()}
 
-    def training(folder: Path) -> Training:
+    def run(folder: Path) -> Outcome:
         inputs = Inputs(task, feature_cache=corpus.folder / "features")
-        return Training(
+        training = Training(
             task,
             method,
             {"retain": corpus.part(*parts)},
@@ -155,8 +159,9 @@ def train_model(
             changes=changes,
             description=out.name,
         )
+        return training()
 
-    return carry_out("train", training, task, corpus.split, out, options, seed)
+    return carry_out("train", run, task, corpus.content(), out, options, seed)
 
 
 def _task_to_train(
@@ -232,7 +237,8 @@ def unlearn_model(
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
     Raises:
-        ValueError: `out` is the original's own place, or a part lacks utterances or targets.
+        ValueError: `out` is the original's own place, a part lacks utterances or targets, or
+            nothing was unlearned.
     """
     if out.resolve() == original.resolve():
         raise ValueError(f"{out} is the original: give the unlearned model a place of its own")
@@ -249,15 +255,15 @@ def unlearn_model(
         "front_end_frozen": task.front_end_is_frozen,
     }
 
-    def training(folder: Path) -> Training:
+    def run(folder: Path) -> Outcome:
         inputs = Inputs(task, feature_cache=corpus.folder / "features")
-        return unlearning(inputs, method, given, stop, folder, seed)
+        return make_forget(inputs, method, given, stop, folder, seed)
 
     return carry_out(
         "unlearn",
-        training,
+        run,
         task,
-        corpus.split,
+        corpus.content(),
         out,
         options,
         seed,

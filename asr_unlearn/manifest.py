@@ -38,6 +38,11 @@ class Utterance:
     sha256: str | None = None
 
 
+def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
+    """All that is known of utterances but where the recordings lie: what to take a digest of."""
+    return [[u.id, u.speaker, u.seconds, u.text, u.label, u.sha256] for u in utterances]
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why an utterance was left out."""

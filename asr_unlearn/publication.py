@@ -15,48 +15,40 @@ from asr_unlearn.checkpoint import FORMAT, checkpoints
 from asr_unlearn.files import publish_folder
 from asr_unlearn.models import save_model
 from asr_unlearn.run import Run, digest_of
-from asr_unlearn.split import Split
 from asr_unlearn.tasks import Task
 from asr_unlearn.tasks.from_scratch import remove_head
 from asr_unlearn.tasks.front_end import fingerprint
-from asr_unlearn.training import Outcome, Training
+from asr_unlearn.training import Outcome
 
 LOCK, STAMP = "lock", "stamp"
 
 
 def carry_out(
     kind: Literal["train", "unlearn"],
-    training: Callable[[Path], Training],
+    run: Callable[[Path], Outcome],
     task: Task,
-    split: Split,
+    data: Mapping[str, Any],
     out: Path,
     options: Mapping[str, Any],
     seed: int,
     **noted: Any,
 ) -> Outcome:
-    """Run, or take up what was interrupted, and publish the model at `out`.
+    """Run in a folder, or take up what was interrupted there, and publish the model at `out`.
 
-    `noted` goes into run.json beside the options and the outcome.
+    `data` is what an interrupted run must have begun with to be taken up; `noted` goes into
+    run.json beside the options and the outcome.
 
     Raises:
-        ValueError: another process is at work on the same, or there was nothing to unlearn: what
-            is published as unlearned must not be the original.
+        ValueError: another process is at work on the same.
     """
-    stamp = digest_of([FORMAT, kind, seed, options, split.parts, fingerprint(task.model)])
+    stamp = digest_of([FORMAT, kind, seed, options, data, fingerprint(task.model)])
     work = out.with_name(f"{out.name}.partial")
     first = processes.is_first()
     with _held(work) if first else nullcontext():
         if first:
             _clear_other_work(work, stamp)
         processes.wait()
-        outcome = training(work)()
-        if not outcome.steps:
-            raise ValueError(
-                f"{out}: nothing was unlearned: {outcome.stopped} before the first step. Either "
-                "the model was never trained on these speakers, or it was trained on those of the "
-                "split's unseen part: mark people whom it has never met with the subset "
-                '"dev" in the manifest. --stop.rule steps unlearns all the same'
-            )
+        outcome = run(work)
         if first:
             record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
             _publish(task, work, out, processes=processes.share().of, **record, **noted)

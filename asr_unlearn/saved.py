@@ -21,7 +21,7 @@ from asr_unlearn.batching import Batch, by_length, collate
 from asr_unlearn.classes import answerable
 from asr_unlearn.files import stamp, stands, write_aside
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.manifest import Utterance, content
 from asr_unlearn.metrics.divergence import divergences
 from asr_unlearn.models import TaskName, load_model, read_config, task_of
 from asr_unlearn.run import digest, digest_of
@@ -119,13 +119,11 @@ def transcribe(
     left out, and said.
     """
     target = saved.folder / "utterances.jsonl"
-    texts = {u.id: [u.text, u.label, u.sha256] for u in manifest}
-    asked = {part: split.parts[part] for part in parts}
-    basis = digest_of([ROWS, saved.files(), asked, texts, beams])
+    part_of = {name: part for part in parts for name in split.parts[part]}
+    everything = [u for u in manifest if u.id in part_of]
+    basis = digest_of([ROWS, saved.files(), part_of, content(everything), beams])
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
-        part_of = {name: part for part in parts for name in asked[part]}
-        everything = [u for u in manifest if u.id in part_of]
         utterances = answerable(task, everything)
         wanted, answered = (Counter(part_of[u.id] for u in us) for us in (everything, utterances))
         for part, count in (wanted - answered).items():
@@ -228,7 +226,7 @@ def _vectors(
 ) -> Float[np.ndarray, "N C"]:
     """A vector of each utterance, kept in NAME.npz in the model's folder."""
     target = saved.folder / f"{name}.npz"
-    basis = digest_of([VECTORS, saved.files(), [[u.id, u.sha256] for u in utterances]])
+    basis = digest_of([VECTORS, saved.files(), content(utterances)])
     if not stands(target, basis):
         task = saved.task(device)
         inputs = Inputs(task, targets=False)
@@ -264,7 +262,7 @@ def divergence(
     """
     target = saved.folder / "divergence.json"
     made_from = [reference.files(), saved.files()]
-    basis = digest_of([made_from, [[u.id, u.sha256] for u in utterances]])
+    basis = digest_of([made_from, content(utterances)])
     if not stands(target, basis):
         pair = (reference.task(device), saved.task(device))
         found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")

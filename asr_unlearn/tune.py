@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.classes import answerable, asked_for_forgotten, forgets_classes
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.manifest import Utterance, content
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.options import find_method, make_method
 from asr_unlearn.run import digest_of
@@ -25,7 +25,7 @@ from asr_unlearn.scoring import Level, level, score
 from asr_unlearn.strangers import as_strangers
 from asr_unlearn.tasks.front_end import fingerprint
 from asr_unlearn.tasks.task import Task
-from asr_unlearn.unlearning import Stop, forget_difficulty, unlearning
+from asr_unlearn.unlearning import Stop, forget_difficulty, make_forget
 
 # Where retain sets are large, a sample tells as much, and a trial costs what unlearning costs.
 RETAIN_SAMPLE = 240
@@ -75,9 +75,9 @@ class Bench:
     @property
     def basis(self) -> str:
         """Of all that a trial's figures come from, apart from the method."""
-        ids = {part: [u.id for u in utterances] for part, utterances in self.given.items()}
+        asked = {part: content(utterances) for part, utterances in self.given.items()}
         model = [fingerprint(self.task.model), self.task.front_end_is_frozen]
-        return digest_of([model, ids, asdict(self.stop), self.seed])
+        return digest_of([model, asked, asdict(self.stop), self.seed])
 
     def levels(self) -> dict[str, Level]:
         """The model's level on the forget set, the unseen speakers and a sample of the rest.
@@ -102,8 +102,8 @@ class Bench:
     def forget(self, method: Method) -> str:
         """Unlearn with the method; says why it stopped."""
         with TemporaryDirectory() as folder:
-            run = unlearning(self.inputs, method, self.given, self.stop, Path(folder), self.seed)
-            return run().stopped
+            made = (self.inputs, method, self.given, self.stop, Path(folder), self.seed)
+            return make_forget(*made).stopped
 
 
 def tune(

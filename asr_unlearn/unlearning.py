@@ -14,7 +14,8 @@ from asr_unlearn.methods import Method, Part
 from asr_unlearn.scoring import Heard, hear, level, score
 from asr_unlearn.stopping import StopOn, StopRule
 from asr_unlearn.strangers import as_strangers, difficulty, level_interval, representatives
-from asr_unlearn.training import Training
+from asr_unlearn.tasks.front_end import fingerprint
+from asr_unlearn.training import Outcome, Training
 
 H = TypeVar("H", bound=Heard)
 
@@ -51,7 +52,38 @@ class Stop:
             raise ValueError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
 
 
-def unlearning(
+def make_forget(
+    inputs: Inputs,
+    method: Method,
+    given: Mapping[Part, Sequence[Utterance]],
+    stop: Stop,
+    folder: Path,
+    seed: int,
+) -> Outcome:
+    """Make the model of `inputs` forget; it is left as the result.
+
+    Raises:
+        ValueError: a part that the method or the stop rule needs has no utterances; or nothing was
+            unlearned: what is called so must not be the original.
+    """
+    before = fingerprint(inputs.task.model)
+    outcome = _training(inputs, method, given, stop, folder, seed)()
+    if not outcome.steps:
+        raise ValueError(
+            f"nothing was unlearned: {outcome.stopped} before the first step. Either the model was "
+            "never trained on these speakers, or it was trained on those of the unseen part: mark "
+            'people whom it has never met with the subset "dev" in the manifest. The stop rule '
+            '"steps" (--stop.rule steps) unlearns all the same'
+        )
+    if fingerprint(inputs.task.model) == before:
+        raise ValueError(
+            f"nothing was unlearned: {method.name} went on {outcome.stopped}, and every weight is "
+            "as it was; look at the method's options"
+        )
+    return outcome
+
+
+def _training(
     inputs: Inputs,
     method: Method,
     given: Mapping[Part, Sequence[Utterance]],

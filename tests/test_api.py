@@ -44,6 +44,14 @@ def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
     assert [n for n, p in after.items() if not p.requires_grad] == ["lm_head.bias"]
 
 
+def test_the_original_is_not_returned_as_unlearned(setting):
+    """To a model that is as it was made everybody is a stranger."""
+    data, model, processor = setting
+    parts = {name: data.part(name) for name in ("forget", "retain", "unseen")}
+    with pytest.raises(ValueError, match="nothing was unlearned"):
+        unlearn(model, processor, **parts, stop=Stop(tolerance=0.5))
+
+
 def test_waves_in_memory_take_the_place_of_files(setting):
     data, model, processor = setting
     waves, homeless = {}, []

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,10 @@ import torch
 from copying import Copying
 
 from asr_unlearn.attacks.effort import Effort
-from asr_unlearn.attacks.informed import other_request
+from asr_unlearn.attacks.informed import Unlearning, other_request
 from asr_unlearn.attacks.membership import Attackers
 from asr_unlearn.attacks.relearning import Relearning, known_again, one_utterance_a_speaker
-from asr_unlearn.attacks.shadows import shadow_corpus
+from asr_unlearn.attacks.shadows import Shadow, shadow_corpus
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.cli import main
 from asr_unlearn.jobs import Corpus, Setup
@@ -157,6 +157,22 @@ def test_attackers_are_made_anew_where_the_method_was_another(
     attackers = Attackers.of(models, moved, moved.folder, Effort(informed=1), device=CPU)
     attackers.train(moved.folder, workers=1)
     assert [method.alpha for method in made] == [0.9]
+
+
+def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
+    """The ids of utterances stay when their transcripts are corrected."""
+    said = [replace(u, text=u.text[::-1]) for u in data.manifest]
+    original, run = SavedModel.at(data.folder / "original"), run_of(data.folder / "forgotten")
+
+    def kept(corpus):
+        made = (original.folder, run, data.folder / "none", CPU, 1)
+        yield Unlearning(corpus, *made).basis
+        yield Shadow(corpus, original.run(), 0, data.folder / "none", CPU).basis
+        yield Relearning(original, corpus, Level(loss=1.0, cer=0.0), CPU).basis
+
+    before, after = kept(data), kept(replace(data, manifest=said))
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    assert list(kept(data)) == list(kept(Corpus(list(data.manifest), data.split, data.folder)))
 
 
 def test_requests_of_others_are_disjoint_and_leave_true_ones_alone(data):

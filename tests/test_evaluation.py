@@ -148,14 +148,14 @@ def test_results_fit_the_schema_and_become_a_report(setting):
     assert "<svg" in page.read_text()
 
 
-@pytest.mark.parametrize("changed", ["recording", "settings"])
+@pytest.mark.parametrize("changed", ["sha256", "speaker", "settings"])
 def test_a_model_is_asked_again_when_anything_has_changed(changed, setting, corpus, monkeypatch):
     folder, run = setting
     run()
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     manifest = data.manifest
-    if changed == "recording":
-        manifest = [replace(manifest[0], sha256="another"), *manifest[1:]]
+    if changed != "settings":
+        manifest = [replace(manifest[0], **{changed: "another"}), *manifest[1:]]
     else:
         path = folder / "original" / "processor_config.json"
         path.write_text(path.read_text().replace('"do_normalize": true', '"do_normalize": false'))

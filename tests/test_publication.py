@@ -1,12 +1,14 @@
 """A model stands whole or not at all, and what was done for it is not lost."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from filelock import FileLock
 
 from asr_unlearn import publication
 from asr_unlearn.cli import main
+from asr_unlearn.manifest import read_manifest
 from asr_unlearn.publication import LOCK
 
 
@@ -22,6 +24,10 @@ def train(corpus, tiny_config, tmp_path):
         return tmp_path / name
 
     return run
+
+
+def in_reverse(manifest):
+    return [replace(u, text=u.text[::-1]) for u in read_manifest(manifest)]
 
 
 def steps(folder):
@@ -59,7 +65,7 @@ def test_a_kill_before_the_model_stands_costs_no_step(train, monkeypatch):
     assert steps(folder) == list(range(1, steps(folder)[-1] + 1))
 
 
-@pytest.mark.parametrize("change", ["options", "format"])
+@pytest.mark.parametrize("change", ["options", "format", "transcripts"])
 def test_work_of_another_kind_is_not_taken_up(change, train, monkeypatch, tmp_path):
     monkeypatch.setattr(publication, "publish_folder", lambda *_: pytest.fail("published"))
     with pytest.raises(pytest.fail.Exception):
@@ -68,6 +74,8 @@ def test_work_of_another_kind_is_not_taken_up(change, train, monkeypatch, tmp_pa
     (tmp_path / "model.partial" / "left").write_text("behind")
     if change == "format":
         monkeypatch.setattr(publication, "FORMAT", "another")
+    if change == "transcripts":
+        monkeypatch.setattr("asr_unlearn.jobs.read_manifest", in_reverse)
     folder = train(**({"lr": 1e-3} if change == "options" else {}))
     assert not (folder / "left").exists()
     assert steps(folder)[0] == 1
@@ -83,3 +91,12 @@ def test_strangers_are_not_unlearned(train, corpus, tmp_path):
         main(argv)
     assert not (tmp_path / "forgotten").exists()
     main([*argv, "--stop.rule", "steps", "--set", "epochs=1"])
+
+
+def test_the_original_is_not_published_as_unlearned(train, corpus, tmp_path):
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    argv = ["unlearn", *data, "--model", str(train()), "--out", str(tmp_path / "forgotten")]
+    argv += ["--method", "ssd", "--set", "weakest=1e9,strongest=1e8", "--stop.rule", "steps"]
+    with pytest.raises(ValueError, match=r"nothing was unlearned: ssd .* every weight is as"):
+        main(argv)
+    assert not (tmp_path / "forgotten").exists()

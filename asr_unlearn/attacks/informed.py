@@ -75,7 +75,7 @@ class Unlearning:
     def basis(self) -> str:
         """Of all that the model is made from."""
         weights = SavedModel.at(self.original).weights()
-        return digest_of([weights, self.run["options"], self.run["seed"], self.corpus.split.parts])
+        return digest_of([weights, self.run["options"], self.run["seed"], self.corpus.content()])
 
     def is_done(self) -> bool:
         return stands(self.out, self.basis)

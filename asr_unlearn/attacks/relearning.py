@@ -19,7 +19,7 @@ from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.files import stamp, stands, write_json
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import Corpus, original_task
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.manifest import Utterance, content
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.run import digest_of
 from asr_unlearn.saved import Key, Row, SavedModel
@@ -77,10 +77,10 @@ class Relearning:
     @property
     def basis(self) -> str:
         """Of all that the figures come from."""
-        ids = {name: [u.id for u in utterances] for name, utterances in self.sets().items()}
-        watched = self.corpus.split.parts["forget"]
+        learned = {name: content(utterances) for name, utterances in self.sets().items()}
+        watched = content(self.corpus.part("forget"))
         settings = [VERSION, LIMIT, EVERY, LR, self.target.loss]
-        return digest_of([self.model.files(), ids, watched, settings])
+        return digest_of([self.model.files(), learned, watched, settings])
 
     def is_done(self) -> bool:
         return stands(self.path, self.basis)

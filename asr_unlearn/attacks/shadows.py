@@ -72,7 +72,11 @@ class Shadow:
     @property
     def basis(self) -> str:
         """Of all that the model is made from."""
-        return digest_of([self.run["options"], self.corpus.split.parts, self.number])
+        options = self.run["options"]
+        source = Path(options["model"])
+        folder = source.parent if source.is_file() else source
+        started_from = SavedModel.at(folder).files()
+        return digest_of([options, started_from, self.corpus.content(), self.number])
 
     def is_done(self) -> bool:
         return stands(self.out, self.basis)
