@@ -77,18 +77,18 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()
 
 
-def reset_peak_memory() -> None:
-    """Start counting peak memory anew (CUDA's, or the process' resident set on Linux)."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+def reset_peak_memory(device: torch.device) -> None:
+    """Start counting peak memory anew (a GPU's, or the process' resident set on Linux)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     elif (marks := Path("/proc/self/clear_refs")).exists():
         marks.write_text("5")
 
 
-def peak_memory() -> int | None:
+def peak_memory(device: torch.device) -> int | None:
     """Peak bytes since `reset_peak_memory`; None where the system does not tell."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if not status.exists():
         return None

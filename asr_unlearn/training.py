@@ -23,6 +23,7 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Course, Method, Part, Step
 from asr_unlearn.methods.course import Batches
+from asr_unlearn.methods.method import Direction
 from asr_unlearn.run import Run, peak_memory, reset_peak_memory
 from asr_unlearn.stopping import StopRule
 from asr_unlearn.tasks import Task
@@ -132,7 +133,7 @@ class Training:
         Raises:
             DivergedError: a loss or gradient is not finite.
         """
-        reset_peak_memory()
+        reset_peak_memory(self.task.device)
         self._resume()
         if self.watch is not None and self.progress.step == 0:
             self._look(self.watch)
@@ -160,7 +161,8 @@ class Training:
         rate = self.method.rate(now.step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = self.method.lr * rate
-        losses = self._update()
+        direction = self._update()
+        losses = {part: _mean(own) for part, own in direction.losses.items()}
         now.step += 1
         now.seconds += time.monotonic() - began
         self._log(
@@ -169,6 +171,7 @@ class Training:
             seconds=round(now.seconds, 3),
             lr=self.method.lr * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
+            **direction.noted,
         )
         bar.update()
         bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
@@ -178,8 +181,8 @@ class Training:
         ):
             self._look(self.watch)
 
-    def _update(self) -> Mapping[Part, float]:
-        """One step of the optimizer along the method's direction; the batch losses."""
+    def _update(self) -> Direction:
+        """One step of the optimizer along the method's direction."""
         drawn: list[str] = []
 
         def draw(part: Part) -> Batches:
@@ -210,7 +213,7 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.method.settle(step)
-        return {part: _mean(losses) for part, losses in direction.losses.items()}
+        return direction
 
     def _batches(self, part: Part) -> Batches:
         count = self.method.batches_a_step(part)
@@ -275,7 +278,7 @@ class Training:
             kept_step=kept,
             seconds=round(now.seconds, 2),
             stopped=stopped,
-            peak_bytes=peak_memory(),
+            peak_bytes=peak_memory(self.task.device),
         )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import hypothesis
@@ -140,8 +141,8 @@ def test_foreign_targets_are_wrong_fit_and_come_from_the_retain_set():
 
 def test_foreign_targets_are_a_different_text_for_each_utterance():
     labels = {"f0": 9, "f1": 9, "r0": 0, "r1": 1, "r2": 1, "u0": 0, "u1": 0}
-    for seed in range(8):
-        drawn = foreign_targets(course(seed=seed, labels=labels, retain=2))
+    for seed, retain in product(range(8), (2, 3)):
+        drawn = foreign_targets(course(seed=seed, labels=labels, retain=retain))
         assert {int(t) for t in drawn.values()} == {0, 1}
 
 

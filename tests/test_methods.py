@@ -1,11 +1,14 @@
 """Each method's direction equals one derived by hand on a linear model."""
 
+import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
+from tiny_training import tiny_training
 from torch import nn
 
 from asr_unlearn.inputs import Inputs
@@ -143,6 +146,22 @@ def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_conf
     exact, pooled = (torch.cat([g.flatten() for g in gradient.values()]) for gradient in found)
     # The residual allows a thousandth of the forget gradient along each retain gradient.
     assert (pooled - exact).norm() < 0.02 * exact.norm()
+
+
+def test_how_orthogonal_a_step_to_a_pool_is_stands_in_the_log(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    options = {"epochs": 1, "retain_batch": 4, "retain_pool": 8}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny_training(corpus, tiny_config, tmp_path / "near", "orthograd", **options)()
+    lines = (tmp_path / "near" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows
+    assert all(row["residual"] <= 1e-3 and row["iterations"] > 0 for row in rows)
+    monkeypatch.setattr("asr_unlearn.methods.orthograd.TOLERANCE", 0.0)
+    with pytest.warns(UserWarning, match="the step is orthogonal to the retain pool to"):
+        tiny_training(corpus, tiny_config, tmp_path / "far", "orthograd", **options)()
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "adam", "fisher", "adam_fisher"])

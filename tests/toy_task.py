@@ -31,6 +31,7 @@ class Toy:
     labels: dict
 
     device = torch.device("cpu")
+    one_label = False
 
     def logits(self, batch):
         return self.model(batch.inputs)

@@ -29,6 +29,9 @@ from asr_unlearn.gradients.step import (
     Weights,
 )
 
+# Of the residual that is left, at which iterations end.
+TOLERANCE = 1e-3
+
 
 @dataclass(frozen=True)
 class PoolStep(OrthogonalStep):
@@ -49,7 +52,7 @@ def pool_step(
     forget_weights: Weights | None = None,
     scope: Scope = "global",
     metric: Metric | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float = TOLERANCE,
     max_iterations: int = 50,
     progress: bool = False,
 ) -> PoolStep:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,10 +24,12 @@ SPANS: dict[Span, Callable[[float], bool]] = {
 
 @dataclass(frozen=True)
 class Direction:
-    """What to descend along, by parameter name, and the per-utterance losses it came from."""
+    """What to descend along, by parameter name, the per-utterance losses it came from, and what
+    else of the step goes into the log."""
 
     gradient: Gradient
     losses: Mapping[Part, Float[Tensor, " _"]]
+    noted: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,9 @@ EPOCHS_A_TARGET = 5
 class NablaTau(Method):
     """Minimise α·ReLU(target − mean ℓ_F)² + (1 − α)·mean ℓ_R (∇τ; Trippa et al., arXiv 2403.14339).
 
-    The target is a stranger's loss, measured anew on unseen speakers every 5 epochs. α starts at
+    The target is a stranger's loss, measured anew on unseen speakers every 5 epochs, which the 4 of
+    the default do not come to. Here it is, as for all methods, that of strangers as hard to
+    recognise as the forget speakers, not the unseen speakers' own. α starts at
     min(1, 5/3·|F|/|F ∪ R|) and falls linearly to 0: there is nothing to tune. The square is
     outside the ReLU, so that a forget loss above the target is left alone.
     """

@@ -1,5 +1,6 @@
 """Forget along what no retain utterance cares about."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
@@ -11,11 +12,13 @@ from asr_unlearn.gradients import (
     Metric,
     MicroBatches,
     OrthogonalStep,
+    PoolStep,
     Scope,
     Weights,
     pool_step,
     streaming_step,
 )
+from asr_unlearn.gradients.conjugate import TOLERANCE
 from asr_unlearn.methods.course import Course, Part, Step
 from asr_unlearn.methods.method import Direction, Method
 
@@ -127,7 +130,8 @@ class OrthoGrad(Method):
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
         if self._adapts:
             self._retain = found.retain
-        return Direction(gradient, {"forget": found.forget_losses, "retain": found.retain_losses})
+        losses: dict[Part, Tensor] = {"forget": found.forget_losses, "retain": found.retain_losses}
+        return Direction(gradient, losses, _residual(found))
 
     def _orthogonal_step(self, step: Step) -> OrthogonalStep:
         options: _StepOptions = {
@@ -195,3 +199,17 @@ class OrthoGrad(Method):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._retain = state["retain"]
         self._second_moment = state["second_moment"]
+
+
+def _residual(found: OrthogonalStep) -> dict[str, float]:
+    """How orthogonal to a pool the step is, to which iterations only come near."""
+    if not isinstance(found, PoolStep):
+        return {}
+    if found.residual > TOLERANCE:
+        warnings.warn(
+            f"after {found.iterations} iterations the step is orthogonal to the retain pool to "
+            f"{found.residual:.1e} only, not to {TOLERANCE:.0e}; metrics.jsonl has every step's "
+            "residual. A smaller retain_pool, or another metric, needs fewer iterations",
+            stacklevel=2,
+        )
+    return {"residual": found.residual, "iterations": found.iterations}

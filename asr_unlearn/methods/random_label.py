@@ -19,8 +19,9 @@ Targets = dict[str, Int[Tensor, " labels"]]
 def foreign_targets(course: Course) -> Targets:
     """A target for each forget utterance: another speaker's transcript, or a wrong class.
 
-    Each is the target of another retain utterance, as long as there are enough, says something
-    else than the utterance does, and fits into its length.
+    Each is another transcript of the retain set, as long as there are enough, or the class of
+    another retain utterance; it says something else than the utterance does, and fits into its
+    length.
 
     Raises:
         ValueError: no retain utterance has such a target.
@@ -29,6 +30,9 @@ def foreign_targets(course: Course) -> Targets:
     others = course.streams["retain"].utterances
     order = np.random.default_rng(course.seed).permutation(len(others))
     pool = [task.target(others[i]) for i in order]
+    if not task.one_label:
+        # What many people say would otherwise be drawn many times.
+        pool = list({tuple(target.tolist()): target for target in pool}.values())
     drawn: Targets = {}
     for utterance in forget.utterances:
         example = forget.example(utterance)
