@@ -33,6 +33,8 @@ from asr_unlearn.saved import (
 )
 from asr_unlearn.speakers import Judge, Trials, names_speakers, verification
 from asr_unlearn.split import PARTS, Split
+from asr_unlearn.yardstick import NAME as RETRAINED
+from asr_unlearn.yardstick import check_yardstick
 
 # Speakers and utterances that the probe learns from, where the retain set has more.
 PROBE_SPEAKERS, PROBE_UTTERANCES = 100, 40
@@ -135,9 +137,11 @@ def evaluate(
 
     Raises:
         ValueError: the models were made for different tasks, two have one name and seed, or one is
-            not under `root`; attacks that go by the original, and there is none.
+            not under `root`; attacks that go by the original, and there is none; or a model called
+            retrained that has met the forget speakers.
     """
     check_places(models, root)
+    check_yardstick(models, split)
     kinds = {m.kind() for m in models}
     if len(kinds) > 1:
         raise ValueError(
@@ -181,7 +185,7 @@ def evaluate(
 
 def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
     """What results.json says of one model."""
-    key, retrained = model.key, ("retrained", model.seed)
+    key, retrained = model.key, (RETRAINED, model.seed)
     rows = shared.rows[key]
     entry: dict[str, Any] = {
         "name": model.name,

@@ -161,7 +161,9 @@ def train_model(
         )
         return training()
 
-    return carry_out("train", run, task, corpus.content(), out, options, seed)
+    return carry_out(
+        "train", run, task, corpus.content(), out, options, seed, request=corpus.split.digest
+    )
 
 
 def _task_to_train(

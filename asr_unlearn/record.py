@@ -23,6 +23,8 @@ from asr_unlearn.saved import SavedModel, transcribe
 from asr_unlearn.split import Split, read_split
 
 NAME = "deletion_record.json"
+# What may be deleted, the original above all, without the model being any other.
+DISPENSABLE = ("manifest", "weights_before")
 FIGURES = (
     *("wer", "cer", "accuracy", "loss", "ci95", "membership", "relearning", "speaker_id"),
     "gap_to_retrained",
@@ -56,16 +58,36 @@ def write_records(
         record = {
             **_record(entry, run, request),
             "beams": results["beams"],
-            "paths": {name: os.path.relpath(path, folder) for name, path in paths.items()},
+            "paths": {
+                name: os.path.relpath(_linked(path), _linked(folder))
+                for name, path in paths.items()
+            },
             # The original as it was when the run began, whatever stands there now.
             "sha256": {
                 **hashes(folder, manifest, split),
                 "weights_before": run["original"]["sha256"],
             },
         }
+        _keep_figures(folder / NAME, record)
         write_json(folder / NAME, record)
         written.append(folder / NAME)
     return written, others
+
+
+def _linked(path: Path) -> Path:
+    """The path without links on the way to it, which ".." would leave by the other end."""
+    return path.parent.resolve() / path.name
+
+
+def _keep_figures(path: Path, record: dict[str, Any]) -> None:
+    """Take over what an earlier evaluation of the same has found and this one did not look for."""
+    if not path.exists():
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if any(before.get(name) != record[name] for name in ("sha256", "beams")):
+        return
+    for name, found in before["figures"].items():
+        record["figures"][name] = found | record["figures"].get(name, {})
 
 
 def _record(entry: Mapping[str, Any], run: Mapping[str, Any], request: Split) -> dict[str, Any]:
@@ -107,8 +129,8 @@ def hashes(folder: Path, manifest: Path, split: Path) -> dict[str, Any]:
     }
 
 
-def differences(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The record of a model, and what is no longer as it says.
+def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The record of a model, what is no longer as it says, and what is gone of the rest.
 
     Raises:
         FileNotFoundError: there is no record, or no split.
@@ -118,18 +140,25 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str]]:
         raise FileNotFoundError(f"{path} does not exist: `asr-unlearn evaluate` writes it")
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     manifest, split, original = (
-        folder / record["paths"][name] for name in ("manifest", "split", "original")
+        _path(folder, record, name) for name in ("manifest", "split", "original")
     )
     weights = SavedModel.at(original).weights() if original.is_dir() else {}
     now = {**hashes(folder, manifest, split), "weights_before": weights or None}
-    return record, [name for name, value in record["sha256"].items() if now[name] != value]
+    other = [name for name, value in record["sha256"].items() if now[name] != value]
+    gone = [name for name in other if name in DISPENSABLE and now[name] is None]
+    return record, [name for name in other if name not in gone], gone
+
+
+def _path(folder: Path, record: Mapping[str, Any], name: str) -> Path:
+    """Where the record of a model says that something is."""
+    return Path(os.path.normpath(_linked(folder) / record["paths"][name]))
 
 
 def changed_figures(
     folder: Path, record: Mapping[str, Any], device: torch.device, tolerance: float = 1e-4
 ) -> list[str]:
     """Evaluate a model anew, and say which rates and losses differ by more than rounding."""
-    manifest, split = (folder / record["paths"][name] for name in ("manifest", "split"))
+    manifest, split = (_path(folder, record, name) for name in ("manifest", "split"))
     cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
         copy = SavedModel(folder.name, 0, Path(elsewhere) / "model")

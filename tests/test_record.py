@@ -79,7 +79,7 @@ def drop_a_speaker(path):
         (lambda f: change_weights(f / "forgotten"), "weights_after"),
         (lambda f: change_weights(f / "original"), "weights_before"),
         (lambda f: (f / "forgotten" / "vocab.json").write_text("{}"), "settings_after"),
-        (lambda f: shutil.rmtree(f / "original"), "weights_before"),
+        (lambda f: (f / "forgotten" / "model.safetensors").unlink(), "weights_after"),
         (lambda f: (f / "manifest.jsonl").write_text("{}"), "manifest"),
         (lambda f: drop_a_speaker(f / "split.json"), "forget_list; split"),
     ],
@@ -88,6 +88,44 @@ def test_what_changed_is_named(folder, tamper, named):
     tamper(folder)
     with pytest.raises(ValueError, match=f"not as recorded.*: {named}$"):
         verify(folder)
+
+
+def test_the_original_may_be_deleted(folder, capsys):
+    """As it must be, where its speakers are to be forgotten."""
+    shutil.rmtree(folder / "original")
+    verify(folder, "--full", "true")
+    shown = capsys.readouterr().out
+    assert "weights_before: gone" in shown
+    assert "figures: as recorded" in shown
+    (folder / "manifest.jsonl").unlink()
+    verify(folder)
+    with pytest.raises(ValueError, match="without the manifest"):
+        verify(folder, "--full", "true")
+
+
+def test_a_folder_behind_a_link_is_as_recorded(folder, tmp_path):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    real = tmp_path / "far" / "away" / "out"
+    (tmp_path / "out").symlink_to(real)
+    folder.rename(real)
+    manifest = folder / "manifest.jsonl"
+    folder.mkdir()
+    (real / "manifest.jsonl").rename(manifest)
+    (real / "split.json").rename(folder / "split.json")
+    for wav in real.glob("*.wav"):
+        wav.rename(folder / wav.name)
+    data = ["--manifest", str(manifest), "--split", str(folder / "split.json")]
+    argv = ["evaluate", *data, "--models", "original,forgotten"]
+    main([*argv, "--out", str(tmp_path / "out" / "results.json")])
+    for path in (real, tmp_path / "out"):
+        verify(path, "--full", "true")
+
+
+def test_figures_of_an_earlier_evaluation_stay(folder):
+    before = recorded(folder)["figures"]
+    assert before["gap_to_retrained"]
+    evaluate(folder, "forgotten")
+    assert recorded(folder)["figures"] == before
 
 
 def test_figures_are_measured_anew(folder):

@@ -15,6 +15,7 @@ from asr_unlearn.record import changed_figures, differences, write_records
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.speakers import TRIALS
+from asr_unlearn.yardstick import unmeasured
 
 
 def evaluate(
@@ -61,8 +62,9 @@ def evaluate(
     """
     data = Corpus.read(manifest, split)
     root = out.parent
+    chosen = _models(models, root, original=original, retrained=retrained)
     results = evaluate_models(
-        _models(models, root, original=original, retrained=retrained),
+        chosen,
         data.manifest,
         data.split,
         root=root,
@@ -75,6 +77,12 @@ def evaluate(
         judge=judge,
     )
     write_results(out, results)
+    for model in unmeasured(chosen):
+        print(
+            f"{model.folder} has the seed {model.seed}, of which there is no retrained model: it "
+            "is not measured against one",
+            file=sys.stderr,
+        )
     _, others = write_records(results, root, manifest, split)
     for folder in others:
         print(
@@ -145,7 +153,7 @@ def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
         device: auto, cpu or cuda.
     """
     try:
-        record, changed = differences(model)
+        record, changed, gone = differences(model)
     except FileNotFoundError as error:
         # Without the name of a file it says that there is no record.
         if error.filename is None:
@@ -155,7 +163,13 @@ def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
             "was, or the model where it was recorded"
         ) from error
     for name in record["sha256"]:
-        print(f"{name}: {'CHANGED' if name in changed else 'as recorded'}")
+        said = "CHANGED" if name in changed else "gone" if name in gone else "as recorded"
+        print(f"{name}: {said}")
+    if full and "manifest" in gone:
+        raise ValueError(
+            f"{model}: without the manifest that it was recorded with, nothing can be "
+            "measured again; put it back where it was"
+        )
     if full and not changed:
         changed = changed_figures(model, record, pick_device(device))
         print("figures: " + ("CHANGED" if changed else "as recorded"))
