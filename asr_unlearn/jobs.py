@@ -184,9 +184,9 @@ def _task_to_train(
         model, processor = model_from_config(source, vocabulary, seed, kind)
     else:
         model, processor = pretrained_model(source, vocabulary, kind)
-    if aids:
-        return Seq2SeqFromScratch(model, processor, device, aids)
-    return task_for(model, processor, device, language=setup.language)
+    # First without aids, to refuse a language that the model does not have.
+    task = task_for(model, processor, device, language=setup.language)
+    return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
 
 
 def _check(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float = 1.0) -> None:

@@ -51,8 +51,8 @@ def carry_out(command: Command, out: Path) -> None:
     title = f"stage {command.stage} ({STAGES[command.stage - 1]}): {command.name}"
     now = {
         "version": __version__,
-        "argv": command.argv,
-        "reads": {str(path): state_of(path) for path in command.reads},
+        "argv": [_within(out, word) for word in command.argv],
+        "reads": _read_by(command, out),
     }
     before = json.loads(marker.read_text()) if marker.exists() else None
     if before == now and command.leaves.exists():
@@ -63,9 +63,19 @@ def carry_out(command: Command, out: Path) -> None:
     began = time.monotonic()
     run(command)
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
-    now["reads"] = {str(path): state_of(path) for path in command.reads}
+    now["reads"] = _read_by(command, out)
     write_json(marker, now)
     print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _read_by(command: Command, out: Path) -> dict[str, Any]:
+    return {_within(out, str(path)): state_of(path) for path in command.reads}
+
+
+def _within(out: Path, word: str) -> str:
+    """A path in OUT without where that is: it may be spelled in another way, or have been moved."""
+    path = Path(word)
+    return f"OUT/{path.relative_to(out)}" if path.is_relative_to(out) else word
 
 
 def run(command: Command) -> None:

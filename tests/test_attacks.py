@@ -235,7 +235,8 @@ def test_shadows_need_an_original_that_was_trained(data, evaluated):
     [
         ("retrained,forgotten", ["--shadows", "2"], "--shadows: no model is called original"),
         ("retrained,forgotten", ["--relearn", "true"], "--relearn: no model is called original"),
-        ("original,forgotten", ["--shadows", "3"], "give an even number"),
+        ("original,forgotten", ["--shadows", "3"], "--shadows 3: give an even number"),
+        ("original,forgotten", ["--informed", "-1"], "--informed -1: give 0 or more"),
     ],
 )
 def test_attacks_that_cannot_be_made_are_refused_before_transcribing(

@@ -194,6 +194,21 @@ def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
     assert isinstance(recogniser(load(utterances()[0]))["text"], str)
 
 
+def test_a_language_that_it_does_not_have_is_refused(corpus, tiny_whisper, tmp_path):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    with pytest.raises(ValueError, match="language"):
+        train_model(
+            data,
+            str(tiny_whisper),
+            METHODS["finetune"](epochs=1),
+            tmp_path / "model",
+            parts=["retain"],
+            seed=0,
+            device=torch.device("cpu"),
+            setup=Setup(aids=ALL, language="german"),
+        )
+
+
 def test_the_head_comes_off(tmp_path):
     task = aided(tmp_path, ALL)
     before = set(build(tmp_path).model.state_dict())

@@ -16,12 +16,24 @@ class Effort:
         shadows: models trained as the original was, with and without each speaker.
         relearn: whether to count the steps until a model knows the forget speakers again.
         workers: trainings side by side; 0 for as many as there are cores, or one on a GPU.
+
+    Raises:
+        ValueError: one is negative, or the number of shadows odd.
     """
 
     informed: int = 0
     shadows: int = 0
     relearn: bool = False
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("informed", "shadows", "workers"):
+            if (count := getattr(self, name)) < 0:
+                raise ValueError(f"--{name} {count}: give 0 or more")
+        if self.shadows % 2:
+            raise ValueError(
+                f"--shadows {self.shadows}: give an even number, so that all speakers are in half"
+            )
 
     def check(self, names: Collection[str]) -> None:
         """Raises ValueError for attacks that go by the original, if no model is called that."""

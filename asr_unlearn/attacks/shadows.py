@@ -116,12 +116,8 @@ def shadows_of(
     """Shadow models for all models that come from an original like this, `folder`/0 and on.
 
     Raises:
-        ValueError: an odd number, or an original of which it is not known how it was trained.
+        ValueError: an original of which it is not known how it was trained.
     """
-    if count % 2:
-        raise ValueError(
-            f"--shadows {count}: give an even number, so that all speakers are in half"
-        )
     run = original.run()
     if run.get("kind") != "train":
         raise ValueError(

@@ -310,6 +310,33 @@ def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
     assert set(mine.reads) - {own} == set(finetune.reads)
 
 
+def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatch):
+    from asr_unlearn import stages
+    from asr_unlearn.recipe import Command
+
+    done = []
+
+    def stage(out, option="1"):
+        argv = ["train", "--manifest", str(out / "m.jsonl"), "--out", str(out / "a" / "model")]
+        command = Command(3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl")
+        stages.carry_out(command, out)
+
+    monkeypatch.setattr(stages, "run", done.append)
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("out", "m.jsonl").write_text("{}")
+    stage(Path("out"))
+    stage(Path("out"))
+    stage(tmp_path / "out")
+    Path("out").rename("moved")
+    stage(Path("moved"))
+    assert len(done) == 1
+    stage(Path("moved"), option="2")
+    Path("moved", "m.jsonl").write_text("[]")
+    stage(Path("moved"), option="2")
+    assert len(done) == 3
+
+
 def test_another_judge_and_other_trials_are_seen(tmp_path):
     from asr_unlearn.recipe import Plan, read_recipe
     from asr_unlearn.stages import state_of
