@@ -10,7 +10,7 @@ from asr_unlearn.report.results import Model, Results
 
 ORIGINAL = "original"
 RETRAINED = "retrained"
-# Retrained models may agree to the last digit; a mean of gaps that cancel out does not.
+# Retrained models may agree to the last digit; what is left of subtracting equal figures does not.
 ROUNDING = 1e-9
 
 
@@ -23,6 +23,11 @@ class Spread:
     @property
     def mean(self) -> float:
         return statistics.fmean(self.values)
+
+    @property
+    def size(self) -> float:
+        """Mean distance from zero: two misses in opposite directions do not cancel out."""
+        return statistics.fmean(map(abs, self.values))
 
     @property
     def deviation(self) -> float | None:
@@ -95,13 +100,13 @@ class Comparison:
         return _spread([a - b if a is not None and b is not None else None for a, b in pairs])
 
     def no_difference(self, gap: Spread, *keys: str) -> bool:
-        """Whether a mean gap is no larger than two retrained models of different seeds differ.
+        """Whether gaps are on average no larger than retrained models of different seeds differ.
 
         The yardstick is the range (largest minus smallest) of the retrained models' own figures,
         so there is no answer but False where fewer than two of them have the figure.
         """
         own = self.retrained.spread(*keys) if self.retrained else None
-        return own is not None and len(own.values) > 1 and abs(gap.mean) <= own.range + ROUNDING
+        return own is not None and len(own.values) > 1 and gap.size <= own.range + ROUNDING
 
     def inside(self, entry: Entry, metric: str, key: str) -> bool:
         """Whether one seed's figure lies in the retrained model's 95% interval."""

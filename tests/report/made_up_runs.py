@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import jiwer
 import numpy as np
 import soundfile
 
-from asr_unlearn.report import write_results
+from asr_unlearn.report import read_results, write_results
+from asr_unlearn.report.words import Summary, summary
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # Word error rates by part, in the likeness of a small model on AN4.
@@ -97,6 +98,14 @@ def attacked(path: Path) -> None:
             "forget_eer": 0.3, "forget_similarity_same": 0.4, "forget_similarity_different": 0.2,
         }  # fmt: skip
     write_results(path, record)
+
+
+def told_of(path: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Summary:
+    """The words on results whose models, by "name seed", are changed first."""
+    record = json.loads(path.read_text())
+    change({f"{m['name']} {m['seed']}": m for m in record["models"]})
+    write_results(path, record)
+    return summary(read_results(path))
 
 
 def recorded(path: Path, seconds: float = 0.5) -> Path:

@@ -91,6 +91,6 @@ def below(found: Comparison) -> str:
     if len(found.seeds) == 1:
         return "Below a figure: 95% interval, bootstrap of speakers."
     return (
-        "Below a figure: its distance from the retrained model's, or “no difference” where that "
-        "is within the range of the retrained models."
+        "Below a figure: its distance from the retrained model's, or “no difference” where the "
+        "seeds' distances are on average within the range of the retrained models."
     )

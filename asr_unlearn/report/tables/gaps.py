@@ -64,12 +64,12 @@ def targets(found: Comparison) -> list[Column]:
 
 
 def nearest(found: Comparison, *keys: str) -> list[Entry]:
-    """The methods with the smallest absolute mean gap, more than one where they tie."""
+    """The methods whose gaps are on average the smallest, more than one where they tie."""
     known = [(entry, gap) for entry in found.methods if (gap := found.gap(entry, *keys))]
     if not known:
         return []
-    smallest = min(abs(gap.mean) for _, gap in known)
-    return [entry for entry, gap in known if abs(gap.mean) == smallest]
+    smallest = min(gap.size for _, gap in known)
+    return [entry for entry, gap in known if gap.size == smallest]
 
 
 def closest(found: Comparison) -> Table | None:
@@ -84,12 +84,15 @@ def closest(found: Comparison) -> Table | None:
     if not rows:
         return None
     several = len(found.retrained.models) > 1
-    caption = "Means of all seeds. " if several else ""
-    caption += "No figure is weighed against another."
+    caption = "No figure is weighed against another."
+    if several:
+        caption = f"Means of all seeds; nearest by the mean size of the seeds' gaps. {caption}"
     columns = ["Figure", "Original", "Retrained", "Nearest to it", "Which has"]
     if several:
         columns.append("No difference")
-        caption += " No difference: all whose gap is within the range of the retrained models."
+        caption += (
+            " No difference: all whose mean size is within the range of the retrained models."
+        )
     return Table("Closest to the retrained model", tuple(columns), tuple(rows), caption)
 
 

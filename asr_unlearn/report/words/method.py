@@ -44,17 +44,28 @@ def _forgetting(entry: Entry, found: Comparison) -> str:
     size = wording.points.size(gap.mean)
     if found.no_difference(gap, rate.key, "forget"):
         return f"{start}: no difference from the retrained model ({size} points)."
-    if not size.strip("0."):
-        return f"{start}, as in the retrained model."
     side = "below" if gap.mean < 0 else "above"
+    where = f"{size} points {side} the retrained model" if size.strip("0.") else ""
+    start = f"{start}, {where or 'as in the retrained model'}"
+    if astray := _astray(gap, wording.points, " points"):
+        return f"{start} on average, but {astray}."
+    if not where:
+        return f"{start}."
     verdict = "worse" if rate.harm(gap.mean) > 0 else "better"
-    start = f"{start}, {size} points {side} the retrained model"
     if found.inside(entry, rate.key, "forget"):
         return f"{start}, but inside that model's 95% interval{_way(entry, found)}."
     return (
         f"{start}: it recognises them {verdict} than a model that never heard them"
         f"{_way(entry, found)}."
     )
+
+
+def _astray(gap: Spread, form: wording.Form, unit: str = "") -> str:
+    """By how much single seeds miss where their gaps cancel out in the mean."""
+    size = form.size(gap.size)
+    if size == form.size(gap.mean):
+        return ""
+    return f"single seeds miss by {size}{unit} one way or the other"
 
 
 def _way(entry: Entry, found: Comparison) -> str:
@@ -79,7 +90,9 @@ def _loss(entry: Entry, found: Comparison) -> str:
     size = wording.number.size(gap.mean)
     if found.no_difference(gap, "loss", "forget"):
         return f"{start}: no difference from the retrained model ({size})."
-    return f"{start}, {size} {'above' if gap.mean > 0 else 'below'} the retrained model's."
+    text = f"{start}, {size} {'above' if gap.mean > 0 else 'below'} the retrained model's"
+    astray = _astray(gap, wording.number)
+    return f"{text} on average, but {astray}." if astray else f"{text}."
 
 
 def _damage(entry: Entry, found: Comparison) -> str:

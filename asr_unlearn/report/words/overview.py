@@ -80,7 +80,7 @@ def _seeds_said(found: Comparison, retrained: Entry) -> str:
     text = f"All figures are means over {number} seeds."
     if len(retrained.models) > 1:
         text += (
-            " A gap no larger than the range of the retrained models of different seeds is called "
-            "no difference."
+            " Gaps that are on average, whatever their signs, no larger than the range of the "
+            "retrained models of different seeds are called no difference."
         )
     return text
