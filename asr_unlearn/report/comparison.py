@@ -1,7 +1,7 @@
 """Models over several seeds beside the retrained one: spread, gap, and what counts as none."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from asr_unlearn.report.forgotten import Forgotten, forgotten
@@ -50,6 +50,14 @@ class Entry:
         """The figure below `keys` over the seeds that have it; None where none has."""
         return _spread([model.figure(*keys) for model in self.models])
 
+    @property
+    def seeds(self) -> frozenset[int]:
+        return frozenset(model.seed for model in self.models)
+
+    def at(self, seeds: Collection[int]) -> "Entry":
+        """The models of these seeds alone."""
+        return Entry(self.name, tuple(model for model in self.models if model.seed in seeds))
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -74,7 +82,12 @@ class Comparison:
 
     @property
     def seeds(self) -> list[int]:
-        return sorted({model.seed for entry in self.entries for model in entry.models})
+        return sorted(frozenset().union(*(entry.seeds for entry in self.entries)))
+
+    def fewer_seeds(self, spread: Spread) -> str:
+        """“2 of 3 seeds” for a figure that not every seed of the results has, else nothing."""
+        number, every = len(spread.values), len(self.seeds)
+        return f"{number} of {every} seeds" if number < every else ""
 
     def named(self, name: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.name == name), None)
@@ -92,12 +105,21 @@ class Comparison:
 
         As results.json states it; figures whose gap it does not state are subtracted here.
         """
-        stated = entry.spread("gap_to_retrained", *keys)
-        if stated or self.retrained is None:
+        return _spread([self._gap(model, keys) for model in entry.models])
+
+    def _gap(self, model: Model, keys: Sequence[str]) -> float | None:
+        stated = model.figure("gap_to_retrained", *keys)
+        if stated is not None or self.retrained is None:
             return stated
-        golds = {model.seed: model.figure(*keys) for model in self.retrained.models}
-        pairs = [(model.figure(*keys), golds.get(model.seed)) for model in entry.models]
-        return _spread([a - b if a is not None and b is not None else None for a, b in pairs])
+        own, gold = model.figure(*keys), self.retrained.at({model.seed}).spread(*keys)
+        return None if own is None or gold is None else own - gold.mean
+
+    def beside(self, entry: Entry, *keys: str) -> tuple[Entry, Entry | None]:
+        """Entry and retrained model at the seeds of their gap; without a gap the entry alone."""
+        seeds = {m.seed for m in entry.models if self._gap(m, keys) is not None}
+        if not seeds:
+            return entry, None
+        return entry.at(seeds), self.retrained.at(seeds) if self.retrained else None
 
     def no_difference(self, gap: Spread, *keys: str) -> bool:
         """Whether gaps are on average no larger than retrained models of different seeds differ.
@@ -109,12 +131,12 @@ class Comparison:
         return own is not None and len(own.values) > 1 and gap.size <= own.range + ROUNDING
 
     def inside(self, entry: Entry, metric: str, key: str) -> bool:
-        """Whether one seed's figure lies in the retrained model's 95% interval."""
-        gold = self.retrained
-        if gold is None or len(gold.models) > 1 or len(entry.models) > 1:
+        """Whether a figure lies in the 95% interval of the only retrained model, of its seed."""
+        if self.retrained is None or len(self.retrained.models) > 1:
             return False
-        own, bounds = entry.models[0].figure(metric, key), gold.models[0].interval(metric, key)
-        return own is not None and bounds is not None and bounds[0] <= own <= bounds[1]
+        own = self.beside(entry, metric, key)[0].spread(metric, key)
+        bounds = self.retrained.models[0].interval(metric, key)
+        return own is not None and bounds is not None and bounds[0] <= own.mean <= bounds[1]
 
     def alike(self, entry: Entry, metric: str, key: str) -> bool:
         """No difference over several seeds; with one, inside the retrained model's interval."""

@@ -5,17 +5,16 @@ python -m asr_unlearn.report.headline recipes/an4/results.json README.md
 
 import argparse
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from asr_unlearn.files import write_aside
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import INFORMED
-from asr_unlearn.report.comparison import Comparison, compare
+from asr_unlearn.report.comparison import Comparison, Entry, compare
 from asr_unlearn.report.markdown import grid
 from asr_unlearn.report.results import Results, read_results
-from asr_unlearn.report.tables.column import Column, by_part, figures, seed_remark
-from asr_unlearn.report.tables.table import Row, Table
+from asr_unlearn.report.tables.column import Column, by_part, figure_cell, present, seed_remark
+from asr_unlearn.report.tables.table import Cell, Row, Table
 
 BEGIN, END = "<!-- headline -->", "<!-- end of headline -->"
 
@@ -32,12 +31,20 @@ def headline(found: Comparison) -> Table | None:
         Column("Speaker judge", ("speaker_id", "judge_forget"), wording.percent),
         Column("Of retraining time", ("cost", "relative_to_retraining"), wording.times),
     ]
-    table = figures("Headline", seed_remark(found), columns, found)
-    if table is None:
+    columns = present(columns, found)
+    if not columns:
         return None
-    # Intervals stand in the report; here they would hide the figures.
-    rows = (Row(row.label, tuple(replace(c, detail="") for c in row.cells)) for row in table.rows)
-    return replace(table, rows=tuple(rows))
+    rows = tuple(
+        Row(e.name, tuple(_cell(e, column, found) for column in columns)) for e in found.entries
+    )
+    headings = ("Model", *(column.heading for column in columns))
+    return Table("Headline", headings, rows, seed_remark(found), of_models=True)
+
+
+def _cell(entry: Entry, column: Column, found: Comparison) -> Cell:
+    """Without its interval, which stands in the report and here would hide the figures."""
+    spread = entry.spread(*column.keys)
+    return figure_cell(spread, column.form, found.fewer_seeds(spread) if spread else "")
 
 
 def headline_block(results: Results) -> str:

@@ -47,5 +47,7 @@ def table(results: Results) -> RichTable:
         cells = [form.spread(entry.spread(*keys)) for _, keys, form in columns]
         cells.append(seconds.spread(taken_seconds(entry)))
         # The deviation goes below its mean, or several seeds would not fit in 80 columns.
-        drawn.add_row(Text(entry.name), *(cell.replace(" ± ", "\n±") for cell in cells))
+        seeds = len(entry.models)
+        fewer = f"\n{seeds} of {number} seeds" if seeds < number else ""
+        drawn.add_row(Text(f"{entry.name}{fewer}"), *(cell.replace(" ± ", "\n±") for cell in cells))
     return drawn

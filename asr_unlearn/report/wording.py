@@ -89,6 +89,12 @@ def listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def bracketed(*notes: str) -> str:
+    """("a", "", "b") -> " (a, b)"; nothing where there are no notes."""
+    given = ", ".join(filter(None, notes))
+    return f" ({given})" if given else ""
+
+
 def share(value: float) -> str:
     """A share of a whole for a sentence: 0.0312 -> "3.1%", 0.31 -> "31%"."""
     return f"{100 * value:.{0 if value >= 0.1 else 1}f}%"

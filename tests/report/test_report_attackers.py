@@ -76,4 +76,4 @@ def test_an_attack_without_the_retrained_model_is_told_without_a_verdict(
     )
     question, sentences = told.answers[1]
     assert question == "What does an informed attacker still see?"
-    assert sentences[1] == "Informed attack: 71 after orthograd_tau."
+    assert sentences[1] == "Informed attack: 71 (orthograd_tau) after."

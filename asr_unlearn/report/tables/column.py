@@ -61,8 +61,8 @@ def _remark(entry: Entry, spread: Spread | None, column: Column, found: Comparis
     """The 95% interval of one seed; for several, who has the figure and the gap to retrained."""
     if spread is None:
         return ""
-    if len(spread.values) < len(entry.models):
-        return f"{len(spread.values)} of {len(entry.models)} seeds"
+    if fewer := found.fewer_seeds(spread):
+        return fewer
     if len(entry.models) == 1:
         if len(column.keys) != 2:
             return ""
@@ -83,7 +83,11 @@ def interval(model: Model, metric: str, part: str, form: Form = wording.percent)
 
 def seed_remark(found: Comparison) -> str:
     number = len(found.seeds)
-    return f"Mean ± standard deviation over {number} seeds." if number > 1 else "One seed."
+    if number == 1:
+        return "One seed."
+    fewer = any(len(entry.models) < number for entry in found.entries)
+    less = ", or as many as are said" if fewer else ""
+    return f"Mean ± standard deviation over {number} seeds{less}."
 
 
 def below(found: Comparison) -> str:

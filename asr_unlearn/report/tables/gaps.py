@@ -35,12 +35,8 @@ def _gap_cell(entry: Entry, column: Column, found: Comparison) -> Cell:
     gap = found.gap(entry, *column.keys)
     if gap is None:
         return Cell(wording.MISSING)
-    remark = ""
-    if found.no_difference(gap, *column.keys):
-        remark = "no difference"
-    elif len(gap.values) < len(entry.models):
-        remark = f"{len(gap.values)} of {len(entry.models)} seeds"
-    return figure_cell(gap, column.form, remark)
+    same = "no difference" if found.no_difference(gap, *column.keys) else ""
+    return figure_cell(gap, column.form, ", ".join(filter(None, [same, found.fewer_seeds(gap)])))
 
 
 def targets(found: Comparison) -> list[Column]:
@@ -72,6 +68,19 @@ def nearest(found: Comparison, *keys: str) -> list[Entry]:
     return [entry for entry, gap in known if gap.size == smallest]
 
 
+def ranked_unequally(found: Comparison) -> str:
+    """Which methods share fewer seeds with the retrained model than others, if any does."""
+    gold = found.retrained.seeds if found.retrained else frozenset()
+    shared = {entry.name: entry.seeds & gold for entry in found.methods}
+    every = frozenset().union(*shared.values())
+    fewer = [
+        f"{name} over {len(own)} of {len(every)}"
+        for name, own in shared.items()
+        if own and own != every
+    ]
+    return f"Methods are ranked over different seeds: {wording.listed(fewer)}." if fewer else ""
+
+
 def closest(found: Comparison) -> Table | None:
     """Which method is nearest to the retrained model, figure by figure."""
     if found.retrained is None or len(found.methods) < 2:
@@ -86,25 +95,28 @@ def closest(found: Comparison) -> Table | None:
     several = len(found.retrained.models) > 1
     caption = "No figure is weighed against another."
     if several:
-        caption = f"Means of all seeds; nearest by the mean size of the seeds' gaps. {caption}"
+        caption = f"Means over the seeds; nearest by the mean size of the seeds' gaps. {caption}"
     columns = ["Figure", "Original", "Retrained", "Nearest to it", "Which has"]
     if several:
         columns.append("No difference")
         caption += (
             " No difference: all whose mean size is within the range of the retrained models."
         )
+    caption = " ".join(filter(None, [caption, ranked_unequally(found)]))
     return Table("Closest to the retrained model", tuple(columns), tuple(rows), caption)
 
 
 def _closest_cells(found: Comparison, column: Column, best: list[Entry]) -> list[Cell]:
+    nearest_one, gold = found.beside(best[0], *column.keys)
+
     def plain(entry: Entry | None) -> Cell:
-        spread = entry.spread(*column.keys) if entry else None
+        spread = entry.at(nearest_one.seeds).spread(*column.keys) if entry else None
         if spread is None:
             return Cell(wording.MISSING)
-        return Cell(column.form(spread.mean), "", spread.mean)
+        return Cell(column.form(spread.mean), found.fewer_seeds(spread), spread.mean)
 
-    cells = [plain(found.original), plain(found.retrained)]
-    cells += [Cell(wording.listed([entry.name for entry in best])), plain(best[0])]
+    cells = [plain(found.original), plain(gold)]
+    cells += [Cell(wording.listed([entry.name for entry in best])), plain(nearest_one)]
     if found.retrained is not None and len(found.retrained.models) > 1:
         same = [
             entry.name

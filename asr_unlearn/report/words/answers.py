@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import ATTACKS, INFORMED, Attack
-from asr_unlearn.report.comparison import Comparison, Entry
+from asr_unlearn.report.comparison import Comparison, Entry, Spread
 from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.cost import taken_seconds
-from asr_unlearn.report.tables.gaps import nearest
+from asr_unlearn.report.tables.gaps import nearest, ranked_unequally
 from asr_unlearn.report.words.attackers import explanation, out_of_100
 from asr_unlearn.report.words.method import likeness
 
@@ -54,6 +54,8 @@ def _closest(found: Comparison) -> list[str]:
     said = "; ".join(f"{name} {wording.listed(where)}" for name, where in wins.items())
     everywhere = "" if len(wins) == 1 else " No method is closest in everything."
     sentences = [f"Closest to the retrained model: {said}.{everywhere}"]
+    if unequal := ranked_unequally(found):
+        sentences.append(unequal)
     if found.retrained and len(found.retrained.models) > 1:
         sentences.append(_alike_everywhere(found))
     return sentences
@@ -63,12 +65,10 @@ def _alike_everywhere(found: Comparison) -> str:
     rate = found.rate
     parts = found.parts(rate.key, PARTS)
     alike = [
-        entry.name
+        f"{entry.name}{wording.bracketed(found.fewer_seeds(gap))}"
         for entry in found.methods
-        if all(
-            (gap := found.gap(entry, rate.key, part)) and found.no_difference(gap, rate.key, part)
-            for part in parts
-        )
+        if (gap := found.gap(entry, rate.key, parts[0]))
+        and all(found.alike(entry, rate.key, part) for part in parts)
     ]
     names = wording.listed(alike) if alike else "no method"
     where = wording.listed([wording.PART_NAMES[part] for part in parts])
@@ -84,17 +84,17 @@ def _seen(found: Comparison) -> list[str]:
 
 
 def _attack(attack: Attack, found: Comparison) -> str:
-    known = [(m, area.mean) for m in found.methods if (area := m.spread(*attack.auc))]
+    known = [(m, area) for m in found.methods if (area := m.spread(*attack.auc))]
     ends = [
-        f"{out_of_100(area.mean)} {where}"
+        f"{out_of_100(area.mean)} {where}{wording.bracketed(found.fewer_seeds(area))}"
         for where, entry in (("before", found.original), ("retrained", found.retrained))
         if entry and (area := entry.spread(*attack.auc))
     ]
-    (least, low), (most, high) = min(known, key=_area), max(known, key=_area)
-    if len(known) == 1:
-        ends.append(f"{out_of_100(low)} after {least.name}")
-    else:
-        ends.append(f"{out_of_100(low)} ({least.name}) to {out_of_100(high)} ({most.name}) after")
+    told = [
+        f"{out_of_100(area.mean)}{wording.bracketed(entry.name, found.fewer_seeds(area))}"
+        for entry, area in sorted(known, key=_area)
+    ]
+    ends.append(f"{told[0]} to {told[-1]} after" if len(told) > 1 else f"{told[0]} after")
     text = f"{attack.name[0].upper()}{attack.name[1:]} attack: {', '.join(ends)}"
     gold = found.retrained
     if gold is None or gold.spread(*attack.auc) is None:
@@ -104,14 +104,15 @@ def _attack(attack: Attack, found: Comparison) -> str:
     return f"{text}. {same}: {wording.listed(alike) if alike else 'none'}."
 
 
-def _area(known: tuple[Entry, float]) -> float:
-    return known[1]
+def _area(known: tuple[Entry, Spread]) -> float:
+    return known[1].mean
 
 
 def _cost(found: Comparison) -> list[str]:
     ratio = ("cost", "relative_to_retraining")
     known = sorted(
-        ((m, share.mean) for m in found.methods if (share := m.spread(*ratio))), key=_area
+        ((m, share.mean) for m in found.methods if (share := m.spread(*ratio))),
+        key=lambda priced: priced[1],
     )
     training = taken_seconds(found.retrained) if found.retrained else None
     if not known or training is None:

@@ -34,7 +34,11 @@ def attackers(entry: Entry, found: Comparison) -> str:
     apart = [(attack, gap) for attack in made if attack not in alike if (gap := gaps[attack.key])]
     still = [attack for attack, gap in apart if gap.mean > 0]
     fewer = [attack for attack, gap in apart if gap.mean <= 0]
-    beyond = [a for a in fewer if (area := entry.spread(*a.auc)) and area.mean < 0.5]
+    beyond = [
+        a
+        for a in fewer
+        if (area := found.beside(entry, *a.auc)[0].spread(*a.auc)) and area.mean < 0.5
+    ]
     others = found.forgotten.others
     who = "The model now" if len(alike) == len(made) else "As some attacks see it, it"
     like = f"{who} {found.forgotten.like_others}"
@@ -56,10 +60,11 @@ def _told(start: str, chosen: Sequence[Attack], entry: Entry, found: Comparison)
     """How often of 100, by each of these attacks, the retrained model's figure in brackets."""
     said: list[str] = []
     for attack in chosen:
-        area = entry.spread(*attack.auc)
-        own = found.retrained.spread(*attack.auc) if found.retrained else None
+        mine, gold = found.beside(entry, *attack.auc)
+        area, own = mine.spread(*attack.auc), gold.spread(*attack.auc) if gold else None
         assert area is not None
         times = f"{out_of_100(area.mean)} times{'' if said else ' of 100'}"
         target = f"{'' if said else 'retrained model: '}{out_of_100(own.mean)}" if own else ""
-        said.append(f"{times} {means(attack, entry)}{f' ({target})' if target else ''}")
+        notes = wording.bracketed(target, found.fewer_seeds(area))
+        said.append(f"{times} {means(attack, entry)}{notes}")
     return f"{start} {wording.listed(said)}." if said else ""

@@ -37,10 +37,14 @@ def distance(left: Spread, right: Spread) -> float:
 
 def _forgetting(entry: Entry, found: Comparison) -> str:
     rate = found.rate
-    gap, own = found.gap(entry, rate.key, "forget"), entry.spread(rate.key, "forget")
+    gap = found.gap(entry, rate.key, "forget")
+    own = found.beside(entry, rate.key, "forget")[0].spread(rate.key, "forget")
     if gap is None or own is None:
         return ""
-    start = f"{rate.heading} on the forget {found.forgotten.many} is {wording.percent(own.mean)}"
+    start = (
+        f"{rate.heading} on the forget {found.forgotten.many} is {wording.percent(own.mean)}"
+        f"{wording.bracketed(found.fewer_seeds(gap))}"
+    )
     size = wording.points.size(gap.mean)
     if found.no_difference(gap, rate.key, "forget"):
         return f"{start}: no difference from the retrained model ({size} points)."
@@ -69,12 +73,15 @@ def _astray(gap: Spread, form: wording.Form, unit: str = "") -> str:
 
 
 def _way(entry: Entry, found: Comparison) -> str:
-    """How far the method came from the original towards the retrained model."""
+    """How far the method came from the original towards the retrained model, seed by seed."""
     keys = (found.rate.key, "forget")
-    start = found.original.spread(*keys) if found.original else None
-    end = found.retrained.spread(*keys) if found.retrained else None
-    own = entry.spread(*keys)
+    mine, gold = found.beside(entry, *keys)
+    start = found.original.at(mine.seeds).spread(*keys) if found.original else None
+    end = gold.spread(*keys) if gold else None
+    own = mine.spread(*keys)
     if start is None or end is None or own is None or distance(start, end) < SMALLEST_WAY:
+        return ""
+    if len(start.values) < len(own.values):
         return ""
     if distance(own, end) >= distance(start, end):
         return ", and it is no closer than the original was"
@@ -83,10 +90,12 @@ def _way(entry: Entry, found: Comparison) -> str:
 
 
 def _loss(entry: Entry, found: Comparison) -> str:
-    gap, own = found.gap(entry, "loss", "forget"), entry.spread("loss", "forget")
+    gap = found.gap(entry, "loss", "forget")
+    own = found.beside(entry, "loss", "forget")[0].spread("loss", "forget")
     if gap is None or own is None:
         return ""
-    start = f"Its loss on them is {wording.number(own.mean)}"
+    fewer = wording.bracketed(found.fewer_seeds(gap))
+    start = f"Its loss on them is {wording.number(own.mean)}{fewer}"
     size = wording.number.size(gap.mean)
     if found.no_difference(gap, "loss", "forget"):
         return f"{start}: no difference from the retrained model ({size})."
@@ -113,7 +122,10 @@ def _damage(entry: Entry, found: Comparison) -> str:
         return f"No damage to others: {rate.name} on {where} is not {side} the retrained model's."
     costs = [
         f"{wording.points(known[part].mean)} points on {part}"
-        + (" (inside that model's 95% interval)" if found.inside(entry, rate.key, part) else "")
+        + wording.bracketed(
+            "inside that model's 95% interval" if found.inside(entry, rate.key, part) else "",
+            found.fewer_seeds(known[part]),
+        )
         for part in sorted(harmed, key=lambda part: -harm[part])
     ]
     return f"Damage to others, in {rate.name} against the retrained model: {wording.listed(costs)}."
@@ -121,18 +133,17 @@ def _damage(entry: Entry, found: Comparison) -> str:
 
 def _relearning(entry: Entry, found: Comparison) -> str:
     """How soon one utterance brings the forgotten back, where that was tried."""
-    limit = entry.spread("relearning", "limit")
+    mine, gold = found.beside(entry, "relearning", "limit")
+    limit = mine.spread("relearning", "limit")
     if limit is None:
         return ""
-    steps = _steps(entry, "one_utterance_steps")
+    steps = _steps(mine, "one_utterance_steps")
     text = (
         f"Fine-tuned on a single utterance of a forgotten {found.forgotten.one}, it is back at the "
         f"original's loss on them {steps}"
     )
-    gold = found.retrained
-    if gold is None or gold.spread("relearning", "limit") is None:
-        return f"{text}."
-    return f"{text} (retrained model: {_steps(gold, 'one_utterance_steps')})."
+    target = f"retrained model: {_steps(gold, 'one_utterance_steps')}" if gold else ""
+    return f"{text}{wording.bracketed(target, found.fewer_seeds(limit))}."
 
 
 def _steps(entry: Entry, key: str) -> str:
@@ -147,15 +158,17 @@ def _steps(entry: Entry, key: str) -> str:
 
 def _judge(entry: Entry, found: Comparison) -> str:
     """What a speaker classifier that forgot by the same method still names."""
-    own = entry.spread("speaker_id", "judge_forget")
+    keys = ("speaker_id", "judge_forget")
+    mine, gold = found.beside(entry, *keys)
+    own, target = mine.spread(*keys), gold.spread(*keys) if gold else None
     if own is None:
         return ""
     text = (
         "A speaker classifier unlearned in the same way still names "
         f"{wording.percent(own.mean)} of their utterances"
     )
-    gold = found.retrained.spread("speaker_id", "judge_forget") if found.retrained else None
-    return f"{text} (retrained: {wording.percent(gold.mean)})." if gold else f"{text}."
+    retrained = f"retrained: {wording.percent(target.mean)}" if target else ""
+    return f"{text}{wording.bracketed(retrained, found.fewer_seeds(own))}."
 
 
 def _price(entry: Entry) -> str:

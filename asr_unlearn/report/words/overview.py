@@ -54,20 +54,26 @@ def _request(results: Results, found: Comparison) -> str:
 def _yardstick(found: Comparison) -> str:
     if found.retrained is None:
         return "There is no retrained model here, so how well the forgetting worked cannot be said."
-    rate = found.rate
-    before = found.original.spread(rate.key, "forget") if found.original else None
-    after = found.retrained.spread(rate.key, "forget")
-    text = ""
-    if before and after:
-        said = rate.said.format(wording.percent(before.mean))
-        text = f"The original model {said}, the retrained model {wording.percent(after.mean)}: "
-        text += (
-            "this is the way to go, without harm to anyone else. "
-            if distance(before, after) >= SMALLEST_WAY
-            else f"there is next to nothing to forget in {rate.name}, so no method can show much "
-            "here. "
-        )
-    return text + _seeds_said(found, found.retrained)
+    way = _way_to_go(found, found.original) if found.original else ""
+    return way + _seeds_said(found, found.retrained)
+
+
+def _way_to_go(found: Comparison, original: Entry) -> str:
+    rate, keys = found.rate, (found.rate.key, "forget")
+    start, end = found.beside(original, *keys)
+    before, after = start.spread(*keys), end.spread(*keys) if end else None
+    if before is None or after is None:
+        return ""
+    said = rate.said.format(wording.percent(before.mean))
+    verdict = (
+        "this is the way to go, without harm to anyone else"
+        if distance(before, after) >= SMALLEST_WAY
+        else f"there is next to nothing to forget in {rate.name}, so no method can show much here"
+    )
+    return (
+        f"The original model {said}, the retrained model {wording.percent(after.mean)}"
+        f"{wording.bracketed(found.fewer_seeds(after))}: {verdict}. "
+    )
 
 
 def _seeds_said(found: Comparison, retrained: Entry) -> str:
@@ -77,7 +83,22 @@ def _seeds_said(found: Comparison, retrained: Entry) -> str:
             "All figures are from one seed: how much they would vary with another is not known, "
             "so small gaps should not be read as real."
         )
+    if all(len(entry.models) == 1 for entry in found.entries):
+        return (
+            "Each model has one seed, but not all have the same: how much figures would vary with "
+            "another is not known, so small gaps should not be read as real."
+        )
+    short = [
+        f"{entry.name} ({len(entry.models)})"
+        for entry in found.entries
+        if len(entry.models) < number
+    ]
     text = f"All figures are means over {number} seeds."
+    if short:
+        text = (
+            f"Figures are means over {number} seeds, but of {wording.listed(short)} over fewer. "
+            "A model is compared with the retrained one over the seeds that both have."
+        )
     if len(retrained.models) > 1:
         text += (
             " Gaps that are on average, whatever their signs, no larger than the range of the "
