@@ -118,6 +118,31 @@ def test_damage_is_said_worst_first_and_its_absence_too(make_run: MakeRun) -> No
     assert "No damage to others" in told_of(path, none).methods["orthograd_tau"][0]
 
 
+def test_what_is_above_within_the_range_is_named(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        for name, model in models.items():
+            model["wer"]["test"] = 0.2 + 0.04 * model["seed"]
+            if name.startswith("orthograd_tau"):
+                _gaps(model, retain=0.0, unseen=-0.01, test=0.03)
+
+    path = make_run(seeds=(0, 1))
+    said = told_of(path, change).methods["orthograd_tau"][0]
+    assert said.endswith(
+        "No damage to others beyond the range of the retrained models, in WER against the "
+        "retrained model: +3.00 points on test (no difference)."
+    )
+
+    def more(models: dict[str, Any]) -> None:
+        for seed, gap in enumerate((0.5, -0.3)):
+            models[f"orthograd_tau {seed}"]["gap_to_retrained"]["wer"]["retain"] = gap
+
+    said = told_of(path, more).methods["orthograd_tau"][0]
+    assert said.endswith(
+        "Damage to others, in WER against the retrained model: +10.0 points on retain (single "
+        "seeds miss by 40.0 points one way or the other) and +3.00 points on test (no difference)."
+    )
+
+
 def test_retraining_that_is_cheaper_is_said(make_run: MakeRun) -> None:
     def change(models: dict[str, Any]) -> None:
         models["orthograd_tau 0"]["cost"]["relative_to_retraining"] = 1.5

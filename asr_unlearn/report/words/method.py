@@ -111,24 +111,28 @@ def _damage(entry: Entry, found: Comparison) -> str:
     if not known:
         return ""
     harm = {part: rate.harm(gap.mean) for part, gap in known.items()}
-    harmed = [
-        part
-        for part, gap in known.items()
-        if wording.points(harm[part]).startswith("+")
-        and not found.no_difference(gap, rate.key, part)
-    ]
+    harmed = [part for part in known if wording.points(harm[part]).startswith("+")]
     if not harmed:
         where, side = wording.listed(list(known)), "above" if rate.is_error else "below"
-        return f"No damage to others: {rate.name} on {where} is not {side} the retrained model's."
+        fewer = wording.bracketed(found.fewer_seeds(next(iter(known.values()))))
+        target = f"the retrained model's{fewer}"
+        return f"No damage to others: {rate.name} on {where} is not {side} {target}."
+    same = {part for part in harmed if found.no_difference(known[part], rate.key, part)}
+    start = (
+        "No damage to others beyond the range of the retrained models"
+        if len(same) == len(harmed)
+        else "Damage to others"
+    )
     costs = [
         f"{wording.points(known[part].mean)} points on {part}"
         + wording.bracketed(
+            "no difference" if part in same else _astray(known[part], wording.points, " points"),
             "inside that model's 95% interval" if found.inside(entry, rate.key, part) else "",
             found.fewer_seeds(known[part]),
         )
         for part in sorted(harmed, key=lambda part: -harm[part])
     ]
-    return f"Damage to others, in {rate.name} against the retrained model: {wording.listed(costs)}."
+    return f"{start}, in {rate.name} against the retrained model: {wording.listed(costs)}."
 
 
 def _relearning(entry: Entry, found: Comparison) -> str:
