@@ -10,7 +10,7 @@ from asr_unlearn.report.results import Results
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A figure between 0 and 1 that every part has.
+    """A share that every part has; that of wrong words can pass 1.
 
     Attributes:
         key: where a model of results.json has it.
@@ -41,7 +41,7 @@ class Quantity:
         return gap if self.is_error else -gap
 
 
-WER = Quantity("wer", "WER", "Word error rate", True, "gets {} of their words wrong", "CER")
+WER = Quantity("wer", "WER", "Word error rate", True, "has a WER of {} on them", "CER")
 ACCURACY = Quantity(
     "accuracy", "accuracy", "Accuracy", False, "gets {} of their utterances right", "error rate"
 )

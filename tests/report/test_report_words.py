@@ -174,6 +174,28 @@ def test_the_closest_method_is_named_for_each_part(make_run: MakeRun) -> None:
     ]
 
 
+def test_a_method_that_another_ties_with_is_closest_in_everything(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        for name, gap in (("orthograd 0", 0.2), ("orthograd_tau 0", 0.1)):
+            _gaps(models[name], forget=gap, forget_heldout=gap, retain=0.0, unseen=gap, test=gap)
+            models[name]["gap_to_retrained"]["loss"]["forget"] = gap
+
+    path = make_run(models=("original", "retrained", "orthograd", "orthograd_tau"))
+    assert told_of(path, change).answers[0].sentences == [
+        "Closest to the retrained model: orthograd_tau in WER on forget, held-out, retain, unseen "
+        "and test and in loss on forget; orthograd in WER on retain."
+    ]
+
+
+def test_a_wer_above_one_is_no_share_of_words(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["original 0"]["wer"]["forget"] = 0.02
+        models["retrained 0"]["wer"]["forget"] = 1.3
+
+    opening = told_of(make_run(), change).opening[1]
+    assert "model has a WER of 2.00% on them, the retrained model 130.0%: this is" in opening
+
+
 def test_no_difference_needs_two_retrained_seeds(make_run: MakeRun, tmp_path: Path) -> None:
     one = compare(read_results(make_run(folder=tmp_path / "one")))
     assert not one.no_difference(Spread((0.0,)), "wer", "forget")

@@ -42,17 +42,22 @@ def _closest(found: Comparison) -> list[str]:
     if len(found.methods) < 2:
         return []
     rate = found.rate
+    best = {part: [entry.name for entry in nearest(found, rate.key, part)] for part in PARTS}
+    in_loss = [entry.name for entry in nearest(found, "loss", "forget")]
     rates: dict[str, list[str]] = {}
-    for part in PARTS:
-        for entry in nearest(found, rate.key, part):
-            rates.setdefault(entry.name, []).append(wording.PART_NAMES[part])
+    for part, names in best.items():
+        for name in names:
+            rates.setdefault(name, []).append(wording.PART_NAMES[part])
     wins = {name: [f"in {rate.name} on {wording.listed(on)}"] for name, on in rates.items()}
-    for entry in nearest(found, "loss", "forget"):
-        wins.setdefault(entry.name, []).append("in loss on forget")
+    for name in in_loss:
+        wins.setdefault(name, []).append("in loss on forget")
     if not wins:
         return []
     said = "; ".join(f"{name} {wording.listed(where)}" for name, where in wins.items())
-    everywhere = "" if len(wins) == 1 else " No method is closest in everything."
+    # Others may tie with the one that is.
+    told = [names for names in (*best.values(), in_loss) if names]
+    is_one = any(all(name in names for names in told) for name in wins)
+    everywhere = "" if is_one else " No method is closest in everything."
     sentences = [f"Closest to the retrained model: {said}.{everywhere}"]
     if unequal := ranked_unequally(found):
         sentences.append(unequal)
