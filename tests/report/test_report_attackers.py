@@ -77,3 +77,65 @@ def test_an_attack_without_the_retrained_model_is_told_without_a_verdict(
     question, sentences = told.answers[1]
     assert question == "What does an informed attacker still see?"
     assert sentences[1] == "Informed attack: 71 (orthograd_tau) after."
+
+
+def _by_loss(*seeds: tuple[float, float, float]) -> Callable[[dict[str, Any]], None]:
+    """AUC of the loss of original, retrained and unlearned model, a seed each."""
+
+    def change(models: dict[str, Any]) -> None:
+        for seed, areas in enumerate(seeds):
+            for name, area in zip(("original", "retrained", "orthograd_tau"), areas, strict=True):
+                models[f"{name} {seed}"]["membership"] = {"loss_auc": area}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([(0.6, 0.52, 0.52)], "The model now treats these speakers like strangers: told apart 52"),
+        ([(0.6, 0.52, 0.525)], "The model now treats these speakers like strangers: told apart 52"),
+        ([(0.6, 0.52, 0.54)], "They are still told from strangers 54 times of 100"),
+        (
+            [(0.6, 0.4, 0.47)],
+            "More often than with the retrained model, but no more often than by guessing: told "
+            "from strangers 47 times of 100",
+        ),
+        ([(0.6, 0.4, 0.3)], "Beyond strangers, which gives them away as well: told apart 30 times"),
+        ([(0.8, 0.6, 0.5)], "Less often than with the retrained model: told from strangers 50"),
+        ([(0.8, 0.6, 0.55)], "Less often than with the retrained model: told from strangers 55"),
+        (
+            [(0.8, 0.5, 0.3), (0.8, 0.52, 0.72)],
+            "As often as with the retrained model on average, but not with every seed: told from "
+            "strangers 51 times of 100 by the loss alone (retrained model: 51).",
+        ),
+    ],
+)
+def test_a_verdict_on_an_attack_is_what_its_figures_say(
+    make_run: MakeRun, seeds: list[tuple[float, float, float]], said: str
+) -> None:
+    told = told_of(make_run(seeds=range(len(seeds))), _by_loss(*seeds))
+    assert told.methods["orthograd_tau"][1].startswith(said)
+
+
+def test_an_attack_that_finds_the_original_like_retrained_cannot_tell(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        _by_loss((0.58, 0.51, 0.58))(models)
+        models["retrained 0"]["ci95"]["membership"] = {"loss_auc": [0.33, 0.65]}
+
+    told = told_of(make_run(), change)
+    assert told.methods["orthograd_tau"][1] == (
+        "An attack to which the original is like the retrained model too cannot tell on this "
+        "corpus: told apart 58 times of 100 by the loss alone (retrained model: 51)."
+    )
+    assert told.answers[1].sentences[1] == (
+        "Loss attack: 58 before, 51 retrained, 58 (orthograd_tau) after. Inside its 95% interval: "
+        "orthograd_tau. So is the original: this attack cannot tell on this corpus."
+    )
+
+
+def test_a_retrained_model_without_an_interval_has_nothing_inside_it(make_run: MakeRun) -> None:
+    told = told_of(make_run(), _by_loss((0.6, 0.4, 0.47)))
+    assert told.answers[1].sentences[1] == (
+        "Loss attack: 60 before, 40 retrained, 47 (orthograd_tau) after."
+    )

@@ -101,12 +101,23 @@ def _attack(attack: Attack, found: Comparison) -> str:
     ]
     ends.append(f"{told[0]} to {told[-1]} after" if len(told) > 1 else f"{told[0]} after")
     text = f"{attack.name[0].upper()}{attack.name[1:]} attack: {', '.join(ends)}"
-    gold = found.retrained
-    if gold is None or gold.spread(*attack.auc) is None:
+    same = _yardstick(attack, found.retrained) if found.retrained else ""
+    if not same:
         return f"{text}."
-    same = "No difference from retrained" if len(gold.models) > 1 else "Inside its 95% interval"
     alike = [entry.name for entry, _ in known if found.alike(entry, *attack.auc)]
-    return f"{text}. {same}: {wording.listed(alike) if alike else 'none'}."
+    text = f"{text}. {same}: {wording.listed(alike) if alike else 'none'}."
+    if alike and found.original and found.alike(found.original, *attack.auc):
+        return f"{text} So is the original: this attack cannot tell on this corpus."
+    return text
+
+
+def _yardstick(attack: Attack, retrained: Entry) -> str:
+    """What those who are like the retrained model are called; nothing where none can be."""
+    own = retrained.spread(*attack.auc)
+    if own is not None and len(own.values) > 1:
+        return "No difference from retrained"
+    alone = retrained.models[0] if len(retrained.models) == 1 else None
+    return "Inside its 95% interval" if alone and alone.interval(*attack.auc) else ""
 
 
 def _area(known: tuple[Entry, Spread]) -> float:

@@ -6,6 +6,9 @@ from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import ATTACKS, Attack
 from asr_unlearn.report.comparison import Comparison, Entry
 
+# Less than one pair of a hundred that attackers are given.
+SMALLEST_GAP = 0.01
+
 
 def out_of_100(area: float) -> str:
     """An area under the curve as the pairs, of a hundred, that the attacker tells right."""
@@ -28,32 +31,49 @@ def explanation(found: Comparison) -> str:
 
 def attackers(entry: Entry, found: Comparison) -> str:
     """Which attacks find the forgotten like others now, and which still tell them apart."""
-    made = [attack for attack in ATTACKS if entry.spread(*attack.auc)]
-    gaps = {attack.key: found.gap(entry, *attack.auc) for attack in made}
-    alike = [attack for attack in made if found.alike(entry, *attack.auc)]
-    apart = [(attack, gap) for attack in made if attack not in alike if (gap := gaps[attack.key])]
-    still = [attack for attack, gap in apart if gap.mean > 0]
-    fewer = [attack for attack, gap in apart if gap.mean <= 0]
-    beyond = [
-        a
-        for a in fewer
-        if (area := found.beside(entry, *a.auc)[0].spread(*a.auc)) and area.mean < 0.5
-    ]
+    made = {a: _verdict(entry, a, found) for a in ATTACKS if entry.spread(*a.auc)}
     others = found.forgotten.others
-    who = "The model now" if len(alike) == len(made) else "As some attacks see it, it"
-    like = f"{who} {found.forgotten.like_others}"
-    told = {
-        f"{like}: told apart": alike,
-        f"They are still told from {others}": still,
-        f"Less often than with the retrained model: told from {others}": [
-            attack for attack in fewer if attack not in beyond
-        ],
-        f"Beyond {others}, which gives them away as well: told apart": beyond,
-        # Such as an informed attack: nothing was unlearned from the retrained model.
-        f"They are told from {others}": [a for a in made if not gaps[a.key]],
+    who = "The model now" if set(made.values()) == {"alike"} else "As some attacks see it, it"
+    starts = {
+        "alike": f"{who} {found.forgotten.like_others}: told apart",
+        "blind": "An attack to which the original is like the retrained model too cannot tell on "
+        "this corpus: told apart",
+        "more": f"They are still told from {others}",
+        "more, guessing": "More often than with the retrained model, but no more often than by "
+        f"guessing: told from {others}",
+        "level": "As often as with the retrained model on average, but not with every seed: told "
+        f"from {others}",
+        "fewer": f"Less often than with the retrained model: told from {others}",
+        "beyond": f"Beyond {others}, which gives them away as well: told apart",
+        "alone": f"They are told from {others}",
     }
-    sentences = [_told(start, chosen, entry, found) for start, chosen in told.items()]
+    sentences = [
+        _told(start, [attack for attack, own in made.items() if own == verdict], entry, found)
+        for verdict, start in starts.items()
+    ]
     return " ".join(filter(None, sentences))
+
+
+def _verdict(entry: Entry, attack: Attack, found: Comparison) -> str:
+    """Which of the sentences of `attackers` is true of an attack."""
+    gap = found.gap(entry, *attack.auc)
+    area = found.beside(entry, *attack.auc)[0].spread(*attack.auc)
+    if gap is None or area is None:
+        return "alone"  # such as an informed attack: nothing was unlearned from the retrained model
+    if _alike(entry, attack, found):
+        return "blind" if found.original and _alike(found.original, attack, found) else "alike"
+    if abs(gap.mean) < SMALLEST_GAP:
+        return "level"
+    times = round(100 * area.mean)
+    if gap.mean > 0:
+        return "more" if times > 50 else "more, guessing"
+    return "fewer" if times >= 50 else "beyond"
+
+
+def _alike(entry: Entry, attack: Attack, found: Comparison) -> bool:
+    """Whether nothing is to be said of the difference from the retrained model."""
+    gap = found.gap(entry, *attack.auc)
+    return gap is not None and (found.alike(entry, *attack.auc) or gap.size < SMALLEST_GAP)
 
 
 def _told(start: str, chosen: Sequence[Attack], entry: Entry, found: Comparison) -> str:
