@@ -19,6 +19,7 @@ class Forgotten:
         others: whom attackers tell them from.
         pair: what attackers are given.
         like_others: what a model does that has forgotten them.
+        each: what relearning trains on: an utterance of each speaker.
     """
 
     one: str
@@ -27,6 +28,7 @@ class Forgotten:
     others: str
     pair: str
     like_others: str
+    each: str
 
     @property
     def counted(self) -> str:
@@ -42,6 +44,11 @@ def forgotten(results: Results) -> Forgotten:
     names = labels or tuple(split["forget_speakers"])
     known = any(model.figure("loss", "unseen") is not None for model in results.models)
     classes = results.record.get("task") == "classification"
+    each = (
+        f"one utterance of the forgotten {many} by each speaker"
+        if labels
+        else f"one utterance of each forgotten {one}"
+    )
     if labels or (classes and not known):
         return Forgotten(
             one,
@@ -50,6 +57,7 @@ def forgotten(results: Results) -> Forgotten:
             "held-out utterances",
             f"one training utterance of a forgotten {one} and one that was held out",
             f"treats these {many}' training utterances like held-out ones",
+            each,
         )
     return Forgotten(
         one,
@@ -58,4 +66,5 @@ def forgotten(results: Results) -> Forgotten:
         "strangers",
         f"one utterance of a forgotten {one} and one of a stranger",
         f"treats these {many} like strangers",
+        each,
     )

@@ -273,24 +273,6 @@ def test_what_was_not_measured_is_not_spoken_of(make_run: MakeRun) -> None:
         assert word not in text
 
 
-@pytest.mark.parametrize(
-    ("steps", "said"),
-    [
-        ({"limit": 200}, "at the original's loss on them not within 200 steps"),
-        ({"limit": 200, "one_utterance_steps": 1}, "loss on them after 1 step (retrained"),
-        ({"limit": 200, "one_utterance_steps": 17}, "after 17 steps (retrained model: after 40"),
-    ],
-)
-def test_relearning_is_said_and_so_is_its_limit(
-    make_run: MakeRun, steps: dict[str, int], said: str
-) -> None:
-    def change(models: dict[str, Any]) -> None:
-        models["retrained 0"]["relearning"] = {"limit": 200, "one_utterance_steps": 40}
-        models["orthograd_tau 0"]["relearning"] = steps
-
-    assert said in " ".join(told_of(make_run(), change).methods["orthograd_tau"])
-
-
 def test_lower_accuracy_is_worse_where_classes_aretold_of(make_run: MakeRun) -> None:
     def change(models: dict[str, Any]) -> None:
         del models["retrained 0"]["ci95"]

@@ -4,6 +4,7 @@ from asr_unlearn.report import wording
 from asr_unlearn.report.comparison import Comparison, Entry, Spread
 from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.cost import taken_seconds
+from asr_unlearn.report.tables.membership import tolerance
 from asr_unlearn.report.words.attackers import attackers
 
 OTHERS = tuple(part for part in PARTS if not part.startswith("forget"))
@@ -136,15 +137,15 @@ def _damage(entry: Entry, found: Comparison) -> str:
 
 
 def _relearning(entry: Entry, found: Comparison) -> str:
-    """How soon one utterance brings the forgotten back, where that was tried."""
+    """How soon one utterance of each brings the forgotten back, where that was tried."""
     mine, gold = found.beside(entry, "relearning", "limit")
     limit = mine.spread("relearning", "limit")
     if limit is None:
         return ""
     steps = _steps(mine, "one_utterance_steps")
     text = (
-        f"Fine-tuned on a single utterance of a forgotten {found.forgotten.one}, it is back at the "
-        f"original's loss on them {steps}"
+        f"Fine-tuned on {found.forgotten.each}, it is back at the original's loss on them"
+        f"{tolerance(found)}, {steps}"
     )
     target = f"retrained model: {_steps(gold, 'one_utterance_steps')}" if gold else ""
     return f"{text}{wording.bracketed(target, found.fewer_seeds(limit))}."
