@@ -22,12 +22,22 @@ def split(results: Results) -> Table:
         for part in PARTS
         if part in parts
     )
+    if results.record["split"].get("forget_labels"):
+        caption = (
+            "Forget: training utterances of the classes to be forgotten; held-out: theirs that "
+            "were never trained on; retain: training utterances of all other classes; unseen and "
+            "test: other classes too, never trained on."
+        )
+    else:
+        caption = (
+            "Forget: training utterances of the speakers to be forgotten; held-out: theirs that "
+            "were never trained on; retain: everyone else's; unseen and test: never trained on."
+        )
     return Table(
         "Split",
         ("Part", "Utterances", "Speech", "Speakers"),
         rows,
-        "Forget: training utterances of the speakers to be forgotten; held-out: theirs that were "
-        "never trained on; retain: everyone else's; unseen and test: never trained on.",
+        caption,
     )
 
 

@@ -40,6 +40,11 @@ def membership(found: Comparison) -> Table | None:
         "certainty. "
         "The target is the retrained model's own figure, not 0.5: voices differ. "
     )
+    if found.forgotten.aimed_at:
+        caption += (
+            "Unlearning ends at the level of these same strangers, which draws the figures of "
+            "methods a little towards 0.5. "
+        )
     meanings = {
         "loss": "Loss: a threshold on it. ",
         "classifier": (
