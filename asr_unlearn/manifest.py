@@ -66,7 +66,7 @@ def read_manifest(path: Path) -> list[Utterance]:
     Raises ValueError naming file and line for a line that is not an utterance, or that has the id
     of another; and for a file that is not UTF-8.
     """
-    folder = _absolute(path).parent
+    folder = absolute(path).parent
     utterances: list[Utterance] = []
     first: dict[str, int] = {}
     # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
@@ -89,17 +89,18 @@ def read_manifest(path: Path) -> list[Utterance]:
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write JSON lines, atomically; audio below the manifest's folder is stored relative to it."""
-    folder = _absolute(path).parent
+    folder = absolute(path).parent
     with write_aside(path) as aside, aside.open("w", encoding="utf-8") as lines:
         for utterance in utterances:
-            audio = _absolute(utterance.audio)
+            audio = absolute(utterance.audio)
             stored = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
             row = {k: v for k, v in asdict(utterance).items() if v is not None}
             row["audio"] = stored.as_posix()
             lines.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
+    """The whole path, without ".."."""
     # Links are not followed (Path.resolve would): behind one the name may lack its suffix.
     return Path(os.path.abspath(path))  # noqa: PTH100
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.jobs import Corpus, Device, pick_device
+from asr_unlearn.manifest import absolute
 from asr_unlearn.model_folder import models_in
 from asr_unlearn.record import changed_figures, differences, write_records
 from asr_unlearn.report import read_results, table, write_report, write_results
@@ -68,7 +69,7 @@ def evaluate(
         data.manifest,
         data.split,
         root=root,
-        corpus=corpus or manifest.parent.name,
+        corpus=corpus or absolute(manifest).parent.name,
         left_out=_left_out(manifest),
         device=pick_device(device),
         beams=beams,
