@@ -166,7 +166,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     if not is_bare_config(model):
         recipe.use_pretrained(recipe.training.get("task") or task_of(read_config(model)))
     if given.methods:
-        recipe.choose_methods(given.methods.split(","))
+        recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
         recipe.apply(setting)
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}

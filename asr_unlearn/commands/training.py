@@ -1,5 +1,6 @@
 """`asr-unlearn split`, `train`, `unlearn`, `tune` and `methods`; flags are the signatures below."""
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -68,8 +69,11 @@ def split(
     if forget and forget_labels:
         raise ValueError("--forget and --forget_labels: one request at a time")
     if forget_labels:
-        listed = Path(forget_labels).is_file()
-        labels = read_names(Path(forget_labels)) if listed else forget_labels.split(",")
+        # Path.is_file raises for what is too long to be a file's name.
+        if os.path.isfile(forget_labels):  # noqa: PTH113
+            labels = read_names(Path(forget_labels))
+        else:
+            labels = [name.strip() for name in forget_labels.split(",") if name.strip()]
         made = make_label_split(utterances, labels, seed=seed, **shares)
     else:
         speakers = read_names(forget) if forget else draw_speakers(utterances, forget_count, seed)
