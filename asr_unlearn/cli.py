@@ -3,7 +3,8 @@
 import inspect
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from functools import cache
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
@@ -21,6 +22,7 @@ COMMANDS = {
 }
 
 
+@cache
 def command_parser() -> ArgumentParser:
     """One subcommand a function; the docstring's example closes its help."""
     parser = ArgumentParser(prog="asr-unlearn", description=asr_unlearn.__doc__)
@@ -58,23 +60,34 @@ def spelled(arguments: Sequence[str]) -> list[str]:
     return [*words, "--set", ",".join(settings)] if settings else words
 
 
+def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The name of the command and its options.
+
+    Raises:
+        SystemExit: there is no such command or flag, which has been printed.
+        ValueError: a value out of range.
+    """
+    parser = command_parser()
+    parsed = parser.parse_args(spelled(arguments))
+    options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
+    options.pop("config", None)
+    return parsed.subcommand, options
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command; a request that cannot be met ends with its reason and status 1.
 
     Called with `arguments`, by a recipe for instance, it raises the reason.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = command_parser()
-    parsed = parser.parse_args(spelled(given))
     try:
-        options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
-        options.pop("config", None)
+        command, options = understood(given)
         with carrying_out(["asr-unlearn", *given]):
-            _check_processes(parsed.subcommand)
+            _check_processes(command)
             # A GPU that is not there is said before anything is read.
             if "device" in options:
                 pick_device(options["device"])
-            COMMANDS[parsed.subcommand](**options)
+            COMMANDS[command](**options)
             processes.leave()
     except (ValueError, ArithmeticError, FileNotFoundError) as error:
         if arguments is not None:

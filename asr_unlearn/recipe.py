@@ -75,7 +75,7 @@ class Recipe:
         self.train, self.training = chosen.get("train", {}), told | chosen.get("training", {})
 
     def apply(self, setting: str) -> None:
-        """Carry `section.key=value` into the recipe.
+        """Carry `section.key=value` into the recipe; a method's section is its name.
 
         Raises:
             ValueError: not of that form, or no such section.
@@ -86,6 +86,9 @@ class Recipe:
             name: getattr(self, name)
             for name in ("prepare", "split", "stop", "train", "training", "evaluate")
         } | self.methods
+        # One's own method is spelled as a path, and has a name as well.
+        for spelled, options in self.methods.items():
+            sections.setdefault(find_method(spelled).name, options)
         if not (separator and dot) or section not in sections:
             raise ValueError(
                 f"--set {setting}: give section.key=value with a section of {', '.join(sections)}"

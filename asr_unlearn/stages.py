@@ -15,6 +15,7 @@ from typing import Any
 from asr_unlearn import __version__, cli
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config, read_config, task_of
+from asr_unlearn.options import make_method, parse_assignments
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.run import carrying_out, digest, digest_of
 from asr_unlearn.saved import SavedModel
@@ -39,6 +40,22 @@ def state_of(path: Path) -> str:
             listing.update(f"{file.relative_to(path)}\0{status.st_size}\0".encode())
             listing.update(str(status.st_mtime_ns).encode())
     return listing.hexdigest()
+
+
+def check(command: Command) -> None:
+    """See that a command can be understood, before any model is trained.
+
+    Preparing the data comes first by itself.
+
+    Raises:
+        SystemExit: it has no such flag; which has been printed.
+        ValueError: a value out of range, or an option that its method does not have.
+    """
+    if command.stage == 1:
+        return
+    _, options = cli.understood(command.argv)
+    if "set" in options:
+        make_method(options.get("method", "finetune"), parse_assignments(options["set"]))
 
 
 def carry_out(command: Command, out: Path) -> None:
@@ -188,8 +205,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser(recipe, Path(folder)).parse_args(rest)
     try:
         plan = make_plan(recipe, Path(folder), given)
+        commands = plan.commands()
+        for command in commands:
+            check(command)
         with carrying_out([f"recipes/{Path(folder).name}/run.sh", *rest]):
-            for command in plan.commands():
+            for command in commands:
                 if given.stage <= command.stage <= given.stop_stage:
                     carry_out(command, plan.out)
     except (ValueError, ArithmeticError, FileNotFoundError) as error:

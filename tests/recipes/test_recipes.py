@@ -444,11 +444,9 @@ def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
 def test_every_command_of_every_preset_is_understood(recipe, tmp_path):
     """Those for pretrained models too, for which no weights are at hand."""
-    from asr_unlearn.cli import command_parser
-    from asr_unlearn.options import make_method, parse_assignments
     from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.stages import check
 
-    parser = command_parser()
     whole = read_recipe(recipe_of(recipe))
     for preset in [None, *whole.presets]:
         for task in [None, *whole.pretrained]:
@@ -458,11 +456,8 @@ def test_every_command_of_every_preset_is_understood(recipe, tmp_path):
             plan = Plan(
                 chosen, chosen.model, Path("data"), tmp_path, folders={0: tmp_path}, device="cpu"
             )
-            for command in plan.commands()[1:]:
-                parsed = parser.parse_args(command.argv)[command.argv[0]]
-                if command.stage in (3, 4, 5):
-                    method = "finetune" if command.stage < 5 else parsed.method
-                    make_method(method, parse_assignments(parsed.set))
+            for command in plan.commands():
+                check(command)
 
 
 def recipe_of(name: str) -> Path:

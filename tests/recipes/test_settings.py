@@ -1,0 +1,56 @@
+"""What `--methods` and `--set` change in a recipe, and what is wrong with them before it begins."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from asr_unlearn import stages
+from asr_unlearn.recipe import read_recipe
+
+AN4 = Path(__file__).parents[2] / "recipes" / "an4"
+
+
+def plan(out: Path, *flags: str) -> stages.Plan:
+    recipe = read_recipe(AN4 / "recipe.yaml")
+    given = stages.parser(recipe, AN4).parse_args(["--out", str(out), *flags])
+    return stages.make_plan(recipe, AN4, given)
+
+
+def test_methods_may_be_listed_with_spaces(tmp_path: Path) -> None:
+    assert list(plan(tmp_path, "--methods", "ssd, scrub").recipe.methods) == ["ssd", "scrub"]
+
+
+def test_a_method_of_ones_own_has_its_options_by_name_or_by_path(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from asr_unlearn.methods.finetune import Finetune\n"
+        "class Mine(Finetune):\n    name = 'mine'\n"
+    )
+    settings = ["mine.lr=0.5", f"{own}:Mine.epochs=2"]
+    made = plan(tmp_path, "--methods", f"{own}:Mine", "--set", *settings)
+    assert made.recipe.methods == {f"{own}:Mine": {"lr": "0.5", "epochs": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("orthograd_tau.alhpa=1", r"orthograd_tau has no option 'alhpa' \(did you mean 'alpha'"),
+        ("train.epohcs=1", "finetune has no option 'epohcs'"),
+        ("stop.evry=2", "unrecognized arguments: --stop.evry 2"),
+        ("stop.every=0", "stop.every must be 1 or more, not 0"),
+        ("evaluate.relern=true", "unrecognized arguments: --relern true"),
+    ],
+)
+def test_what_is_mistyped_is_said_before_anything_is_done(
+    setting: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(stages, "carry_out", lambda command, _: pytest.fail(command.name))
+    with pytest.raises(SystemExit) as ended:
+        stages.main([str(AN4), "--out", str(tmp_path), "--set", setting])
+    shown = f"{ended.value.code} {capsys.readouterr().err}"
+    assert re.search(message, shown)
