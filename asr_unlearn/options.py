@@ -1,8 +1,10 @@
 """Options of methods as text: `alpha=0.3` to the field `alpha: float` of a method's dataclass."""
 
 import importlib.util
+import sys
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -38,9 +40,11 @@ def find_method(name: str) -> type[Method]:
         raise ValueError(f"method {name!r}: there is no file {path}")
     # Called by its path, so that what it defines can be found again (see `spelling`).
     spec = importlib.util.spec_from_file_location(file, path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ValueError(f"method {name!r}: {path} is no Python file; call it {path.stem}.py")
     module = importlib.util.module_from_spec(spec)
+    # Where dataclasses look up annotations that are text.
+    sys.modules[file] = module
     spec.loader.exec_module(module)
     method = getattr(module, attribute, None)
     if not (isinstance(method, type) and issubclass(method, Method)):
@@ -60,7 +64,8 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
     """A method with its options given as text or as values.
 
     Raises:
-        ValueError: an option it does not have, or a value that does not fit.
+        ValueError: an option it does not have, a value that does not fit, or a class of one's own
+            that cannot be made.
     """
     method = find_method(name)
     hints = get_type_hints(method)
@@ -76,7 +81,13 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
             values[key] = convert(value, known[key])
         except (TypeError, ValueError) as error:
             raise ValueError(f"{method.name}.{key}={value!r}: {error}") from error
-    return method(**values)
+    try:
+        return method(**values)
+    except TypeError as error:
+        raise ValueError(
+            f"method {name!r}: {error}; a method is a @dataclass(kw_only=True) with a default for "
+            "each option, and has a function `direction`"
+        ) from error
 
 
 def convert(value: Any, kind: Any) -> Any:
@@ -91,10 +102,13 @@ def convert(value: Any, kind: Any) -> Any:
             raise ValueError(f"choose from {', '.join(map(repr, get_args(kind)))}")
         return value
     if origin in (Union, types.UnionType):
-        if value is None or value == "none":
+        if type(None) in get_args(kind) and (value is None or value == "none"):
             return None
-        (kind,) = (k for k in get_args(kind) if k is not type(None))
-        return convert(value, kind)
+        *others, last = (k for k in get_args(kind) if k is not type(None))
+        for other in others:
+            with suppress(TypeError, ValueError):
+                return convert(value, other)
+        return convert(value, last)
     if kind is bool:
         words = {"true": True, "false": False}
         if str(value).lower() not in words:

@@ -139,22 +139,6 @@ def test_a_killed_run_is_not_taken_up_for_another_model(corpus, tiny_config, tmp
     assert forget("forgotten") == forget("fresh")
 
 
-MINE = """
-from dataclasses import dataclass
-from typing import ClassVar
-from asr_unlearn.methods import Method
-
-@dataclass(kw_only=True)
-class Mine(Method):
-    name: ClassVar[str] = "mine"
-    paper: ClassVar[str] = "mine"
-    needs: ClassVar = ("forget",)
-    lr: float = 0.5
-    def direction(self, step):
-        raise ArithmeticError("as expected")
-"""
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -176,17 +160,6 @@ def test_what_cannot_be_evaluated_is_named_before_any_training(
     for command in ("train", "unlearn"):
         with pytest.raises(ValueError, match=message):
             main([command, *argv, "--out", str(tmp_path / "out")])
-
-
-def test_a_method_from_a_users_file(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(MINE)
-    method = make_method(f"{path}:Mine", {"lr": "0.25"})
-    assert (method.name, method.lr) == ("mine", 0.25)
-    with pytest.raises(ValueError, match="no subclass of Method called 'Other'"):
-        make_method(f"{path}:Other", {})
-    with pytest.raises(ValueError, match="there is no file"):
-        make_method(f"{tmp_path}/none.py:Mine", {})
 
 
 @pytest.mark.parametrize(
