@@ -140,7 +140,8 @@ def transcribe(
         with write_aside(target) as aside:
             aside.write_text(lines, encoding="utf-8")
         stamp(target, basis)
-    return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
+    return [json.loads(line) for line in target.read_text(encoding="utf-8").split("\n") if line]
 
 
 def classified(rows: Sequence[Row]) -> bool:

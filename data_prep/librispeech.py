@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from asr_unlearn.files import read_text
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
 from data_prep.prepare import add_download_flags, command_line, find_audio, locate, prepare
@@ -54,7 +55,7 @@ def _part(subset: str) -> str | None:
 def _scan_chapter(folder: Path, part: str | None) -> Iterator[Utterance]:
     transcripts: dict[str, str] = {}
     for path in sorted(folder.glob("*.trans.txt")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).split("\n"):
             name, _, text = line.partition(" ")
             transcripts[name] = " ".join(text.split())
     recorded = {path.stem for path in folder.iterdir() if path.suffix in SUFFIXES}

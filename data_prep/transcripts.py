@@ -6,13 +6,14 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
-from asr_unlearn.files import write_aside
+from asr_unlearn.files import read_text, write_aside
 from asr_unlearn.manifest import Utterance
 
 KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")
@@ -39,7 +40,8 @@ def read_transcripts(path: Path) -> dict[str, str]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -61,13 +63,13 @@ def _first(row: Mapping[str, Any], names: Iterable[str]) -> str:
 
 def _table(path: Path) -> Iterator[tuple[str, str]]:
     delimiter = "," if path.suffix == ".csv" else "\t"
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file, delimiter=delimiter), start=1):
-            if not row or (number == 1 and row[0].lower() in KEYS):
-                continue
-            if len(row) != 2:
-                raise ValueError(f"{path}, line {number}: {len(row)} columns; expected path, text")
-            yield row[0], row[1]
+    rows = csv.reader(StringIO(read_text(path)), delimiter=delimiter)
+    for number, row in enumerate(rows, start=1):
+        if not row or (number == 1 and row[0].lower() in KEYS):
+            continue
+        if len(row) != 2:
+            raise ValueError(f"{path}, line {number}: {len(row)} columns; expected path, text")
+        yield row[0], row[1]
 
 
 def _without_suffix(key: str) -> str:
@@ -104,7 +106,7 @@ def read_known(memory: Path) -> dict[str, str]:
     """Texts of an earlier run; a line that a kill cut short is as good as none."""
     if not memory.exists():
         return {}
-    lines = memory.read_text(encoding="utf-8").splitlines()
+    lines = memory.read_text(encoding="utf-8").split("\n")
     rows = [json.loads(line) for line in lines if line.endswith("}")]
     return {row["id"]: row["text"] for row in rows}
 

@@ -168,3 +168,13 @@ def test_a_model_is_asked_again_when_anything_has_changed(changed, setting, corp
     mean_states(model, manifest[:4], device=device)
     transcribe(model, manifest, data.split, device=device)
     assert len(asked) == 2
+
+
+def test_ids_may_hold_what_looks_like_the_end_of_a_line(setting, corpus):
+    folder, _ = setting
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    odd = replace(data.part("forget")[0], id="one\u2028two\u0085three")
+    split = replace(data.split, parts={"forget": (odd.id,)})
+    model, device = SavedModel.at(folder / "original"), torch.device("cpu")
+    (row,) = transcribe(model, [odd], split, device=device, parts=["forget"])
+    assert row["id"] == odd.id

@@ -48,6 +48,12 @@ def test_development_sets_are_left_out_unless_named(corpus: Path) -> None:
     assert [u.subset for u in librispeech.scan(corpus, ["dev-clean-2"])] == ["dev"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name(corpus: Path) -> None:
+    for path in corpus.rglob("*.trans.txt"):
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert {u.text for u in librispeech.scan(corpus)} == {"HELLO WORLD"}
+
+
 def test_every_format_decodes(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "manifest.jsonl"
     assert librispeech.main(["--data", str(corpus), "--out", str(out), "--strict"]) == 0
