@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.files import write_json
+from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
 from data_prep.download import Archive, ArchiveError, download, extract
 
@@ -105,6 +106,10 @@ def prepare(
     except (ArchiveError, OSError, ValueError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
+        # As a shell expects of what Ctrl-C has ended.
+        return 130
 
 
 def publish(validation: Validation, out: Path, *, strict: bool) -> int:
@@ -188,5 +193,6 @@ def _read_alphabet(value: str) -> Collection[str]:
         # "|" stands for the space in CTC vocabularies.
         tokens = json.loads(path.read_text(encoding="utf-8"))
         return {token for token in tokens if len(token) == 1 and token != "|"}
-    text = path.read_text(encoding="utf-8") if path.is_file() else value
+    # Path.is_file raises for what is too long to be a file's name.
+    text = read_text(path) if os.path.isfile(value) else value  # noqa: PTH113
     return set(text) - {"\n", "\r"}

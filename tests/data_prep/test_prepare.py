@@ -54,13 +54,28 @@ def test_nothing_usable_is_a_failure(tmp_path: Path) -> None:
 
 def test_the_alphabet_may_be_a_string_a_text_or_a_vocabulary(tmp_path: Path) -> None:
     text = tmp_path / "letters.txt"
-    text.write_text("A\nB\n")
+    text.write_text("A\nB\n", encoding="utf-8-sig")
     vocabulary = tmp_path / "vocab.json"
     vocabulary.write_text(json.dumps({"<pad>": 0, "|": 1, "A": 2, "B": 3}))
     for alphabet in ("AB", str(text), str(vocabulary)):
         status, out = run(tmp_path, ["A B", "C", "<", "A|B"], "--alphabet", alphabet)
         assert status == 0
         assert [u.id for u in read_manifest(out)] == ["u0"]
+    assert run(tmp_path, ["A\ufeff"], "--alphabet", str(text))[0] == 1
+
+
+def test_an_alphabet_may_be_longer_than_the_name_of_any_file(tmp_path: Path) -> None:
+    letters = "".join(map(chr, range(0x4E00, 0x4E00 + 100)))
+    assert run(tmp_path, [letters[:3]], "--alphabet", letters)[0] == 0
+
+
+def test_an_interruption_is_no_error_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_: object) -> list[Utterance]:
+        raise KeyboardInterrupt
+
+    arguments = ["--data", "data", "--out", "manifest.jsonl"]
+    assert prepare(command_line("none", "", ""), arguments, interrupt) == 130
+    assert "data_prep.none: interrupted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
