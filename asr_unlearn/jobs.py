@@ -54,7 +54,14 @@ class Corpus:
 
     @classmethod
     def read(cls, manifest: Path, split: Path) -> "Corpus":
-        return cls(read_manifest(manifest), read_split(split, manifest), manifest.parent)
+        """Raises ValueError, naming it, for an utterance that nobody has measured."""
+        utterances = read_manifest(manifest)
+        if unmeasured := next((u.id for u in utterances if not u.seconds), None):
+            raise ValueError(
+                f"{manifest}: utterance {unmeasured} has 0 seconds; run python -m data_prep.check "
+                f"first ({manifest} --out checked.jsonl), and split what it writes"
+            )
+        return cls(utterances, read_split(split, manifest), manifest.parent)
 
     def part(self, *names: str) -> list[Utterance]:
         """The utterances of these parts together."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,8 @@ def _parse(row: Any, folder: Path) -> Utterance:
         if isinstance(value, bool) or not (optional or isinstance(value, required)):
             wanted = "a number" if key == "seconds" else "a string"
             raise ValueError(f"{key} must be {wanted}, found {value!r}")
+    if not 0 <= row["seconds"] < math.inf:
+        raise ValueError(f"seconds must be 0 or more, and 0 if unknown, found {row['seconds']}")
     if (subset := row.get("subset")) not in (*SUBSETS, None):
         raise ValueError(
             f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"

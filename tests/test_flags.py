@@ -1,12 +1,13 @@
 """Flags of the commands, as people write them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from asr_unlearn.cli import main
 from asr_unlearn.commands import evaluation
-from asr_unlearn.manifest import Utterance, write_manifest
+from asr_unlearn.manifest import Utterance, read_manifest, write_manifest
 
 
 @pytest.mark.parametrize("manifest", ["manifest.jsonl", "./manifest.jsonl", "../{}/manifest.jsonl"])
@@ -23,6 +24,21 @@ def test_the_corpus_is_called_after_the_manifests_folder(manifest, corpus, monke
     argv = ["--manifest", manifest.format(corpus.name), "--split", "split.json", "--models", "m"]
     with pytest.raises(Asked, match=f"^{corpus.name}$"):
         main(["evaluate", *argv, "--out", "results.json"])
+
+
+@pytest.mark.parametrize("command", ["train", "unlearn", "tune", "evaluate"])
+def test_a_corpus_must_be_measured(command, corpus, tmp_path):
+    manifest, split = tmp_path / "manifest.jsonl", tmp_path / "split.json"
+    utterances = read_manifest(corpus / "manifest.jsonl")
+    unmeasured = [replace(u, seconds=0.0) if u.id == "s3-1" else u for u in utterances]
+    write_manifest(manifest, unmeasured)
+    main(["split", "--manifest", str(manifest), "--out", str(split)])
+    argv = [command, "--manifest", str(manifest), "--split", str(split), "--out", "out"]
+    argv += ["--models" if command == "evaluate" else "--model", "m"]
+    with pytest.raises(
+        ValueError, match=r"s3-1 has 0 seconds; run python -m data_prep\.check first"
+    ):
+        main(argv)
 
 
 @pytest.fixture

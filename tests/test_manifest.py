@@ -76,6 +76,9 @@ def test_audio_below_the_manifest_moves_with_it(tmp_path: Path) -> None:
         ('{"id": "a", "audio": "a.wav", "speaker": "s"}', r"missing keys \['seconds'\]"),
         ('{"id": 1, "audio": "a.wav", "speaker": "s", "seconds": 1}', "id must be a string"),
         ('{"id": "a", "audio": "a", "speaker": "s", "seconds": true}', "seconds must be a number"),
+        ('{"id": "a", "audio": "a", "speaker": "s", "seconds": NaN}', "0 or more.* found nan"),
+        ('{"id": "a", "audio": "a", "speaker": "s", "seconds": Infinity}', "0 or more.* found inf"),
+        ('{"id": "a", "audio": "a", "speaker": "s", "seconds": -1}', "0 or more.* found -1"),
         ('{"id": "a", "audio": "a", "speaker": "s", "seconds": 1, "txt": ""}', "txt"),
         ('{"id": "a", "audio": "a", "speaker": null, "seconds": 1}', "speaker must be a string"),
         (
