@@ -42,6 +42,12 @@ def unusable(folder: Path) -> str | None:
     return None
 
 
+def damaged(source: str, error: Exception) -> str:
+    """That weights cannot be read, in which file or files of shards, and what to do."""
+    files = ", ".join(map(str, sorted(Path(source).glob("*.safetensors")))) or source
+    return f"{files} is damaged ({error}); copy it again, or make the model again"
+
+
 def lacking_halves(folder: Path, task: str) -> list[str]:
     """The halves of a processor that a folder does not hold; a classifier spells nothing."""
     wanted = ["feature extractor"] if task == "classification" else list(HALVES)

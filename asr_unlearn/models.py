@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from huggingface_hub.errors import StrictDataclassFieldValidationError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -26,7 +27,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.model_folder import lacking_halves, unusable, without_processor
+from asr_unlearn.model_folder import damaged, lacking_halves, unusable, without_processor
 from asr_unlearn.speechbrain_checkpoint import (
     WEIGHTS,
     from_speechbrain,
@@ -52,8 +53,6 @@ LOADERS: dict[TaskName, Any] = {
     "seq2seq": AutoModelForSpeechSeq2Seq,
     "classification": AutoModelForAudioClassification,
 }
-
-
 HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
 
 
@@ -244,6 +243,8 @@ def _with_weights(
             output_loading_info=True,
             **settings,
         )
+    except SafetensorError as error:
+        raise ModelError(damaged(source, error)) from error
     except (OSError, ValueError) as error:
         raise ModelError(_cannot_load(source, error)) from error
     backbone = f"{model.base_model_prefix}."

@@ -183,6 +183,18 @@ def test_weights_that_are_lacking_are_not_made_up(built, tmp_path):
         pretrained_model(source, ["A", "B"])
 
 
+def test_a_file_that_was_cut_short_is_named(built, tmp_path):
+    save_model(*built, tmp_path)
+    path = tmp_path / "model.safetensors"
+    whole = path.read_bytes()
+    for left in (len(whole) // 2, 20):
+        path.write_bytes(whole[:left])
+        with pytest.raises(
+            ModelError, match=r"model\.safetensors is damaged .*make the model again"
+        ):
+            load_model(str(tmp_path))
+
+
 def test_only_a_model_to_be_trained_may_lack_its_head(built, tmp_path):
     # Of a fine-tuned model this one is never saved: it stands for what is masked in training.
     lacking = {"lm_head.weight", "lm_head.bias", "wav2vec2.masked_spec_embed"}
