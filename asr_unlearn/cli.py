@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 pick_device(options["device"])
             COMMANDS[command](**options)
             processes.leave()
-    except (ValueError, ArithmeticError, FileNotFoundError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         if arguments is not None:
             raise
         sys.exit(f"asr-unlearn: {error}")
@@ -101,5 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def interrupted(program: str) -> NoReturn:
     """End as a shell expects of what Ctrl-C has ended."""
-    print(f"\n{program}: interrupted; the same command goes on where it was", file=sys.stderr)
+    print(
+        f"\n{program}: interrupted; the same command goes on from its last checkpoint",
+        file=sys.stderr,
+    )
     sys.exit(130)

@@ -1,5 +1,6 @@
 """Training and unlearning from a manifest to a published model folder, resumable at any point."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -56,10 +57,10 @@ class Corpus:
     def read(cls, manifest: Path, split: Path) -> "Corpus":
         """Raises ValueError, naming it, for an utterance that nobody has measured."""
         utterances = read_manifest(manifest)
-        if unmeasured := next((u.id for u in utterances if not u.seconds), None):
+        if unmeasured := [u.id for u in utterances if not u.seconds]:
             raise ValueError(
-                f"{manifest}: utterance {unmeasured} has 0 seconds; run python -m data_prep.check "
-                f"first ({manifest} --out checked.jsonl), and split what it writes"
+                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
+                f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
             )
         return cls(utterances, read_split(split, manifest), manifest.parent)
 
@@ -207,13 +208,20 @@ def _check(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float = 1.
 
 
 def _changes(task: Task, setup: Setup) -> list[Change]:
-    """What training does to the utterances; crops come behind speeds, to be of one length."""
+    """What training does to the utterances; raises ValueError for speeds or crops that are none."""
     changes: list[Change] = []
     if setup.speeds != (1.0,):
         changes.append(Speeds(setup.speeds))
     if setup.crop_seconds:
-        samples = round(setup.crop_seconds * SAMPLE_RATE)
-        changes.append(Crop(samples, int(task.front_end.frames(torch.tensor([samples])))))
+        # Behind the speeds, to be of one length.
+        long = setup.crop_seconds
+        samples = round(long * SAMPLE_RATE) if math.isfinite(long) else 0
+        frames = int(task.front_end.frames(torch.tensor([samples])))
+        if samples < 1 or frames < task.front_end.fewest_frames:
+            raise ValueError(
+                f"--crop_seconds {long:g}: give enough for the model, or 0 for whole utterances"
+            )
+        changes.append(Crop(samples, frames))
     if setup.augmented:
         changes.append(PolarityAndShift())
     return changes

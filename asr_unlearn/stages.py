@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for command in commands:
                 if given.stage <= command.stage <= given.stop_stage:
                     carry_out(command, plan.out)
-    except (ValueError, ArithmeticError, FileNotFoundError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         sys.exit(f"{Path(folder).name}: {error}")
     except KeyboardInterrupt:
         cli.interrupted(Path(folder).name)

@@ -177,6 +177,8 @@ def test_what_cannot_be_evaluated_is_named_before_any_training(
         ("bad_teacher", {"temperature": 0.0}, "temperature must be above 0, not 0.0"),
         ("salun", {"share": 2.0}, "share must be from 0 to 1, not 2.0"),
         ("finetune", {"warmup": 3.0}, "warmup must be from 0 to 1, not 3.0"),
+        ("finetune", {"epochs": "inf"}, "finetune: epochs must be finite, not inf"),
+        ("l1_sparse", {"lam": float("inf")}, "l1_sparse: lam must be finite, not inf"),
     ],
 )
 def test_wrong_options_are_explained(name, options, message):
@@ -189,6 +191,27 @@ def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch):
     argv += ["--out", str(tmp_path / "split.json"), "--forget_count", "99"]
     monkeypatch.setattr("sys.argv", argv)
     with pytest.raises(SystemExit, match="asr-unlearn: cannot forget 99 of 7"):
+        main()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("split --manifest {0}/manifest.jsonl --out {1}", "Is a directory"),
+        ("split --manifest {0}/manifest.jsonl --out {1}/file/split.json", "{1}/file"),
+        ("report --results {1}", "Is a directory: '{1}'"),
+        (
+            "tune --manifest {0}/manifest.jsonl --split {0}/split.json --model {1}/m --out {1}",
+            "{1}",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_said(argv, message, corpus, tiny_config, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    alphabet = alphabet_of(read_manifest(corpus / "manifest.jsonl"))
+    save_model(*model_from_config(str(tiny_config), alphabet, 0), tmp_path / "m")
+    monkeypatch.setattr("sys.argv", ["asr-unlearn", *argv.format(corpus, tmp_path).split()])
+    with pytest.raises(SystemExit, match=f"asr-unlearn: .*{message.format(corpus, tmp_path)}"):
         main()
 
 
@@ -234,7 +257,9 @@ def test_an_interruption_is_no_error_of_the_program(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130
-    assert "interrupted; the same command goes on where it was" in capsys.readouterr().err
+    assert (
+        "interrupted; the same command goes on from its last checkpoint" in capsys.readouterr().err
+    )
 
 
 def test_a_gpu_that_is_not_there_is_said(monkeypatch):

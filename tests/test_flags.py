@@ -26,6 +26,43 @@ def test_the_corpus_is_called_after_the_manifests_folder(manifest, corpus, monke
         main(["evaluate", *argv, "--out", "results.json"])
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["split", "--forget_count", "-1"],
+        ["split", "--forget_count", "0"],
+        ["evaluate", "--split", "split.json", "--models", "m", "--beams", "0"],
+    ],
+)
+def test_what_cannot_be_counted_is_refused(argv, corpus, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([*argv, "--manifest", str(corpus / "manifest.jsonl"), "--out", "out.json"])
+    assert f'"{argv[-2][2:]}":' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("models", ["", " , "])
+def test_some_model_must_be_named(models, corpus, tmp_path):
+    argv = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    (tmp_path / "original").mkdir()
+    (tmp_path / "original" / "config.json").touch()
+    argv += ["--models", models, "--out", str(tmp_path / "results.json")]
+    with pytest.raises(ValueError, match=r"--models names none of original$"):
+        main(["evaluate", *argv])
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0.001", ".nan", ".inf"])
+def test_pieces_that_are_too_short_for_the_model_are_refused(
+    seconds, corpus, tiny_config, tmp_path
+):
+    argv = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    argv += ["--model", str(tiny_config), "--out", str(tmp_path / "m"), "--crop_seconds", seconds]
+    with pytest.raises(
+        ValueError, match=f"--crop_seconds {seconds.lstrip('.')}: give enough for the model"
+    ):
+        main(["train", *argv])
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize("command", ["train", "unlearn", "tune", "evaluate"])
 def test_a_corpus_must_be_measured(command, corpus, tmp_path):
     manifest, split = tmp_path / "manifest.jsonl", tmp_path / "split.json"

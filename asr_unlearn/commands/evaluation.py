@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from asr_unlearn.attacks.effort import Effort
@@ -26,7 +27,7 @@ def evaluate(
     models: str,
     corpus: str = "",
     device: Device = "auto",
-    beams: int = 1,
+    beams: PositiveInt = 1,
     informed: int = 0,
     shadows: int = 0,
     relearn: bool = False,
@@ -100,6 +101,8 @@ def _models(models: str, root: Path, **renamed: str) -> list[SavedModel]:
     One that goes by another name than its folder's is that for all seeds.
     """
     names = [name.strip() for name in models.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"--models names none of {', '.join(models_in(root)) or 'no models'}")
     if gone := [name for name in names if not (root / name).is_dir()]:
         raise ValueError(
             f"--models {', '.join(gone)}: no such folder in {root}; "

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from asr_unlearn import processes
@@ -39,7 +40,7 @@ def split(
     manifest: Path,
     out: Path,
     forget: Path | None = None,
-    forget_count: int = 1,
+    forget_count: PositiveInt = 1,
     forget_labels: str = "",
     seed: int = 0,
     heldout: float = 0.1,

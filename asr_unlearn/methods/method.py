@@ -1,5 +1,6 @@
 """What a method is: a rule that turns batches of forget and retain utterances into a gradient."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -68,10 +69,15 @@ class Method(ABC):
         self.demand("0 or more", "clip")
 
     def demand(self, span: Span, *options: str) -> None:
-        """Raises ValueError, naming it, for an option outside its span; for `__post_init__`."""
+        """Raises ValueError, naming it, for an option outside its span; for `__post_init__`.
+
+        No option may be infinite.
+        """
         for option in options:
             if not SPANS[span](value := getattr(self, option)):
                 raise ValueError(f"{self.name}: {option} must be {span}, not {value}")
+            if not math.isfinite(value):
+                raise ValueError(f"{self.name}: {option} must be finite, not {value}")
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:

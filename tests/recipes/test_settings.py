@@ -40,6 +40,7 @@ def test_a_method_of_ones_own_has_its_options_by_name_or_by_path(tmp_path: Path)
         ("stop.evry=2", "unrecognized arguments: --stop.evry 2"),
         ("stop.every=0", "stop.every must be 1 or more, not 0"),
         ("evaluate.relern=true", "unrecognized arguments: --relern true"),
+        ("evaluate.beams=0", '"beams"'),
     ],
 )
 def test_what_is_mistyped_is_said_before_anything_is_done(
@@ -54,3 +55,12 @@ def test_what_is_mistyped_is_said_before_anything_is_done(
         stages.main([str(AN4), "--out", str(tmp_path), "--set", setting])
     shown = f"{ended.value.code} {capsys.readouterr().err}"
     assert re.search(message, shown)
+
+
+def test_what_the_system_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(stages, "carry_out", refused)
+    with pytest.raises(SystemExit, match="an4: not here"):
+        stages.main([str(AN4), "--out", str(tmp_path)])
