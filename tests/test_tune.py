@@ -1,5 +1,6 @@
 """The search looks only where a user can, tries the defaults first, and can be taken up."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,12 @@ def test_the_command_prints_what_to_ask_for(corpus, tiny_config, tmp_path, capsy
     original = ["--model", str(tiny_config), "--out", str(tmp_path / "original")]
     main(["train", *data, *original, "--set", "epochs=1"])
     argv = ["tune", *data, "--model", str(tmp_path / "original"), "--trials", "2"]
-    argv += ["--method", "gradient_ascent", "--set", "epochs=1", "--out", str(tmp_path / "j")]
-    main(argv)
-    assert "--method gradient_ascent --set lr=" in capsys.readouterr().out
+    own = tmp_path / "my methods.py"
+    own.write_text("from asr_unlearn.methods.gradient_ascent import GradientAscent\n")
+    method = f"{own}:GradientAscent"
+    argv += ["--method", method, "--set", "epochs=1", "--out", str(tmp_path / "j")]
+    main([*argv, "--stop.rule", "steps", "--stop.by-difficulty", "false"])
+    last = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    stop = ["--stop.rule", "steps", "--stop.by_difficulty", "false"]
+    assert last[:-1] == ["--method", method, *stop, "--set"]
+    assert last[-1].startswith("lr=")

@@ -1,6 +1,8 @@
 """`asr-unlearn split`, `train`, `unlearn`, `tune` and `methods`; flags are the signatures below."""
 
 import os
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
@@ -23,6 +25,7 @@ from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.recipe import flags
 from asr_unlearn.request import read_names
 from asr_unlearn.split import (
     draw_speakers,
@@ -240,7 +243,9 @@ def tune(
         raise ValueError(f"no trial of {method} ended with a figure; see {out}")
     Console().print(trials_table(best[:10]))
     chosen = {**best[0].params, **fixed}
-    print(f"--method {method} --set {','.join(f'{k}={v}' for k, v in chosen.items())}")
+    given_stop = {k: v for k, v in asdict(stop).items() if v != getattr(Stop(), k)}
+    settings = ",".join(f"{k}={v}" for k, v in chosen.items())
+    print(shlex.join(["--method", method, *flags(given_stop, "--stop."), "--set", settings]))
 
 
 def methods() -> None:
