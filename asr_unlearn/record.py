@@ -20,7 +20,7 @@ from asr_unlearn.files import write_json
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.run import digest, versions
 from asr_unlearn.saved import SavedModel, transcribe
-from asr_unlearn.split import Split, read_split
+from asr_unlearn.split import Split, read_content, read_split
 
 NAME = "deletion_record.json"
 # What may be deleted, the original above all, without the model being any other.
@@ -81,9 +81,11 @@ def _linked(path: Path) -> Path:
 
 def _keep_figures(path: Path, record: dict[str, Any]) -> None:
     """Take over what an earlier evaluation of the same has found and this one did not look for."""
-    if not path.exists():
+    try:
+        before = _read(path)
+    except (FileNotFoundError, ValueError):
+        # There is none, or nothing in it to keep.
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
     if any(before.get(name) != record[name] for name in ("sha256", "beams")):
         return
     for name, found in before["figures"].items():
@@ -116,7 +118,7 @@ def hashes(folder: Path, manifest: Path, split: Path) -> dict[str, Any]:
     The forget list is hashed as its sorted speaker ids or labels, one a line.
     """
     # Read without its manifest: that they belong together is not what is asked here.
-    content = json.loads(split.read_text(encoding="utf-8"))
+    content = read_content(split)
     names = [*content["forget_speakers"], *content.get("forget_labels", [])]
     listed = "".join(f"{name}\n" for name in sorted(names))
     model = SavedModel.at(folder)
@@ -134,19 +136,35 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
 
     Raises:
         FileNotFoundError: there is no record, or no split.
+        ValueError: one of them is damaged.
     """
     path = folder / NAME
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: `asr-unlearn evaluate` writes it")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    record = _read(path)
     manifest, split, original = (
         _path(folder, record, name) for name in ("manifest", "split", "original")
     )
     weights = SavedModel.at(original).weights() if original.is_dir() else {}
     now = {**hashes(folder, manifest, split), "weights_before": weights or None}
-    other = [name for name, value in record["sha256"].items() if now[name] != value]
+    # By what there is, so that a hash that was taken out of the record is missed.
+    other = [name for name, value in now.items() if record["sha256"].get(name) != value]
     gone = [name for name in other if name in DISPENSABLE and now[name] is None]
     return record, [name for name in other if name not in gone], gone
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The record at `path`; raises ValueError, naming it, for what is none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        record = None
+    kinds = {"created": str, "beams": int, "paths": dict, "sha256": dict, "figures": dict}
+    if not isinstance(record, dict) or any(
+        not isinstance(record.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise ValueError(f"{path} is damaged: evaluate the model again, which writes it anew")
+    return record
 
 
 def _path(folder: Path, record: Mapping[str, Any], name: str) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -258,22 +259,34 @@ def write_split(path: Path, split: Split, manifest: Path) -> None:
     )
 
 
-def read_split(path: Path, manifest: Path) -> Split:
-    """The split at `path`.
-
-    Raises:
-        SplitError: no split, another schema, or made for another manifest.
-    """
+def read_content(path: Path) -> dict[str, Any]:
+    """What a split says, whatever became of its manifest; raises SplitError for what is none."""
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise SplitError(f"{path} is no split: {error}") from error
-    if not (isinstance(content, dict) and {"parts", "manifest_sha256"} <= content.keys()):
+    kinds = {"parts": dict, "manifest_sha256": str, "forget_speakers": list}
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(key), kind) for key, kind in kinds.items()
+    ):
         raise SplitError(f"{path} is no split, such as `asr-unlearn split` writes")
+    return content
+
+
+def read_split(path: Path, manifest: Path) -> Split:
+    """The split at `path`.
+
+    Raises:
+        SplitError: no whole split, another schema, or made for another manifest.
+    """
+    content = read_content(path)
     if content.get("schema") != SCHEMA:
         raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
     if content["manifest_sha256"] != digest(manifest):
         raise SplitError(f"{path} was made for another {manifest.name}; split again")
+    lacking = {"seed", "unseen_speakers"} - content.keys() | set(PARTS) - content["parts"].keys()
+    if lacking:
+        raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
     return Split(
         seed=content["seed"],
         forget_speakers=tuple(content["forget_speakers"]),

@@ -67,6 +67,12 @@ def change_weights(path):
     save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
 
 
+def drop_a_hash(path):
+    content = json.loads(path.read_text())
+    del content["sha256"]["weights_after"]
+    path.write_text(json.dumps(content))
+
+
 def drop_a_speaker(path):
     content = json.loads(path.read_text())
     content["forget_speakers"].pop()
@@ -82,12 +88,34 @@ def drop_a_speaker(path):
         (lambda f: (f / "forgotten" / "model.safetensors").unlink(), "weights_after"),
         (lambda f: (f / "manifest.jsonl").write_text("{}"), "manifest"),
         (lambda f: drop_a_speaker(f / "split.json"), "forget_list; split"),
+        (lambda f: drop_a_hash(f / "forgotten" / "deletion_record.json"), "weights_after"),
     ],
 )
 def test_what_changed_is_named(folder, tamper, named):
     tamper(folder)
     with pytest.raises(ValueError, match=f"not as recorded.*: {named}$"):
         verify(folder)
+
+
+DAMAGED = ["{}", "[]", "", '{"sha256": 1']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("forgotten/deletion_record.json", "is damaged: evaluate"), ("split.json", "is no split")],
+)
+def test_what_is_damaged_is_named(folder, file, message, content):
+    (folder / file).write_text(content)
+    with pytest.raises(ValueError, match=f"{folder / file} {message}"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_is_written_anew(folder, content):
+    (folder / "forgotten" / "deletion_record.json").write_text(content)
+    evaluate(folder, "forgotten")
+    verify(folder)
 
 
 def test_the_original_may_be_deleted(folder, capsys):

@@ -1,5 +1,6 @@
 """The split is disjoint, complete and seeded, whatever speakers are asked for."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,6 +254,14 @@ def test_what_is_no_split_and_no_part_is_named(tmp_path):
         with pytest.raises(SplitError, match=r"results\.json is no split"):
             read_split(tmp_path / "results.json", manifest)
     split = make_split(corpus, ["spk1"])
+    write_split(tmp_path / "split.json", split, manifest)
+    content = json.loads((tmp_path / "split.json").read_text())
+    parts = {"forget": [], "retain": [], "unseen": []}
+    for damage, named in (({"seed": None}, "seed"), ({"parts": parts}, "forget_heldout, test")):
+        left = {key: value for key, value in (content | damage).items() if value is not None}
+        (tmp_path / "split.json").write_text(json.dumps(left))
+        with pytest.raises(SplitError, match=rf"split\.json lacks {named}; split again"):
+            read_split(tmp_path / "split.json", manifest)
     with pytest.raises(SplitError, match="no part is called 'retian'; there are forget, forget_"):
         split.utterances("retian", corpus)
 
