@@ -33,8 +33,7 @@ from asr_unlearn.saved import (
 )
 from asr_unlearn.speakers import Judge, Trials, names_speakers, verification
 from asr_unlearn.split import PARTS, Split
-from asr_unlearn.yardstick import NAME as RETRAINED
-from asr_unlearn.yardstick import check_yardstick
+from asr_unlearn.yardstick import RETRAINED, check_yardstick
 
 # Speakers and utterances that the probe learns from, where the retain set has more.
 PROBE_SPEAKERS, PROBE_UTTERANCES = 100, 40

@@ -116,7 +116,10 @@ class Setup:
     def of(cls, options: Mapping[str, Any]) -> "Setup":
         """What a model was trained with, from the options in its run.json."""
         given = {f.name: options[f.name] for f in fields(cls) if f.name in options}
-        read = {"aids": Aids(**given.get("aids", {})), "speeds": tuple(given.get("speeds", (1.0,)))}
+        read = {
+            "aids": Aids(**given.get("aids", {})),
+            "speeds": tuple(given.get("speeds", cls.speeds)),
+        }
         return cls(**(given | read))
 
     def recorded(self) -> dict[str, Any]:
@@ -210,7 +213,7 @@ def _check(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float = 1.
 def _changes(task: Task, setup: Setup) -> list[Change]:
     """What training does to the utterances; raises ValueError for speeds or crops that are none."""
     changes: list[Change] = []
-    if setup.speeds != (1.0,):
+    if setup.speeds != Setup.speeds:
         changes.append(Speeds(setup.speeds))
     if setup.crop_seconds:
         # Behind the speeds, to be of one length.

@@ -66,36 +66,6 @@ def make_forget(
         ValueError: a part that the method or the stop rule needs has no utterances; or nothing was
             unlearned: what is called so must not be the original.
     """
-    before = fingerprint(inputs.task.model)
-    outcome = _training(inputs, method, given, stop, folder, seed)()
-    if not outcome.steps:
-        raise ValueError(
-            f"nothing was unlearned: {outcome.stopped} before the first step. Either the model was "
-            "never trained on these speakers, or it was trained on those of the unseen part: mark "
-            'people whom it has never met with the subset "dev" in the manifest. The stop rule '
-            '"steps" (--stop.rule steps) unlearns all the same'
-        )
-    if fingerprint(inputs.task.model) == before:
-        raise ValueError(
-            f"nothing was unlearned: {method.name} went on {outcome.stopped}, and every weight is "
-            "as it was; look at the method's options"
-        )
-    return outcome
-
-
-def _training(
-    inputs: Inputs,
-    method: Method,
-    given: Mapping[Part, Sequence[Utterance]],
-    stop: Stop,
-    folder: Path,
-    seed: int,
-) -> Training:
-    """A run that makes the model of `inputs` forget, ready to start.
-
-    Raises:
-        ValueError: a part that the method or the stop rule needs has no utterances.
-    """
     needed = {*method.needs, "forget"}
     if stop.rule == "unseen":
         needed.add("unseen")
@@ -105,6 +75,7 @@ def _training(
             f"{method.name} with the stop rule {stop.rule!r} needs utterances for: "
             f"{', '.join(lacking)}"
         )
+    before = fingerprint(inputs.task.model)
     began = time.monotonic()
     if forgets_classes(inputs.task, given):
         given = {**given, "unseen": asked_for_forgotten(given)}
@@ -124,7 +95,25 @@ def _training(
     )
     # Measuring the level of strangers is part of what unlearning costs.
     run.progress.seconds = time.monotonic() - began
-    return run
+    outcome = run()
+    _refuse_the_original(outcome, method, same=fingerprint(inputs.task.model) == before)
+    return outcome
+
+
+def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:
+    """Raises ValueError where no step was made, or the weights are the same as before."""
+    if not outcome.steps:
+        raise ValueError(
+            f"nothing was unlearned: {outcome.stopped} before the first step. Either the model was "
+            "never trained on these speakers, or it was trained on those of the unseen part: mark "
+            'people whom it has never met with the subset "dev" in the manifest. The stop rule '
+            '"steps" (--stop.rule steps) unlearns all the same'
+        )
+    if same:
+        raise ValueError(
+            f"nothing was unlearned: {method.name} went on {outcome.stopped}, and every weight is "
+            "as it was; look at the method's options"
+        )
 
 
 def forget_difficulty(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import Split
 
-NAME = "retrained"
+RETRAINED = "retrained"
 
 
 def check_yardstick(models: Sequence[SavedModel], split: Split) -> None:
@@ -15,7 +15,7 @@ def check_yardstick(models: Sequence[SavedModel], split: Split) -> None:
     """
     for model in models:
         run = model.run()
-        if model.name != NAME or run.get("kind") != "train":
+        if model.name != RETRAINED or run.get("kind") != "train":
             continue
         if "forget" in (parts := run["options"]["parts"]):
             raise ValueError(
@@ -31,5 +31,5 @@ def check_yardstick(models: Sequence[SavedModel], split: Split) -> None:
 
 def unmeasured(models: Sequence[SavedModel]) -> list[SavedModel]:
     """Models of seeds of which there is no retrained one, where there is one of another seed."""
-    seeds = {model.seed for model in models if model.name == NAME}
+    seeds = {model.seed for model in models if model.name == RETRAINED}
     return [model for model in models if model.seed not in seeds] if seeds else []

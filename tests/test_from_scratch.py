@@ -170,18 +170,22 @@ def test_interrupted_equals_uninterrupted(corpus, tiny_whisper, tmp_path):
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
-    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+def train(corpus, config, folder, setup, **options):
     train_model(
-        data,
-        str(tiny_whisper),
-        METHODS["finetune"](lr=1e-3, epochs=1, retain_batch=8),
-        tmp_path / "model",
+        Corpus.read(corpus / "manifest.jsonl", corpus / "split.json"),
+        str(config),
+        METHODS["finetune"](**options),
+        folder,
         parts=["retain"],
         seed=0,
         device=torch.device("cpu"),
-        setup=Setup(aids=ALL),
+        setup=setup,
     )
+
+
+def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
+    setup = Setup(aids=ALL)
+    train(corpus, tiny_whisper, tmp_path / "model", setup, lr=1e-3, epochs=1, retain_batch=8)
     setup = Setup.of(json.loads((tmp_path / "model" / "run.json").read_text())["options"])
     assert setup == Setup(task="seq2seq", front_end_frozen=False, aids=ALL)
     model, told = WhisperForConditionalGeneration.from_pretrained(
@@ -195,18 +199,8 @@ def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
 
 
 def test_a_language_that_it_does_not_have_is_refused(corpus, tiny_whisper, tmp_path):
-    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     with pytest.raises(ValueError, match="language"):
-        train_model(
-            data,
-            str(tiny_whisper),
-            METHODS["finetune"](epochs=1),
-            tmp_path / "model",
-            parts=["retain"],
-            seed=0,
-            device=torch.device("cpu"),
-            setup=Setup(aids=ALL, language="german"),
-        )
+        train(corpus, tiny_whisper, tmp_path / "model", Setup(aids=ALL, language="german"))
 
 
 def test_the_head_comes_off(tmp_path):
@@ -219,18 +213,8 @@ def test_the_head_comes_off(tmp_path):
 
 
 def test_aids_are_for_a_whisper_from_scratch(corpus, tiny_config, tmp_path):
-    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     with pytest.raises(ValueError, match="joined are for a Whisper that starts from its config"):
-        train_model(
-            data,
-            str(tiny_config),
-            METHODS["finetune"](),
-            tmp_path / "model",
-            parts=["retain"],
-            seed=0,
-            device=torch.device("cpu"),
-            setup=Setup(aids=Aids(joined=0.1)),
-        )
+        train(corpus, tiny_config, tmp_path / "model", Setup(aids=Aids(joined=0.1)))
     with pytest.raises(ValueError, match=r"token_noise=1\.5 is not between 0 and 1"):
         Aids(token_noise=1.5)
 
