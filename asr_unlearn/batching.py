@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from asr_unlearn.manifest import Utterance
@@ -43,6 +43,11 @@ class Batch:
             self.targets.to(device),
             self.target_lengths.to(device),
         )
+
+
+def is_own(length: int, frames: Int[Tensor, " B"]) -> Bool[Tensor, "B {length}"]:
+    """Which of so many frames are an utterance's own."""
+    return torch.arange(length, device=frames.device) < frames[:, None]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -18,6 +18,8 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from asr_unlearn.batching import is_own
 
 HOP = 160
 """Samples at 16 kHz from frame to frame of the spectrogram."""
@@ -187,11 +189,6 @@ class EcapaForAudioClassification(PreTrainedModel):
         return SequenceClassifierOutput(
             logits=self.classifier(embedding), hidden_states=(embedding,)
         )
-
-
-def is_own(length: int, frames: Int[Tensor, " B"]) -> Bool[Tensor, "B {length}"]:
-    """Which of so many frames are an utterance's own."""
-    return torch.arange(length, device=frames.device) < frames[:, None]
 
 
 def mirrored(x: Float[Tensor, "B C T"], frames: Int[Tensor, " B"]) -> Float[Tensor, "B C T"]:

@@ -43,3 +43,7 @@ def tiny_ecapa_options():
         "res2net_scale": 4,
         "se_channels": 8,
     }
+
+
+def tiny_tdnn_options():
+    return {"n_mels": 12, "hidden_size": 16, "num_hidden_layers": 2, "kernel_size": 5}

@@ -1,7 +1,7 @@
 """Speech recognition with connectionist temporal classification (Graves et al., 2006).
 
 Works with whatever `AutoModelForCTC` loads that hears a raw wave through a convolutional front
-end: wav2vec2, HuBERT, WavLM, Data2Vec, UniSpeech, SEW and their kin.
+end, wav2vec2, HuBERT, WavLM, Data2Vec, UniSpeech, SEW and their kin; and with `TdnnForCTC`.
 """
 
 from typing import Any
@@ -16,18 +16,21 @@ from asr_unlearn.batching import Batch
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.front_end import Listener, check_finite
+from asr_unlearn.tasks.mels import MelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
+from asr_unlearn.tdnn import TdnnForCTC
 
 
 class CTC(Listener):
     """A CTC recogniser and its processor."""
 
-    front_end: ConvFrontEnd
+    front_end: ConvFrontEnd | MelFrontEnd
 
     def __init__(
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
     ) -> None:
-        front_end = ConvFrontEnd(model, getattr(processor, "feature_extractor", None))
+        kind: Any = MelFrontEnd if isinstance(model, TdnnForCTC) else ConvFrontEnd
+        front_end = kind(model, getattr(processor, "feature_extractor", None))
         super().__init__(model, processor, front_end, device)
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
@@ -115,10 +118,11 @@ class CTC(Listener):
         return CTC(model, self.processor)
 
     def layers(self) -> list[nn.Module]:
-        """The transformer's layers and the output projection."""
+        """The encoder's layers and the output projection."""
         backbone: Any = self.model.base_model
         model: Any = self.model
-        return [*backbone.encoder.layers, model.lm_head]
+        encoder = getattr(backbone, "encoder", backbone)
+        return [*encoder.layers, model.lm_head]
 
     def transcripts(self, logits: Float[Tensor, "B T V"], batch: Batch) -> list[str]:
         """Best path, repeats and blanks removed."""

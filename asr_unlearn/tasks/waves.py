@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.batching import Batch
+from asr_unlearn.batching import Batch, is_own
 from asr_unlearn.models import padding_is_seen
 from asr_unlearn.tasks.front_end import FrontEnd, fingerprint
 
@@ -127,5 +127,4 @@ class ConvFrontEnd(FrontEnd):
 
     def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
         """Which of so many frames are an utterance's own."""
-        frames = torch.arange(length, device=batch.samples.device)
-        return frames < self.frames(batch.samples)[:, None]
+        return is_own(length, self.frames(batch.samples))

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from asr_unlearn.ecapa import EcapaConfig, EcapaForAudioClassification
+from asr_unlearn.tdnn import TdnnConfig, TdnnForCTC, halved
 
 SAMPLES, LABELS, VOCABULARY = 700, 5, 12
 
@@ -210,15 +211,46 @@ def ecapa_problem(dtype: torch.dtype) -> Problem:
     return Problem(model, losses, batch)
 
 
+def tdnn_problem(dtype: torch.dtype) -> Problem:
+    """Convolutions within channels, gates, and padding that is hidden from each convolution."""
+    torch.manual_seed(0)
+    config = TdnnConfig(
+        n_mels=8, hidden_size=12, num_hidden_layers=2, kernel_size=5, vocab_size=VOCABULARY
+    )
+    model = TdnnForCTC(config).to(dtype).eval()
+
+    def losses(batch: Batch) -> Tensor:
+        logits = model(batch.inputs, batch.lengths).logits
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        log_probabilities = logits.to(wide).log_softmax(-1).transpose(0, 1)
+        frames = halved(halved(batch.lengths))
+        labels, lengths = batch.labels, batch.label_lengths
+        summed = F.ctc_loss(log_probabilities, labels, frames, lengths, reduction="none")
+        return batch.scale * summed / lengths
+
+    def batch(seed: int, size: int) -> Batch:
+        random = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(50, 80, (size,), generator=random)
+        lengths[0] = 80
+        mels = torch.randn(size, 80, 8, generator=random, dtype=torch.float64).to(dtype)
+        labels = torch.randint(1, VOCABULARY, (size, LABELS), generator=random)
+        label_lengths = torch.randint(2, LABELS + 1, (size,), generator=random)
+        return Batch(mels, lengths, labels, label_lengths, torch.ones(size, dtype=dtype))
+
+    return Problem(model, losses, batch)
+
+
 def recogniser(name: str, dtype: torch.dtype) -> Problem:
     if name == "whisper":
         return whisper_problem(dtype)
     if name == "ecapa":
         return ecapa_problem(dtype)
+    if name == "tdnn":
+        return tdnn_problem(dtype)
     return ctc_problem(CTC_MODELS[name](), dtype)
 
 
-RECOGNISERS = [*CTC_MODELS, "whisper", "ecapa"]
+RECOGNISERS = [*CTC_MODELS, "whisper", "ecapa", "tdnn"]
 
 
 class Packed(nn.Module):

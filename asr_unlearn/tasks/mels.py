@@ -1,0 +1,54 @@
+"""Models that are given log-mel features of utterances of any length: `TdnnForCTC`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.batching import Batch, is_own
+from asr_unlearn.tasks.front_end import FrontEnd
+from asr_unlearn.tdnn import HOP, TdnnForCTC, halved
+
+
+class MelFrontEnd(FrontEnd):
+    """Features without weights, made once for each utterance: there is nothing to freeze."""
+
+    batches_are_exact = True
+
+    def __init__(self, model: TdnnForCTC, extractor: Any) -> None:
+        self.model, self.extractor = model, extractor
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return iter(())
+
+    def cache_key(self) -> None:
+        """None: they are made faster than they are read."""
+
+    def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "T C"]:
+        encoded = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        wave: Tensor = encoded.input_values[0]
+        return self.model.features(wave)
+
+    def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """Frames of the output, every 40 ms, of waves with that many samples."""
+        return halved(halved(_features(samples)))
+
+    def output(self, batch: Batch, **inputs: Any) -> Any:
+        features = batch.inputs.to(self.model.dtype)
+        return self.model(features, _features(batch.samples), **inputs)
+
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        states = self.output(batch).hidden_states[-1]
+        return states, self.is_true(states.shape[1], batch)
+
+    def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
+        """Which of so many frames are an utterance's own."""
+        return is_own(length, self.frames(batch.samples))
+
+
+def _features(samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+    """Features, centred on every hop, of waves with that many samples."""
+    return samples // HOP + 1
