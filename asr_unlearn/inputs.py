@@ -42,7 +42,7 @@ class Inputs:
     ) -> None:
         self.task = task
         self._targets = targets
-        self._load = load or (lambda utterance: load_audio(utterance.audio))
+        self.load = load or (lambda utterance: load_audio(utterance.audio))
         self._memory: dict[str, Example] = {}
         self._bytes_left = int(memory_gib * GIB)
         self._folder: Path | None = None
@@ -80,7 +80,7 @@ class Inputs:
 
     def _heard(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
         """Its wave, which must be enough for the model to make something of it."""
-        audio = self._load(utterance)
+        audio = self.load(utterance)
         front_end = self.task.front_end
         frames = int(front_end.frames(torch.tensor([len(audio)])))
         if not len(audio) or frames < front_end.fewest_frames:

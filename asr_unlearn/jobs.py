@@ -18,6 +18,7 @@ from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, content, read_manifest
 from asr_unlearn.methods import Method, Part
+from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models import (
     TaskName,
     is_bare_config,
@@ -28,7 +29,8 @@ from asr_unlearn.models import (
     task_of,
     vocabulary_of,
 )
-from asr_unlearn.options import spelling
+from asr_unlearn.options import make_method, spelling
+from asr_unlearn.outsider import check_outsider
 from asr_unlearn.publication import carry_out
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import PARTS, Split, read_split
@@ -177,6 +179,30 @@ def train_model(
     )
 
 
+def train_alike(
+    run: Mapping[str, Any],
+    corpus: Corpus,
+    out: Path,
+    *,
+    parts: Sequence[str],
+    seed: int,
+    device: torch.device,
+) -> Outcome:
+    """Train as the model of a run.json of `asr-unlearn train` was trained, on another corpus."""
+    options = run["options"]
+    names = {f.name for f in fields(Finetune)}
+    return train_model(
+        corpus,
+        options["model"],
+        make_method("finetune", {k: v for k, v in options.items() if k in names}),
+        out,
+        parts=parts,
+        seed=seed,
+        device=device,
+        setup=Setup.of(options),
+    )
+
+
 def _task_to_train(
     corpus: Corpus, source: str, kind: TaskName, seed: int, device: torch.device, setup: Setup
 ) -> Task:
@@ -257,12 +283,15 @@ def unlearn_model(
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
     Raises:
-        ValueError: `out` is the original's own place, a part lacks utterances or targets, or
-            nothing was unlearned.
+        ValueError: `out` is the original's own place, a part lacks utterances or targets, the
+            stop rule's outsider is none, or nothing was unlearned.
     """
     if out.resolve() == original.resolve():
         raise ValueError(f"{out} is the original: give the unlearned model a place of its own")
-    model = SavedModel.at(original)
+    made_from = {"original": _source(original, out)}
+    if stop.outsider is not None:
+        check_outsider(stop.outsider, corpus.split)
+        made_from["outsider"] = _source(stop.outsider, out)
     task = original_task(original, device, freeze_front_end)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
@@ -271,7 +300,7 @@ def unlearn_model(
         "method": spelling(method),
         **asdict(method),
         "model": str(original),
-        "stop": asdict(stop),
+        "stop": stop.recorded(),
         "front_end_frozen": task.front_end_is_frozen,
     }
 
@@ -283,13 +312,18 @@ def unlearn_model(
         "unlearn",
         run,
         task,
-        corpus.content(),
+        {**corpus.content(), "made_from": made_from},
         out,
         options,
         seed,
-        original={"path": os.path.relpath(original, out), "sha256": model.weights()},
+        **made_from,
         request=corpus.split.digest,
     )
+
+
+def _source(folder: Path, out: Path) -> dict[str, Any]:
+    """A model that another at `out` is made from, as its run.json tells."""
+    return {"path": os.path.relpath(folder, out), "sha256": SavedModel.at(folder).weights()}
 
 
 def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> Task:

@@ -77,10 +77,18 @@ class SavedModel:
         Raises:
             ValueError: its run.json does not say.
         """
-        if (original := self.run().get("original")) is None:
+        if (original := self._made_from("original")) is None:
             raise ValueError(f"{self.folder}/run.json does not say which model it was made from")
+        return original
+
+    def outsider(self) -> Path | None:
+        """The folder of the model that told its stop rule who is hard, if one was asked."""
+        return self._made_from("outsider")
+
+    def _made_from(self, name: str) -> Path | None:
+        source = self.run().get(name)
         # Written without the detour through this folder, as a person would.
-        return Path(os.path.normpath(self.folder / original["path"]))
+        return source and Path(os.path.normpath(self.folder / source["path"]))
 
     def weights(self) -> dict[str, str]:
         """SHA-256 of each file of weights."""

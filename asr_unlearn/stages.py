@@ -175,17 +175,15 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     """The commands for the flags that were given."""
     if preset := getattr(given, "preset", None):
         recipe = recipe.with_preset(preset)
-    model = given.model or recipe.model
-    if not given.model and (folder / recipe.model).exists():
-        own = (folder / recipe.model).resolve()
-        # Relative where possible, so that a printed command holds on another machine too.
-        model = str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+    model = given.model or _beside(folder, recipe.model)
     if not is_bare_config(model):
         recipe.use_pretrained(recipe.training.get("task") or task_of(read_config(model)))
     if given.methods:
         recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
         recipe.apply(setting)
+    if outsider := recipe.outsider.get("model"):
+        recipe.outsider["model"] = _beside(folder, outsider)
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
@@ -196,6 +194,15 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         device=given.device,
         forget=given.forget,
     )
+
+
+def _beside(folder: Path, model: str) -> str:
+    """The model of that name beside recipe.yaml, where there is one."""
+    if not (folder / model).exists():
+        return model
+    own = (folder / model).resolve()
+    # Relative where possible, so that a printed command holds on another machine too.
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

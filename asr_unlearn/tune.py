@@ -97,7 +97,7 @@ class Bench:
         classes = forgets_classes(self.task, self.given)
         strangers = asked_for_forgotten(self.given) if classes else self.given["unseen"]
         difficulty = forget_difficulty(self.inputs, self.given, self.stop)
-        return as_strangers(level(score(self.task, self.inputs, strangers)), difficulty)
+        return as_strangers(level(score(self.task, self.inputs, strangers)), difficulty.ratio)
 
     def forget(self, method: Method) -> str:
         """Unlearn with the method; says why it stopped."""

@@ -2,18 +2,25 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from asr_unlearn import processes
 from asr_unlearn.classes import asked_for_forgotten, forgets_classes
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
+from asr_unlearn.outsider import check_learned, outsider_inputs, training_seconds
 from asr_unlearn.scoring import Heard, hear, level, score
 from asr_unlearn.stopping import StopOn, StopRule
-from asr_unlearn.strangers import as_strangers, difficulty, level_interval, representatives
+from asr_unlearn.strangers import (
+    OUTSIDER_POWER,
+    as_strangers,
+    difficulty,
+    level_interval,
+    representatives,
+)
 from asr_unlearn.tasks.front_end import fingerprint
 from asr_unlearn.training import Outcome, Training
 
@@ -34,6 +41,9 @@ class Stop:
         by_difficulty: expect what strangers would have who are as hard to recognise as the forget
             speakers (see `strangers`); without it, or without retain utterances to compare them
             with, what the unseen speakers have. Holds for the target of a method too.
+        outsider: folder of a recogniser that has met neither the forget nor the unseen speakers,
+            which tells how hard they are better than the model to be unlearned, who has (see
+            `outsider`).
 
     Raises:
         ValueError: `every` or `tolerance` out of range.
@@ -44,12 +54,19 @@ class Stop:
     tolerance: float = 0.0
     every: int = 4
     by_difficulty: bool = True
+    outsider: Path | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ValueError(f"stop.every must be 1 or more, not {self.every}")
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
+        if self.outsider and not self.by_difficulty:
+            raise ValueError("stop.outsider tells a difficulty that stop.by_difficulty leaves out")
+
+    def recorded(self) -> dict[str, Any]:
+        """The rule as options of a run, where an outsider stands apart (see `unlearn_model`)."""
+        return {name: value for name, value in asdict(self).items() if name != "outsider"}
 
 
 def make_forget(
@@ -79,7 +96,7 @@ def make_forget(
     began = time.monotonic()
     if forgets_classes(inputs.task, given):
         given = {**given, "unseen": asked_for_forgotten(given)}
-    harder = forget_difficulty(inputs, given, stop) if "unseen" in needed else 1.0
+    harder = forget_difficulty(inputs, given, stop) if "unseen" in needed else Difficulty()
     rule = _stop_rule(inputs, given["unseen"], stop, harder) if stop.rule == "unseen" else None
     run = Training(
         inputs.task,
@@ -89,12 +106,12 @@ def make_forget(
         folder,
         seed=seed,
         stop=rule,
-        difficulty=harder,
+        difficulty=harder.ratio,
         watched=given["forget"],
         description=method.name,
     )
     # Measuring the level of strangers is part of what unlearning costs.
-    run.progress.seconds = time.monotonic() - began
+    run.progress.seconds = time.monotonic() - began + harder.seconds
     outcome = run()
     _refuse_the_original(outcome, method, same=fingerprint(inputs.task.model) == before)
     return outcome
@@ -116,30 +133,63 @@ def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> Non
         )
 
 
+@dataclass(frozen=True)
+class Difficulty:
+    """How hard the forget speakers are beside others.
+
+    Attributes:
+        ratio: of what strangers as hard would have to what the unseen speakers have.
+        to_outsider: what an outsider makes of the unseen speakers, if one was asked.
+        seconds: what it took to train the outsider.
+    """
+
+    ratio: float = 1.0
+    to_outsider: Sequence[Heard] = ()
+    seconds: float = 0.0
+
+
 def forget_difficulty(
     inputs: Inputs, given: Mapping[Part, Sequence[Utterance]], stop: Stop
-) -> float:
-    """How hard the forget speakers are beside the others, to the model; 1 for classes."""
-    if not (stop.by_difficulty and given["retain"]) or forgets_classes(inputs.task, given):
-        return 1.0
+) -> Difficulty:
+    """How hard the forget speakers are to an outsider, or to the model as it is; 1 for classes."""
+    if not stop.by_difficulty or forgets_classes(inputs.task, given):
+        return Difficulty()
+    if stop.outsider is not None:
+        return _difficulty_to(stop.outsider, inputs, given)
+    if not given["retain"]:
+        return Difficulty()
     others = representatives(given["retain"])
-    return difficulty(
+    ratio = difficulty(
         _everyones(hear, inputs, given["forget"], "difficulty of those to forget"),
         _everyones(hear, inputs, others, "difficulty of the others"),
     )
+    return Difficulty(ratio)
 
 
-def _stop_rule(inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: float) -> StopRule:
+def _difficulty_to(
+    outsider: Path, inputs: Inputs, given: Mapping[Part, Sequence[Utterance]]
+) -> Difficulty:
+    theirs = outsider_inputs(outsider, inputs)
+    unseen = _everyones(score, theirs, given["unseen"], "outsider on strangers")
+    check_learned(outsider, unseen)
+    forget = _everyones(score, theirs, given["forget"], "outsider on those to forget")
+    ratio = difficulty(forget, unseen, OUTSIDER_POWER)
+    return Difficulty(ratio, unseen, training_seconds(outsider))
+
+
+def _stop_rule(
+    inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: Difficulty
+) -> StopRule:
     """The rule with its target measured on the model as it is."""
     strangers = _everyones(score, inputs, unseen, "level of strangers")
     figure = "error rate" if inputs.task.one_label else "CER"
     return StopRule(
-        target=as_strangers(level(strangers), harder),
+        target=as_strangers(level(strangers), harder.ratio),
         on=stop.on,
         tolerance=stop.tolerance,
         every=stop.every,
         figure=figure,
-        interval=level_interval(strangers, harder),
+        interval=level_interval(strangers, harder.ratio, harder.to_outsider),
     )
 
 

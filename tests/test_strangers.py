@@ -53,7 +53,7 @@ def test_the_scale_of_the_loss_does_not_matter(losses, scale):
 
 
 def test_nothing_to_compare_is_refused():
-    with pytest.raises(ValueError, match="forget and retain"):
+    with pytest.raises(ValueError, match="forget speakers and others"):
         difficulty([], heard(b=[0.1]))
 
 

@@ -1,8 +1,9 @@
 """The informed attacker's own models: other speakers, unlearned as the model under attack was.
 
 They come from the same original, by the same method with its options and its stop rule, and have
-the same strangers to stop at. An attacker outside would have to train an original of his own: this
-one knows as much as anybody can.
+the same strangers to stop at; where an outsider told how hard the speakers are, each of them has an
+outsider of its own, which has not met the speakers that it forgets. An attacker outside would have
+to train an original of his own: this one knows as much as anybody can.
 
 There is none for the retrained model, which nothing was unlearned from: an attacker would have to
 retrain it for others.
@@ -19,7 +20,7 @@ import torch
 
 from asr_unlearn.attacks.rows import observations, target_loss
 from asr_unlearn.files import stamp, stands
-from asr_unlearn.jobs import Corpus, unlearn_model
+from asr_unlearn.jobs import Corpus, train_alike, unlearn_model
 from asr_unlearn.methods import Method
 from asr_unlearn.metrics.membership import Known
 from asr_unlearn.options import find_method, make_method
@@ -70,12 +71,16 @@ class Unlearning:
     out: Path
     device: torch.device
     beams: int
+    outsider: Path | None = None
 
     @property
     def basis(self) -> str:
         """Of all that the model is made from."""
         weights = SavedModel.at(self.original).weights()
-        return digest_of([weights, self.run["options"], self.run["seed"], self.corpus.content()])
+        made = [weights, self.run["options"], self.run["seed"], self.corpus.content()]
+        if self.outsider is not None:
+            made.append(SavedModel.at(self.outsider).run()["options"])
+        return digest_of(made)
 
     def is_done(self) -> bool:
         return stands(self.out, self.basis)
@@ -84,6 +89,7 @@ class Unlearning:
         if not self.is_done():
             options = self.run["options"]
             shutil.rmtree(self.out, ignore_errors=True)
+            stop = Stop(**options["stop"], outsider=self._own_outsider())
             unlearn_model(
                 self.corpus,
                 self.original,
@@ -91,11 +97,27 @@ class Unlearning:
                 self.out,
                 seed=self.run["seed"],
                 device=self.device,
-                stop=Stop(**options["stop"]),
+                stop=stop,
                 freeze_front_end=options["front_end_frozen"],
             )
             stamp(self.out, self.basis)
         self.rows()
+
+    def _own_outsider(self) -> Path | None:
+        """One that has not met those whom this model is to forget, trained anew."""
+        if self.outsider is None:
+            return None
+        own = self.out.with_name(f"{self.out.name}-outsider")
+        shutil.rmtree(own, ignore_errors=True)
+        train_alike(
+            SavedModel.at(self.outsider).run(),
+            self.corpus,
+            own,
+            parts=("retain",),
+            seed=self.run["seed"],
+            device=self.device,
+        )
+        return own
 
     def rows(self) -> list[Row]:
         """What the model says of those it has forgotten, and of strangers."""
@@ -126,10 +148,20 @@ def unlearnings(
     device: torch.device,
     beams: int = 1,
 ) -> list[Unlearning]:
-    """The attacker's models for one that was unlearned, `folder`/0 and on; none for any other."""
+    """The attacker's models for one that was unlearned, `folder`/0 and on; none for any other.
+
+    Raises:
+        ValueError: it was unlearned with an outsider of which it is not known how it was trained.
+    """
     run = model.run()
     if run.get("kind") != "unlearn":
         return []
+    outsider = model.outsider()
+    if outsider and SavedModel.at(outsider).run().get("kind") != "train":
+        raise ValueError(
+            f"an informed attacker trains outsiders like {outsider}, which has no run.json of "
+            "`asr-unlearn train` that says how; evaluate without --informed"
+        )
     return [
         Unlearning(
             other_request(corpus, number),
@@ -138,6 +170,7 @@ def unlearnings(
             folder / str(number),
             device,
             beams,
+            outsider,
         )
         for number in range(count)
     ]

@@ -13,7 +13,7 @@ once for every method. Ours takes the shadows of the original for all.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from asr_unlearn.files import stamp, stands
-from asr_unlearn.jobs import Corpus, Setup, train_model
-from asr_unlearn.methods import METHODS
+from asr_unlearn.jobs import Corpus, train_alike
 from asr_unlearn.metrics.membership import (
     Attack,
     Observation,
@@ -31,7 +30,6 @@ from asr_unlearn.metrics.membership import (
     likelihood_ratios,
     relative_ratios,
 )
-from asr_unlearn.options import make_method
 from asr_unlearn.run import digest_of
 from asr_unlearn.saved import Row, SavedModel, transcribe
 from asr_unlearn.split import PARTS, Split
@@ -83,18 +81,14 @@ class Shadow:
 
     def __call__(self) -> None:
         if not self.is_done():
-            options = self.run["options"]
             shutil.rmtree(self.out, ignore_errors=True)
-            names = {f.name for f in fields(METHODS["finetune"])}
-            train_model(
+            train_alike(
+                self.run,
                 self.corpus,
-                options["model"],
-                make_method("finetune", {k: v for k, v in options.items() if k in names}),
                 self.out,
                 parts=("retain", "forget"),
                 seed=FIRST_SEED + self.number,
                 device=self.device,
-                setup=Setup.of(options),
             )
             stamp(self.out, self.basis)
         self.rows()
