@@ -303,6 +303,8 @@ def unlearn_model(
         "stop": stop.recorded(),
         "front_end_frozen": task.front_end_is_frozen,
     }
+    if "outsider" in made_from:
+        options["outsider"] = made_from["outsider"]["path"]
 
     def run(folder: Path) -> Outcome:
         inputs = Inputs(task, feature_cache=corpus.folder / "features")

@@ -65,7 +65,7 @@ class Stop:
             raise ValueError("stop.outsider tells a difficulty that stop.by_difficulty leaves out")
 
     def recorded(self) -> dict[str, Any]:
-        """The rule as options of a run, where an outsider stands apart (see `unlearn_model`)."""
+        """The rule as options of a run, where the outsider stands beside it."""
         return {name: value for name, value in asdict(self).items() if name != "outsider"}
 
 
@@ -151,8 +151,16 @@ class Difficulty:
 def forget_difficulty(
     inputs: Inputs, given: Mapping[Part, Sequence[Utterance]], stop: Stop
 ) -> Difficulty:
-    """How hard the forget speakers are to an outsider, or to the model as it is; 1 for classes."""
-    if not stop.by_difficulty or forgets_classes(inputs.task, given):
+    """How hard the forget speakers are to an outsider, or to the model as it is; 1 for classes.
+
+    Raises:
+        ValueError: an outsider for classes, or one that has not learned to recognise speech.
+    """
+    if forgets_classes(inputs.task, given):
+        if stop.outsider is not None:
+            raise ValueError("there are no strangers to a class: leave --stop.outsider out")
+        return Difficulty()
+    if not stop.by_difficulty:
         return Difficulty()
     if stop.outsider is not None:
         return _difficulty_to(stop.outsider, inputs, given)

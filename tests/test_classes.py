@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,5 +180,8 @@ def test_a_search_forgets_a_voice_down_to_that_of_strangers(corpus, tmp_path):
     assert set(bench.levels()) == {"forget", "retain"}
     asked = score(task, Inputs(task), asked_for_forgotten(given))
     assert bench.target() == level(asked)
+    told = replace(bench, stop=Stop(outsider=tmp_path))
+    with pytest.raises(ValueError, match="no strangers to a class"):
+        told.target()
     study = tune(bench, "finetune", {"epochs": 1.0}, trials=1, journal=tmp_path / "journal")
     assert ranked(study.trials)

@@ -102,6 +102,7 @@ def test_the_run_forgets_down_to_that_level_and_says_what_it_cost(
     assert row["target_loss"] == pytest.approx(found.ratio * unseen.loss, abs=1e-5)
     assert outcome.seconds > SavedModel.at(models / "outsider").run()["seconds"]
     assert SavedModel.at(out).outsider() == models / "outsider"
+    assert run["options"]["outsider"] == run["outsider"]["path"]
     assert run["outsider"]["sha256"] == SavedModel.at(models / "outsider").weights()
     assert Stop(**run["options"]["stop"]) == replace(stop, outsider=None)
 

@@ -25,6 +25,7 @@ from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
 from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.outsider import check_outsider
 from asr_unlearn.recipe import flags
 from asr_unlearn.request import read_names
 from asr_unlearn.split import (
@@ -233,6 +234,8 @@ def tune(
         freeze_front_end: leave the convolutional front end as it is.
     """
     corpus = Corpus.read(manifest, split)
+    if stop.outsider is not None:
+        check_outsider(stop.outsider, corpus.split)
     task = original_task(model, pick_device(device), freeze_front_end)
     inputs = Inputs(task, feature_cache=corpus.folder / "features")
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
