@@ -16,8 +16,8 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from asr_unlearn.batching import is_own
 
-HOP, STRIDE = 160, 4
-"""Samples at 16 kHz between two features, and features between two frames of the output."""
+HOP = 160
+"""Samples at 16 kHz between two features; a frame of the output hears four."""
 
 
 class TdnnConfig(PreTrainedConfig):
