@@ -18,6 +18,7 @@ from asr_unlearn.strangers import (
     OUTSIDER_POWER,
     as_strangers,
     difficulty,
+    fewer_teachers,
     level_interval,
     representatives,
 )
@@ -138,7 +139,8 @@ class Difficulty:
     """How hard the forget speakers are beside others.
 
     Attributes:
-        ratio: of what strangers as hard would have to what the unseen speakers have.
+        ratio: of what strangers as hard would have to what the unseen speakers have; with an
+            outsider, to a model that has not learned from the forget speakers either.
         to_outsider: what an outsider makes of the unseen speakers, if one was asked.
         seconds: what it took to train the outsider.
     """
@@ -181,7 +183,8 @@ def _difficulty_to(
     unseen = _everyones(score, theirs, given["unseen"], "outsider on strangers")
     check_learned(outsider, unseen)
     forget = _everyones(score, theirs, given["forget"], "outsider on those to forget")
-    ratio = difficulty(forget, unseen, OUTSIDER_POWER)
+    harder = difficulty(forget, unseen, OUTSIDER_POWER)
+    ratio = harder * fewer_teachers(given["forget"], given["retain"])
     return Difficulty(ratio, unseen, training_seconds(outsider))
 
 

@@ -18,7 +18,14 @@ from asr_unlearn.saved import SavedModel
 from asr_unlearn.scoring import Heard, level, score
 from asr_unlearn.split import make_split
 from asr_unlearn.stages import make_plan, parser
-from asr_unlearn.strangers import OUTSIDER_POWER, difficulty, hardness, level_interval
+from asr_unlearn.strangers import (
+    OUTSIDER_POWER,
+    TEACHERS_POWER,
+    difficulty,
+    fewer_teachers,
+    hardness,
+    level_interval,
+)
 from asr_unlearn.tdnn import TdnnConfig
 from asr_unlearn.unlearning import Difficulty, Stop, forget_difficulty
 
@@ -79,12 +86,16 @@ def test_the_difficulty_is_the_ratio_of_what_it_mishears(data, models, learned):
         np.mean([np.mean(speakers[one.utterance.speaker]) ** OUTSIDER_POWER for one in group])
         for group in (forget, unseen)
     ]
-    assert found.ratio == pytest.approx(by_hand[0] / by_hand[1])
-    assert found.ratio != 1
+    harder = by_hand[0] / by_hand[1]
+    kept = {u.speaker for u in data.part("retain")}
+    fewer = ((len(kept) + 2) / len(kept)) ** TEACHERS_POWER
+    assert found.ratio == pytest.approx(harder * fewer)
+    assert harder != 1
     assert [one.loss for one in found.to_outsider] == pytest.approx([one.loss for one in unseen])
     assert found.seconds == SavedModel.at(models / "outsider").run()["seconds"] > 0
-    # The retain set is not asked, so that there need be none.
-    assert forget_difficulty(Inputs(task), {**given(data), "retain": []}, stop) == found
+    # Nobody knows then how many the model has learned from.
+    alone = forget_difficulty(Inputs(task), {**given(data), "retain": []}, stop)
+    assert alone.ratio == pytest.approx(harder)
 
 
 def test_the_run_forgets_down_to_that_level_and_says_what_it_cost(
@@ -151,6 +162,14 @@ def test_the_interval_is_narrower_where_the_outsider_finds_the_same_people_hard(
     assert wide[0] < 0.8 * mean < 1.2 * mean < wide[1]
     assert difficulty(outsider, outsider, OUTSIDER_POWER) == pytest.approx(1)
     assert hardness(outsider, OUTSIDER_POWER)[0] == pytest.approx(2**OUTSIDER_POWER * 0.1)
+
+
+def test_a_model_that_has_heard_fewer_people_knows_strangers_less(data):
+    forget, retain = data.part("forget"), data.part("retain")
+    once = fewer_teachers(forget, retain)
+    assert 1 < once < fewer_teachers(retain, forget)
+    assert fewer_teachers(forget[:1], retain) < once
+    assert fewer_teachers(forget, [*retain, *forget]) == 1
 
 
 def test_an_informed_attacker_has_outsiders_of_his_own(data, models, learned, distant, tmp_path):
