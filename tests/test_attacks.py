@@ -130,7 +130,7 @@ def test_what_was_recorded_of_a_training_is_all_that_was_set():
 
 
 def test_nothing_is_made_twice(data, evaluated, monkeypatch):
-    for name in ("informed.unlearn_model", "shadows.train_model", "relearning.Training"):
+    for name in ("informed.unlearn_model", "shadows.train_alike", "relearning.Training"):
         monkeypatch.setattr(f"asr_unlearn.attacks.{name}", pytest.fail)
     again = evaluate(data)
     for name, entry in evaluated.items():
