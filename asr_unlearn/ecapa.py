@@ -20,9 +20,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from asr_unlearn.batching import is_own
-
-HOP = 160
-"""Samples at 16 kHz from frame to frame of the spectrogram."""
+from asr_unlearn.fbank import fbank_frames, make_fbank
 
 
 class EcapaConfig(PreTrainedConfig):
@@ -129,11 +127,7 @@ class EcapaForAudioClassification(PreTrainedModel):
 
     @cached_property
     def _fbank(self) -> Any:
-        # Made late, and kept out of the state: it has no weights, and what it holds would come to
-        # nothing on the meta device, where `from_pretrained` builds a model.
-        from speechbrain.lobes.features import Fbank
-
-        return Fbank(n_mels=self.config.n_mels)
+        return make_fbank(self.config.n_mels)
 
     @torch.no_grad()
     def features(
@@ -149,7 +143,7 @@ class EcapaForAudioClassification(PreTrainedModel):
         self, waves: Float[Tensor, "B S"], samples: Int[Tensor, " B"]
     ) -> Float[Tensor, "B C"]:
         """The speaker embedding of each wave; `samples` are the true lengths."""
-        frames = samples // HOP + 1
+        frames = fbank_frames(samples)
         features = self.features(waves, frames)
         embeddings: Tensor
         if bool((frames == features.shape[1]).all()):

@@ -34,7 +34,7 @@ from asr_unlearn.speechbrain_checkpoint import (
     speechbrain_config,
     speechbrain_folder,
 )
-from asr_unlearn.tdnn import TdnnForCTC as TdnnForCTC
+from asr_unlearn.tdnn import TdnnForCTC as TdnnForCTC  # registered by being imported
 from asr_unlearn.whisper import (
     character_whisper,
     feature_extractor,

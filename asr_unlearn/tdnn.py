@@ -15,9 +15,7 @@ from transformers import AutoConfig, AutoModelForCTC, PreTrainedConfig, PreTrain
 from transformers.modeling_outputs import CausalLMOutput
 
 from asr_unlearn.batching import is_own
-
-HOP = 160
-"""Samples at 16 kHz between two features; a frame of the output hears four."""
+from asr_unlearn.fbank import make_fbank
 
 
 class TdnnConfig(PreTrainedConfig):
@@ -123,10 +121,7 @@ class TdnnForCTC(PreTrainedModel):
 
     @cached_property
     def _fbank(self) -> Any:
-        # Made late, as it has no weights and must not be made on the meta device.
-        from speechbrain.lobes.features import Fbank
-
-        return Fbank(n_mels=self.config.n_mels)
+        return make_fbank(self.config.n_mels)
 
     @torch.no_grad()
     def features(self, wave: Float[Tensor, " samples"]) -> Float[Tensor, "T M"]:

@@ -24,8 +24,6 @@ from asr_unlearn.tdnn import TdnnForCTC
 class CTC(Listener):
     """A CTC recogniser and its processor."""
 
-    front_end: ConvFrontEnd | MelFrontEnd
-
     def __init__(
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
     ) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
-from asr_unlearn.ecapa import HOP, EcapaForAudioClassification
+from asr_unlearn.ecapa import EcapaForAudioClassification
+from asr_unlearn.fbank import fbank_frames
 from asr_unlearn.tasks.front_end import FrontEnd
 
 
@@ -40,8 +41,7 @@ class FbankFrontEnd(FrontEnd):
         return values
 
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """Frames, centred on every hop, of waves with that many samples."""
-        return samples // HOP + 1
+        return fbank_frames(samples)
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
         # The model sums the mask to the true length: one column that holds it says the same.

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from asr_unlearn.batching import Batch
+from asr_unlearn.batching import Batch, is_own
 
 
 class NonFiniteLossError(ValueError):
@@ -46,6 +46,10 @@ class FrontEnd(ABC):
     @abstractmethod
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """Frames that the first layers make of waves with that many samples."""
+
+    def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
+        """Which of so many frames are an utterance's own."""
+        return is_own(length, self.frames(batch.samples))
 
     @abstractmethod
     def output(self, batch: Batch, **inputs: Any) -> Any:

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.batching import Batch, is_own
+from asr_unlearn.batching import Batch
+from asr_unlearn.fbank import fbank_frames
 from asr_unlearn.tasks.front_end import FrontEnd
-from asr_unlearn.tdnn import HOP, TdnnForCTC, halved
+from asr_unlearn.tdnn import TdnnForCTC, halved
 
 
 class MelFrontEnd(FrontEnd):
@@ -34,21 +35,12 @@ class MelFrontEnd(FrontEnd):
 
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """Frames of the output, every 40 ms, of waves with that many samples."""
-        return halved(halved(_features(samples)))
+        return halved(halved(fbank_frames(samples)))
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
         features = batch.inputs.to(self.model.dtype)
-        return self.model(features, _features(batch.samples), **inputs)
+        return self.model(features, fbank_frames(batch.samples), **inputs)
 
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
         states = self.output(batch).hidden_states[-1]
         return states, self.is_true(states.shape[1], batch)
-
-    def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
-        """Which of so many frames are an utterance's own."""
-        return is_own(length, self.frames(batch.samples))
-
-
-def _features(samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Features, centred on every hop, of waves with that many samples."""
-    return samples // HOP + 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.batching import Batch, is_own
+from asr_unlearn.batching import Batch
 from asr_unlearn.models import padding_is_seen
 from asr_unlearn.tasks.front_end import FrontEnd, fingerprint
 
@@ -124,7 +124,3 @@ class ConvFrontEnd(FrontEnd):
         model: Any = self.model
         frames: Tensor = model._get_feat_extract_output_lengths(samples)
         return frames
-
-    def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
-        """Which of so many frames are an utterance's own."""
-        return is_own(length, self.frames(batch.samples))

@@ -50,18 +50,22 @@ class Problem:
     """Seed and number of utterances to a batch."""
 
 
+def ctc_losses(logits: Tensor, frames: Tensor, batch: Batch) -> Tensor:
+    """Per label, in float32 where the model is in less."""
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    log_probabilities = logits.to(wide).log_softmax(-1).transpose(0, 1)
+    labels, lengths = batch.labels, batch.label_lengths
+    summed = F.ctc_loss(log_probabilities, labels, frames, lengths, reduction="none")
+    return batch.scale * summed / lengths
+
+
 def ctc_problem(model: nn.Module, dtype: torch.dtype) -> Problem:
     model = model.to(dtype).eval()
 
     def losses(batch: Batch) -> Tensor:
         mask = (torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]).long()
         logits = model(batch.inputs, attention_mask=mask).logits
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        log_probabilities = logits.to(wide).log_softmax(-1).transpose(0, 1)
-        frames = model._get_feat_extract_output_lengths(batch.lengths)
-        labels, lengths = batch.labels, batch.label_lengths
-        summed = F.ctc_loss(log_probabilities, labels, frames, lengths, reduction="none")
-        return batch.scale * summed / lengths
+        return ctc_losses(logits, model._get_feat_extract_output_lengths(batch.lengths), batch)
 
     def batch(seed: int, size: int) -> Batch:
         random = torch.Generator().manual_seed(seed)
@@ -221,12 +225,7 @@ def tdnn_problem(dtype: torch.dtype) -> Problem:
 
     def losses(batch: Batch) -> Tensor:
         logits = model(batch.inputs, batch.lengths).logits
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        log_probabilities = logits.to(wide).log_softmax(-1).transpose(0, 1)
-        frames = halved(halved(batch.lengths))
-        labels, lengths = batch.labels, batch.label_lengths
-        summed = F.ctc_loss(log_probabilities, labels, frames, lengths, reduction="none")
-        return batch.scale * summed / lengths
+        return ctc_losses(logits, halved(halved(batch.lengths)), batch)
 
     def batch(seed: int, size: int) -> Batch:
         random = torch.Generator().manual_seed(seed)
