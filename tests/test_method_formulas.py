@@ -372,25 +372,48 @@ def test_the_strangers_of_the_same_rank_keep_the_order_and_the_distribution(loss
     assert (again["b"], again["c"], again["a"]) == pytest.approx((40 / 3, 20, 80 / 3))
 
 
-def test_orthograd_tau_only_descends_once_all_are_forgotten():
+def moved(given):
+    """∇ of the mean KL(original ‖ model) on the retain batch, the model half as far again."""
+    original = given.model.weight.detach().numpy().copy()
+    with torch.no_grad():
+        given.model.weight.mul_(1.5)
+    x = given.streams["retain"][0].inputs.numpy()
+    p, q = softmax(1.5 * x @ original.T), softmax(x @ original.T)
+    return ((p - q)[:, :, None] * x[:, None, :]).mean(0)
+
+
+def test_orthograd_tau_only_goes_back_to_the_original_once_all_are_forgotten():
     given = course()
     method = begun("orthograd_tau", given, metric="euclidean", alpha=0.25)
     method._targets = dict.fromkeys(method._targets, 1e-9)
-    close(direction(method, step(given)), 0.25 * mean_of(given, "retain")[0])
+    close(direction(method, step(given)), 0)
+    close(0.25 * moved(given), direction(method, step(given)))
 
 
 def test_orthograd_tau_takes_the_step_of_orthograd_with_its_weights():
     given = course()
     method = begun("orthograd_tau", given, metric="euclidean", alpha=0.25)
+    back = moved(given)
     rows, losses = gradients(given, given.streams["forget"][0])
     weights = method.forget_weights(step(given))(torch.tensor(losses)).numpy()
     u = (weights[:, None, None] * rows).sum(0).flatten()
     retained = gradients(given, given.streams["retain"][0])[0].reshape(3, -1)
     coefficients = np.linalg.lstsq(retained.T, u, rcond=1e-9)[0]
-    expected = 0.25 * retained.mean(0) - 0.75 * (u - retained.T @ coefficients)
+    expected = 0.25 * back.flatten() - 0.75 * (u - retained.T @ coefficients)
     np.testing.assert_allclose(
         direction(method, step(given)).flatten(), expected, rtol=1e-6, atol=1e-9
     )
+
+
+def test_the_metric_of_orthograd_tau_knows_the_descent_it_divides():
+    """What is descended along may be large at once; divided by √v it is at most √2 of 1."""
+    given = course()
+    method = begun("orthograd_tau", given, metric="adam", alpha=1.0, decay=0.0)
+    back = moved(given)
+    rows, losses = gradients(given, given.streams["forget"][0])
+    weights = method.forget_weights(step(given))(torch.tensor(losses)).numpy()
+    u = (weights[:, None, None] * rows).sum(0)
+    close(direction(method, step(given)), back / (np.sqrt((u**2 + back**2) / 2) + 1e-8))
 
 
 def test_every_method_is_written_out_here_or_beside():

@@ -123,13 +123,17 @@ class OrthoGrad(Method):
 
     def direction(self, step: Step) -> Direction:
         found = self._orthogonal_step(step)
+        if self._adapts:
+            self._retain = found.retain
+        return self._both(found, found.retain)
+
+    def _both(self, found: OrthogonalStep, retain: Gradient) -> Direction:
+        """α·D⁻¹·retain − (1 − α)·Δ."""
         metric = self._metric()
         gradient = {}
         for name, orthogonal in found.orthogonal.items():
-            descent = found.retain[name] / metric[name] if metric else found.retain[name]
+            descent = retain[name] / metric[name] if metric else retain[name]
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
-        if self._adapts:
-            self._retain = found.retain
         losses: dict[Part, Tensor] = {"forget": found.forget_losses, "retain": found.retain_losses}
         return Direction(gradient, losses, _residual(found))
 
@@ -160,10 +164,11 @@ class OrthoGrad(Method):
         return self.metric in ("adam", "adam_fisher")
 
     def _root_mean_square(self, forget: Gradient) -> Gradient:
-        """D with this step's forget gradient in v, and the last step's retain gradient.
+        """D with this step's forget gradient in v, and the retain gradient known by now.
 
         Were v older than the gradient it divides, a gradient that suddenly grows would make a
-        step without bounds; the retain gradient is small, and only known after the projection.
+        step without bounds. The retain losses' gradient is that of the step before: it is small,
+        and only known after the projection.
         """
         for name, u in forget.items():
             square = 0.5 * (u**2 + self._retain[name] ** 2)

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from asr_unlearn.gradients import Weights, pieces_of
 from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.orthograd import OrthoGrad
+from asr_unlearn.methods.teacher import divergence_from, frozen_copy
 from asr_unlearn.processes import gathered
 
 # What a loss is at least, lest one next to nothing has all the weight.
@@ -27,8 +29,12 @@ class OrthoGradTau(OrthoGrad):
     batch. A gate of ReLU(1 − ℓᵢ/τᵢ) would raise everybody's loss at once: too many utterances get a
     wrong word each, and where a few strangers are hard the mean never reaches theirs.
 
-    The step is OrthoGrad's (arXiv 2503.02312): u less its projection onto the retain utterances'
-    gradients in the metric of the step, and a share of descent on them.
+    The step is OrthoGrad's (arXiv 2503.02312): u less its projection onto the gradients of the
+    retain utterances' losses, in the metric of the step, and a share of descent. What descends is
+    not those losses but KL(original ‖ model) on the same utterances, which undoes what a step has
+    changed and no more. To descend on losses that are next to nothing makes the model surer of
+    all it says: people it has never met are misheard more often, and the forgotten are a
+    stranger's in loss before they are in errors.
 
     Were τ the same for all, the forget losses would crowd below it, which no stranger's do, and an
     attacker who knows the method could look for that. τᵢ follows the loss of the unseen utterance
@@ -44,7 +50,8 @@ class OrthoGradTau(OrthoGrad):
     paper: ClassVar[str] = "arXiv 2503.02312 + 2403.14339 + 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
 
-    alpha: float = 0.6
+    lr: float = 2e-3
+    alpha: float = 0.8
     target: float = 1.6
     power: float = 0.5
 
@@ -59,9 +66,15 @@ class OrthoGradTau(OrthoGrad):
 
     def begin(self, course: Course) -> None:
         super().begin(course)
+        self._from_original = divergence_from(frozen_copy(course.task), course.task)
         scale = self.target * course.difficulty
         strangers = [scale * loss for loss in course.losses("unseen").values()]
         self._targets = of_the_same_rank(course.losses("forget"), strangers)
+
+    def direction(self, step: Step) -> Direction:
+        retain, _ = step.gradient(step.retain, losses=self._from_original)
+        self._retain = retain
+        return self._both(self._orthogonal_step(step), retain)
 
     def forget_weights(self, step: Step) -> Weights:
         ids = gathered([name for batch in pieces_of(step.forget) for name in batch.ids])
