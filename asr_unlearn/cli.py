@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 import asr_unlearn
 from asr_unlearn import processes
 from asr_unlearn.commands import evaluate, methods, report, split, train, tune, unlearn, verify
-from asr_unlearn.jobs import pick_device
+from asr_unlearn.device import pick_device
 from asr_unlearn.run import carrying_out
 
 # The others would do the same work in each process, and write the same files.

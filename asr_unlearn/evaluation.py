@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from asr_unlearn.answers import Row, classified, divergence, mean_states, transcribe
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.membership import Attackers, membership
 from asr_unlearn.attacks.relearning import relearn
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.divergence import earth_mover
@@ -22,15 +23,7 @@ from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 from asr_unlearn.places import check_places, place
 from asr_unlearn.run import invocation, versions
-from asr_unlearn.saved import (
-    Key,
-    Row,
-    SavedModel,
-    classified,
-    divergence,
-    mean_states,
-    transcribe,
-)
+from asr_unlearn.saved import Key, SavedModel
 from asr_unlearn.speakers import Judge, Trials, names_speakers, verification
 from asr_unlearn.split import PARTS, Split
 from asr_unlearn.yardstick import RETRAINED, check_yardstick

@@ -1,11 +1,10 @@
 """Training and unlearning from a manifest to a published model folder, resumable at any point."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -14,9 +13,10 @@ from asr_unlearn.augmentation import Crop, PolarityAndShift, Speeds
 from asr_unlearn.batching import Change
 from asr_unlearn.checkpoint import seed_everything
 from asr_unlearn.classes import answerable, forgets_classes
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.manifest import Utterance, content, read_manifest
+from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models import (
@@ -33,7 +33,7 @@ from asr_unlearn.options import make_method, spelling
 from asr_unlearn.outsider import check_outsider
 from asr_unlearn.publication import carry_out
 from asr_unlearn.saved import SavedModel
-from asr_unlearn.split import PARTS, Split, read_split
+from asr_unlearn.split import PARTS
 from asr_unlearn.tasks import Task, task_for
 from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch
 from asr_unlearn.tasks.task import check_targets
@@ -45,49 +45,6 @@ from asr_unlearn.unlearning import Stop, make_forget
 CALIBRATION_UTTERANCES = 40
 NO_AIDS = Aids()
 PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The manifest and the split of it that a job works on."""
-
-    manifest: list[Utterance]
-    split: Split
-    folder: Path
-
-    @classmethod
-    def read(cls, manifest: Path, split: Path) -> "Corpus":
-        """Raises ValueError, naming it, for an utterance that nobody has measured."""
-        utterances = read_manifest(manifest)
-        if unmeasured := [u.id for u in utterances if not u.seconds]:
-            raise ValueError(
-                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
-                f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
-            )
-        return cls(utterances, read_split(split, manifest), manifest.parent)
-
-    def part(self, *names: str) -> list[Utterance]:
-        """The utterances of these parts together."""
-        return [u for name in names for u in self.split.utterances(name, self.manifest)]
-
-    def content(self) -> dict[str, list[list[Any]]]:
-        """Every part's utterances, as it takes to tell whether something was made from them."""
-        return {name: content(self.part(name)) for name in PARTS}
-
-
-Device = Literal["auto", "cpu", "cuda"]
-
-
-def pick_device(name: Device) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one.
-
-    Raises:
-        ValueError: a GPU is asked for where there is none.
-    """
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise ValueError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,10 +245,10 @@ def unlearn_model(
     """
     if out.resolve() == original.resolve():
         raise ValueError(f"{out} is the original: give the unlearned model a place of its own")
-    made_from = {"original": _source(original, out)}
+    made_from = {"original": SavedModel.at(original).as_source(out)}
     if stop.outsider is not None:
         check_outsider(stop.outsider, corpus.split)
-        made_from["outsider"] = _source(stop.outsider, out)
+        made_from["outsider"] = SavedModel.at(stop.outsider).as_source(out)
     task = original_task(original, device, freeze_front_end)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
@@ -321,11 +278,6 @@ def unlearn_model(
         **made_from,
         request=corpus.split.digest,
     )
-
-
-def _source(folder: Path, out: Path) -> dict[str, Any]:
-    """A model that another at `out` is made from, as its run.json tells."""
-    return {"path": os.path.relpath(folder, out), "sha256": SavedModel.at(folder).weights()}
 
 
 def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> Task:

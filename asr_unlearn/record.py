@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
+from asr_unlearn.answers import transcribe
 from asr_unlearn.evaluation import figures
 from asr_unlearn.files import write_json
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.run import digest, versions
-from asr_unlearn.saved import SavedModel, transcribe
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import Split, read_content, read_split
 
 NAME = "deletion_record.json"

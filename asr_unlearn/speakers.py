@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.answers import Row, embeddings, transcribe
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy
 from asr_unlearn.metrics.verification import (
@@ -16,7 +17,7 @@ from asr_unlearn.metrics.verification import (
     read_trials,
     verify,
 )
-from asr_unlearn.saved import Row, SavedModel, embeddings, transcribe
+from asr_unlearn.saved import SavedModel
 
 TRIALS = "trials.txt"
 """Beside a manifest: the corpus' own trials of speaker verification."""

@@ -8,7 +8,7 @@ import torch
 
 from asr_unlearn import Stop, Utterance, unlearn
 from asr_unlearn.audio import load_audio
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.models import alphabet_of, model_from_config
 
 

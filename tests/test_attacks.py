@@ -21,7 +21,8 @@ from asr_unlearn.attacks.relearning import Relearning, known_again, one_utteranc
 from asr_unlearn.attacks.shadows import Shadow, shadow_corpus
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.cli import main
-from asr_unlearn.jobs import Corpus, Setup
+from asr_unlearn.corpus import Corpus
+from asr_unlearn.jobs import Setup
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.report import read_results
 from asr_unlearn.saved import SavedModel

@@ -11,17 +11,18 @@ from sklearn.metrics import confusion_matrix as expected_confusion
 from tiny_model import tiny_options
 from transformers import Wav2Vec2Config
 
+from asr_unlearn.answers import transcribe
 from asr_unlearn.attacks.rows import compared
 from asr_unlearn.classes import answerable, asked_for_forgotten, disjoint, forgets_classes
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.evaluation import confusion_matrix, figures
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.membership import matched
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.models import model_from_config, save_model, vocabulary_of
-from asr_unlearn.saved import SavedModel, transcribe
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.scoring import level, score
 from asr_unlearn.split import PARTS
 from asr_unlearn.tasks import task_for

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from asr_unlearn import saved as saved_module
+from asr_unlearn.answers import mean_states, transcribe
 from asr_unlearn.batching import collate
 from asr_unlearn.cli import main
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.evaluation import evaluate
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.models import alphabet_of, model_from_config, save_model
 from asr_unlearn.report import read_results, write_report, write_results
-from asr_unlearn.saved import SavedModel, mean_states, transcribe
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import PARTS
 
 

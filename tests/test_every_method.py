@@ -9,9 +9,9 @@ from tiny_model import tiny_ecapa_options, tiny_options, tiny_whisper_options
 from transformers import Wav2Vec2Config, WhisperConfig
 
 from asr_unlearn.batching import collate
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.attention_smoothing import QUERIES, smoothed_copy
 from asr_unlearn.methods.random_label import foreign_targets

@@ -15,8 +15,9 @@ from tiny_training import tiny_training
 from transformers import WhisperConfig, WhisperForConditionalGeneration, pipeline
 from whisper_task import TEXTS, batches, build, load, utterances
 
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus, Setup, train_model
+from asr_unlearn.jobs import Setup, train_model
 from asr_unlearn.methods import METHODS
 from asr_unlearn.tasks import Seq2Seq
 from asr_unlearn.tasks.from_scratch import HEAD, Aids, Seq2SeqFromScratch, remove_head

@@ -11,8 +11,8 @@ import torch
 from tiny_training import tiny_training
 from torch import nn
 
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.methods import METHODS, Course, Step
 from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.tasks import CTC

@@ -75,7 +75,7 @@ def test_work_of_another_kind_is_not_taken_up(change, train, monkeypatch, tmp_pa
     if change == "format":
         monkeypatch.setattr(publication, "FORMAT", "another")
     if change == "transcripts":
-        monkeypatch.setattr("asr_unlearn.jobs.read_manifest", in_reverse)
+        monkeypatch.setattr("asr_unlearn.corpus.read_manifest", in_reverse)
     folder = train(**({"lr": 1e-3} if change == "options" else {}))
     assert not (folder / "left").exists()
     assert steps(folder)[0] == 1

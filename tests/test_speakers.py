@@ -8,13 +8,14 @@ import pytest
 import torch
 from tiny_model import tiny_ecapa_options
 
+from asr_unlearn.answers import embeddings
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.evaluation import evaluate
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.metrics.verification import Trial, equal_error_rate
 from asr_unlearn.models import alphabet_of, model_from_config, save_model
 from asr_unlearn.report import read_results, write_results
-from asr_unlearn.saved import SavedModel, embeddings
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.speakers import Judge, Trials, names_speakers, verification
 from asr_unlearn.split import make_split, write_split
 

@@ -14,7 +14,7 @@ from tiny_training import tiny_training
 from asr_unlearn import watch as watch_module
 from asr_unlearn.augmentation import PolarityAndShift, Speeds
 from asr_unlearn.checkpoint import checkpoints, random_state, restore_random_state
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.landing import HALVINGS, between
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.gradient_ascent import GradientAscent

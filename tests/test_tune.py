@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from asr_unlearn.cli import main
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.scoring import Level
 from asr_unlearn.tasks import CTC

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import make_split
 from asr_unlearn.yardstick import check_yardstick, unmeasured
@@ -24,7 +24,7 @@ def retrained(folder, **run):
 def test_a_model_that_was_trained_on_them_is_refused(data, tmp_path):
     options = {"parts": ["retain", "forget"]}
     model = retrained(tmp_path / "m", kind="train", options=options, request=data.split.digest)
-    with pytest.raises(ValueError, match="trained on the parts retain, forget: `asr-unlearn train"):
+    with pytest.raises(ValueError, match="trained on the parts retain, forget; `asr-unlearn train"):
         check_yardstick([model], data.split)
 
 
@@ -33,8 +33,16 @@ def test_a_model_that_was_retrained_for_another_request_is_refused(data, tmp_pat
     model = retrained(tmp_path / "m", kind="train", options=options, request=data.split.digest)
     check_yardstick([model], data.split)
     other = make_split(data.manifest, [data.split.parts["retain"][0].split("-")[0]])
-    with pytest.raises(ValueError, match="retrained for another split"):
+    with pytest.raises(
+        ValueError, match="called retrained, but is not: it was trained for another split"
+    ):
         check_yardstick([model], other)
+
+
+def test_a_model_that_was_unlearned_is_refused(data, tmp_path):
+    model = retrained(tmp_path / "m", kind="unlearn", request=data.split.digest)
+    with pytest.raises(ValueError, match="it was unlearned, and has met those"):
+        check_yardstick([model], data.split)
 
 
 @pytest.mark.parametrize("run", [{}, {"kind": "train", "options": {"parts": ["retain"]}}])

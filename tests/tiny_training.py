@@ -1,7 +1,7 @@
 """A run of any method on the tiny corpus."""
 
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models import alphabet_of, model_from_config
 from asr_unlearn.tasks import CTC

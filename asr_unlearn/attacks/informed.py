@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from asr_unlearn.answers import Row, transcribe
 from asr_unlearn.attacks.rows import observations, target_loss
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.files import stamp, stands
-from asr_unlearn.jobs import Corpus, train_alike, unlearn_model
+from asr_unlearn.jobs import train_alike, unlearn_model
 from asr_unlearn.methods import Method
 from asr_unlearn.metrics.membership import Known
 from asr_unlearn.options import find_method, make_method
 from asr_unlearn.run import digest_of
-from asr_unlearn.saved import Row, SavedModel, transcribe
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import PARTS, Split
 from asr_unlearn.unlearning import Stop
 

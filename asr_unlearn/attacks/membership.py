@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from asr_unlearn.answers import Row
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.informed import Unlearning, unlearnings
 from asr_unlearn.attacks.rows import compared, target_loss
 from asr_unlearn.attacks.shadows import Shadow, Shadows, shadows_of
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.classes import disjoint
-from asr_unlearn.jobs import Corpus
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.metrics.membership import (
     Attack,
     Known,
@@ -25,7 +26,7 @@ from asr_unlearn.metrics.membership import (
 )
 from asr_unlearn.models import label_of
 from asr_unlearn.places import place
-from asr_unlearn.saved import Key, Row, SavedModel
+from asr_unlearn.saved import Key, SavedModel
 
 RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
 

@@ -14,15 +14,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from asr_unlearn.answers import Row
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.workers import carry_out
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.files import stamp, stands, write_json
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import Corpus, original_task
+from asr_unlearn.jobs import original_task
 from asr_unlearn.manifest import Utterance, content
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.run import digest_of
-from asr_unlearn.saved import Key, Row, SavedModel
+from asr_unlearn.saved import Key, SavedModel
 from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import Relearned
 from asr_unlearn.training import Training

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from asr_unlearn.answers import Row, classified
 from asr_unlearn.classes import disjoint
 from asr_unlearn.metrics.membership import Observation
-from asr_unlearn.saved import Row, SavedModel, classified
+from asr_unlearn.saved import SavedModel
 
 
 def observations(rows: Sequence[Row], part: str, target: float = 1.0) -> list[Observation]:

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from asr_unlearn.answers import Row, transcribe
+from asr_unlearn.corpus import Corpus
 from asr_unlearn.files import stamp, stands
-from asr_unlearn.jobs import Corpus, train_alike
+from asr_unlearn.jobs import train_alike
 from asr_unlearn.metrics.membership import (
     Attack,
     Observation,
@@ -31,7 +33,7 @@ from asr_unlearn.metrics.membership import (
     relative_ratios,
 )
 from asr_unlearn.run import digest_of
-from asr_unlearn.saved import Row, SavedModel, transcribe
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import PARTS, Split
 
 # Apart from the seeds that people give their models.

@@ -9,8 +9,9 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from asr_unlearn.attacks.effort import Effort
+from asr_unlearn.corpus import Corpus
+from asr_unlearn.device import Device, pick_device
 from asr_unlearn.evaluation import evaluate as evaluate_models
-from asr_unlearn.jobs import Corpus, Device, pick_device
 from asr_unlearn.manifest import absolute
 from asr_unlearn.model_folder import models_in
 from asr_unlearn.record import changed_figures, differences, write_records

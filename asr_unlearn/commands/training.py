@@ -9,17 +9,10 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from asr_unlearn import processes
+from asr_unlearn.corpus import Corpus
+from asr_unlearn.device import Device, pick_device
 from asr_unlearn.inputs import Inputs
-from asr_unlearn.jobs import (
-    PARTS_USED,
-    Corpus,
-    Device,
-    Setup,
-    original_task,
-    pick_device,
-    train_model,
-    unlearn_model,
-)
+from asr_unlearn.jobs import PARTS_USED, Setup, original_task, train_model, unlearn_model
 from asr_unlearn.listing import methods_listing, trials_table
 from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part

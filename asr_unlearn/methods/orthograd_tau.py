@@ -33,8 +33,8 @@ class OrthoGradTau(OrthoGrad):
     retain utterances' losses, in the metric of the step, and a share of descent. What descends is
     not those losses but KL(original ‖ model) on the same utterances, which undoes what a step has
     changed and no more. To descend on losses that are next to nothing makes the model surer of
-    all it says: people it has never met are misheard more often, and the forgotten are a
-    stranger's in loss before they are in errors.
+    all it says: people it has never met are misheard more often, and the forgotten have a
+    stranger's loss before they have a stranger's errors.
 
     Were τ the same for all, the forget losses would crowd below it, which no stranger's do, and an
     attacker who knows the method could look for that. τᵢ follows the loss of the unseen utterance

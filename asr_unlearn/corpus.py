@@ -1,0 +1,36 @@
+"""What a job works on: a manifest of utterances and the parts it is split into."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.manifest import Utterance, content, read_manifest
+from asr_unlearn.split import PARTS, Split, read_split
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The manifest, its split, and the folder that features of it are kept in."""
+
+    manifest: list[Utterance]
+    split: Split
+    folder: Path
+
+    @classmethod
+    def read(cls, manifest: Path, split: Path) -> "Corpus":
+        """Raises ValueError, naming it, for an utterance that nobody has measured."""
+        utterances = read_manifest(manifest)
+        if unmeasured := [u.id for u in utterances if not u.seconds]:
+            raise ValueError(
+                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
+                f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
+            )
+        return cls(utterances, read_split(split, manifest), manifest.parent)
+
+    def part(self, *names: str) -> list[Utterance]:
+        """The utterances of these parts together."""
+        return [u for name in names for u in self.split.utterances(name, self.manifest)]
+
+    def content(self) -> dict[str, list[list[Any]]]:
+        """Every part's utterances, as it takes to tell whether something was made from them."""
+        return {name: content(self.part(name)) for name in PARTS}

@@ -1,0 +1,19 @@
+"""Where a model lives and computes."""
+
+from typing import Literal
+
+import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def pick_device(name: Device) -> torch.device:
+    """The device of that name; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: a GPU is asked for where there is none.
+    """
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ValueError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
