@@ -405,6 +405,27 @@ def test_orthograd_tau_takes_the_step_of_orthograd_with_its_weights():
     )
 
 
+def test_a_leap_of_orthograd_tau_is_shortened_to_the_usual_length():
+    method = METHODS["orthograd_tau"]()
+    unit = torch.tensor([0.6, 0.8])
+    lengths = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 27.1, 26.9, 1e9]
+    found = [method._without_leap({"a": n * unit[:1], "b": n * unit[1:]}) for n in lengths]
+    taken = [float(torch.hypot(step["a"], step["b"])) for step in found]
+    # Of nine the median is 4.5 with the shortened one, of ten 4.5 and 5 in the middle.
+    assert taken == pytest.approx([*lengths[:8], 4.5, 26.9, 4.75])
+    assert all(float(step["b"] / step["a"]) == pytest.approx(4 / 3) for step in found)
+    again = METHODS["orthograd_tau"]()
+    again.load_state_dict(method.state_dict())
+    for one in (method, again):
+        assert float(one._without_leap({"a": torch.tensor([1e9])})["a"]) == pytest.approx(4.75)
+
+
+def test_early_steps_of_orthograd_tau_are_as_long_as_they_are():
+    method = METHODS["orthograd_tau"]()
+    for length in (1.0, 1e6, 1.0, 1e6, *[0.0] * 20, 1.0):
+        assert float(method._without_leap({"a": torch.tensor([length])})["a"]) == length
+
+
 def test_the_metric_of_orthograd_tau_knows_the_descent_it_divides():
     """What is descended along may be large at once; divided by √v it is at most √2 of 1."""
     given = course()
