@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from asr_unlearn.batching import Batch, by_length, collate
 from asr_unlearn.classes import answerable
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import stamp, stands, write_aside
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, content
@@ -141,7 +142,7 @@ def embeddings(
 
     def embedding(task: Task, batch: Batch) -> Float[Tensor, "B C"]:
         if not isinstance(task, Classification):
-            raise TypeError(f"{saved.folder} is no classifier: it has no embeddings")
+            raise InputError(f"{saved.folder} is no classifier: it has no embeddings")
         return task.embeddings(batch)
 
     return _vectors(saved, utterances, "embeddings", embedding, device, batch_size)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from transformers import PreTrainedModel
 
 from asr_unlearn.audio import load_audio
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Part
@@ -83,9 +84,9 @@ def unlearn(
 def _checked(wave: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, " samples"]:
     """The wave as float32; raises ValueError for several channels, or for integers."""
     if wave.ndim != 1:
-        raise ValueError(f"audio of {name!r} has the shape {wave.shape}; give one channel, [n]")
+        raise InputError(f"audio of {name!r} has the shape {wave.shape}; give one channel, [n]")
     if not np.issubdtype(wave.dtype, np.floating):
-        raise ValueError(f"audio of {name!r} is {wave.dtype}; give float32 with full scale at ±1")
+        raise InputError(f"audio of {name!r} is {wave.dtype}; give float32 with full scale at ±1")
     return wave.astype(np.float32, copy=False)
 
 
@@ -96,5 +97,5 @@ def _check_ids(given: Mapping[Part, Sequence[Utterance]]) -> None:
         for utterance in utterances:
             if (other := parts.get(utterance.id)) is not None:
                 where = f"twice in {part}" if other == part else f"in {other} and in {part}"
-                raise ValueError(f"utterance {utterance.id!r} is {where}; an id stands once")
+                raise InputError(f"utterance {utterance.id!r} is {where}; an id stands once")
             parts[utterance.id] = part

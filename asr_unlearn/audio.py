@@ -8,10 +8,12 @@ import soundfile
 import soxr
 from jaxtyping import Float
 
+from asr_unlearn.errors import InputError
+
 SAMPLE_RATE = 16_000
 
 
-class AudioError(ValueError):
+class AudioError(InputError):
     """Audio that cannot be decoded; the message names the file."""
 
 

@@ -11,6 +11,7 @@ from torchaudio.functional import speed
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Example
+from asr_unlearn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Speeds:
 
     def __post_init__(self) -> None:
         if not self.speeds or not all(0.5 <= factor <= 2 for factor in self.speeds):
-            raise ValueError(f"speeds={list(self.speeds)}: name some, each between 0.5 and 2")
+            raise InputError(f"speeds={list(self.speeds)}: name some, each between 0.5 and 2")
 
     def __call__(self, example: Example, seed: Sequence[int]) -> Example:
         factor = float(np.random.default_rng([*seed, 2]).choice(self.speeds))
@@ -78,5 +79,5 @@ class Crop:
 
 def _wave(example: Example) -> Float[Tensor, " samples"]:
     if example.input.dim() != 1:
-        raise ValueError("augmentation changes the wave; this model is given features")
+        raise InputError("augmentation changes the wave; this model is given features")
     return example.input

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 
 T = TypeVar("T")
@@ -135,10 +136,10 @@ class Stream:
         share: Share = WHOLE,
     ) -> None:
         if not utterances:
-            raise ValueError("no utterances to draw batches from")
+            raise InputError("no utterances to draw batches from")
         self.steps_per_epoch = -(-len(utterances) // batch_size)
         if len(utterances) // self.steps_per_epoch < share.of:
-            raise ValueError(
+            raise InputError(
                 f"batches of {batch_size} of {len(utterances)} utterances do not give each of "
                 f"{share.of} processes one; use larger batches or fewer processes"
             )

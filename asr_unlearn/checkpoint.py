@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 
 # Of what a checkpoint holds: one of another format is no longer taken up.
@@ -69,7 +70,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     missing, unexpected = model.load_state_dict(load_file(path), strict=False)
     tied = {n for n in missing if n in model.state_dict()} - shared_names(model)
     if tied or unexpected:
-        raise ValueError(f"{path} does not fit the model: lacks {sorted(tied)}, has {unexpected}")
+        raise InputError(f"{path} does not fit the model: lacks {sorted(tied)}, has {unexpected}")
 
 
 def shared_names(model: nn.Module) -> set[str]:

@@ -12,6 +12,7 @@ import asr_unlearn
 from asr_unlearn import processes
 from asr_unlearn.commands import evaluate, methods, report, split, train, tune, unlearn, verify
 from asr_unlearn.device import pick_device
+from asr_unlearn.errors import AsrUnlearnError, InputError
 from asr_unlearn.run import carrying_out
 
 # The others would do the same work in each process, and write the same files.
@@ -39,7 +40,7 @@ def command_parser() -> ArgumentParser:
 def _check_processes(command: str) -> None:
     """Raises ValueError where torchrun has started a command that one process must do alone."""
     if processes.launched() and command not in IN_SEVERAL_PROCESSES:
-        raise ValueError(
+        raise InputError(
             f"{command} works in one process, without torchrun; "
             f"several can share {' and '.join(IN_SEVERAL_PROCESSES)}"
         )
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 pick_device(options["device"])
             COMMANDS[command](**options)
             processes.leave()
-    except (ValueError, ArithmeticError, OSError) as error:
+    except (AsrUnlearnError, OSError) as error:
         if arguments is not None:
             raise
         sys.exit(f"asr-unlearn: {error}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance, content, read_manifest
 from asr_unlearn.split import PARTS, Split, read_split
 
@@ -21,7 +22,7 @@ class Corpus:
         """Raises ValueError, naming it, for an utterance that nobody has measured."""
         utterances = read_manifest(manifest)
         if unmeasured := [u.id for u in utterances if not u.seconds]:
-            raise ValueError(
+            raise InputError(
                 f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
                 f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
             )

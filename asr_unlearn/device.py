@@ -4,6 +4,8 @@ from typing import Literal
 
 import torch
 
+from asr_unlearn.errors import InputError
+
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -15,5 +17,5 @@ def pick_device(name: Device) -> torch.device:
     """
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
-        raise ValueError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
+        raise InputError("--device cuda: torch finds no GPU here; leave it out, or say cpu")
     return torch.device("cuda" if there and name != "cpu" else "cpu")

@@ -15,6 +15,7 @@ from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.membership import Attackers, membership
 from asr_unlearn.attacks.relearning import relearn
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.divergence import earth_mover
@@ -136,7 +137,7 @@ def evaluate(
     check_yardstick(models, split)
     kinds = {m.kind() for m in models}
     if len(kinds) > 1:
-        raise ValueError(
+        raise InputError(
             f"models of different tasks cannot be compared: {', '.join(sorted(kinds))}"
         )
     data = Corpus(list(manifest), split, root)

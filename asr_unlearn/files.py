@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from asr_unlearn.errors import InputError
+
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
@@ -27,11 +29,11 @@ def read_text(path: Path) -> str:
         ValueError: a folder, or not UTF-8.
     """
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the file")
+        raise InputError(f"{path} is a folder; give the file")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+        raise InputError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
 
 
 def write_json(path: Path, content: Any) -> None:

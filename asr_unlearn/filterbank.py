@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.errors import InputError
 
 PRE_EMPHASIS = 0.97
 
@@ -55,7 +56,7 @@ def start_from_filterbank(conv: nn.Conv1d, waves: Sequence[Float[Tensor, " _"]])
         ValueError: `conv` does not listen to a single channel.
     """
     if conv.in_channels != 1:
-        raise ValueError("only the convolution that hears the wave can become a filter bank")
+        raise InputError("only the convolution that hears the wave can become a filter bank")
     filters = gabor_filters(conv.out_channels, conv.kernel_size[0])[:, None]
     outputs = [nn.functional.conv1d(w[None, None], filters, stride=conv.stride) for w in waves]
     scale = torch.cat([o.flatten(1) for o in (o[0] for o in outputs)], dim=1).std(dim=1)

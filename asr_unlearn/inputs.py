@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import Example
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.task import Task
@@ -84,7 +85,7 @@ class Inputs:
         front_end = self.task.front_end
         frames = int(front_end.frames(torch.tensor([len(audio)])))
         if not len(audio) or frames < front_end.fewest_frames:
-            raise ValueError(
+            raise InputError(
                 f"utterance {utterance.id}: {len(audio)} samples are too few for the model; "
                 "leave it out"
             )

@@ -14,6 +14,7 @@ from asr_unlearn.batching import Change
 from asr_unlearn.checkpoint import seed_everything
 from asr_unlearn.classes import answerable, forgets_classes
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
 from asr_unlearn.filterbank import start_from_filterbank
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
@@ -166,7 +167,7 @@ def _task_to_train(
     """The model at `source`, as it is before training, and what it is to learn."""
     scratch, aids = is_bare_config(source), setup.aids
     if aids and not (scratch and kind == "seq2seq"):
-        raise ValueError(
+        raise InputError(
             f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "
             "its config"
         )
@@ -204,7 +205,7 @@ def _changes(task: Task, setup: Setup) -> list[Change]:
         samples = round(long * SAMPLE_RATE) if math.isfinite(long) else 0
         frames = int(task.front_end.frames(torch.tensor([samples])))
         if samples < 1 or frames < task.front_end.fewest_frames:
-            raise ValueError(
+            raise InputError(
                 f"--crop_seconds {long:g}: give enough for the model, or 0 for whole utterances"
             )
         changes.append(Crop(samples, frames))
@@ -220,7 +221,7 @@ def _start_from_filterbank(task: Task, corpus: Corpus) -> None:
         ValueError: the model has no convolution that hears the wave.
     """
     if not isinstance(task.front_end, ConvFrontEnd):
-        raise ValueError(f"filterbank: {type(task.model).__name__} does not hear the wave itself")
+        raise InputError(f"filterbank: {type(task.model).__name__} does not hear the wave itself")
     inputs = Inputs(task)
     waves = [inputs(u).input for u in corpus.part("retain")[:CALIBRATION_UTTERANCES]]
     start_from_filterbank(task.front_end.first_convolution, waves)
@@ -244,7 +245,7 @@ def unlearn_model(
             stop rule's outsider is none, or nothing was unlearned.
     """
     if out.resolve() == original.resolve():
-        raise ValueError(f"{out} is the original: give the unlearned model a place of its own")
+        raise InputError(f"{out} is the original: give the unlearned model a place of its own")
     made_from = {"original": SavedModel.at(original).as_source(out)}
     if stop.outsider is not None:
         check_outsider(stop.outsider, corpus.split)

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio, read_content
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_aside
 
 SUBSETS = ("train", "dev", "test")
@@ -77,9 +78,9 @@ def read_manifest(path: Path) -> list[Utterance]:
         try:
             utterance = _parse(json.loads(line), folder)
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
+            raise InputError(f"{path}, line {number}: {error}") from error
         if utterance.id in first:
-            raise ValueError(
+            raise InputError(
                 f"{path}, lines {first[utterance.id]} and {number}: two utterances have the id "
                 f"{utterance.id!r}; give each its own"
             )
@@ -108,22 +109,22 @@ def absolute(path: Path) -> Path:
 
 def _parse(row: Any, folder: Path) -> Utterance:
     if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+        raise InputError(f"expected a JSON object, found {type(row).__name__}")
     known = {field.name for field in fields(Utterance)}
     if unknown := row.keys() - known:
-        raise ValueError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
+        raise InputError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
     if missing := {"id", "audio", "speaker", "seconds"} - row.keys():
-        raise ValueError(f"missing keys {sorted(missing)}")
+        raise InputError(f"missing keys {sorted(missing)}")
     for key, value in row.items():
         required = (int, float) if key == "seconds" else (str,)
         optional = key in ("text", "label", "subset", "sha256") and value is None
         if isinstance(value, bool) or not (optional or isinstance(value, required)):
             wanted = "a number" if key == "seconds" else "a string"
-            raise ValueError(f"{key} must be {wanted}, found {value!r}")
+            raise InputError(f"{key} must be {wanted}, found {value!r}")
     if not 0 <= row["seconds"] < math.inf:
-        raise ValueError(f"seconds must be 0 or more, and 0 if unknown, found {row['seconds']}")
+        raise InputError(f"seconds must be 0 or more, and 0 if unknown, found {row['seconds']}")
     if (subset := row.get("subset")) not in (*SUBSETS, None):
-        raise ValueError(
+        raise InputError(
             f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"
         )
     return Utterance(**{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])})

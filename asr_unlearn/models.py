@@ -26,6 +26,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.ecapa import EcapaConfig
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.model_folder import damaged, lacking_halves, unusable, without_processor
 from asr_unlearn.speechbrain_checkpoint import (
@@ -57,7 +58,7 @@ LOADERS: dict[TaskName, Any] = {
 HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
 
 
-class ModelError(ValueError):
+class ModelError(InputError):
     """A model that cannot be loaded; the message says from where, and what to do."""
 
 

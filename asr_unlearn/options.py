@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.methods import METHODS, Method
 from asr_unlearn.request import did_you_mean
 
@@ -29,7 +30,7 @@ def find_method(name: str) -> type[Method]:
         return METHODS[name]
     own = own_method(name)
     if own is None:
-        raise ValueError(
+        raise InputError(
             f"unknown method {name!r}{did_you_mean(name, METHODS)}; there are "
             f"{', '.join(METHODS)}, "
             "and your own as path/to/file.py:ClassName"
@@ -37,18 +38,18 @@ def find_method(name: str) -> type[Method]:
     file, attribute = own
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"method {name!r}: there is no file {path}")
+        raise InputError(f"method {name!r}: there is no file {path}")
     # Called by its path, so that what it defines can be found again (see `spelling`).
     spec = importlib.util.spec_from_file_location(file, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"method {name!r}: {path} is no Python file; call it {path.stem}.py")
+        raise InputError(f"method {name!r}: {path} is no Python file; call it {path.stem}.py")
     module = importlib.util.module_from_spec(spec)
     # Where dataclasses look up annotations that are text.
     sys.modules[file] = module
     spec.loader.exec_module(module)
     method = getattr(module, attribute, None)
     if not (isinstance(method, type) and issubclass(method, Method)):
-        raise ValueError(f"{path} defines no subclass of Method called {attribute!r}")
+        raise InputError(f"{path} defines no subclass of Method called {attribute!r}")
     return method
 
 
@@ -73,18 +74,18 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
     values = {}
     for key, value in options.items():
         if key not in known:
-            raise ValueError(
+            raise InputError(
                 f"{method.name} has no option {key!r}{did_you_mean(key, known)}; "
                 f"it has {', '.join(known)}"
             )
         try:
             values[key] = convert(value, known[key])
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{method.name}.{key}={value!r}: {error}") from error
+            raise InputError(f"{method.name}.{key}={value!r}: {error}") from error
     try:
         return method(**values)
     except TypeError as error:
-        raise ValueError(
+        raise InputError(
             f"method {name!r}: {error}; a method is a @dataclass(kw_only=True) with a default for "
             "each option, and has a function `direction`"
         ) from error
@@ -99,7 +100,7 @@ def convert(value: Any, kind: Any) -> Any:
     origin = get_origin(kind)
     if origin is Literal:
         if value not in get_args(kind):
-            raise ValueError(f"choose from {', '.join(map(repr, get_args(kind)))}")
+            raise InputError(f"choose from {', '.join(map(repr, get_args(kind)))}")
         return value
     if origin in (Union, types.UnionType):
         if type(None) in get_args(kind) and (value is None or value == "none"):
@@ -112,10 +113,10 @@ def convert(value: Any, kind: Any) -> Any:
     if kind is bool:
         words = {"true": True, "false": False}
         if str(value).lower() not in words:
-            raise ValueError("say true or false")
+            raise InputError("say true or false")
         return words[str(value).lower()]
     if kind is int and isinstance(value, float):
-        raise ValueError("a whole number is needed")
+        raise InputError("a whole number is needed")
     return kind(value)
 
 
@@ -129,6 +130,6 @@ def parse_assignments(text: str) -> dict[str, str]:
     for assignment in filter(None, text.split(",")):
         key, separator, value = assignment.partition("=")
         if not separator:
-            raise ValueError(f"{assignment!r} is not of the form key=value")
+            raise InputError(f"{assignment!r} is not of the form key=value")
         pairs[key.strip()] = value.strip()
     return pairs

@@ -9,6 +9,7 @@ arXiv 2111.08440).
 from collections.abc import Sequence
 from pathlib import Path
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.scoring import Score, level
@@ -22,7 +23,7 @@ def check_outsider(folder: Path, split: Split) -> None:
     """Raises ValueError where the outsider's run.json says that it has met whom it is to judge."""
     others = [part for part in PARTS if part != "retain"]
     if why := SavedModel.at(folder).acquaintance(split, others):
-        raise ValueError(f"{folder} is no outsider: {why}")
+        raise InputError(f"{folder} is no outsider: {why}")
 
 
 def outsider_inputs(folder: Path, inputs: Inputs) -> Inputs:
@@ -33,7 +34,7 @@ def outsider_inputs(folder: Path, inputs: Inputs) -> Inputs:
 def check_learned(folder: Path, strangers: Sequence[Score]) -> None:
     """Raises ValueError where the outsider has not learned enough to tell who is hard."""
     if (errors := level(strangers).cer) > TOO_MANY_ERRORS:
-        raise ValueError(
+        raise InputError(
             f"the outsider {folder} mishears {errors:.0%} of what strangers say, and cannot tell "
             "who of them is hard: train it longer, or leave --stop.outsider out"
         )

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn import processes
 from asr_unlearn.checkpoint import FORMAT, checkpoints
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import publish_folder
 from asr_unlearn.models import save_model
 from asr_unlearn.run import Run, digest_of
@@ -62,7 +63,7 @@ def _held(work: Path) -> AbstractContextManager[object]:
     try:
         return FileLock(work / LOCK, timeout=0).acquire()
     except Timeout:
-        raise ValueError(
+        raise InputError(
             f"another process is at work in {work}; wait for it, or give another --out"
         ) from None
 

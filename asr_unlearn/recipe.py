@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.methods import METHODS
 from asr_unlearn.options import find_method, own_method
 from asr_unlearn.speakers import TRIALS
@@ -65,7 +66,7 @@ class Recipe:
         """
         if name not in self.presets:
             known = ", ".join(self.presets) or "none"
-            raise ValueError(f"unknown preset {name!r}; {self.corpus} has {known}")
+            raise InputError(f"unknown preset {name!r}; {self.corpus} has {known}")
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         return _recipe(merged(own, self.presets[name]))
 
@@ -77,7 +78,7 @@ class Recipe:
         """
         if task not in self.pretrained:
             known = ", ".join(self.pretrained) or "no task"
-            raise ValueError(f"{self.corpus} fine-tunes pretrained models for {known}, not {task}")
+            raise InputError(f"{self.corpus} fine-tunes pretrained models for {known}, not {task}")
         chosen = self.pretrained[task]
         told = {"task": self.training["task"]} if "task" in self.training else {}
         self.train, self.training = chosen.get("train", {}), told | chosen.get("training", {})
@@ -98,7 +99,7 @@ class Recipe:
         for spelled, options in self.methods.items():
             sections.setdefault(find_method(spelled).name, options)
         if not (separator and dot) or section not in sections:
-            raise ValueError(
+            raise InputError(
                 f"--set {setting}: give section.key=value with a section of {', '.join(sections)}"
             )
         sections[section][key] = value
@@ -110,7 +111,7 @@ def read_recipe(path: Path) -> Recipe:
     known = {f.name for f in fields(Recipe)}
     presets = (content.get("presets") or {}).values()
     if unknown := set(content).union(*presets) - known:
-        raise ValueError(f"{path}: unknown keys {sorted(unknown)}")
+        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
     return _recipe(content)
 
 

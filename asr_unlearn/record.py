@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from asr_unlearn.answers import transcribe
+from asr_unlearn.errors import InputError
 from asr_unlearn.evaluation import figures
 from asr_unlearn.files import write_json
 from asr_unlearn.manifest import read_manifest
@@ -164,7 +165,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or any(
         not isinstance(record.get(name), kind) for name, kind in kinds.items()
     ):
-        raise ValueError(f"{path} is damaged: evaluate the model again, which writes it anew")
+        raise InputError(f"{path} is damaged: evaluate the model again, which writes it anew")
     return record
 
 

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text
 
 
-class SplitError(ValueError):
+class SplitError(InputError):
     """A request that the corpus cannot answer; the message names the speaker or the part."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.models import TaskName, load_model, read_config, task_of
 from asr_unlearn.run import digest
 from asr_unlearn.split import Split
@@ -58,7 +59,7 @@ class SavedModel:
             ValueError: its run.json does not say.
         """
         if (original := self._made_from("original")) is None:
-            raise ValueError(f"{self.folder}/run.json does not say which model it was made from")
+            raise InputError(f"{self.folder}/run.json does not say which model it was made from")
         return original
 
     def outsider(self) -> Path | None:

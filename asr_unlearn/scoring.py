@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from asr_unlearn.batching import Batch, Example, by_length, collate
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.wer import Errors, count_errors, rate
 from asr_unlearn.tasks.task import Task
@@ -125,6 +126,6 @@ def level(scores: Sequence[Score]) -> Level:
         ValueError: nothing was scored.
     """
     if not scores:
-        raise ValueError("no utterances to measure a level on")
+        raise InputError("no utterances to measure a level on")
     counts = [s.errors("character") for s in scores]
     return Level(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))

@@ -8,6 +8,7 @@ import torch
 
 from asr_unlearn.answers import Row, embeddings, transcribe
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.accuracy import accuracy
 from asr_unlearn.metrics.verification import (
@@ -59,7 +60,7 @@ class Trials:
         away = {u.id for u in corpus.part("unseen", "test", "forget_heldout")}
         fair = [t for t in read_trials(listed) if away.issuperset((t.first, t.second))]
         if not fair:
-            raise ValueError(f"{listed}: no trial of two utterances that were kept from training")
+            raise InputError(f"{listed}: no trial of two utterances that were kept from training")
         return cls(fair, about)
 
     def ids(self) -> set[str]:
@@ -106,12 +107,12 @@ class Judge:
         """
         manifest, split = folder / "manifest.jsonl", folder / "split.json"
         if not (manifest.is_file() and split.is_file()):
-            raise ValueError(f"judge {folder}: no manifest.jsonl and split.json of a run there")
+            raise InputError(f"judge {folder}: no manifest.jsonl and split.json of a run there")
         own = Corpus.read(manifest, split)
         for part in ("forget", "retain", "unseen"):
             theirs, ours = (set(c.split.parts[part]) for c in (own, corpus))
             if theirs != ours:
-                raise ValueError(
+                raise InputError(
                     f"judge {folder} was made for another split: {len(theirs ^ ours)} utterances "
                     f"of {part} differ; run it with the same data, forget list and split seed"
                 )

@@ -9,6 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from asr_unlearn.ecapa import EcapaConfig, EcapaForAudioClassification
+from asr_unlearn.errors import InputError
 
 WEIGHTS, SETTINGS = "embedding_model.ckpt", "hyperparams.yaml"
 
@@ -58,7 +59,7 @@ def speechbrain_config(folder: Path) -> EcapaConfig:
     # References to other lines of the file have been passed over with the tags.
     sizes = {key: value for key, value in sizes.items() if value is not None}
     if "channels" not in sizes:
-        raise ValueError(f"{path}: embedding_model is no ECAPA-TDNN with its channels")
+        raise InputError(f"{path}: embedding_model is no ECAPA-TDNN with its channels")
     sizes.pop("input_size", None)
     return EcapaConfig(
         n_mels=content.get("n_mels", 80),
@@ -74,5 +75,5 @@ def from_speechbrain(folder: Path, config: EcapaConfig) -> EcapaForAudioClassifi
     try:
         model.ecapa.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{folder / WEIGHTS} does not fit {SETTINGS}: {error}") from error
+        raise InputError(f"{folder / WEIGHTS} does not fit {SETTINGS}: {error}") from error
     return model

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn import __version__, cli
+from asr_unlearn.errors import AsrUnlearnError
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.options import make_method, parse_assignments
@@ -219,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for command in commands:
                 if given.stage <= command.stage <= given.stop_stage:
                     carry_out(command, plan.out)
-    except (ValueError, ArithmeticError, OSError) as error:
+    except (AsrUnlearnError, OSError) as error:
         sys.exit(f"{Path(folder).name}: {error}")
     except KeyboardInterrupt:
         cli.interrupted(Path(folder).name)

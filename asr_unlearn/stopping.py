@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.scoring import Level
 
 StopOn = Literal["loss", "cer", "both", "all"]
@@ -36,7 +37,7 @@ class StopRule:
 
     def __post_init__(self) -> None:
         if self.on == "cer" and self.target.cer == 0:
-            raise ValueError(
+            raise InputError(
                 f"strangers have a {self.figure} of 0, which cannot tell when to stop: stop on loss"
             )
 

@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.scoring import Heard, Level
@@ -44,7 +45,7 @@ def difficulty(forget: Sequence[Heard], others: Sequence[Heard], power: float = 
         ValueError: a group is empty.
     """
     if not forget or not others:
-        raise ValueError("difficulty is measured on forget speakers and others")
+        raise InputError("difficulty is measured on forget speakers and others")
     hard, usual = (float(np.mean(hardness(group, power))) for group in (forget, others))
     return float(np.clip(hard / max(usual, 1e-12), *BOUNDS))
 

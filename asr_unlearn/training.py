@@ -18,6 +18,7 @@ from asr_unlearn import processes
 from asr_unlearn.augmentation import Crop
 from asr_unlearn.batching import Change, Stream
 from asr_unlearn.checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from asr_unlearn.errors import AsrUnlearnError
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
@@ -30,7 +31,7 @@ from asr_unlearn.tasks import Task
 from asr_unlearn.watch import Watch
 
 
-class DivergedError(ArithmeticError):
+class DivergedError(AsrUnlearnError, ArithmeticError):
     """Training ran into values that are not finite; the last checkpoint is untouched."""
 
 

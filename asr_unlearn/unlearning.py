@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from asr_unlearn import processes
 from asr_unlearn.classes import asked_for_forgotten, forgets_classes
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
@@ -59,11 +60,11 @@ class Stop:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise ValueError(f"stop.every must be 1 or more, not {self.every}")
+            raise InputError(f"stop.every must be 1 or more, not {self.every}")
         if not 0 <= self.tolerance < 1:
-            raise ValueError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
+            raise InputError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
         if self.outsider and not self.by_difficulty:
-            raise ValueError("stop.outsider tells a difficulty that stop.by_difficulty leaves out")
+            raise InputError("stop.outsider tells a difficulty that stop.by_difficulty leaves out")
 
     def recorded(self) -> dict[str, Any]:
         """The rule as options of a run, where the outsider stands beside it."""
@@ -89,7 +90,7 @@ def make_forget(
         needed.add("unseen")
     lacking = sorted(part for part in needed if not given[part])
     if lacking:
-        raise ValueError(
+        raise InputError(
             f"{method.name} with the stop rule {stop.rule!r} needs utterances for: "
             f"{', '.join(lacking)}"
         )
@@ -121,14 +122,14 @@ def make_forget(
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:
     """Raises ValueError where no step was made, or the weights are the same as before."""
     if not outcome.steps:
-        raise ValueError(
+        raise InputError(
             f"nothing was unlearned: {outcome.stopped} before the first step. Either the model was "
             "never trained on these speakers, or it was trained on those of the unseen part: mark "
             'people whom it has never met with the subset "dev" in the manifest. The stop rule '
             '"steps" (--stop.rule steps) unlearns all the same'
         )
     if same:
-        raise ValueError(
+        raise InputError(
             f"nothing was unlearned: {method.name} went on {outcome.stopped}, and every weight is "
             "as it was; look at the method's options"
         )
@@ -160,7 +161,7 @@ def forget_difficulty(
     """
     if forgets_classes(inputs.task, given):
         if stop.outsider is not None:
-            raise ValueError("there are no strangers to a class: leave --stop.outsider out")
+            raise InputError("there are no strangers to a class: leave --stop.outsider out")
         return Difficulty()
     if not stop.by_difficulty:
         return Difficulty()

@@ -17,6 +17,7 @@ from transformers.models.whisper.english_normalizer import (
     EnglishTextNormalizer,
 )
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_json
 
 END, START, NO_TIMESTAMPS = "<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"
@@ -55,7 +56,7 @@ def feature_extractor(source: Path, config: Any) -> WhisperFeatureExtractor:
     # Two frames of 10 ms for a position.
     seconds, rest = divmod(config.max_source_positions, 50)
     if rest:
-        raise ValueError(
+        raise InputError(
             f"{source}: max_source_positions={config.max_source_positions} is not a multiple of "
             "50, a second: choose one, or put a preprocessor_config.json with hop_length and "
             "chunk_length beside it"
@@ -110,7 +111,7 @@ def prompt_of(
         tokenizer.set_prefix_tokens(language=language, task="transcribe", predict_timestamps=False)
         settings.language, settings.task = tokenizer.language, "transcribe"
     elif language is not None:
-        raise ValueError(f"language {language!r}: the model is of one language, and has no choice")
+        raise InputError(f"language {language!r}: the model is of one language, and has no choice")
     prompt: list[int] = tokenizer.prefix_tokens
     return prompt
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import Split
 
@@ -12,7 +13,7 @@ def check_yardstick(models: Sequence[SavedModel], split: Split) -> None:
     """Raises ValueError where a model called retrained has met whom it must not, as it says."""
     for model in models:
         if model.name == RETRAINED and (why := model.acquaintance(split, ["forget"])):
-            raise ValueError(f"{model.folder} is called retrained, but is not: {why}")
+            raise InputError(f"{model.folder} is called retrained, but is not: {why}")
 
 
 def unmeasured(models: Sequence[SavedModel]) -> list[SavedModel]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
 from data_prep.prepare import add_download_flags, command_line, find_audio, locate, prepare
@@ -54,7 +55,7 @@ def _read_transcripts(path: Path) -> dict[str, str]:
             continue
         match = TRANSCRIPT.match(line)
         if match is None:
-            raise ValueError(f"{path}, line {number}: no utterance id in brackets at its end")
+            raise InputError(f"{path}, line {number}: no utterance id in brackets at its end")
         words = [word for word in match["text"].split() if word not in ("<s>", "</s>")]
         transcripts[match["id"]] = " ".join(words)
     return transcripts

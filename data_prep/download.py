@@ -13,10 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from asr_unlearn.errors import AsrUnlearnError
+
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
 
 
-class ArchiveError(Exception):
+class ArchiveError(AsrUnlearnError):
     """An archive that cannot be had, is not the published one, or must not be extracted."""
 
 

@@ -8,6 +8,8 @@ import espeakng_loader
 import numpy as np
 from jaxtyping import Int16
 
+from asr_unlearn.errors import InputError
+
 # Constants of espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 RATE, PITCH, PITCH_RANGE = 1, 3, 4
@@ -63,9 +65,9 @@ class Espeak:
         """[samples] int16 at `sample_rate`. Raises ValueError for a voice that does not exist."""
         # espeak itself takes an unknown variant without a word and speaks in the plain voice.
         if not (self._variants / voice.variant).is_file():
-            raise ValueError(f"espeak-ng has no voice variant {voice.variant!r}")
+            raise InputError(f"espeak-ng has no voice variant {voice.variant!r}")
         if self._library.espeak_SetVoiceByName(f"{voice.accent}+{voice.variant}".encode()) != 0:
-            raise ValueError(f"espeak-ng has no language {voice.accent!r}")
+            raise InputError(f"espeak-ng has no language {voice.accent!r}")
         for parameter, value in (
             (RATE, voice.rate),
             (PITCH, voice.pitch),

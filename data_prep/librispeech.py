@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
@@ -76,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
         subsets = [name for given in options.subsets or () for name in given.split(",")]
         if options.download and not subsets:
-            raise ValueError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
+            raise InputError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
         wanted = subsets if options.download else []
         if unknown := sorted(set(wanted) - ARCHIVES.keys()):
-            raise ValueError(f"no archive is known for {unknown}; known are {', '.join(ARCHIVES)}")
+            raise InputError(f"no archive is known for {unknown}; known are {', '.join(ARCHIVES)}")
         return scan(locate(options, {name: ARCHIVES[name] for name in wanted}), subsets)
 
     parser = command_line(

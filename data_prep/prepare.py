@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.errors import AsrUnlearnError, InputError
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
-from data_prep.download import Archive, ArchiveError, download, extract
+from data_prep.download import Archive, download, extract
 
 # The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.
 WAV2VEC2_KERNELS = (10, 3, 3, 3, 3, 2, 2)
@@ -76,7 +77,7 @@ def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path
     if options.download:
         given = dict(entry.partition("=")[::2] for entry in options.md5)
         if unknown := given.keys() - archives.keys():
-            raise ValueError(f"--md5 {sorted(unknown)} names none of {sorted(archives)}")
+            raise InputError(f"--md5 {sorted(unknown)} names none of {sorted(archives)}")
         for name, archive in archives.items():
             pinned = replace(archive, md5=given.get(name, archive.md5))
             extract(download(pinned, data, verify=not options.no_checksum), data)
@@ -103,7 +104,7 @@ def prepare(
             max_seconds=options.max_seconds or _longest(options.config),
         )
         return publish(validation, options.out, strict=options.strict)
-    except (ArchiveError, OSError, ValueError) as error:
+    except (AsrUnlearnError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from asr_unlearn.audio import SAMPLE_RATE, load_audio
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
@@ -84,7 +85,7 @@ def _subsets(root: Path) -> Callable[[str, str], str]:
     if not present:
         return lambda _, speaker: subset_of(speaker)
     if lacking := paths.keys() - present.keys():
-        raise ValueError(f"{root}: no {', '.join(LISTS[s] for s in lacking)} beside the other list")
+        raise InputError(f"{root}: no {', '.join(LISTS[s] for s in lacking)} beside the other list")
     listed = {
         str(Path(line).with_suffix("")): subset
         for subset, path in present.items()
@@ -104,7 +105,7 @@ def chosen(
     """
     have = {u.text or "" for u in utterances}
     if absent := [word for word in words if word not in have]:
-        raise ValueError(f"no word {', '.join(absent)}; there are {', '.join(sorted(have))}")
+        raise InputError(f"no word {', '.join(absent)}; there are {', '.join(sorted(have))}")
     kept = {u.id: u for u in utterances if u.label in words}
     others = [u for u in utterances if u.label not in words]
     for subset, count in _shares(kept.values(), unknown).items():
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.words:
             found = chosen(found, options.words.split(","), options.unknown, options.seed)
         elif options.unknown:
-            raise ValueError("--unknown needs --words: without them no word is another")
+            raise InputError("--unknown needs --words: without them no word is another")
         counts = _shares(found, options.silence)
         if any(counts.values()):
             noises, target = folder / NOISE, options.out.parent / SILENCE

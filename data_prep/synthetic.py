@@ -19,6 +19,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside, write_json
 from asr_unlearn.manifest import Utterance
 from data_prep import librispeech
@@ -110,7 +111,7 @@ def _new_sentence(rng: np.random.Generator, said: set[str]) -> str:
         if sentence not in said:
             said.add(sentence)
             return sentence
-    raise ValueError(f"the grammar has no new sentence left after {len(said)}; ask for fewer")
+    raise InputError(f"the grammar has no new sentence left after {len(said)}; ask for fewer")
 
 
 def room(

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_aside
 from asr_unlearn.manifest import Utterance
 
@@ -48,7 +49,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, str]]:
             row = json.loads(line)
             yield _first(row, KEYS), _first(row, TEXTS)
         except (ValueError, KeyError, AttributeError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{path}, line {number}: expected an object with one of {', '.join(KEYS)} "
                 f"and one of {', '.join(TEXTS)} ({error})"
             ) from error
@@ -68,7 +69,7 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
         if not row or (number == 1 and row[0].lower() in KEYS):
             continue
         if len(row) != 2:
-            raise ValueError(f"{path}, line {number}: {len(row)} columns; expected path, text")
+            raise InputError(f"{path}, line {number}: {len(row)} columns; expected path, text")
         yield row[0], row[1]
 
 

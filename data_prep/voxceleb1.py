@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance, read_manifest
 from data_prep.prepare import command_line, prepare
@@ -80,7 +81,7 @@ def identification(folder: Path) -> dict[str, str | None]:
     for path, number, line in _lines(folder, IDENTIFICATION):
         part, _, key = line.partition(" ")
         if part not in PART_OF or key.count("/") != 2:
-            raise ValueError(f"{path}, line {number}: expected '1 id10001/VIDEO/00001.wav'")
+            raise InputError(f"{path}, line {number}: expected '1 id10001/VIDEO/00001.wav'")
         subsets[_key(key)] = PART_OF[part]
     return subsets
 
@@ -91,7 +92,7 @@ def verification_pairs(folder: Path) -> list[tuple[str, str, str]]:
     for path, number, line in _lines(folder, VERIFICATION):
         fields = line.split()
         if len(fields) != 3 or fields[0] not in ("0", "1"):
-            raise ValueError(f"{path}, line {number}: expected '1 PATH PATH' or '0 PATH PATH'")
+            raise InputError(f"{path}, line {number}: expected '1 PATH PATH' or '0 PATH PATH'")
         pairs.append((fields[0], _key(fields[1]), _key(fields[2])))
     return pairs
 
@@ -113,7 +114,7 @@ def _lines(folder: Path, name: str) -> Iterator[tuple[Path, int, str]]:
 def _check_known(folder: Path, speakers: set[str]) -> None:
     known = {line.split("\t")[0].strip() for _, _, line in _lines(folder, META)}
     if known and (unknown := sorted(speakers - known)):
-        raise ValueError(
+        raise InputError(
             f"{folder}: {META} does not know {', '.join(unknown[:5])}; is this VoxCeleb1?"
         )
 

@@ -9,6 +9,7 @@ from transformers import AutoConfig, WhisperConfig, pipeline
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import collate
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.models import (
@@ -153,7 +154,7 @@ def test_a_model_that_hears_no_wave_is_refused():
         intermediate_size=16,
         vocab_size=7,
     )
-    with pytest.raises(TypeError, match="no convolutional front end"):
+    with pytest.raises(InputError, match="no convolutional front end"):
         CTC(Wav2Vec2BertForCTC(config), None)
 
 

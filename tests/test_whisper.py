@@ -20,6 +20,7 @@ from transformers import (
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 from whisper_task import batches, build
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.tasks import Seq2Seq, task_for
@@ -66,7 +67,7 @@ def test_other_encoder_decoders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="only Whisper"):
         model_from_config(str(tmp_path), "AB", seed=0)
     processor = WhisperProcessor(WhisperFeatureExtractor(20), character_tokenizer("AB"))
-    with pytest.raises(TypeError, match="does not hear log-mel spectrograms"):
+    with pytest.raises(InputError, match="does not hear log-mel spectrograms"):
         task_for(Speech2TextForConditionalGeneration(config), processor)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from joblib import cpu_count
 
+from asr_unlearn.errors import InputError
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -29,9 +31,9 @@ class Effort:
     def __post_init__(self) -> None:
         for name in ("informed", "shadows", "workers"):
             if (count := getattr(self, name)) < 0:
-                raise ValueError(f"--{name} {count}: give 0 or more")
+                raise InputError(f"--{name} {count}: give 0 or more")
         if self.shadows % 2:
-            raise ValueError(
+            raise InputError(
                 f"--shadows {self.shadows}: give an even number, so that all speakers are in half"
             )
 
@@ -39,7 +41,7 @@ class Effort:
         """Raises ValueError for attacks that go by the original, if no model is called that."""
         for flag, asked in (("--shadows", self.shadows), ("--relearn", self.relearn)):
             if asked and "original" not in names:
-                raise ValueError(
+                raise InputError(
                     f"{flag}: no model is called original; give its folder as --original"
                 )
 

@@ -21,6 +21,7 @@ import torch
 from asr_unlearn.answers import Row, transcribe
 from asr_unlearn.attacks.rows import observations, target_loss
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import stamp, stands
 from asr_unlearn.jobs import train_alike, unlearn_model
 from asr_unlearn.methods import Method
@@ -45,7 +46,7 @@ def other_request(corpus: Corpus, number: int) -> Corpus:
     names = sorted({u.speaker for u in corpus.part("retain")})
     count = len(split.forget_speakers)
     if len(names) <= count:
-        raise ValueError(
+        raise InputError(
             f"an informed attacker forgets {count} other speakers, but only {len(names)} are "
             "retained; evaluate without --informed"
         )
@@ -160,7 +161,7 @@ def unlearnings(
         return []
     outsider = model.outsider()
     if outsider and SavedModel.at(outsider).run().get("kind") != "train":
-        raise ValueError(
+        raise InputError(
             f"an informed attacker trains outsiders like {outsider}, which has no run.json of "
             "`asr-unlearn train` that says how; evaluate without --informed"
         )

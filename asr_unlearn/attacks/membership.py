@@ -16,6 +16,7 @@ from asr_unlearn.attacks.shadows import Shadow, Shadows, shadows_of
 from asr_unlearn.attacks.workers import carry_out
 from asr_unlearn.classes import disjoint
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
 from asr_unlearn.metrics.membership import (
     Attack,
     Known,
@@ -60,7 +61,7 @@ class Attackers:
         """
         effort.check([model.name for model in models])
         if (effort.informed or effort.shadows) and _without_strangers(models, corpus):
-            raise ValueError(
+            raise InputError(
                 "--informed and --shadows compare forgotten speakers with strangers; this request "
                 "is to forget labels or whole classes, which have none"
             )

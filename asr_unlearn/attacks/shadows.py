@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 
 from asr_unlearn.answers import Row, transcribe
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import stamp, stands
 from asr_unlearn.jobs import train_alike
 from asr_unlearn.metrics.membership import (
@@ -116,7 +117,7 @@ def shadows_of(
     """
     run = original.run()
     if run.get("kind") != "train":
-        raise ValueError(
+        raise InputError(
             f"shadow models are trained as the original was, but {original.folder} has no run.json "
             "of `asr-unlearn train` that says how; evaluate without --shadows"
         )

@@ -11,6 +11,7 @@ from rich.console import Console
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.device import Device, pick_device
+from asr_unlearn.errors import InputError
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.manifest import absolute
 from asr_unlearn.model_folder import models_in
@@ -103,9 +104,9 @@ def _models(models: str, root: Path, **renamed: str) -> list[SavedModel]:
     """
     names = [name.strip() for name in models.split(",") if name.strip()]
     if not names:
-        raise ValueError(f"--models names none of {', '.join(models_in(root)) or 'no models'}")
+        raise InputError(f"--models names none of {', '.join(models_in(root)) or 'no models'}")
     if gone := [name for name in names if not (root / name).is_dir()]:
-        raise ValueError(
+        raise InputError(
             f"--models {', '.join(gone)}: no such folder in {root}; "
             f"there are {', '.join(models_in(root)) or 'no models'}"
         )
@@ -163,7 +164,7 @@ def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
         # Without the name of a file it says that there is no record.
         if error.filename is None:
             raise
-        raise ValueError(
+        raise InputError(
             f"{model}: its record points to {error.filename}, which is gone; put it back where it "
             "was, or the model where it was recorded"
         ) from error
@@ -171,7 +172,7 @@ def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
         said = "CHANGED" if name in changed else "gone" if name in gone else "as recorded"
         print(f"{name}: {said}")
     if full and "manifest" in gone:
-        raise ValueError(
+        raise InputError(
             f"{model}: without the manifest that it was recorded with, nothing can be "
             "measured again; put it back where it was"
         )
@@ -179,4 +180,4 @@ def verify(model: Path, full: bool = False, device: Device = "auto") -> None:
         changed = changed_figures(model, record, pick_device(device))
         print("figures: " + ("CHANGED" if changed else "as recorded"))
     if changed:
-        raise ValueError(f"{model} is not as recorded on {record['created']}: {'; '.join(changed)}")
+        raise InputError(f"{model} is not as recorded on {record['created']}: {'; '.join(changed)}")

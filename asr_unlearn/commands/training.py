@@ -11,6 +11,7 @@ from rich.console import Console
 from asr_unlearn import processes
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.device import Device, pick_device
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import PARTS_USED, Setup, original_task, train_model, unlearn_model
 from asr_unlearn.listing import methods_listing, trials_table
@@ -65,7 +66,7 @@ def split(
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
     if forget and forget_labels:
-        raise ValueError("--forget and --forget_labels: one request at a time")
+        raise InputError("--forget and --forget_labels: one request at a time")
     if forget_labels:
         # Path.is_file raises for what is too long to be a file's name.
         if os.path.isfile(forget_labels):  # noqa: PTH113
@@ -236,7 +237,7 @@ def tune(
     bench = Bench(task, inputs, given, stop, seed)
     best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
     if not best:
-        raise ValueError(f"no trial of {method} ended with a figure; see {out}")
+        raise InputError(f"no trial of {method} ended with a figure; see {out}")
     Console().print(trials_table(best[:10]))
     chosen = {**best[0].params, **fixed}
     given_stop = {k: v for k, v in asdict(stop).items() if v != getattr(Stop(), k)}

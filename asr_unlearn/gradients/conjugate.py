@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.gram import products, statistics
 from asr_unlearn.gradients.metric import kept_fraction, metric_at
@@ -65,7 +66,7 @@ def pool_step(
         ValueError: the pool is empty, or the metric does not fit.
     """
     if not pool:
-        raise ValueError("the retain pool has no utterances")
+        raise InputError("the retain pool has no utterances")
     parameters = trainable_parameters(model)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
     scale = metric_at(metric, u, parameters)

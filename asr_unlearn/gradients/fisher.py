@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.distributed import ProcessGroup
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.per_utterance import trainable_parameters
 from asr_unlearn.gradients.rows import GradientRows, columns
@@ -39,5 +40,5 @@ def diagonal_fisher(
                 columns(total[span.name], span.part).add_(span.rows.square().sum(0))
         utterances += sum(processes.with_utterances(len(rows), rows.losses.device).sizes)
     if not utterances:
-        raise ValueError("no utterances to take the Fisher information of")
+        raise InputError("no utterances to take the Fisher information of")
     return {name: processes.summed(value) / utterances for name, value in total.items()}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.step import Gradient, Metric
 
 
@@ -22,14 +23,14 @@ def metric_at(
         return None
     for name, parameter in parameters.items():
         if name not in metric:
-            raise ValueError(f"the metric has no entry for the parameter {name}")
+            raise InputError(f"the metric has no entry for the parameter {name}")
         if metric[name].shape != parameter.shape:
-            raise ValueError(
+            raise InputError(
                 f"the metric of {name} has shape {tuple(metric[name].shape)}, "
                 f"the parameter {tuple(parameter.shape)}"
             )
         if not (metric[name] > 0).all():
-            raise ValueError(f"the metric of {name} is not positive: add a small constant to it")
+            raise InputError(f"the metric of {name} is not positive: add a small constant to it")
     return metric
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.step import Batch, Gradient, Losses, MicroBatches, Weights, pieces_of
 from asr_unlearn.gradients.weights import resolve_weights
@@ -23,7 +24,7 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not parameters:
-        raise ValueError("the model has no trainable parameter: unfreeze what should unlearn")
+        raise InputError("the model has no trainable parameter: unfreeze what should unlearn")
     return parameters
 
 
@@ -35,11 +36,11 @@ def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
     """
     values = losses(batch)
     if values.ndim != 1 or not len(values):
-        raise ValueError(
+        raise InputError(
             f"losses must give one value per utterance, shape [B], not {tuple(values.shape)}"
         )
     if not values.requires_grad:
-        raise ValueError("the losses do not depend on any trainable parameter (no_grad left on?)")
+        raise InputError("the losses do not depend on any trainable parameter (no_grad left on?)")
     return values
 
 

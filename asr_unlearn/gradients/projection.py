@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.step import Scope
 
 
@@ -49,11 +50,11 @@ def project(
         ValueError: the shapes do not fit, or K or b is not finite.
     """
     if gram.ndim != 2 or gram.shape != (len(products), len(products)):
-        raise ValueError(
+        raise InputError(
             f"the Gram matrix has shape {tuple(gram.shape)}, but there are {len(products)} products"
         )
     if not (gram.isfinite().all() and products.isfinite().all()):
-        raise ValueError(
+        raise InputError(
             "the retain or forget gradients are not finite: look for an infinite loss "
             "(a transcript longer than its frames) or lower the learning rate"
         )
@@ -87,7 +88,7 @@ def project_parameters(
     if scope == "tensor":
         return {name: project(grams[name], products[name], rtol=rtol) for name in grams}
     if scope != "global":
-        raise ValueError(f'unknown scope {scope!r}: choose "global" or "tensor"')
+        raise InputError(f'unknown scope {scope!r}: choose "global" or "tensor"')
     common = project(
         torch.stack(list(grams.values())).sum(0),
         torch.stack(list(products.values())).sum(0),

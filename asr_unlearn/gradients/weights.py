@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.step import Weights
 
 
@@ -17,5 +18,5 @@ def resolve_weights(weights: Weights | None, losses: Float[Tensor, "B"]) -> Floa
         return torch.full_like(losses, 1 / len(losses))
     values = weights(losses) if callable(weights) else weights
     if values.shape != losses.shape:
-        raise ValueError(f"{tuple(values.shape)} weights for {len(losses)} utterances")
+        raise InputError(f"{tuple(values.shape)} weights for {len(losses)} utterances")
     return values.detach().to(losses)

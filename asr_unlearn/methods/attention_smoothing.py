@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import torch
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.methods.course import Course, Part, Step
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.methods.teacher import divergence_from, frozen_copy
@@ -26,7 +27,7 @@ def smoothed_copy(task: Task, temperature: float) -> Task:
     teacher = frozen_copy(task)
     found = [m for name, m in teacher.model.named_modules() if name.split(".")[-1] in QUERIES]
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{type(task.model).__name__} has no attention to smooth: none of its modules is "
             f"called {', '.join(QUERIES)}"
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.tasks.task import Task
 
@@ -24,7 +25,7 @@ class CFK(Finetune):
         """Freeze all but the last k layers; raises ValueError when the model has fewer."""
         layers = task.layers()
         if not 0 < self.layers <= len(layers):
-            raise ValueError(f"cf_k.layers={self.layers}: the model has {len(layers)} layers")
+            raise InputError(f"cf_k.layers={self.layers}: the model has {len(layers)} layers")
         last = {p for layer in layers[-self.layers :] for p in layer.parameters()}
         for parameter in task.model.parameters():
             parameter.requires_grad_(parameter.requires_grad and parameter in last)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients import Gradient
 from asr_unlearn.methods.course import Batched, Course, Part, Step
 from asr_unlearn.tasks.task import Task
@@ -75,9 +76,9 @@ class Method(ABC):
         """
         for option in options:
             if not SPANS[span](value := getattr(self, option)):
-                raise ValueError(f"{self.name}: {option} must be {span}, not {value}")
+                raise InputError(f"{self.name}: {option} must be {span}, not {value}")
             if not math.isfinite(value):
-                raise ValueError(f"{self.name}: {option} must be finite, not {value}")
+                raise InputError(f"{self.name}: {option} must be finite, not {value}")
 
     @classmethod
     def search(cls) -> dict[str, tuple[float, float]]:
@@ -128,7 +129,7 @@ class Method(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what a killed run had carried."""
         if state:
-            raise ValueError(f"{self.name} carries no state, but the checkpoint holds {set(state)}")
+            raise InputError(f"{self.name} carries no state, but the checkpoint holds {set(state)}")
 
     def batch_size(self, part: Part) -> int:
         return self.retain_batch if part == "retain" else self.forget_batch

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 import torch
 from torch import Tensor, nn
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients import (
     Gradient,
     Metric,
@@ -89,7 +90,7 @@ class OrthoGrad(Method):
         changed = [key for key in ("momentum", "weight_decay") if optimizer.defaults.get(key)]
         if type(optimizer) is not torch.optim.SGD or changed:
             what = f"{type(optimizer).__name__} {' and '.join(changed)}".rstrip()
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: {what} would not take the step that is orthogonal to the retain "
                 "gradients; use torch.optim.SGD without momentum or weight decay (metric=adam "
                 "rescales the step within the projection)"
@@ -153,9 +154,9 @@ class OrthoGrad(Method):
                 **options,
             )
         if step.course.group is not None:
-            raise ValueError(f"{self.name}: retain_pool needs one process; use a larger batch")
+            raise InputError(f"{self.name}: retain_pool needs one process; use a larger batch")
         if isinstance(step.forget, MicroBatches):
-            raise TypeError("the forget batch of a step with a retain pool is one batch")
+            raise InputError("the forget batch of a step with a retain pool is one batch")
         return pool_step(step.model, step.losses, step.forget, step.retain.pieces, **options)
 
     @property

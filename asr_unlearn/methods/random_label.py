@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from asr_unlearn.batching import Batch
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients import MicroBatches
 from asr_unlearn.methods.course import Batches, Course, Part, Step
 from asr_unlearn.methods.method import Direction, Method
@@ -43,7 +44,7 @@ def foreign_targets(course: Course) -> Targets:
         )
         chosen = next(fitting, None)
         if chosen is None:
-            raise ValueError(
+            raise InputError(
                 f"no retain utterance's transcript differs from {utterance.id}'s and fits it"
             )
         # To the end of the queue, so that the next utterance gets another one.

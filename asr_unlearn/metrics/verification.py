@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.metrics import roc_curve
 
+from asr_unlearn.errors import InputError
+
 # Trials of either kind that are drawn, and utterances of a speaker that they are drawn among.
 TRIALS, UTTERANCES = 1000, 20
 
@@ -41,7 +43,7 @@ def equal_error_rate(scores: Float[np.ndarray, " N"], same: Bool[np.ndarray, " N
         ValueError: there are not both kinds of trials.
     """
     if same.all() or not same.any():
-        raise ValueError("an equal error rate needs trials of one speaker and of two")
+        raise InputError("an equal error rate needs trials of one speaker and of two")
     alarms, hits, _ = roc_curve(same, scores, drop_intermediate=False)
     gap = 1 - hits - alarms
     # It falls from 1, where nothing is accepted, to −1, where everything is.
@@ -115,6 +117,6 @@ def read_trials(path: Path) -> list[Trial]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if fields := line.split():
             if len(fields) != 3 or fields[0] not in ("0", "1"):
-                raise ValueError(f"{path}, line {number}: expected '1 ID ID' or '0 ID ID'")
+                raise InputError(f"{path}, line {number}: expected '1 ID ID' or '0 ID ID'")
             trials.append(Trial(fields[0] == "1", fields[1], fields[2]))
     return trials

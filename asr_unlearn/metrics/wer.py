@@ -6,6 +6,7 @@ from typing import Literal
 
 import jiwer
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.metrics.bootstrap import RESAMPLES, ratio_interval
 
 
@@ -24,7 +25,7 @@ def count_errors(reference: str, hypothesis: str, unit: Literal["word", "charact
         ValueError: the reference is empty; an error rate has no meaning then.
     """
     if not reference.strip():
-        raise ValueError("the reference transcript is empty")
+        raise InputError("the reference transcript is empty")
     process = jiwer.process_words if unit == "word" else jiwer.process_characters
     found = process(reference, hypothesis)
     errors = found.substitutions + found.deletions + found.insertions

@@ -7,6 +7,7 @@ import argparse
 import re
 from pathlib import Path
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import INFORMED
@@ -55,7 +56,7 @@ def headline_block(results: Results) -> str:
     """
     table = headline(compare(results))
     if table is None:
-        raise ValueError("results.json has none of the headline's figures")
+        raise InputError("results.json has none of the headline's figures")
     return "\n".join([BEGIN, f"{results.record['corpus']}. {table.caption}", "", grid(table), END])
 
 
@@ -67,7 +68,7 @@ def put_headline(text: str, block: str) -> str:
     """
     between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not between.search(text):
-        raise ValueError(f"there is no {BEGIN} … {END} to put the table at")
+        raise InputError(f"there is no {BEGIN} … {END} to put the table at")
     return between.sub(lambda _: block, text)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_json
 
 SCHEMA = 1
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 
 
-class ResultsError(ValueError):
+class ResultsError(InputError):
     """results.json, or a file of the run folders beside it, cannot be used; says why."""
 
 

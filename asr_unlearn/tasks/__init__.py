@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import FeatureExtractionMixin, PreTrainedModel, PreTrainedTokenizerBase
 
+from asr_unlearn.errors import InputError
 from asr_unlearn.tasks.classification import Classification
 from asr_unlearn.tasks.ctc import CTC
 from asr_unlearn.tasks.seq2seq import Seq2Seq
@@ -41,9 +42,9 @@ def task_for(
             if task is Seq2Seq:
                 return Seq2Seq(model, processor, device, language=language, beams=beams)
             if language is not None:
-                raise ValueError(f"language {language!r}: {type(model).__name__} has no choice")
+                raise InputError(f"language {language!r}: {type(model).__name__} has no choice")
             return task(model, processor, device)
-    raise TypeError(f"{type(model).__name__} is none of …{', …'.join(TASKS)}")
+    raise InputError(f"{type(model).__name__} is none of …{', …'.join(TASKS)}")
 
 
 def _check_processor(processor: Any, *, spells: bool) -> None:
@@ -54,7 +55,7 @@ def _check_processor(processor: Any, *, spells: bool) -> None:
     if spells and not isinstance(tokenizer, PreTrainedTokenizerBase):
         lacking.append("tokenizer")
     if lacking:
-        raise ValueError(
+        raise InputError(
             f"the processor, {type(processor).__name__}, has no {' and no '.join(lacking)}; give "
             "for instance Wav2Vec2Processor(feature_extractor, tokenizer)"
         )

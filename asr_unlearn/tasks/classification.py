@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
 from asr_unlearn.ecapa import EcapaConfig
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import label_of
 from asr_unlearn.tasks.certainty import Answers, certainty
@@ -50,7 +51,7 @@ class Classification(Listener):
         if label not in classes:
             nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in classes)
             hint = "; set id2label and label2id in its config to the speakers" if nameless else ""
-            raise ValueError(
+            raise InputError(
                 f"utterance {utterance.id}: the model has no class {label!r}; "
                 f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
             )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.front_end import Listener, check_finite
@@ -39,10 +40,10 @@ class CTC(Listener):
                 model's vocabulary.
         """
         if not utterance.text:
-            raise ValueError(f"utterance {utterance.id} has no transcript")
+            raise InputError(f"utterance {utterance.id} has no transcript")
         labels = self._labels(utterance.text)
         if self.processor.tokenizer.unk_token_id in labels:
-            raise ValueError(f"utterance {utterance.id}: {self._lacking(utterance.text)}")
+            raise InputError(f"utterance {utterance.id}: {self._lacking(utterance.text)}")
         return torch.tensor(labels, dtype=torch.long)
 
     def _labels(self, text: str) -> list[int]:

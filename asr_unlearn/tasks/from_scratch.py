@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch, Example, collate
+from asr_unlearn.errors import InputError
 from asr_unlearn.tasks.front_end import check_finite
 from asr_unlearn.tasks.seq2seq import Seq2Seq
 
@@ -42,7 +43,7 @@ class Aids:
     def __post_init__(self) -> None:
         for name, share in vars(self).items():
             if not 0 <= share <= 1:
-                raise ValueError(f"{name}={share} is not between 0 and 1")
+                raise InputError(f"{name}={share} is not between 0 and 1")
 
     def __bool__(self) -> bool:
         return any(vars(self).values())

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch, is_own
+from asr_unlearn.errors import InputError
 
 
-class NonFiniteLossError(ValueError):
+class NonFiniteLossError(InputError):
     """A loss or gradient that is not a number; the message names the utterances."""
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
+from asr_unlearn.errors import InputError
 from asr_unlearn.tasks.front_end import FrontEnd
 
 # Whisper's scale is (log10 power + 4) / 4. Powers are clipped from below at 1e-10, and then at a
@@ -36,7 +37,7 @@ class LogMelFrontEnd(FrontEnd):
     def __init__(self, model: PreTrainedModel, extractor: Any) -> None:
         encoder: Any = getattr(model.base_model, "encoder", None)
         if not (hasattr(encoder, "conv1") and hasattr(encoder, "conv2")):
-            raise TypeError(
+            raise InputError(
                 f"{type(model).__name__} does not hear log-mel spectrograms as Whisper does"
             )
         self.model, self.extractor, self.encoder = model, extractor, encoder
@@ -45,7 +46,7 @@ class LogMelFrontEnd(FrontEnd):
         made = (extractor.nb_max_frames, extractor.feature_size)
         heard = (self.length, model.config.num_mel_bins)
         if made != heard:
-            raise ValueError(
+            raise InputError(
                 f"the feature extractor makes {made[0]} frames of {made[1]} mel bands, but the "
                 f"model hears {heard[0]} of {heard[1]}: set chunk_length, hop_length and "
                 "feature_size in preprocessor_config.json"
@@ -69,7 +70,7 @@ class LogMelFrontEnd(FrontEnd):
             ValueError: the wave is longer than the encoder takes.
         """
         if len(audio) > self.longest:
-            raise ValueError(
+            raise InputError(
                 f"{len(audio) / SAMPLE_RATE:.1f} s of audio; the model hears "
                 f"{self.longest / SAMPLE_RATE:g} s at most"
             )

@@ -11,6 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.front_end import Listener, check_finite
@@ -63,10 +64,10 @@ class Seq2Seq(Listener):
                 one longer than the decoder takes; or its audio is longer than the encoder takes.
         """
         if not utterance.text:
-            raise ValueError(f"utterance {utterance.id} has no transcript")
+            raise InputError(f"utterance {utterance.id} has no transcript")
         seconds = self.front_end.longest / SAMPLE_RATE
         if utterance.seconds > seconds:
-            raise ValueError(
+            raise InputError(
                 f"utterance {utterance.id} has {utterance.seconds:.1f} s; the model hears "
                 f"{seconds:g} s at most: leave it out of the manifest, or cut it"
             )
@@ -74,10 +75,10 @@ class Seq2Seq(Listener):
         text = utterance.text.lower() if lower else utterance.text
         labels = self.tokenizer(text, add_special_tokens=False).input_ids
         if self._text(labels) != text:
-            raise ValueError(f"utterance {utterance.id}: the vocabulary cannot spell {text!r}")
+            raise InputError(f"utterance {utterance.id}: the vocabulary cannot spell {text!r}")
         target = torch.tensor([*labels, self.tokenizer.eos_token_id])
         if not self.fits(target, 0):
-            raise ValueError(
+            raise InputError(
                 f"utterance {utterance.id}: a transcript of {len(target)} tokens; "
                 f"the decoder takes {self.longest_target}"
             )

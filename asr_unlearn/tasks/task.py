@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
+from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.certainty import Answers
 from asr_unlearn.tasks.front_end import FrontEnd
@@ -94,7 +95,7 @@ def check_targets(task: Task, utterances: Sequence[Utterance], fastest: float = 
     if len(problems) > NAMED:
         problems[NAMED:] = [f"and {len(problems) - NAMED} more"]
     if problems:
-        raise ValueError("\n".join(problems))
+        raise InputError("\n".join(problems))
 
 
 def _problem(task: Task, utterance: Utterance, fastest: float) -> str | None:

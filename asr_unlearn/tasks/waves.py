@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
+from asr_unlearn.errors import InputError
 from asr_unlearn.models import padding_is_seen
 from asr_unlearn.tasks.front_end import FrontEnd, fingerprint
 
@@ -51,7 +52,7 @@ class ConvFrontEnd(FrontEnd):
 
     def __init__(self, model: PreTrainedModel, extractor: Any) -> None:
         if not hasattr(model.base_model, "feature_extractor"):
-            raise TypeError(
+            raise InputError(
                 f"{type(model).__name__} has no convolutional front end; "
                 "use a model that takes a raw wave, such as Wav2Vec2ForCTC"
             )

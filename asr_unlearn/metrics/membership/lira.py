@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import norm
 
+from asr_unlearn.errors import InputError
+
 # Fewer models do not tell the spread of a single utterance: all share one then.
 MODELS_FOR_OWN_SPREAD = 64
 FLOOR = 1e-12
@@ -31,7 +33,7 @@ def likelihood_ratios(
         ValueError: an utterance that no model, or every model, was trained on.
     """
     if not (member.any(axis=0) & ~member.all(axis=0)).all():
-        raise ValueError("every utterance must be in some shadow models and missing from others")
+        raise InputError("every utterance must be in some shadow models and missing from others")
     statistic, shadows = logit_scaled(losses), logit_scaled(shadow_losses)
     inside, outside = (_likelihood(statistic, shadows, mask) for mask in (member, ~member))
     ratios: Float[np.ndarray, " x"] = inside - outside

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
+from asr_unlearn.errors import InputError
+
 # Losses of utterances that a model knows by heart round to zero, which has no logarithm.
 FLOOR = 1e-6
 # Beside it no difference in length counts for much.
@@ -67,7 +69,7 @@ def matched(
         ValueError: a group is empty.
     """
     if not members or not others:
-        raise ValueError("membership inference needs members and others")
+        raise InputError("membership inference needs members and others")
 
     def lengths(group: Sequence[Observation]) -> Float[np.ndarray, "n 2"]:
         return np.log([[o.seconds, o.labels] for o in group])

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from asr_unlearn.errors import InputError
+
 # An utterance counts as more likely than another when its ratio is at least this many times as
 # large (the paper's γ). Losses here are means over labels, whose ratios are close to 1.
 GAMMA = 1.0
@@ -23,7 +25,7 @@ def relative_ratios(
         ValueError: an utterance has nothing to be compared with.
     """
     if not comparable.any(axis=1).all():
-        raise ValueError("every utterance must have others to be compared with")
+        raise InputError("every utterance must have others to be compared with")
     ratios = np.exp(-losses) / np.exp(-shadow_losses).mean(axis=0)
     beaten = (ratios[:, None] >= GAMMA * ratios[None]) & comparable
     share: Float[np.ndarray, " x"] = beaten.sum(axis=1) / comparable.sum(axis=1)
