@@ -164,6 +164,7 @@ def evaluate(
         "command": invocation(),
         "task": kinds.pop(),
         "beams": beams,
+        **({} if models[0].window is None else {"window": models[0].window}),
         "corpus": corpus,
         "data": dict(left_out),
         "split": {

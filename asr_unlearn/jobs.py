@@ -39,6 +39,7 @@ from asr_unlearn.tasks import Task, task_for
 from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch
 from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
+from asr_unlearn.tasks.window import Window, set_window
 from asr_unlearn.training import Outcome, Training
 from asr_unlearn.unlearning import Stop, make_forget
 
@@ -61,6 +62,7 @@ class Setup:
         crop_seconds: length of the random pieces to train on, 0 for whole utterances.
         front_end_frozen: by default unless it starts from random weights.
         aids: what helps a Whisper from scratch.
+        window: of a Whisper's encoder while it is trained; what is saved has its own.
     """
 
     task: TaskName | None = None
@@ -71,6 +73,7 @@ class Setup:
     crop_seconds: float = 0.0
     front_end_frozen: bool | None = None
     aids: Aids = NO_AIDS
+    window: Window | None = "auto"
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Setup":
@@ -84,7 +87,12 @@ class Setup:
 
     def recorded(self) -> dict[str, Any]:
         """The same as options; aids only where there are any."""
-        return {name: value for name, value in asdict(self).items() if name != "aids" or self.aids}
+        told = asdict(self)
+        if not self.aids:
+            del told["aids"]
+        if self.window is None:
+            del told["window"]
+        return told
 
 
 def train_model(
@@ -109,13 +117,14 @@ def train_model(
     scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
     task = _task_to_train(corpus, source, kind, seed, device, setup)
+    window = set_window(task, _window_of(setup), corpus.part(*PARTS))
     changes = _changes(task, setup)
     _check(task, corpus, parts, fastest=max(setup.speeds))
     if setup.filterbank and scratch:
         _start_from_filterbank(task, corpus)
     if setup.front_end_frozen if setup.front_end_frozen is not None else not scratch:
         task.freeze_front_end()
-    setup = replace(setup, task=kind, front_end_frozen=task.front_end_is_frozen)
+    setup = replace(setup, task=kind, front_end_frozen=task.front_end_is_frozen, window=window)
     options = {**asdict(method), "model": source, "parts": list(parts), **setup.recorded()}
 
     def run(folder: Path) -> Outcome:
@@ -135,6 +144,14 @@ def train_model(
     return carry_out(
         "train", run, task, corpus.content(), out, options, seed, request=corpus.split.digest
     )
+
+
+def _window_of(setup: Setup) -> Window:
+    """The window asked for; utterances that are joined or slowed down need the model's own."""
+    lengthened = setup.aids.joined > 0 or min(setup.speeds) < 1
+    if setup.window is None or (setup.window == "auto" and lengthened):
+        return "full"
+    return setup.window
 
 
 def train_alike(
@@ -237,6 +254,7 @@ def unlearn_model(
     device: torch.device,
     stop: Stop,
     freeze_front_end: bool = True,
+    window: Window = "auto",
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
@@ -251,6 +269,7 @@ def unlearn_model(
         check_outsider(stop.outsider, corpus.split)
         made_from["outsider"] = SavedModel.at(stop.outsider).as_source(out)
     task = original_task(original, device, freeze_front_end)
+    seconds = set_window(task, window, corpus.part(*PARTS))
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
     _check(task, corpus, answered)
@@ -261,6 +280,8 @@ def unlearn_model(
         "stop": stop.recorded(),
         "front_end_frozen": task.front_end_is_frozen,
     }
+    if seconds is not None:
+        options["window"] = seconds
     if "outsider" in made_from:
         options["outsider"] = made_from["outsider"]["path"]
 

@@ -60,6 +60,7 @@ def write_records(
         record = {
             **_record(entry, run, request),
             "beams": results["beams"],
+            **({"window": results["window"]} if "window" in results else {}),
             "paths": {
                 name: os.path.relpath(_linked(path), _linked(folder))
                 for name, path in paths.items()
@@ -88,7 +89,7 @@ def _keep_figures(path: Path, record: dict[str, Any]) -> None:
     except (FileNotFoundError, ValueError):
         # There is none, or nothing in it to keep.
         return
-    if any(before.get(name) != record[name] for name in ("sha256", "beams")):
+    if any(before.get(name) != record.get(name) for name in ("sha256", "beams", "window")):
         return
     for name, found in before["figures"].items():
         record["figures"][name] = found | record["figures"].get(name, {})
@@ -181,7 +182,7 @@ def changed_figures(
     manifest, split = (_path(folder, record, name) for name in ("manifest", "split"))
     cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
-        copy = SavedModel(folder.name, 0, Path(elsewhere) / "model")
+        copy = SavedModel(folder.name, 0, Path(elsewhere) / "model", record.get("window"))
         shutil.copytree(folder, copy.folder, ignore=cached)
         rows = transcribe(
             copy,

@@ -14,6 +14,7 @@ from asr_unlearn.models import TaskName, load_model, read_config, task_of
 from asr_unlearn.run import digest
 from asr_unlearn.split import Split
 from asr_unlearn.tasks import Task, task_for
+from asr_unlearn.tasks.window import set_window
 
 Key = tuple[str, int]
 """Name and seed: one model among all of an evaluation."""
@@ -32,6 +33,8 @@ class SavedModel:
     name: str
     seed: int
     folder: Path
+    window: float | None = None
+    """Seconds of a Whisper encoder's window to use, None for the model's own."""
 
     @property
     def key(self) -> Key:
@@ -107,12 +110,15 @@ class SavedModel:
         return {path.name: digest(path) for path in paths if path.is_file()}
 
     def files(self) -> dict[str, str]:
-        """SHA-256 of all that it answers by."""
-        return self.weights() | self.settings()
+        """SHA-256 of all that it answers by, and the window if it is not the model's own."""
+        window = {} if self.window is None else {"window": f"{self.window:g} s"}
+        return self.weights() | self.settings() | window
 
     def task(self, device: torch.device, *, beams: int = 1) -> Task:
         """The model, loaded, in eval mode."""
         model, processor = load_model(str(self.folder))
         task = task_for(model, processor, device, beams=beams)
+        if self.window is not None:
+            set_window(task, self.window, ())
         task.model.eval()
         return task

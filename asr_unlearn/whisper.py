@@ -110,7 +110,7 @@ def prompt_of(
         language = language or "english"
         tokenizer.set_prefix_tokens(language=language, task="transcribe", predict_timestamps=False)
         settings.language, settings.task = tokenizer.language, "transcribe"
-    elif language is not None:
+    elif language is not None and language.lower() not in ENGLISH:
         raise InputError(f"language {language!r}: the model is of one language, and has no choice")
     prompt: list[int] = tokenizer.prefix_tokens
     return prompt

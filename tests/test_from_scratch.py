@@ -188,7 +188,7 @@ def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
     setup = Setup(aids=ALL)
     train(corpus, tiny_whisper, tmp_path / "model", setup, lr=1e-3, epochs=1, retain_batch=8)
     setup = Setup.of(json.loads((tmp_path / "model" / "run.json").read_text())["options"])
-    assert setup == Setup(task="seq2seq", front_end_frozen=False, aids=ALL)
+    assert setup == Setup(task="seq2seq", front_end_frozen=False, aids=ALL, window=1.0)
     model, told = WhisperForConditionalGeneration.from_pretrained(
         tmp_path / "model", output_loading_info=True
     )

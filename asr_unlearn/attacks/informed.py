@@ -74,6 +74,7 @@ class Unlearning:
     out: Path
     device: torch.device
     beams: int
+    window: float | None
     outsider: Path | None = None
 
     @property
@@ -102,6 +103,7 @@ class Unlearning:
                 device=self.device,
                 stop=stop,
                 freeze_front_end=options["front_end_frozen"],
+                window=options.get("window", "auto"),
             )
             stamp(self.out, self.basis)
         self.rows()
@@ -125,13 +127,17 @@ class Unlearning:
     def rows(self) -> list[Row]:
         """What the model says of those it has forgotten, and of strangers."""
         return transcribe(
-            SavedModel(f"{self.out.parent.name}, attacker's {self.out.name}", 0, self.out),
+            self._saved(),
             self.corpus.manifest,
             self.corpus.split,
             device=self.device,
             beams=self.beams,
             parts=("forget", "unseen"),
         )
+
+    def _saved(self) -> SavedModel:
+        name = f"{self.out.parent.name}, attacker's {self.out.name}"
+        return SavedModel(name, 0, self.out, self.window)
 
     def known(self) -> Known:
         """The same, as the attacker learns from it."""
@@ -173,6 +179,7 @@ def unlearnings(
             folder / str(number),
             device,
             beams,
+            model.window,
             outsider,
         )
         for number in range(count)

@@ -26,7 +26,9 @@ from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.run import digest_of
 from asr_unlearn.saved import Key, SavedModel
 from asr_unlearn.scoring import Level
+from asr_unlearn.split import PARTS
 from asr_unlearn.stopping import Relearned
+from asr_unlearn.tasks.window import set_window
 from asr_unlearn.training import Training
 
 # Steps at most, and from one measurement to the next.
@@ -105,6 +107,7 @@ class Relearning:
     def _steps(self, utterances: Sequence[Utterance], description: str) -> tuple[int | None, float]:
         """Steps until the forget set is known again, None past the limit; and its loss then."""
         task = original_task(self.model.folder, self.device, freeze_front_end=True)
+        set_window(task, "auto", self.corpus.part(*PARTS))
         batches = -(-len(utterances) // Finetune.retain_batch)
         # At a steady rate, so that no step's size depends on how many are allowed.
         method = Finetune(lr=LR, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)

@@ -69,6 +69,7 @@ class Shadow:
     number: int
     out: Path
     device: torch.device
+    window: float | None
 
     @property
     def basis(self) -> str:
@@ -99,7 +100,7 @@ class Shadow:
     def rows(self) -> list[Row]:
         """What the model says of all that it may have learned."""
         return transcribe(
-            SavedModel(f"shadow {self.number}", 0, self.out),
+            SavedModel(f"shadow {self.number}", 0, self.out, self.window),
             self.corpus.manifest,
             self.corpus.split,
             device=self.device,
@@ -122,7 +123,14 @@ def shadows_of(
             "of `asr-unlearn train` that says how; evaluate without --shadows"
         )
     return [
-        Shadow(shadow_corpus(corpus, number), run, number, folder / str(number), device)
+        Shadow(
+            shadow_corpus(corpus, number),
+            run,
+            number,
+            folder / str(number),
+            device,
+            original.window,
+        )
         for number in range(count)
     ]
 

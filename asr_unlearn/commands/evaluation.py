@@ -1,7 +1,9 @@
 """`asr-unlearn evaluate`, `report` and `verify`; flags are the signatures below."""
 
 import json
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from asr_unlearn.record import changed_figures, differences, write_records
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.speakers import TRIALS
+from asr_unlearn.split import PARTS
+from asr_unlearn.tasks.window import Window, longest_seconds
 from asr_unlearn.yardstick import unmeasured
 
 
@@ -37,6 +41,7 @@ def evaluate(
     judge: Path | None = None,
     original: str = "",
     retrained: str = "",
+    window: Window = "full",
 ) -> None:
     """Evaluate saved models into results.json.
 
@@ -63,10 +68,13 @@ def evaluate(
             called original and among the models.
         retrained: the same for the model trained without the forget speakers, which all are
             compared with.
+        window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
+            rounded up to whole seconds, which takes less time; or seconds.
     """
     data = Corpus.read(manifest, split)
     root = out.parent
     chosen = _models(models, root, original=original, retrained=retrained)
+    chosen = _with_window(chosen, window, data)
     results = evaluate_models(
         chosen,
         data.manifest,
@@ -118,6 +126,18 @@ def _models(models: str, root: Path, **renamed: str) -> list[SavedModel]:
         if path
     ]
     return [*others, *chosen]
+
+
+def _with_window(models: list[SavedModel], window: Window, data: Corpus) -> list[SavedModel]:
+    """The models with the seconds of their encoders' windows, where they have any."""
+    if window == "full" or {model.kind() for model in models} != {"seq2seq"}:
+        if isinstance(window, float):
+            raise InputError(f"--window {window:g}: only Whispers that transcribe have one")
+        return models
+    if window == "auto":
+        longest = longest_seconds(data.part(*PARTS))
+        return [replace(m, window=longest and float(math.ceil(longest))) for m in models]
+    return [replace(model, window=float(window)) for model in models]
 
 
 def _left_out(manifest: Path) -> dict[str, Any]:

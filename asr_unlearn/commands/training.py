@@ -23,12 +23,14 @@ from asr_unlearn.outsider import check_outsider
 from asr_unlearn.recipe import flags
 from asr_unlearn.request import read_names
 from asr_unlearn.split import (
+    PARTS,
     draw_speakers,
     make_label_split,
     make_split,
     write_split,
 )
 from asr_unlearn.tasks.from_scratch import Aids
+from asr_unlearn.tasks.window import Window, set_window
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options
 from asr_unlearn.unlearning import Stop
@@ -101,6 +103,7 @@ def train(
     auxiliary_ctc: float = 0.0,
     token_noise: float = 0.0,
     joined: float = 0.0,
+    window: Window = "auto",
 ) -> None:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -128,6 +131,9 @@ def train(
         auxiliary_ctc: for a Whisper from scratch: share of a CTC loss on its encoder in the loss.
         token_noise: for a Whisper from scratch: share of random tokens among its decoder's inputs.
         joined: for a Whisper from scratch: probability that an utterance is followed by another.
+        window: of a Whisper's encoder while it is trained: auto for the longest utterance rounded
+            up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. What is
+            saved has its own.
     """
     outcome = train_model(
         Corpus.read(manifest, split),
@@ -146,6 +152,7 @@ def train(
             crop_seconds=crop_seconds,
             front_end_frozen=freeze_front_end,
             aids=Aids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
+            window=window,
         ),
     )
     if processes.is_first():
@@ -163,6 +170,7 @@ def unlearn(
     seed: int = 0,
     device: Device = "auto",
     freeze_front_end: bool = True,
+    window: Window = "auto",
 ) -> None:
     """Make a model forget the speakers of the split's forget part.
 
@@ -180,6 +188,7 @@ def unlearn(
         seed: of the order of the batches.
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
+        window: of a Whisper's encoder (see `train`).
     """
     outcome = unlearn_model(
         Corpus.read(manifest, split),
@@ -190,6 +199,7 @@ def unlearn(
         device=processes.join(pick_device(device)),
         stop=stop,
         freeze_front_end=freeze_front_end,
+        window=window,
     )
     if processes.is_first():
         print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
@@ -231,6 +241,7 @@ def tune(
     if stop.outsider is not None:
         check_outsider(stop.outsider, corpus.split)
     task = original_task(model, pick_device(device), freeze_front_end)
+    set_window(task, "auto", corpus.part(*PARTS))
     inputs = Inputs(task, feature_cache=corpus.folder / "features")
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     fixed = parse_assignments(set)

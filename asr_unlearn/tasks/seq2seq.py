@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
@@ -65,11 +64,11 @@ class Seq2Seq(Listener):
         """
         if not utterance.text:
             raise InputError(f"utterance {utterance.id} has no transcript")
-        seconds = self.front_end.longest / SAMPLE_RATE
-        if utterance.seconds > seconds:
+        window = self.front_end.window
+        if utterance.seconds > window:
             raise InputError(
-                f"utterance {utterance.id} has {utterance.seconds:.1f} s; the model hears "
-                f"{seconds:g} s at most: leave it out of the manifest, or cut it"
+                f"utterance {utterance.id} has {utterance.seconds:.1f} s; the encoder's window "
+                f"holds {window:g} s: leave it out of the manifest, or cut it"
             )
         lower = self.normalised is not None and utterance.text.isupper()
         text = utterance.text.lower() if lower else utterance.text
@@ -144,7 +143,9 @@ class Seq2Seq(Listener):
         return len(target) <= self.longest_target
 
     def with_model(self, model: PreTrainedModel) -> "Seq2Seq":
-        return Seq2Seq(model, self.processor, beams=self.beams)
+        task = Seq2Seq(model, self.processor, beams=self.beams)
+        task.front_end.set_window(self.front_end.window)
+        return task
 
     def layers(self) -> list[nn.Module]:
         """The layers of the encoder and of the decoder, and the output projection."""

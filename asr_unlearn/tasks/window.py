@@ -1,0 +1,49 @@
+"""How many seconds of a Whisper encoder's window are used: as many as the utterances need."""
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.errors import InputError
+from asr_unlearn.manifest import Utterance
+from asr_unlearn.tasks.seq2seq import Seq2Seq
+from asr_unlearn.tasks.task import Task
+
+Window: TypeAlias = Literal["auto", "full"] | float
+"""The longest utterance rounded up to whole seconds, the model's own window, or so many seconds."""
+
+
+def longest_seconds(utterances: Iterable[Utterance]) -> float | None:
+    """Seconds of the longest utterance, None where a length is not known or there are none."""
+    lengths = [u.seconds for u in utterances]
+    return max(lengths) if lengths and min(lengths) > 0 else None
+
+
+def set_window(task: Task, window: Window, utterances: Iterable[Utterance]) -> float | None:
+    """Shorten the window of a recogniser's encoder to what `utterances` need.
+
+    A classifier averages its encoder's states over the whole window, so that it says something
+    else in a shorter one: it keeps its own.
+
+    Returns:
+        Seconds of the window in use, None for a model whose inputs have no fixed length.
+
+    Raises:
+        InputError: seconds for such a model or for a classifier, or more than the model's window.
+    """
+    if not isinstance(task, Seq2Seq):
+        if window not in ("auto", "full"):
+            raise InputError(
+                f"--window {window:g}: only a Whisper that transcribes has a window to shorten; "
+                f"leave it out for {type(task.model).__name__}"
+            )
+        return None
+    front_end = task.front_end
+    if window == "auto":
+        own, longest = front_end.extractor.n_samples / SAMPLE_RATE, longest_seconds(utterances)
+        if longest is not None:
+            # An utterance longer than the model's own window is refused by name, with its target.
+            front_end.set_window(min(longest, own))
+    elif window != "full":
+        front_end.set_window(float(window))
+    return front_end.window
