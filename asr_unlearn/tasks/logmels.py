@@ -70,6 +70,8 @@ class LogMelFrontEnd(FrontEnd):
                 f"{type(model).__name__} does not hear log-mel spectrograms as Whisper does"
             )
         self.model, self.extractor, self.encoder = model, extractor, encoder
+        # Fixed sinusoids, which transformers 5 makes trainable when it loads a model.
+        encoder.embed_positions.requires_grad_(False)
         self.layers: list[nn.Module] = [encoder.conv1, encoder.conv2]
         self.stride: int = encoder.conv2.stride[0]
         self.whole: int = self.stride * model.config.max_source_positions
@@ -97,17 +99,11 @@ class LogMelFrontEnd(FrontEnd):
         """Encode spectrograms of so many seconds, rounded up to whole seconds.
 
         Raises:
-            InputError: not a length, longer than the model's own window, or the encoder's
-                positions are trained, so that they are not sinusoids.
+            InputError: not a length, or longer than the model's own window.
         """
         own = self.extractor.n_samples / SAMPLE_RATE
         if not 0 < seconds <= own:
             raise InputError(f"window {seconds:g}: give seconds above 0, up to {own:g}, or auto")
-        if self.encoder.embed_positions.weight.requires_grad:
-            raise InputError(
-                "window: the encoder's positions are trained; only fixed sinusoids can be cut, "
-                "leave the window at full"
-            )
         frames = math.ceil(seconds) * SAMPLE_RATE // self.extractor.hop_length
         self.length = min(-(-frames // self.stride) * self.stride, self.whole)
 
