@@ -1,5 +1,6 @@
 """The encoder's window: as long as the utterances need, and gone from what is saved."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from transformers import (
 from whisper_task import load, utterances
 
 from asr_unlearn.batching import collate
+from asr_unlearn.cli import main
 from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.models import load_model, model_from_config, save_model
@@ -137,6 +139,7 @@ def test_windows_that_are_none_are_refused(task):
     for seconds in (OWN + 1.0, float("nan"), 0.0, -1.0):
         with pytest.raises(InputError, match="give seconds above 0, up to 4"):
             set_window(task, seconds, ())
+    assert set_window(task, 1.0, ()) == 1
     assert set_window(task, "full", utterances()) == OWN
     assert set_window(task, "auto", ()) == OWN
     # A length that nobody has measured may be any.
@@ -167,3 +170,41 @@ def test_positions_are_those_of_openai_and_never_trained(task, tmp_path):
     scales = torch.exp(-math.log(10_000) / (half - 1) * torch.arange(half))
     angles = torch.arange(50 * OWN)[:, None] * scales
     torch.testing.assert_close(positions.weight, torch.cat([angles.sin(), angles.cos()], dim=1))
+
+
+def test_the_window_is_recorded_and_evaluated_with(corpus, tmp_path):
+    """From training to the deletion record, which is measured again in the same window."""
+    options = tiny_whisper_options() | {"max_source_positions": 50 * OWN, "init_std": 0.08}
+    WhisperConfig(**options).save_pretrained(tmp_path / "config")
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    for name, parts, window in (("original", "retain,forget", "auto"), ("retrained", "retain", 3)):
+        argv = ["train", *data, "--model", str(tmp_path / "config"), "--parts", parts]
+        argv += ["--window", str(window), "--set", "epochs=1,lr=1e-3"]
+        main([*argv, "--out", str(tmp_path / name)])
+    argv = ["unlearn", *data, "--model", str(tmp_path / "original"), "--stop.rule", "steps"]
+    argv += ["--method", "gradient_ascent", "--set", "epochs=1,lr=1e-3"]
+    main([*argv, "--out", str(tmp_path / "forgotten")])
+    run = {
+        name: json.loads((tmp_path / name / "run.json").read_text())["options"]["window"]
+        for name in ("original", "retrained", "forgotten")
+    }
+    # All recordings are shorter than a second.
+    assert run == {"original": 1, "retrained": 3, "forgotten": 1}
+    losses = {}
+    for window, recorded in (("full", None), ("auto", 1)):
+        out = tmp_path / f"{window}.json"
+        argv = ["evaluate", *data, "--models", "original,retrained,forgotten"]
+        main([*argv, "--window", window, "--out", str(out)])
+        results = json.loads(out.read_text())
+        assert results.get("window") == recorded
+        losses[window] = results["models"][0]["loss"]["forget"]
+    assert abs(losses["full"] - losses["auto"]) > 1e-4
+    assert json.loads((tmp_path / "forgotten" / "deletion_record.json").read_text())["window"] == 1
+    main(["verify", "--model", str(tmp_path / "forgotten"), "--full", "true"])
+    main(["report", "--results", str(tmp_path / "auto.json")])
+    said = "Evaluated with an encoder window of 1 s"
+    for name in ("auto-report.md", "auto-report.html"):
+        assert said in (tmp_path / name).read_text()
+    argv = ["evaluate", *data, "--models", "original", "--out", str(tmp_path / "none.json")]
+    with pytest.raises(InputError, match="window 5: give seconds above 0, up to 4"):
+        main([*argv, "--window", "5"])

@@ -34,9 +34,7 @@ def markdown(told: Mapping[str, Any]) -> str:
         tables = (told["record_inputs"], told["records"])
         blocks += ["## Deletion records", *map(draw, tables)]
     blocks += ["## Reproduction", fenced(record["command"])]
-    blocks.append(
-        f"Seeds {', '.join(map(str, told['seeds']))}; split seed {record['split']['seed']}."
-    )
+    blocks.append(told["seeds_and_window"])
     blocks += [draw(table) for table in (told["options"], told["versions"]) if table]
     if told["missing"]:
         missing = ", ".join(map(escape, told["missing"]))

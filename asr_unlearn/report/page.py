@@ -1,6 +1,6 @@
 """report.md and report.html, from results.json and the run folders beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def _told(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
         "rate": found.rate,
         "forgotten": found.forgotten,
         "seeds": found.seeds,
+        "seeds_and_window": _seeds_and_window(results.record, found.seeds),
         "summary": summary(results),
         "main": _given(
             tables.closest(found),
@@ -77,6 +78,18 @@ def _told(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
         "options": tables.options(found),
         "missing": _missing(results, runs),
     }
+
+
+def _seeds_and_window(record: Mapping[str, Any], seeds: Sequence[int]) -> str:
+    """Of which seeds the figures are, and in which window of a Whisper's encoder."""
+    several = "s" if len(seeds) > 1 else ""
+    said = f"Seed{several} {', '.join(map(str, seeds))}; split seed {record['split']['seed']}."
+    if "window" not in record:
+        return said
+    return (
+        f"{said} Evaluated with an encoder window of {record['window']:g} s; "
+        "the saved models have their own, 30 s in OpenAI's."
+    )
 
 
 def _given(*found: tables.Table | None) -> list[tables.Table]:

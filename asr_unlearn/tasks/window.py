@@ -39,11 +39,10 @@ def set_window(task: Task, window: Window, utterances: Iterable[Utterance]) -> f
             )
         return None
     front_end = task.front_end
+    own: float = front_end.extractor.n_samples / SAMPLE_RATE
     if window == "auto":
-        own, longest = front_end.extractor.n_samples / SAMPLE_RATE, longest_seconds(utterances)
-        if longest is not None:
-            # An utterance longer than the model's own window is refused by name, with its target.
-            front_end.set_window(min(longest, own))
-    elif window != "full":
-        front_end.set_window(float(window))
+        # An utterance longer than the model's own window is refused by name, with its target.
+        front_end.set_window(min(longest_seconds(utterances) or own, own))
+    else:
+        front_end.set_window(own if window == "full" else window)
     return front_end.window
