@@ -37,9 +37,10 @@ def read_text(path: Path) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON, published at once."""
+    """Indented JSON, published at once; half a character is written as an escape."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     with write_aside(path) as aside:
-        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def stands(target: Path, basis: str) -> bool:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio, read_content
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_aside
+from asr_unlearn.normal_form import is_utf8, normal_name, normal_text, printable
 
 SUBSETS = ("train", "dev", "test")
 
@@ -28,6 +29,9 @@ class Utterance:
     `seconds` and `sha256`, of the file's content, are measured by `validate`; a corpus scanner
     writes 0.0 and none. `subset` is the corpus' own division, "train", "dev" or "test": speakers of
     the last two are never trained on.
+
+    Whoever makes one gets the transcript in the form of `normal_text`, and `id`, `speaker` and
+    `label` in that of `normal_name`: names that look alike are equal.
     """
 
     id: str
@@ -39,6 +43,18 @@ class Utterance:
     subset: str | None = None
     sha256: str | None = None
 
+    def __post_init__(self) -> None:
+        for key, form in (
+            ("id", normal_name),
+            ("speaker", normal_name),
+            ("label", normal_name),
+            ("text", normal_text),
+        ):
+            value = getattr(self, key)
+            if value is not None:
+                # The only way to set a field of a frozen class.
+                object.__setattr__(self, key, form(value))
+
 
 def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
     """All that is known of utterances but where the recordings lie: what to take a digest of."""
@@ -47,11 +63,15 @@ def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why an utterance was left out."""
+    """Why an utterance was left out, in text that can be printed."""
 
     id: str
     reason: str
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", printable(self.id))
+        object.__setattr__(self, "detail", printable(self.detail))
 
 
 @dataclass(frozen=True)
@@ -65,8 +85,8 @@ class Validation:
 def read_manifest(path: Path) -> list[Utterance]:
     """Read JSON lines; relative audio paths are resolved against the manifest's folder.
 
-    Raises ValueError naming file and line for a line that is not an utterance, or that has the id
-    of another; and for a file that is not UTF-8.
+    Raises ValueError naming file and line for a line that is not an utterance, that names no
+    speaker, or that has the id of another; and for a file that is not UTF-8.
     """
     folder = absolute(path).parent
     utterances: list[Utterance] = []
@@ -82,7 +102,8 @@ def read_manifest(path: Path) -> list[Utterance]:
         if utterance.id in first:
             raise InputError(
                 f"{path}, lines {first[utterance.id]} and {number}: two utterances have the id "
-                f"{utterance.id!r}; give each its own"
+                f"{utterance.id!r} (white space at the ends and invisible characters do not "
+                "count); give each its own"
             )
         first[utterance.id] = number
         utterances.append(utterance)
@@ -92,7 +113,11 @@ def read_manifest(path: Path) -> list[Utterance]:
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write JSON lines, atomically; audio below the manifest's folder is stored relative to it."""
     folder = absolute(path).parent
-    with write_aside(path) as aside, aside.open("w", encoding="utf-8") as lines:
+    # Bytes of a file's name that are not UTF-8 become escapes, as JSON has them.
+    with (
+        write_aside(path) as aside,
+        aside.open("w", encoding="utf-8", errors="backslashreplace") as lines,
+    ):
         for utterance in utterances:
             audio = absolute(utterance.audio)
             stored = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
@@ -127,7 +152,16 @@ def _parse(row: Any, folder: Path) -> Utterance:
         raise InputError(
             f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"
         )
-    return Utterance(**{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])})
+    utterance = Utterance(
+        **{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])}
+    )
+    for key in ("id", "speaker", "label", "text"):
+        value = getattr(utterance, key)
+        if key in ("id", "speaker") and not value:
+            raise InputError(f"{key} is empty: {row[key]!r}; every utterance needs one")
+        if value and not is_utf8(value):
+            raise InputError(f"{key} is no text: {value!r} holds half a character; write it anew")
+    return utterance
 
 
 def conv_frames(samples: int, kernels: Sequence[int], strides: Sequence[int]) -> int:
@@ -156,8 +190,9 @@ def validate(
     digest of their recording, so that whoever reads the manifest sees that one was replaced.
 
     The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
-    "empty transcript", "unknown characters", "missing audio", "undecodable audio", "too short",
-    "too long", "transcript too long".
+    "name is not UTF-8" (no manifest could hold it), "no speaker", "empty transcript", "unknown
+    characters", "missing audio", "undecodable audio", "too short", "too long", "transcript too
+    long".
     """
     problems: list[Problem] = []
     readable: list[Utterance] = []
@@ -168,7 +203,7 @@ def validate(
             problems.append(Problem(utterance.id, "duplicate id", detail))
             continue
         first[utterance.id] = utterance
-        if problem := _transcript_problem(utterance, alphabet):
+        if problem := _name_problem(utterance) or _transcript_problem(utterance, alphabet):
             problems.append(problem)
         else:
             readable.append(utterance)
@@ -188,6 +223,22 @@ def validate(
         else:
             kept.append(utterance)
     return Validation(kept, problems)
+
+
+def _name_problem(utterance: Utterance) -> Problem | None:
+    names = {
+        "path": str(utterance.audio),
+        "id": utterance.id,
+        "speaker": utterance.speaker,
+        "label": utterance.label or "",
+        "transcript": utterance.text or "",
+    }
+    for kind, name in names.items():
+        if not is_utf8(name):
+            return Problem(utterance.id, "name is not UTF-8", f"{kind} {name}; rename it")
+    if not utterance.speaker:
+        return Problem(utterance.id, "no speaker", f"the speaker of {utterance.audio} has no name")
+    return None
 
 
 def _transcript_problem(utterance: Utterance, alphabet: Collection[str] | None) -> Problem | None:

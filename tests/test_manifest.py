@@ -23,16 +23,18 @@ from asr_unlearn.manifest import (
     validate,
     write_manifest,
 )
+from asr_unlearn.normal_form import normal_name, normal_text
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1)
 optional = st.none() | st.text()
+visible = st.text(min_size=1).filter(normal_name)
 utterances = st.builds(
     Utterance,
-    id=st.text(),
+    id=visible,
     audio=st.lists(names.filter(lambda n: n not in (".", "..")), min_size=1).map(
         lambda parts: Path("/", *parts)
     ),
-    speaker=st.text(),
+    speaker=visible,
     seconds=st.floats(0, 1e6),
     text=optional,
     label=optional,
@@ -190,7 +192,10 @@ def test_every_reason_is_told_and_named(tmp_path: Path) -> None:
     assert "needs 11" in details["transcript too long"]
 
 
-@given(text=st.text("AB ", min_size=1, max_size=12).filter(str.strip), frames=st.integers(1, 14))
+@given(
+    text=st.text("AB ", min_size=1, max_size=12).map(normal_text).filter(bool),
+    frames=st.integers(1, 14),
+)
 def test_kept_exactly_when_the_ctc_loss_is_finite(
     text: str, frames: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
