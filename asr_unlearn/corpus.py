@@ -1,6 +1,7 @@
 """What a job works on: a manifest of utterances and the parts it is split into."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,15 @@ class Corpus:
             )
         return cls(utterances, read_split(split, manifest), manifest.parent)
 
+    @cached_property
+    def _by_part(self) -> dict[str, list[Utterance]]:
+        return self.split.by_part(self.manifest)
+
     def part(self, *names: str) -> list[Utterance]:
         """The utterances of these parts together."""
-        return [u for name in names for u in self.split.utterances(name, self.manifest)]
+        for name in names:
+            self.split.check_part(name)
+        return [u for name in names for u in self._by_part[name]]
 
     def content(self) -> dict[str, list[list[Any]]]:
         """Every part's utterances, as it takes to tell whether something was made from them."""

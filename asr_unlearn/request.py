@@ -2,27 +2,34 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text
+from asr_unlearn.normal_form import normal_name
 
 
 class SplitError(InputError):
     """A request that the corpus cannot answer; the message names the speaker or the part."""
 
 
-def read_names(path: Path) -> list[str]:
-    """Speaker ids or labels, one a line; `#` begins a comment where a word could begin.
+def read_names(path: Path, known: Collection[str] = ()) -> list[str]:
+    """Speaker ids or labels in their normal form, one a line, without comments.
+
+    A line that is, as a whole, one of the `known` names is that name, whatever it holds: "#3" and
+    "carl #3" can be asked for where somebody is called so. In any other line `#` begins a comment
+    where a word could begin; within a word it is part of a name, such as "anna#2".
 
     Raises:
         ValueError: not UTF-8.
     """
-    # Within a word it is part of a name, such as "anna#2".
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in read_text(path).splitlines())
-    return [line for line in lines if line]
+    # Not splitlines: a name may hold what Unicode takes for the end of a line.
+    lines = [normal_name(line) for line in read_text(path).split("\n")]
+    names = [line if line in known else re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    return [name for name in names if name]
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
@@ -41,7 +48,7 @@ def check_request(
     """Raises SplitError unless all names to forget are known, each of them once."""
     if not forget:
         raise SplitError(f"the forget list names no {kind}")
-    repeated = sorted({s for s in forget if list(forget).count(s) > 1})
+    repeated = sorted(name for name, count in Counter(forget).items() if count > 1)
     if repeated:
         raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
     for name in forget:

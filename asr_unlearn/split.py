@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from asr_unlearn.copies import check_copies
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.request import SplitError, check_request
@@ -48,10 +49,24 @@ class Split:
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
         """The utterances of a part, in the manifest's order; raises SplitError without it."""
-        if part not in self.parts:
-            raise SplitError(f"no part is called {part!r}; there are {', '.join(self.parts)}")
+        self.check_part(part)
         ids = set(self.parts[part])
         return [u for u in manifest if u.id in ids]
+
+    def check_part(self, part: str) -> None:
+        """Raises SplitError where no part is called so."""
+        if part not in self.parts:
+            raise SplitError(f"no part is called {part!r}; there are {', '.join(self.parts)}")
+
+    def by_part(self, manifest: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+        """The utterances of every part, in the manifest's order, which is gone through once."""
+        members = {part: set(ids) for part, ids in self.parts.items()}
+        found: dict[str, list[Utterance]] = {part: [] for part in members}
+        for utterance in manifest:
+            for part, ids in members.items():
+                if utterance.id in ids:
+                    found[part].append(utterance)
+        return found
 
 
 def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> list[str]:
@@ -63,7 +78,7 @@ def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> lis
     speakers = [name for name in speakers if not name.startswith("_")]
     if count >= len(speakers):
         raise SplitError(f"cannot forget {count} of {len(speakers)} training speakers")
-    chosen = np.random.default_rng([seed, 1]).choice(len(speakers), size=count, replace=False)
+    chosen = _generator(seed, 1).choice(len(speakers), size=count, replace=False)
     return sorted(speakers[i] for i in chosen)
 
 
@@ -90,35 +105,54 @@ def make_split(
 
     Raises:
         SplitError: an unknown or repeated speaker, one that has no training utterances, or so
-            few speakers that a part would be empty; or a share that is none.
+            few speakers that a part would be empty; a recording to forget that is in another
+            part under another id; or a share or a seed that is none.
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
+    rng = _generator(seed, 0)
     train = [u for u in utterances if u.subset not in STRANGERS]
     set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
     check_request("speaker", forget, {u.speaker for u in train}, set_aside)
-    rng = np.random.default_rng([seed, 0])
+    wanted = set(forget)
     spared = _tests_of_the_same_people(utterances)
     others = [u for u in utterances if u.id not in spared]
-    away = _strangers(others, set(forget), unseen, 0.0 if spared else test, rng)
+    away = _strangers(others, wanted, unseen, 0.0 if spared else test, rng)
     tested = {u.speaker for u in utterances if u.id in spared}
-    by_speaker = {s: [u.id for u in train if u.speaker == s] for s in sorted(forget)}
+    by_speaker = _ids_by((u.speaker, u.id) for u in train if u.speaker in wanted)
     shares = [(ids, 0.0 if s in tested else heldout) for s, ids in by_speaker.items()]
     parts = {
         **_hold_out(shares, rng),
-        "retain": [u.id for u in train if u.speaker not in {*forget, *away}],
+        "retain": [u.id for u in train if u.speaker not in wanted and u.speaker not in away],
         "unseen": [u.id for u in utterances if away.get(u.speaker) == "unseen"],
         "test": [u.id for u in utterances if away.get(u.speaker) == "test"],
     }
     for utterance in utterances:
         if utterance.id in spared and utterance.speaker not in away:
-            part = "forget_heldout" if utterance.speaker in forget else "test"
+            part = "forget_heldout" if utterance.speaker in wanted else "test"
             parts[part].append(utterance.id)
-    return Split(
+    split = Split(
         seed=seed,
         forget_speakers=tuple(sorted(forget)),
         unseen_speakers=_unseen(away),
         parts={part: tuple(parts[part]) for part in PARTS},
     )
+    check_copies(split.by_part(utterances))
+    return split
+
+
+def _generator(seed: int, stream: int) -> np.random.Generator:
+    """The draws of a seed, one stream a purpose; raises SplitError for a negative one."""
+    if seed < 0:
+        raise SplitError(f"--seed must be 0 or more, not {seed}")
+    return np.random.default_rng([seed, stream])
+
+
+def _ids_by(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Utterance ids by speaker or label, in the order of these, in one pass."""
+    found: dict[str, list[str]] = {}
+    for name, identity in pairs:
+        found.setdefault(name, []).append(identity)
+    return dict(sorted(found.items()))
 
 
 def _check_shares(**shares: float) -> None:
@@ -149,16 +183,18 @@ def make_label_split(
 
     Raises:
         SplitError: an unknown or repeated label, one or all without training utterances, or too
-            few speakers; or a share that is none.
+            few speakers; a recording to forget that is in another part under another id; or a
+            share or a seed that is none.
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
-    rng = np.random.default_rng([seed, 0])
+    rng = _generator(seed, 0)
     away = _strangers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
     set_aside = {u.label for u in utterances if u.label and u.speaker in away}
     check_request("label", forget, {u.label for u in train if u.label}, set_aside)
-    by_label = {label: [u.id for u in train if u.label == label] for label in sorted(forget)}
-    others = [u for u in utterances if u.label not in forget]
+    wanted = set(forget)
+    by_label = _ids_by((u.label, u.id) for u in train if u.label and u.label in wanted)
+    others = [u for u in utterances if u.label not in wanted]
     parts = {
         **_hold_out([(ids, heldout) for ids in by_label.values()], rng),
         "retain": [u.id for u in others if u.speaker not in away],
@@ -167,14 +203,16 @@ def make_label_split(
     }
     if not parts["retain"]:
         raise SplitError(f"no training utterance has another label than {', '.join(forget)}")
-    parts["forget_heldout"] += [u.id for u in utterances if u.label in forget and u.speaker in away]
-    return Split(
+    parts["forget_heldout"] += [u.id for u in utterances if u.label in wanted and u.speaker in away]
+    split = Split(
         seed=seed,
         forget_speakers=(),
         unseen_speakers=_unseen(away),
         parts={part: tuple(parts[part]) for part in PARTS},
         forget_labels=tuple(sorted(forget)),
     )
+    check_copies(split.by_part(utterances))
+    return split
 
 
 def _strangers(

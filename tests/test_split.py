@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_unlearn.copies import find_copies
 from asr_unlearn.manifest import Utterance, write_manifest
 from asr_unlearn.request import SplitError, read_names
 from asr_unlearn.split import (
@@ -273,3 +274,143 @@ def test_a_name_may_hold_the_sign_of_a_comment(tmp_path):
     path.write_text("José\n", encoding="latin-1")
     with pytest.raises(ValueError, match=r"forget\.txt is not UTF-8"):
         read_names(path)
+
+
+def test_the_same_request_gives_the_same_split_as_ever():
+    """Digests of splits that runs were made with."""
+    corpus = utterances([20, 7, 12, 3, 9] * 6)
+    drawn = draw_speakers(corpus, 4, 9)
+    assert drawn == ["spk14", "spk19", "spk2", "spk3"]
+    own = corpus + utterances([2] * 3, "test", "other") + utterances([4] * 2, "dev", "d")
+    people = utterances([4] * 10)
+    tests = [replace(u, id=f"{u.id}-t", subset="test") for u in people if u.id.endswith("0")]
+    words = ["down", "go", "up"]
+    splits = [
+        make_split(corpus, ["spk3", "spk17"], seed=5),
+        make_split(own, drawn, seed=9),
+        make_split(people + tests, ["spk1", "spk2"], seed=1),
+        make_label_split(labelled([2, 5, 3] * 4, words, False), ["up", "go"], seed=3, heldout=0.3),
+        make_label_split(labelled([2, 5, 3] * 4, words, True), ["up"], seed=4),
+    ]
+    assert [split.digest[:16] for split in splits] == [
+        "21b25c3210d2c994",
+        "5566aeda7033972e",
+        "8ef31a52dfd633e7",
+        "1e204a1e093749c8",
+        "cc867c223d3cbabc",
+    ]
+
+
+class Counted(list):
+    """A list that counts how many of its items are looked at."""
+
+    looks = 0
+
+    def __iter__(self):
+        for item in super().__iter__():
+            self.looks += 1
+            yield item
+
+    def __contains__(self, item):
+        return any(other == item for other in self)
+
+
+class Watched(Utterance):
+    """An utterance that counts how often any of them is asked who speaks, or for its label."""
+
+    looks = 0
+
+    def __getattribute__(self, name):
+        if name in ("speaker", "label"):
+            Watched.looks += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("divide", [make_split, make_label_split])
+@pytest.mark.parametrize("count", [2, 300])
+def test_the_work_grows_with_utterances_and_not_with_who_is_forgotten(divide, count):
+    # Four hundred labels, each said by twelve speakers: all are known in training.
+    corpus = [
+        Watched(
+            id=f"{number}",
+            audio=Path("a.wav"),
+            speaker=f"spk{number // 8}",
+            seconds=1.0,
+            label=f"spk{number % 400}",
+        )
+        for number in range(4800)
+    ]
+    forget = Counted(f"spk{i}" for i in range(count))
+    Watched.looks = 0
+    divide(corpus, forget)
+    assert Watched.looks <= 20 * len(corpus)
+    assert forget.looks <= 20 * len(forget)
+
+
+def test_every_part_is_had_in_one_pass():
+    corpus = Counted(utterances([3] * 40))
+    split = make_split(corpus, ["spk1", "spk2"])
+    expected = {part: split.utterances(part, corpus) for part in PARTS}
+    corpus.looks = 0
+    assert split.by_part(corpus) == expected
+    assert corpus.looks == len(corpus)
+
+
+def recorded(corpus: list[Utterance]) -> list[Utterance]:
+    """Every utterance with a digest of its own."""
+    return [replace(u, sha256=f"{number:064x}") for number, u in enumerate(corpus)]
+
+
+def test_a_recording_to_forget_that_is_in_another_part_is_refused():
+    corpus = recorded(utterances([4] * 10))
+    twin = replace(corpus[0], id="twin", speaker="spk9")
+    (problem,) = find_copies([*corpus, twin])
+    told = (problem.id, problem.reason, problem.detail)
+    assert told == ("twin", "copy", "same recording as spk0-0")
+    with pytest.raises(
+        SplitError,
+        match=r"spk0-0 \(speaker spk0\), .* and twin \(speaker spk9\), in \w+, are the same "
+        r"recording; take one of them out of the manifest, or ask to forget both",
+    ):
+        make_split([*corpus, twin], ["spk0"])
+    # Both are forgotten, or neither is; and one without a digest may be anything.
+    make_split([*corpus, twin], ["spk0", "spk9"])
+    make_split([*corpus, twin], ["spk5"])
+    make_split(utterances([4] * 10), ["spk0"])
+    labels = recorded(labelled([4] * 8, ["down", "up"], own_sets=False))
+    with pytest.raises(SplitError, match="are the same recording"):
+        make_label_split([*labels, replace(labels[-1], id="twin", label="down")], ["up"])
+
+
+def test_copies_that_are_forgotten_together_are_no_fault():
+    corpus = recorded(utterances([4] * 10))
+    twins = [replace(u, id=f"{u.id}-again") for u in corpus if u.speaker == "spk0"]
+    split = make_split(corpus + twins, ["spk0"], heldout=0.5)
+    assert len(split.parts["forget"]) == len(split.parts["forget_heldout"]) == 4
+
+
+def test_a_list_can_name_whoever_there_is(tmp_path):
+    path = tmp_path / "forget.txt"
+    path.write_text("#3\ncarl #3\n# 4\nanna # asked on Monday\n")
+    assert read_names(path) == ["carl", "anna"]
+    known = {"#3", "carl #3", "carl", "anna"}
+    assert read_names(path, known) == ["#3", "carl #3", "anna"]
+    path.write_text("\ufeffZoe\u0308 \r\n\u200b112\u00a0\n", encoding="utf-8")
+    assert read_names(path) == ["Zoë", "112"]
+
+
+def test_nobody_who_looks_alike_stays_behind(tmp_path):
+    names = ["112", "112 ", "\u200b112"]
+    corpus = utterances([3] * 9)
+    alike = [replace(corpus[0], id=f"x{i}", speaker=name) for i, name in enumerate(names)]
+    split = make_split(corpus + alike, ["112"])
+    assert {*split.parts["forget"], *split.parts["forget_heldout"]} == {"x0", "x1", "x2"}
+
+
+def test_a_seed_that_is_none():
+    for split in (
+        lambda: make_split(utterances([3] * 9), ["spk1"], seed=-1),
+        lambda: draw_speakers(utterances([3] * 9), 1, seed=-1),
+    ):
+        with pytest.raises(SplitError, match="--seed must be 0 or more, not -1"):
+            split()

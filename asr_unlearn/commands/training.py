@@ -10,6 +10,7 @@ from rich.console import Console
 
 from asr_unlearn import processes
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.destination import check_destination
 from asr_unlearn.device import Device, pick_device
 from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
@@ -18,6 +19,7 @@ from asr_unlearn.listing import methods_listing, trials_table
 from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
+from asr_unlearn.normal_form import normal_name
 from asr_unlearn.options import make_method, parse_assignments
 from asr_unlearn.outsider import check_outsider
 from asr_unlearn.recipe import flags
@@ -55,7 +57,8 @@ def split(
     Args:
         manifest: manifest.jsonl of the corpus.
         out: split.json to write.
-        forget: text file with a speaker id a line; without it, speakers are drawn and printed.
+        forget: text file with a speaker id a line, `#` before a comment; without it, speakers are
+            drawn and printed.
         forget_count: how many to draw.
         forget_labels: labels to forget in place of speakers, such as keywords: with commas, or a
             text file with one a line.
@@ -65,19 +68,24 @@ def split(
             development set of its own.
         test: the same for a test part.
     """
+    # Path.is_file raises for what is too long to be a file's name.
+    listed = Path(forget_labels) if os.path.isfile(forget_labels) else None  # noqa: PTH113
+    check_destination(out, manifest, *(path for path in (forget, listed) if path))
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
     if forget and forget_labels:
         raise InputError("--forget and --forget_labels: one request at a time")
     if forget_labels:
-        # Path.is_file raises for what is too long to be a file's name.
-        if os.path.isfile(forget_labels):  # noqa: PTH113
-            labels = read_names(Path(forget_labels))
+        if listed:
+            labels = read_names(listed, {u.label for u in utterances if u.label})
         else:
-            labels = [name.strip() for name in forget_labels.split(",") if name.strip()]
+            labels = [name for word in forget_labels.split(",") if (name := normal_name(word))]
         made = make_label_split(utterances, labels, seed=seed, **shares)
     else:
-        speakers = read_names(forget) if forget else draw_speakers(utterances, forget_count, seed)
+        if forget:
+            speakers = read_names(forget, {u.speaker for u in utterances})
+        else:
+            speakers = draw_speakers(utterances, forget_count, seed)
         made = make_split(utterances, speakers, seed=seed, **shares)
     write_split(out, made, manifest)
     print(f"to forget: {' '.join(made.forget_speakers or made.forget_labels)}")
