@@ -1,6 +1,7 @@
 """The command `asr-unlearn`: a subcommand for each function of `commands`."""
 
 import inspect
+import re
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -9,10 +10,10 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 import asr_unlearn
-from asr_unlearn import processes
+from asr_unlearn import processes, program
 from asr_unlearn.commands import evaluate, methods, report, split, train, tune, unlearn, verify
 from asr_unlearn.device import pick_device
-from asr_unlearn.errors import AsrUnlearnError, InputError
+from asr_unlearn.errors import InputError
 from asr_unlearn.run import carrying_out
 
 # The others would do the same work in each process, and write the same files.
@@ -23,16 +24,36 @@ COMMANDS = {
 }
 
 
+class Parser(ArgumentParser):  # type: ignore[misc]
+    """Says what is wrong with the arguments in one line, without all flags there are."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with status 2, as argparse does."""
+        called = self.prog.replace(" [options]", "")
+        said = re.sub(r"(arguments are required: )(.+)", _as_flags, " ".join(message.split()))
+        print(f"{called}: {said}; {called} --help lists the flags", file=sys.stderr)
+        sys.exit(2)
+
+
+def _as_flags(required: re.Match[str]) -> str:
+    """Names such as `train.split`, as jsonargparse calls what is missing, as flags."""
+    names = [name.rpartition(".")[2] for name in required[2].split(", ")]
+    return required[1] + ", ".join(f"--{name}" for name in names)
+
+
 @cache
-def command_parser() -> ArgumentParser:
+def command_parser() -> Parser:
     """One subcommand a function; the docstring's example closes its help."""
-    parser = ArgumentParser(prog="asr-unlearn", description=asr_unlearn.__doc__)
+    parser = Parser(prog="asr-unlearn", description=asr_unlearn.__doc__)
+    # `main` takes it from anywhere on the line; here it is for the help.
+    parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     subcommands = parser.add_subcommands()
     for name, function in COMMANDS.items():
         summary, _, rest = (inspect.getdoc(function) or "").partition("\n\nExample: ")
         example = " ".join(rest.split("\n\n")[0].split())
-        subparser = ArgumentParser(description=summary, epilog=f"example: {example}")
+        subparser = Parser(description=summary, epilog=f"example: {example}")
         subparser.add_function_arguments(function, as_group=False)
+        subparser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
         subcommands.add_subcommand(name, subparser, help=summary)
     return parser
 
@@ -71,39 +92,29 @@ def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     parser = command_parser()
     parsed = parser.parse_args(spelled(arguments))
     options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
-    options.pop("config", None)
+    for name in ("config", "debug"):
+        options.pop(name, None)
     return parsed.subcommand, options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out one command; a request that cannot be met ends with its reason and status 1.
+    """Carry out one command; called with `arguments`, by a recipe for instance, it raises errors.
 
-    Called with `arguments`, by a recipe for instance, it raises the reason.
+    As a program it ends with one line and status 1 where the request cannot be met.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        command, options = understood(given)
-        with carrying_out(["asr-unlearn", *given]):
-            _check_processes(command)
-            # A GPU that is not there is said before anything is read.
-            if "device" in options:
-                pick_device(options["device"])
-            COMMANDS[command](**options)
-            processes.leave()
-    except (AsrUnlearnError, OSError) as error:
-        if arguments is not None:
-            raise
-        sys.exit(f"asr-unlearn: {error}")
-    except KeyboardInterrupt:
-        if arguments is not None:
-            raise
-        interrupted("asr-unlearn")
+    given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        _carry_out(given)
+    elif status := program.carry_out("asr-unlearn", lambda: _carry_out(given), debug=debug):
+        sys.exit(status)
 
 
-def interrupted(program: str) -> NoReturn:
-    """End as a shell expects of what Ctrl-C has ended."""
-    print(
-        f"\n{program}: interrupted; the same command goes on from its last checkpoint",
-        file=sys.stderr,
-    )
-    sys.exit(130)
+def _carry_out(given: Sequence[str]) -> None:
+    command, options = understood(given)
+    with carrying_out(["asr-unlearn", *given]):
+        _check_processes(command)
+        # A GPU that is not there is said before anything is read.
+        if "device" in options:
+            pick_device(options["device"])
+        COMMANDS[command](**options)
+        processes.leave()

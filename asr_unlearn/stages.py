@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_unlearn import __version__, cli
-from asr_unlearn.errors import AsrUnlearnError
+from asr_unlearn import __version__, cli, program
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.options import make_method, parse_assignments
@@ -59,7 +58,7 @@ def check(command: Command) -> None:
         make_method(options.get("method", "finetune"), parse_assignments(options["set"]))
 
 
-def carry_out(command: Command, out: Path) -> None:
+def carry_out(command: Command, out: Path, *, debug: bool = False) -> None:
     """Run one command in this process, unless its marker says that it is complete.
 
     Raises:
@@ -79,7 +78,7 @@ def carry_out(command: Command, out: Path) -> None:
     prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
     print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
     began = time.monotonic()
-    run(command)
+    run(command, debug=debug)
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
     now["reads"] = _read_by(command, out)
     write_json(marker, now)
@@ -96,7 +95,7 @@ def _within(out: Path, word: str) -> str:
     return f"OUT/{path.relative_to(out)}" if path.is_relative_to(out) else word
 
 
-def run(command: Command) -> None:
+def run(command: Command, *, debug: bool = False) -> None:
     """Hand the command to the program it names.
 
     Unlearning goes on in this process, where torch is loaded once. Preparing the data starts
@@ -104,7 +103,10 @@ def run(command: Command) -> None:
     """
     if command.stage > 1:
         cli.main(command.argv)
-    elif status := subprocess.run([sys.executable, "-m", *command.argv], check=False).returncode:
+        return
+    shown = [program.DEBUG] if debug else []
+    argv = [sys.executable, "-m", *command.argv, *shown]
+    if status := subprocess.run(argv, check=False).returncode:
         sys.exit(status)
 
 
@@ -144,6 +146,7 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         "--set", nargs="+", action="extend", default=[], metavar="key=value", help="train.epochs=2"
     )
     flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    flags.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     for name, what in ATTACKS.items():
         flags.add_argument(f"--{name}", type=int, metavar="N", help=what)
     return flags
@@ -207,23 +210,33 @@ def _beside(folder: Path, model: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m asr_unlearn.stages RECIPE_FOLDER [flags]`, which is what every run.sh calls."""
-    folder, *rest = [*(sys.argv[1:] if arguments is None else arguments)]
-    recipe = read_recipe(Path(folder) / "recipe.yaml")
-    given = parser(recipe, Path(folder)).parse_args(rest)
-    try:
-        plan = make_plan(recipe, Path(folder), given)
-        commands = plan.commands()
+    """`python -m asr_unlearn.stages RECIPE_FOLDER [flags]`, which is what every run.sh calls.
+
+    Called with `arguments`, it raises errors.
+    """
+    given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        sys.exit("usage: python -m asr_unlearn.stages RECIPE_FOLDER [flags]")
+    if arguments is not None:
+        _carry_out(given, debug)
+        return
+    name = Path(given[0]).name
+    if status := program.carry_out(name, lambda: _carry_out(given, debug), debug=debug):
+        sys.exit(status)
+
+
+def _carry_out(arguments: Sequence[str], debug: bool) -> None:
+    folder, rest = Path(arguments[0]), arguments[1:]
+    recipe = read_recipe(folder / "recipe.yaml")
+    given = parser(recipe, folder).parse_args(rest)
+    plan = make_plan(recipe, folder, given)
+    commands = plan.commands()
+    for command in commands:
+        check(command)
+    with carrying_out([f"recipes/{folder.name}/run.sh", *rest]):
         for command in commands:
-            check(command)
-        with carrying_out([f"recipes/{Path(folder).name}/run.sh", *rest]):
-            for command in commands:
-                if given.stage <= command.stage <= given.stop_stage:
-                    carry_out(command, plan.out)
-    except (AsrUnlearnError, OSError) as error:
-        sys.exit(f"{Path(folder).name}: {error}")
-    except KeyboardInterrupt:
-        cli.interrupted(Path(folder).name)
+            if given.stage <= command.stage <= given.stop_stage:
+                carry_out(command, plan.out, debug=debug)
 
 
 if __name__ == "__main__":

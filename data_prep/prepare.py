@@ -10,8 +10,9 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from asr_unlearn import program
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.errors import AsrUnlearnError, InputError
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
 from data_prep.download import Archive, download, extract
@@ -56,6 +57,7 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
     parser.add_argument(
         "--alphabet", help="allowed characters: a string, a text file, or a vocab.json"
     )
+    parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     return parser
 
 
@@ -96,7 +98,8 @@ def prepare(
 ) -> int:
     """Parse, scan, validate, write and tell; the exit status."""
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
         validation = validate(
             scan(options),
             alphabet=_read_alphabet(options.alphabet) if options.alphabet else None,
@@ -104,13 +107,8 @@ def prepare(
             max_seconds=options.max_seconds or _longest(options.config),
         )
         return publish(validation, options.out, strict=options.strict)
-    except (AsrUnlearnError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
-        # As a shell expects of what Ctrl-C has ended.
-        return 130
+
+    return program.carry_out(parser.prog, work, debug=options.debug, failed=2)
 
 
 def publish(validation: Validation, out: Path, *, strict: bool) -> int:

@@ -1,6 +1,7 @@
 """The command line: every command explains itself, and says plainly what it cannot do."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -186,33 +187,78 @@ def test_wrong_options_are_explained(name, options, message):
         make_method(name, options)
 
 
-def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch):
-    argv = ["asr-unlearn", "split", "--manifest", str(corpus / "manifest.jsonl")]
-    argv += ["--out", str(tmp_path / "split.json"), "--forget_count", "99"]
-    monkeypatch.setattr("sys.argv", argv)
-    with pytest.raises(SystemExit, match="asr-unlearn: cannot forget 99 of 7"):
+def ends(monkeypatch, capsys, argv):
+    """The command's exit status and what it prints to stderr, called as a program."""
+    monkeypatch.setattr("sys.argv", ["asr-unlearn", *argv])
+    with pytest.raises(SystemExit) as ended:
         main()
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch, capsys):
+    argv = ["split", "--manifest", str(corpus / "manifest.jsonl")]
+    argv += ["--out", str(tmp_path / "split.json"), "--forget_count", "99"]
+    status, said = ends(monkeypatch, capsys, argv)
+    assert status == 1
+    assert said.startswith("asr-unlearn: cannot forget 99 of 7")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_debug_anywhere_on_the_line_prints_the_traceback(place, monkeypatch, capsys):
+    argv = ["split", "--manifest", "nowhere.jsonl", "--out", "split.json"]
+    argv.insert(len(argv) if place == -1 else place, "--debug")
+    status, said = ends(monkeypatch, capsys, argv)
+    assert status == 1
+    assert said.startswith("Traceback (most recent call last):")
+    assert "No such file or directory: 'nowhere.jsonl'" in said
+
+
+def test_an_error_that_nobody_expected_is_one_line_as_well(monkeypatch, capsys):
+    def surprised():
+        raise TypeError("'NoneType' object\n  cannot be interpreted")
+
+    monkeypatch.setitem(COMMANDS, "methods", surprised)
+    assert ends(monkeypatch, capsys, ["methods"]) == (
+        1,
+        "asr-unlearn: TypeError: 'NoneType' object cannot be interpreted; "
+        "give --debug for the traceback\n",
+    )
+    status, said = ends(monkeypatch, capsys, ["methods", "--debug"])
+    assert status == 1
+    assert "in surprised" in said
+
+
+def test_called_from_python_it_raises(monkeypatch):
+    def surprised():
+        raise TypeError("what")
+
+    monkeypatch.setitem(COMMANDS, "methods", surprised)
+    with pytest.raises(TypeError, match="what"):
+        main(["methods", "--debug"])
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("split --manifest {0}/manifest.jsonl --out {1}", "Is a directory"),
-        ("split --manifest {0}/manifest.jsonl --out {1}/file/split.json", "{1}/file"),
-        ("report --results {1}", "Is a directory: '{1}'"),
+        ("split --manifest {0}/manifest.jsonl --out {1}", "{1}: Is a directory"),
+        ("split --manifest {0}/manifest.jsonl --out {1}/file/split.json", "{1}/file: File exists"),
+        ("report --results {1}", "{1}: Is a directory; give a file"),
         (
             "tune --manifest {0}/manifest.jsonl --split {0}/split.json --model {1}/m --out {1}",
             "{1}",
         ),
     ],
 )
-def test_what_the_system_refuses_is_said(argv, message, corpus, tiny_config, tmp_path, monkeypatch):
+def test_what_the_system_refuses_is_said(
+    argv, message, corpus, tiny_config, tmp_path, monkeypatch, capsys
+):
     (tmp_path / "file").touch()
     alphabet = alphabet_of(read_manifest(corpus / "manifest.jsonl"))
     save_model(*model_from_config(str(tiny_config), alphabet, 0), tmp_path / "m")
-    monkeypatch.setattr("sys.argv", ["asr-unlearn", *argv.format(corpus, tmp_path).split()])
-    with pytest.raises(SystemExit, match=f"asr-unlearn: .*{message.format(corpus, tmp_path)}"):
-        main()
+    status, said = ends(monkeypatch, capsys, argv.format(corpus, tmp_path).split())
+    assert status == 1
+    assert re.match(f"asr-unlearn: .*{message.format(corpus, tmp_path)}", said)
 
 
 @pytest.mark.parametrize(
@@ -241,11 +287,9 @@ def test_every_setting_is_heard(corpus, tmp_path):
         (["--stop.tolerance", "1"], "stop.tolerance must be from 0 to below 1, not 1.0"),
     ],
 )
-def test_a_stop_rule_out_of_range_is_said(flags, message, monkeypatch):
-    argv = ["asr-unlearn", "unlearn", "--manifest", "a", "--split", "b", "--model", "c"]
-    monkeypatch.setattr("sys.argv", [*argv, "--out", "d", *flags])
-    with pytest.raises(SystemExit, match=f"asr-unlearn: {message}"):
-        main()
+def test_a_stop_rule_out_of_range_is_said(flags, message, monkeypatch, capsys):
+    argv = ["unlearn", "--manifest", "a", "--split", "b", "--model", "c", "--out", "d", *flags]
+    assert ends(monkeypatch, capsys, argv) == (1, f"asr-unlearn: {message}\n")
 
 
 def test_an_interruption_is_no_error_of_the_program(monkeypatch, capsys):
@@ -253,12 +297,9 @@ def test_an_interruption_is_no_error_of_the_program(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(COMMANDS, "methods", interrupt)
-    monkeypatch.setattr("sys.argv", ["asr-unlearn", "methods"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 130
-    assert (
-        "interrupted; the same command goes on from its last checkpoint" in capsys.readouterr().err
+    assert ends(monkeypatch, capsys, ["methods"]) == (
+        130,
+        "\nasr-unlearn: interrupted; the same command goes on\n",
     )
 
 

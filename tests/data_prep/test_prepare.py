@@ -151,3 +151,15 @@ def test_help_shows_an_example_that_parses(
         corpus.main(["--help"])  # type: ignore[attr-defined]
     name = corpus.__name__  # type: ignore[attr-defined]
     assert f"example:\n  python -m {name} --data" in capsys.readouterr().out
+
+
+def test_debug_prints_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [str(tmp_path / "none.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    assert check.main(argv) == 2
+    said = capsys.readouterr().err
+    assert said == (
+        f"python -m data_prep.check: {tmp_path}/none.jsonl: No such file or directory; "
+        "check the path\n"
+    )
+    assert check.main(["--debug", *argv]) == 2
+    assert capsys.readouterr().err.startswith("Traceback (most recent call last):")

@@ -1,5 +1,7 @@
 """What `--methods` and `--set` change in a recipe, and what is wrong with them before it begins."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -50,17 +52,36 @@ def test_what_is_mistyped_is_said_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(stages, "carry_out", lambda command, _: pytest.fail(command.name))
+    monkeypatch.setattr(stages, "carry_out", lambda command, *_, **__: pytest.fail(command.name))
+    monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), "--set", setting])
     with pytest.raises(SystemExit) as ended:
-        stages.main([str(AN4), "--out", str(tmp_path), "--set", setting])
-    shown = f"{ended.value.code} {capsys.readouterr().err}"
-    assert re.search(message, shown)
+        stages.main()
+    assert ended.value.code in (1, 2)
+    assert re.search(message, capsys.readouterr().err)
 
 
-def test_what_the_system_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError("not here")
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "an4: /x/y: Read-only file system; give an --out that can be written to\n"),
+        (["--debug"], "Traceback (most recent call last):\n"),
+    ],
+)
+def test_what_the_system_refuses_is_said(
+    flags: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/x/y")
 
     monkeypatch.setattr(stages, "carry_out", refused)
-    with pytest.raises(SystemExit, match="an4: not here"):
-        stages.main([str(AN4), "--out", str(tmp_path)])
+    with pytest.raises(OSError, match="Read-only file system"):
+        stages.main([str(AN4), "--out", str(tmp_path), *flags])
+    monkeypatch.setattr("sys.argv", ["stages", *flags, str(AN4), "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        stages.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith(said)
