@@ -24,7 +24,7 @@ COMMANDS = {
 }
 
 
-class Parser(ArgumentParser):  # type: ignore[misc]
+class Parser(ArgumentParser):
     """Says what is wrong with the arguments in one line, without all flags there are."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -5,12 +5,15 @@ under a name that says which front end made them, and of which recording.
 """
 
 import hashlib
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import Example
@@ -69,14 +72,12 @@ class Inputs:
         name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
         key = hashlib.sha256(name.encode()).hexdigest()
         path = self._folder / key[:2] / f"{key[2:34]}.npz"
-        if not path.exists():
+        if (kept := _read(path)) is None:
             audio = self._heard(utterance)
-            encoded = self.task.encode(audio).numpy()
-            with write_aside(path) as aside, aside.open("wb") as file:
-                np.savez(file, features=encoded, samples=np.int64(len(audio)))
-        with np.load(path) as stored:
-            features = torch.from_numpy(stored["features"])
-            samples = int(stored["samples"])
+            kept = self.task.encode(audio), len(audio)
+            with write_aside(path, durable=False) as aside, aside.open("wb") as file:
+                np.savez(file, features=kept[0].numpy(), samples=np.int64(kept[1]))
+        features, samples = kept
         return Example(utterance.id, features, samples, target)
 
     def _heard(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
@@ -90,6 +91,18 @@ class Inputs:
                 "leave it out"
             )
         return audio
+
+
+def _read(path: Path) -> tuple[Float[Tensor, "..."], int] | None:
+    """Features and number of samples as they were kept; None where they were not, or not whole.
+
+    A crash of the system may cut a file short, and what it held is made again.
+    """
+    try:
+        with np.load(path) as stored:
+            return torch.from_numpy(stored["features"]), int(stored["samples"])
+    except (FileNotFoundError, EOFError, ValueError, BadZipFile, zlib.error):
+        return None
 
 
 def _state(recording: Path) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from asr_unlearn import processes
 from asr_unlearn.checkpoint import FORMAT, checkpoints
 from asr_unlearn.errors import InputError
-from asr_unlearn.files import publish_folder
+from asr_unlearn.files import naming, publish_folder, write_aside
 from asr_unlearn.models import save_model
 from asr_unlearn.run import Run, digest_of
 from asr_unlearn.tasks import Task
@@ -77,12 +77,14 @@ def _clear_other_work(work: Path, stamp: str) -> None:
                 shutil.rmtree(path)
             elif path.name != LOCK:
                 path.unlink()
-    note.write_text(stamp)
+    with write_aside(note) as aside:
+        aside.write_text(stamp)
 
 
 def _publish(task: Task, work: Path, out: Path, **record: Any) -> None:
     remove_head(task.model)
-    save_model(task.model, task.processor, work)
+    with naming(work):
+        save_model(task.model, task.processor, work)
     Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
     # Renamed before it is cleared: until the model stands a kill must not cost the run.
     publish_folder(work, out)

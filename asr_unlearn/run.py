@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from asr_unlearn import __version__
-from asr_unlearn.files import write_aside, write_json
+from asr_unlearn.files import naming, write_aside, write_json
 
 PACKAGES = ("torch", "transformers", "jiwer", "soundfile", "numpy")
 
@@ -116,7 +116,8 @@ class Run:
 
     def log(self, **row: Any) -> None:
         """Append a row to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        path = self.folder / "metrics.jsonl"
+        with naming(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def forget_rows_after(self, step: int) -> None:

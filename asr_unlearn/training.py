@@ -17,7 +17,12 @@ from tqdm import tqdm
 from asr_unlearn import processes
 from asr_unlearn.augmentation import Crop
 from asr_unlearn.batching import Change, Stream
-from asr_unlearn.checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from asr_unlearn.checkpoint import (
+    load_checkpoint,
+    remove_damaged,
+    save_checkpoint,
+    seed_everything,
+)
 from asr_unlearn.errors import AsrUnlearnError
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.inputs import Inputs
@@ -244,6 +249,8 @@ class Training:
             "method": self.method.state_dict(),
             "watch": self.watch.state_dict() if self.watch else {},
         }
+        if self.watch:
+            self.watch.flush()
         save_checkpoint(self.folder, self.task.model, state)
         if self.watch:
             self.watch.clear()
@@ -254,6 +261,9 @@ class Training:
         self.task.model.eval()
         self.method.begin(self.course)
         self.progress.seconds += time.monotonic() - began
+        if processes.is_first():
+            remove_damaged(self.folder)
+        processes.wait()
         state = load_checkpoint(self.folder, self.task.model)
         processes.wait()
         if processes.is_first():

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn import processes
-from asr_unlearn.checkpoint import load_weights, read_weights, save_weights
+from asr_unlearn.checkpoint import best_weights, load_weights, read_weights, save_weights
+from asr_unlearn.files import flush
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.landing import land
 from asr_unlearn.manifest import Utterance
@@ -52,7 +53,8 @@ class Watch:
             # The original is where a run starts that goes too far at once, never its result.
             seen.nearest_distance = seen.distance if step else float("inf")
             if processes.is_first():
-                save_weights(self.inputs.task.model, self._kept())
+                # Many of them are replaced before any checkpoint counts on them (see `flush`).
+                save_weights(self.inputs.task.model, self._kept(), durable=False)
         return {
             "check_forget_loss": measured.loss,
             "check_forget_cer": measured.cer,
@@ -89,6 +91,11 @@ class Watch:
             return kept, ""
         return kept, f"nearest between steps {seen.nearest} and {step}, and kept there"
 
+    def flush(self) -> None:
+        """Have the nearest weights on the disk, for a checkpoint that counts on them."""
+        if self.seen.nearest is not None:
+            flush(self._kept())
+
     def clear(self) -> None:
         """Remove weights that are no longer the nearest."""
         for path in self.folder.glob("best-*.safetensors"):
@@ -102,7 +109,7 @@ class Watch:
         self.seen = Seen(**state)
 
     def _kept(self) -> Path:
-        return self.folder / f"best-{self.seen.nearest}.safetensors"
+        return best_weights(self.folder, self.seen.nearest)
 
     def _level(self, description: str | None = None) -> Level:
         """The level of the utterances, measured by all processes together."""

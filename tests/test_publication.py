@@ -1,12 +1,23 @@
 """A model stands whole or not at all, and what was done for it is not lost."""
 
 import json
+import re
+import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from filelock import FileLock
 
 from asr_unlearn import publication
+from asr_unlearn.checkpoint import (
+    checkpoints,
+    damage,
+    load_checkpoint,
+    remove_damaged,
+    save_checkpoint,
+    save_weights,
+)
 from asr_unlearn.cli import main
 from asr_unlearn.manifest import read_manifest
 from asr_unlearn.publication import LOCK
@@ -100,3 +111,49 @@ def test_the_original_is_not_published_as_unlearned(train, corpus, tmp_path):
     with pytest.raises(ValueError, match=r"nothing was unlearned: ssd .* every weight is as"):
         main(argv)
     assert not (tmp_path / "forgotten").exists()
+
+
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
+@pytest.mark.parametrize("left", [0, 100, 0.5])
+def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
+    name, left, train, monkeypatch, capsys, tmp_path
+):
+    whole = (train("whole") / "model.safetensors").read_bytes()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publication, "publish_folder", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    monkeypatch.undo()
+    (damaged,) = (tmp_path / "model.partial").glob(f"checkpoint-*/{name}")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[: int(left * len(content)) if left < 1 else left])
+    capsys.readouterr()
+    folder = train()
+    said = capsys.readouterr().err
+    assert re.search(rf"^{damaged} is damaged \(.+\): it is removed, .*begins anew", said, re.M)
+    assert (folder / "model.safetensors").read_bytes() == whole
+    assert steps(folder) == list(range(1, steps(folder)[-1] + 1))
+
+
+def test_lost_weights_that_a_checkpoint_counts_on_count_as_damage(tmp_path):
+    """Those of the step nearest to the target lie beside it."""
+    model = torch.nn.Linear(2, 2)
+    for step in (1, 2):
+        save_checkpoint(tmp_path, model, {"step": step, "watch": {"nearest": 1}})
+    (checkpoint,) = checkpoints(tmp_path)
+    assert str(tmp_path / "best-1.safetensors") in damage(checkpoint)
+    save_weights(model, tmp_path / "best-1.safetensors")
+    assert damage(checkpoint) is None
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_the_damaged_one(tmp_path, capsys):
+    model = torch.nn.Linear(2, 2)
+    save_checkpoint(tmp_path, model, {"step": 1})
+    shutil.copytree(*(tmp_path / f"checkpoint-00000000{step}" for step in (1, 2)))
+    (tmp_path / "checkpoint-000000002" / "state.pt").write_bytes(b"")
+    remove_damaged(tmp_path)
+    assert "checkpoint-000000002/state.pt is damaged" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path, model) == {"step": 1}
