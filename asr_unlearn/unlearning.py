@@ -99,7 +99,7 @@ def make_forget(
     if forgets_classes(inputs.task, given):
         given = {**given, "unseen": asked_for_forgotten(given)}
     harder = forget_difficulty(inputs, given, stop) if "unseen" in needed else Difficulty()
-    rule = _stop_rule(inputs, given["unseen"], stop, harder) if stop.rule == "unseen" else None
+    rule = stop_rule(inputs, given["unseen"], stop, harder) if stop.rule == "unseen" else None
     run = Training(
         inputs.task,
         method,
@@ -189,7 +189,7 @@ def _difficulty_to(
     return Difficulty(ratio, unseen, training_seconds(outsider))
 
 
-def _stop_rule(
+def stop_rule(
     inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: Difficulty
 ) -> StopRule:
     """The rule with its target measured on the model as it is."""
