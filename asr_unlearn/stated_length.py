@@ -1,0 +1,62 @@
+"""Headers that say how many samples follow: lifted, so that a decoder reads on to the end."""
+
+# Samples a second of MPEG-1, -2 and -2.5, by the version's two bits in a frame's header.
+MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+# Bytes of side information between a frame's header and a Xing header, by MPEG-1 and mono.
+SIDE_BYTES = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}
+# A frame of 64 kbit/s, 112 in MPEG-1, is long enough for a Xing header.
+MIDDLING_BITRATE = 8 << 4
+LEAST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
+
+
+def without_length(content: bytes) -> tuple[bytes, int | None]:
+    """A file's content that is decoded to its end, and the samples a channel that it stated.
+
+    FLAC: the length in its header is taken out, as where it was streamed and nobody knew. MP3
+    without a header of its length, which decoders guess from the first frames: given one that is
+    too long. Everything else stays as it is. Where nothing is stated, the second value is None.
+    """
+    if content[:4] == b"fLaC" and len(content) > 26:
+        # 36 bits at the end of 8 bytes, after rate, channels and width: 0 stands for unknown.
+        field = int.from_bytes(content[18:26], "big")
+        stated = field & (1 << 36) - 1
+        unknown = (field - stated).to_bytes(8, "big")
+        return content[:18] + unknown + content[26:], stated or None
+    start = _after_tag(content)
+    if _is_mp3(content[start : start + 4]) and not _has_length(content[start : start + 200]):
+        return content[:start] + _long_header(content[start:]) + content[start:], None
+    return content, None
+
+
+def _after_tag(content: bytes) -> int:
+    """Bytes of the ID3 tag that the content begins with, if any."""
+    if content[:3] != b"ID3" or len(content) < 10:
+        return 0
+    size = 0
+    for byte in content[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if content[5] & 0x10 else 0)
+
+
+def _is_mp3(header: bytes) -> bool:
+    """Whether a frame of MPEG layer III begins so."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return False
+    version, bitrate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    return version in MPEG_RATES and 0 < bitrate < 15 and rate < 3
+
+
+def _has_length(frame: bytes) -> bool:
+    return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _long_header(content: bytes) -> bytes:
+    """A frame with a Xing header that states as many frames as `content` could hold at most."""
+    version, mono = content[1] >> 3 & 3, content[3] >> 6 == 3
+    rate = MPEG_RATES[version][content[2] >> 2 & 3]
+    size = 144 * 112_000 // rate if version == 3 else 72 * 64_000 // rate
+    # Without a checksum and padding; rate and channels as in the frames that follow.
+    head = bytes([content[0], content[1] | 1, MIDDLING_BITRATE | content[2] & 0x0C, content[3]])
+    frames = (len(content) // LEAST_FRAME + 1).to_bytes(4, "big")
+    xing = b"Xing" + (1).to_bytes(4, "big") + frames
+    return (head + bytes(SIDE_BYTES[version == 3, mono]) + xing).ljust(size, b"\0")
