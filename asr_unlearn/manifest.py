@@ -192,8 +192,10 @@ def validate(
     The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
     "name is not UTF-8" (no manifest could hold it), "no speaker", "empty transcript", "unknown
     characters", "missing audio", "undecodable audio", "too short", "too long", "transcript too
-    long".
+    long". Raises ValueError for limits that are none.
     """
+    if not 0 <= min_seconds <= max_seconds:
+        raise InputError(f"recordings cannot last from {min_seconds} to {max_seconds} s")
     problems: list[Problem] = []
     readable: list[Utterance] = []
     first: dict[str, Utterance] = {}

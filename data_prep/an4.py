@@ -1,4 +1,7 @@
-"""CMU AN4: 84 speakers spelling and counting; its archive, or a folder with `etc/` and `wav/`."""
+"""CMU AN4: 84 speakers spelling and counting; its archive, or a folder with `etc/` and `wav/`.
+
+Its recordings may be in any of the published forms: headerless in either byte order, or SPHERE.
+"""
 
 import argparse
 import re
@@ -9,13 +12,17 @@ from pathlib import Path
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
-from data_prep.prepare import add_download_flags, command_line, find_audio, locate, prepare
+from data_prep.lists import key_of, read_lines
+from data_prep.prepare import add_download_flags, command_line, locate, prepare
+from data_prep.recordings import find_recordings, sought
 
 # Carnegie Mellon publishes no checksum of it.
 ARCHIVES = {
     "an4": Archive("http://www.speech.cs.cmu.edu/databases/an4/an4_raw.bigendian.tar.gz"),
 }
-SUFFIXES = (".raw", ".flac", ".wav")
+SUFFIXES = (".raw", ".sph", ".flac", ".wav")
+# Of a recording's path: set, speaker and name.
+PARTS = 3
 TRANSCRIPT = re.compile(r"^(?P<text>.*)\((?P<id>[^()\s]+)\)\s*$")
 
 
@@ -23,26 +30,39 @@ def scan(folder: Path) -> Iterator[Utterance]:
     """Utterances of both subsets, in the corpus' order; the speaker is the name of the folder.
 
     What is listed in only one of `.fileids` and `.transcription` comes without text or audio, for
-    `validate` to name. Raises FileNotFoundError without the lists, ValueError for a bad line.
+    `validate` to name. Raises FileNotFoundError without the lists, ValueError for a bad line, or
+    where no line names a recording.
     """
     root = folder if (folder / "etc").is_dir() else folder / "an4"
     if not (root / "etc").is_dir():
         raise FileNotFoundError(f"{folder}: neither here nor in an4/ is AN4's folder etc/")
-    for subset in ("train", "test"):
+    found = find_recordings(root / "wav", SUFFIXES, "**/*")
+    recordings = {key_of(place, PARTS): path for place, path in found.items()}
+    lists = {subset: root / "etc" / f"an4_{subset}.fileids" for subset in ("train", "test")}
+    listed = {
+        subset: [key_of(text, PARTS) for _, text in read_lines(path)]
+        for subset, path in lists.items()
+    }
+    keys = [key for subset in listed.values() for key in subset]
+    if not recordings.keys() & set(keys):
+        raise InputError(
+            f"{root / 'etc'}: {len(keys)} of {len(keys)} lines of the .fileids name no recording "
+            f"in {root / 'wav'}; correct their paths"
+        )
+    for subset, path in lists.items():
         transcripts = _read_transcripts(root / "etc" / f"an4_{subset}.transcription")
-        listed = (root / "etc" / f"an4_{subset}.fileids").read_text(encoding="utf-8").split()
-        for file in listed:
-            stem = root / "wav" / file
+        for key in listed[subset]:
+            stem = root / "wav" / key
             yield Utterance(
                 id=stem.name,
-                audio=find_audio(stem, SUFFIXES),
+                audio=recordings.get(key) or sought(stem, SUFFIXES),
                 speaker=stem.parent.name,
                 seconds=0.0,
                 text=transcripts.pop(stem.name, ""),
                 subset=subset,
             )
         for name, text in transcripts.items():
-            audio = root / "wav" / f"{name} (not listed in an4_{subset}.fileids)"
+            audio = root / "wav" / f"{name} (not listed in {path.name})"
             yield Utterance(
                 id=name, audio=audio, speaker="unknown", seconds=0.0, text=text, subset=subset
             )
@@ -50,9 +70,7 @@ def scan(folder: Path) -> Iterator[Utterance]:
 
 def _read_transcripts(path: Path) -> dict[str, str]:
     transcripts = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         match = TRANSCRIPT.match(line)
         if match is None:
             raise InputError(f"{path}, line {number}: no utterance id in brackets at its end")

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import os
 import shutil
 import tarfile
 import time
@@ -145,7 +146,8 @@ def extract(archive: Path, target: Path) -> None:
     not taken over. Raises ArchiveError naming the archive and the member.
     """
     marker = target / f".{archive.name}.completed"
-    if marker.exists() and (target / marker.read_text(encoding="utf-8")).exists():
+    # Names of members may hold bytes that are not UTF-8.
+    if marker.exists() and (target / os.fsdecode(marker.read_bytes())).exists():
         return
     aside = target / f".{archive.name}.extracting"
     shutil.rmtree(aside, ignore_errors=True)
@@ -162,7 +164,7 @@ def extract(archive: Path, target: Path) -> None:
                 bar.update(file.tell() - bar.n)
                 last = member.name
         _merge(aside, target)
-        marker.write_text(last, encoding="utf-8")
+        marker.write_bytes(os.fsencode(last))
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ArchiveError(f"{archive}: damaged or no tar archive: {error}") from error
     finally:

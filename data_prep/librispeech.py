@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asr_unlearn.errors import InputError
-from asr_unlearn.files import read_text
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
-from data_prep.prepare import add_download_flags, command_line, find_audio, locate, prepare
+from data_prep.lists import read_lines
+from data_prep.prepare import add_download_flags, command_line, locate, prepare
+from data_prep.recordings import find_recordings, is_hidden, sought
 
 SUFFIXES = (".flac", ".opus", ".wav")
 OPENSLR = "https://www.openslr.org/resources"
@@ -46,6 +47,8 @@ def scan(folder: Path, subsets: Sequence[str] | None = None) -> Iterator[Utteran
         raise FileNotFoundError(f"{root}: no folder train-*, dev-* or test-* to read")
     for subset in wanted:
         for chapter in sorted((root / subset).glob("*/*/")):
+            if is_hidden(chapter.relative_to(root)):
+                continue
             yield from _scan_chapter(chapter, _part(subset))
 
 
@@ -56,14 +59,16 @@ def _part(subset: str) -> str | None:
 def _scan_chapter(folder: Path, part: str | None) -> Iterator[Utterance]:
     transcripts: dict[str, str] = {}
     for path in sorted(folder.glob("*.trans.txt")):
-        for line in read_text(path).split("\n"):
-            name, _, text = line.partition(" ")
-            transcripts[name] = " ".join(text.split())
-    recorded = {path.stem for path in folder.iterdir() if path.suffix in SUFFIXES}
-    for name in sorted(recorded | transcripts.keys() - {""}):
+        if is_hidden(Path(path.name)):
+            continue
+        for _, line in read_lines(path):
+            name, *words = line.split()
+            transcripts[name] = " ".join(words)
+    recorded = find_recordings(folder, SUFFIXES)
+    for name in sorted(recorded.keys() | transcripts.keys()):
         yield Utterance(
             id=name,
-            audio=find_audio(folder / name, SUFFIXES),
+            audio=recorded.get(name) or sought(folder / name, SUFFIXES),
             speaker=folder.parent.name,
             seconds=0.0,
             text=transcripts.get(name, ""),
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of some subsets of LibriSpeech."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        subsets = [name for given in options.subsets or () for name in given.split(",")]
+        subsets = [name for given in options.subsets or () for name in given.split(",") if name]
         if options.download and not subsets:
             raise InputError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
         wanted = subsets if options.download else []

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -9,12 +10,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from asr_unlearn import program
 from asr_unlearn.audio import SAMPLE_RATE
+from asr_unlearn.copies import find_copies
+from asr_unlearn.destination import check_destination
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
+from asr_unlearn.normal_form import printable
 from data_prep.download import Archive, download, extract
 
 # The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.
@@ -100,40 +105,74 @@ def prepare(
     options = parser.parse_args(arguments)
 
     def work() -> int:
-        validation = validate(
-            scan(options),
-            alphabet=_read_alphabet(options.alphabet) if options.alphabet else None,
-            frames=_frames(options.config),
-            max_seconds=options.max_seconds or _longest(options.config),
-        )
+        # All that the arguments say is looked at before anything is fetched or decoded.
+        _check_files(options)
+        longest = _longest(options.config) if options.max_seconds is None else options.max_seconds
+        check_number("--max-seconds", longest, above=0)
+        alphabet = _read_alphabet(options.alphabet) if options.alphabet else None
+        frames = _frames(options.config)
+        validation = validate(scan(options), alphabet=alphabet, frames=frames, max_seconds=longest)
         return publish(validation, options.out, strict=options.strict)
 
     return program.carry_out(parser.prog, work, debug=options.debug, failed=2)
 
 
+def check_number(
+    flag: str, value: float, *, at_least: float = -math.inf, above: float = -math.inf
+) -> None:
+    """Raises ValueError, naming the flag, for a number below what is possible, infinite or NaN."""
+    if not (at_least <= value < math.inf and value > above):
+        least = f"a number above {above:g}" if above > -math.inf else f"{at_least:g} or more"
+        raise InputError(f"{flag} must be {least}, not {value}")
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Raises ValueError where the outcome cannot be written, or over one of the inputs."""
+    inputs = [path for flag, path in vars(options).items() if flag != "out"]
+    inputs = [path for path in inputs if isinstance(path, Path)]
+    if options.alphabet:
+        inputs.append(Path(options.alphabet))
+    check_destination(options.out, *inputs)
+    check_destination(_report_of(options.out), *inputs)
+
+
+def _report_of(out: Path) -> Path:
+    """Where the problems of a manifest are listed."""
+    return out.with_suffix(".problems.json")
+
+
 def publish(validation: Validation, out: Path, *, strict: bool) -> int:
     """Write `out` and its `.problems.json`, print a summary; the exit status."""
     kept, problems = validation.kept, validation.problems
-    report = out.with_suffix(".problems.json")
+    copies = find_copies(kept)
+    report = _report_of(out)
     write_json(
         report,
         {
             "checked": len(kept) + len(problems),
             "kept": len(kept),
             "problems": [asdict(problem) for problem in problems],
+            "copies": [asdict(copy) for copy in copies],
         },
     )
-    for problem in problems if strict else problems[:LISTED]:
+    told = [*problems, *copies]
+    for problem in told if strict else told[:LISTED]:
         print(f"{problem.id}: {problem.reason}: {problem.detail}", file=sys.stderr)
-    if not strict and len(problems) > LISTED:
-        print(f"... and {len(problems) - LISTED} more, all in {report}", file=sys.stderr)
+    if not strict and len(told) > LISTED:
+        print(f"... and {len(told) - LISTED} more, all in {report}", file=sys.stderr)
+    if copies:
+        print(
+            f"copies that are kept: {len(copies)}; asr-unlearn split refuses to forget one of two "
+            "and keep the other, so take one of them out of the manifest",
+            file=sys.stderr,
+        )
     print(_summary(validation))
     if not kept or (strict and problems):
         why = "--strict" if kept else "no utterance is usable"
         print(f"no manifest written ({why}); see {report}", file=sys.stderr)
         return 1
     write_manifest(out, kept)
-    print(f"wrote {out}")
+    print(f"wrote {printable(str(out))}")
     return 0
 
 
@@ -152,18 +191,11 @@ def _summary(validation: Validation) -> str:
     )
 
 
-def find_audio(stem: Path, suffixes: Sequence[str]) -> Path:
-    """`stem` with the first suffix that exists; else a name that tells what was looked for."""
-    candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
-    sought = stem.with_name(f"{stem.name}{{{','.join(suffixes)}}}")
-    return next((path for path in candidates if path.is_file()), sought)
-
-
 def _frames(config: Path | None) -> Callable[[int], int] | None:
     """Samples to CTC frames of a Hugging Face config; None for models without such a front end."""
     kernels, strides = WAV2VEC2_KERNELS, WAV2VEC2_STRIDES
     if config is not None:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        content = _read_json(config)
         if "conv_kernel" not in content or "conv_stride" not in content:
             print(f"{config}: no conv_kernel and conv_stride, transcript lengths are not checked")
             return None
@@ -173,16 +205,26 @@ def _frames(config: Path | None) -> Callable[[int], int] | None:
 
 def _longest(config: Path | None) -> float:
     """Seconds that a Whisper's encoder hears: two frames of its spectrogram for a position."""
-    content = json.loads(config.read_text(encoding="utf-8")) if config else {}
+    content = _read_json(config) if config else {}
     if config is None or "max_source_positions" not in content:
         return LONGEST
     hop = WHISPER_HOP
     # The extractor's settings by themselves, or within those of the processor.
     for name in ("preprocessor_config.json", "processor_config.json"):
         beside = config.with_name(name)
-        settings = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        settings = _read_json(beside) if beside.is_file() else {}
         hop = int(settings.get("feature_extractor", settings).get("hop_length", hop))
     return 2 * int(content["max_source_positions"]) * hop / SAMPLE_RATE
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
 
 
 def _read_alphabet(value: str) -> Collection[str]:

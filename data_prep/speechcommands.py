@@ -7,7 +7,7 @@ import argparse
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance
 from data_prep.download import Archive
-from data_prep.prepare import add_download_flags, command_line, locate, prepare
+from data_prep.lists import check_matches, key_of, read_lines
+from data_prep.prepare import add_download_flags, check_number, command_line, locate, prepare
+from data_prep.recordings import find_recordings
 
 ARCHIVES = {
     "v0.02": Archive(
@@ -57,40 +59,41 @@ def scan(folder: Path) -> Iterator[Utterance]:
     The sets are those of the corpus' lists where it has them, else those of `subset_of`.
     Raises FileNotFoundError where there is no word, ValueError for one list without the other.
     """
-    words = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and any(p.glob(f"*{MARK}*"))]
-    if not words:
+    found = {
+        key: path
+        for key, path in find_recordings(folder, SUFFIXES, "*/*").items()
+        if MARK in path.stem
+    }
+    if not found:
         raise FileNotFoundError(f"{folder}: no folder WORD with clips SPEAKER{MARK}N.wav or .flac")
-    subset = _subsets(folder)
-    for word in words:
-        for path in sorted((folder / word).iterdir()):
-            speaker, mark, _ = path.stem.partition(MARK)
-            if not mark or path.suffix not in SUFFIXES:
-                continue
-            name = f"{word}/{path.stem}"
-            yield Utterance(
-                id=name,
-                audio=path,
-                speaker=speaker,
-                seconds=0.0,
-                text=word,
-                label=word,
-                subset=subset(name, speaker),
-            )
+    subset = _subsets(folder, found)
+    for name, path in found.items():
+        speaker = path.stem.partition(MARK)[0]
+        word = path.parent.name
+        yield Utterance(
+            id=name,
+            audio=path,
+            speaker=speaker,
+            seconds=0.0,
+            text=word,
+            label=word,
+            subset=subset(name, speaker),
+        )
 
 
-def _subsets(root: Path) -> Callable[[str, str], str]:
-    """From a clip's name and speaker to its set."""
+def _subsets(root: Path, clips: Collection[str]) -> Callable[[str, str], str]:
+    """From a clip's name and speaker to its set; a list must name some of the `clips`."""
     paths = {subset: root / name for subset, name in LISTS.items()}
     present = {subset: path for subset, path in paths.items() if path.is_file()}
     if not present:
         return lambda _, speaker: subset_of(speaker)
     if lacking := paths.keys() - present.keys():
         raise InputError(f"{root}: no {', '.join(LISTS[s] for s in lacking)} beside the other list")
-    listed = {
-        str(Path(line).with_suffix("")): subset
-        for subset, path in present.items()
-        for line in path.read_text(encoding="utf-8").split()
-    }
+    listed: dict[str, str] = {}
+    for subset, path in present.items():
+        keys = [key_of(text, 2) for _, text in read_lines(path)]
+        check_matches(path, keys, clips)
+        listed |= dict.fromkeys(keys, subset)
     return lambda name, _: listed.get(name, "train")
 
 
@@ -106,10 +109,14 @@ def chosen(
     have = {u.text or "" for u in utterances}
     if absent := [word for word in words if word not in have]:
         raise InputError(f"no word {', '.join(absent)}; there are {', '.join(sorted(have))}")
-    kept = {u.id: u for u in utterances if u.label in words}
-    others = [u for u in utterances if u.label not in words]
+    wanted = set(words)
+    kept = {u.id: u for u in utterances if u.label in wanted}
+    others: dict[str | None, list[Utterance]] = {subset: [] for subset in STRETCHES}
+    for utterance in utterances:
+        if utterance.label not in wanted:
+            others[utterance.subset].append(utterance)
     for subset, count in _shares(kept.values(), unknown).items():
-        pool = [u for u in others if u.subset == subset]
+        pool = others[subset]
         rng = np.random.default_rng([seed, 0, list(STRETCHES).index(subset)])
         for i in rng.permutation(len(pool))[:count]:
             kept[pool[i].id] = replace(pool[i], label=UNKNOWN)
@@ -130,7 +137,7 @@ def cut_silence(
     speaker is the recording and the set: nobody, and none in two sets.
     Raises FileNotFoundError where the corpus has no noise.
     """
-    recordings = sorted(path for path in noises.glob("*") if path.suffix in SUFFIXES)
+    recordings = list(find_recordings(noises, SUFFIXES).values())
     if not recordings:
         raise FileNotFoundError(f"--silence: no recordings in {noises}")
     waves = {path.stem: load_audio(path) for path in recordings}
@@ -158,12 +165,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of Speech Commands."""
 
     def scanned(options: argparse.Namespace) -> list[Utterance]:
+        for flag in ("unknown", "silence"):
+            check_number(f"--{flag}", getattr(options, flag), at_least=0)
+        check_number("--seed", options.seed, at_least=0)
+        words = [name for word in (options.words or "").split(",") if (name := word.strip())]
+        if options.unknown and not words:
+            raise InputError("--unknown needs --words: without them no word is another")
         folder = locate(options, ARCHIVES)
         found = list(scan(folder))
-        if options.words:
-            found = chosen(found, options.words.split(","), options.unknown, options.seed)
-        elif options.unknown:
-            raise InputError("--unknown needs --words: without them no word is another")
+        if words:
+            found = chosen(found, words, options.unknown, options.seed)
         counts = _shares(found, options.silence)
         if any(counts.values()):
             noises, target = folder / NOISE, options.out.parent / SILENCE

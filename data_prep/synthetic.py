@@ -24,7 +24,7 @@ from asr_unlearn.files import write_aside, write_json
 from asr_unlearn.manifest import Utterance
 from data_prep import librispeech
 from data_prep.espeak import Espeak, Voice
-from data_prep.prepare import command_line, prepare
+from data_prep.prepare import check_number, command_line, prepare
 
 SUBSET = "train-synthetic"
 CHAPTER = "1"
@@ -85,8 +85,14 @@ def plan_speakers(speakers: int, sentences: int, seed: int) -> list[Speaker]:
     """Draw every speaker's voice and sentences; no sentence occurs twice in the corpus.
 
     Speakers come in an order that more of them does not change. Raises ValueError when the grammar
-    has not that many sentences.
+    has not that many sentences, or for less than one of either.
     """
+    for flag, value, least in (
+        ("--speakers", speakers, 1),
+        ("--sentences", sentences, 1),
+        ("--seed", seed, 0),
+    ):
+        check_number(flag, value, at_least=least)
     said: set[str] = set()
     planned = []
     for index in range(speakers):

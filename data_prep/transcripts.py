@@ -16,6 +16,7 @@ from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_aside
 from asr_unlearn.manifest import Utterance
+from data_prep.lists import key_of
 
 KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")
 
@@ -37,7 +38,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
         ValueError: naming the line that is neither.
     """
     read = _json_lines if path.suffix in (".jsonl", ".json") else _table
-    return {_without_suffix(key): characters(text) for key, text in read(path)}
+    return {key_of(key, 3): characters(text) for key, text in read(path)}
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -73,11 +74,6 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
         yield row[0], row[1]
 
 
-def _without_suffix(key: str) -> str:
-    """A path of the corpus without what stands above the speaker's folder, or an id as it is."""
-    return "/".join(Path(key).with_suffix("").parts[-3:]) if "/" in key else key
-
-
 def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> Iterator[Utterance]:
     """Utterances with what a recogniser hears in them for a text.
 
@@ -92,9 +88,12 @@ def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> It
     known_as = hashlib.sha256(f"{model}{_weights_of(Path(model))}".encode()).hexdigest()[:16]
     memory = folder / f"{known_as}.jsonl"
     known = read_known(memory)
+    # Ids made of file names may hold bytes that are not UTF-8; as escapes they are still JSON.
+    escaped = "backslashreplace"
     with write_aside(memory) as aside:
-        aside.write_text("".join(_row(*pair) for pair in known.items()), encoding="utf-8")
-    with memory.open("a", encoding="utf-8") as file:
+        rows = "".join(_row(*pair) for pair in known.items())
+        aside.write_text(rows, encoding="utf-8", errors=escaped)
+    with memory.open("a", encoding="utf-8", errors=escaped) as file:
         for utterance in tqdm(utterances, desc=f"transcribing with {model}", unit="utt", delay=2):
             if utterance.id not in known:
                 known[utterance.id] = _heard(recognise, utterance)

@@ -6,13 +6,17 @@ verification; the people in it are never trained on) and `vox1_meta.csv` (who is
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance, read_manifest
+from asr_unlearn.normal_form import normal_name
+from data_prep import recordings
+from data_prep.lists import check_matches, key_of, read_lines
 from data_prep.prepare import command_line, prepare
 from data_prep.transcripts import read_transcripts, transcribed
 
@@ -21,6 +25,10 @@ PART_OF = {"1": "train", "2": None, "3": "test"}
 """Of iden_split.txt; the validation utterances are left out."""
 IDENTIFICATION, VERIFICATION, META = "iden_split.txt", "veri_test.txt", "vox1_meta.csv"
 TRIALS = "trials.txt"
+# Between the columns of a list.
+SEPARATOR = re.compile(r"[\s,;]+")
+# Of a recording's path: speaker, video and name.
+PARTS = 3
 
 
 def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator[Utterance]:
@@ -34,13 +42,14 @@ def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator
         FileNotFoundError: no recordings in this layout.
         ValueError: a bad line in a list, or a speaker that `vox1_meta.csv` does not know.
     """
-    recordings = find_recordings(folder)
-    _check_known(folder, {key.split("/")[0] for key in recordings})
+    found = find_recordings(folder)
+    _check_known(folder, {key.split("/")[0] for key in found})
     strangers = {key.split("/")[0] for pair in verification_pairs(folder) for key in pair[1:]}
-    listed = identification(folder)
-    last = {key.split("/")[0]: key.split("/")[1] for key in recordings}
-    first = {key.split("/")[0]: key.split("/")[1] for key in reversed(recordings)}
-    for key, path in recordings.items():
+    listed = identification(folder, found)
+    texts = _named(transcripts, found)
+    last = {key.split("/")[0]: key.split("/")[1] for key in found}
+    first = {key.split("/")[0]: key.split("/")[1] for key in reversed(found)}
+    for key, path in found.items():
         speaker, video, name = key.split("/")
         if speaker in strangers:
             subset: str | None = "dev"
@@ -51,23 +60,34 @@ def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator
         if subset is None:
             continue
         identity = f"{speaker}-{video}-{name}"
-        text = None
-        if transcripts is not None:
-            text = transcripts.get(key, transcripts.get(identity, ""))
+        text = None if texts is None else texts.get(key, texts.get(identity, ""))
         yield Utterance(
             id=identity, audio=path, speaker=speaker, seconds=0.0, text=text, subset=subset
         )
 
 
+def _named(
+    transcripts: Mapping[str, str] | None, recordings: Collection[str]
+) -> dict[str, str] | None:
+    """Transcripts by names in their normal form; raises ValueError if no recording has one."""
+    if transcripts is None:
+        return None
+    texts = {normal_name(name): text for name, text in transcripts.items()}
+    known = {*recordings, *(key.replace("/", "-") for key in recordings)}
+    if not texts.keys() & known:
+        raise InputError(
+            f"{len(texts)} of {len(texts)} transcripts name no recording of this corpus; name them "
+            "by path, such as id10001/VIDEO/00001.wav, or by id, such as id10001-VIDEO-00001"
+        )
+    return texts
+
+
 def find_recordings(folder: Path) -> dict[str, Path]:
     """Recordings by "speaker/video/name", sorted; in `folder`, `wav/` or `vox1_*_wav/wav/`."""
     roots = [folder, folder / "wav", *folder.glob("vox1_*_wav"), *folder.glob("vox1_*_wav/wav")]
-    found = {
-        path.relative_to(root).with_suffix("").as_posix(): path
-        for root in roots
-        for path in root.glob("id*/*/*")
-        if path.suffix in SUFFIXES
-    }
+    found: dict[str, Path] = {}
+    for root in roots:
+        found |= recordings.find_recordings(root, SUFFIXES, "id*/*/*")
     if not found:
         raise FileNotFoundError(
             f"{folder}: no recordings id10001/VIDEO/00001.wav, here, in wav/ or in vox1_dev_wav/wav"
@@ -75,14 +95,17 @@ def find_recordings(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def identification(folder: Path) -> dict[str, str | None]:
-    """Subset by recording, from `iden_split.txt`; empty without one."""
+def identification(folder: Path, known: Collection[str]) -> dict[str, str | None]:
+    """Subset by recording, from `iden_split.txt`, which must name some of the `known`; or none."""
     subsets = {}
     for path, number, line in _lines(folder, IDENTIFICATION):
-        part, _, key = line.partition(" ")
-        if part not in PART_OF or key.count("/") != 2:
+        part, _, rest = SEPARATOR.sub(" ", line).partition(" ")
+        key = key_of(rest, PARTS)
+        if part not in PART_OF or key.count("/") != PARTS - 1:
             raise InputError(f"{path}, line {number}: expected '1 id10001/VIDEO/00001.wav'")
-        subsets[_key(key)] = PART_OF[part]
+        subsets[key] = PART_OF[part]
+    for path in _list(folder, IDENTIFICATION):
+        check_matches(path, subsets, known)
     return subsets
 
 
@@ -90,29 +113,27 @@ def verification_pairs(folder: Path) -> list[tuple[str, str, str]]:
     """("1" for the same speaker or "0", recording, recording), from `veri_test.txt`."""
     pairs = []
     for path, number, line in _lines(folder, VERIFICATION):
-        fields = line.split()
-        if len(fields) != 3 or fields[0] not in ("0", "1"):
+        same, *paths = SEPARATOR.sub(" ", line).split()
+        keys = [key_of(given, PARTS) for given in paths]
+        if same not in ("0", "1") or [key.count("/") for key in keys] != [PARTS - 1] * 2:
             raise InputError(f"{path}, line {number}: expected '1 PATH PATH' or '0 PATH PATH'")
-        pairs.append((fields[0], _key(fields[1]), _key(fields[2])))
+        pairs.append((same, keys[0], keys[1]))
     return pairs
 
 
-def _key(path: str) -> str:
-    return Path(path.strip()).with_suffix("").as_posix()
+def _list(folder: Path, name: str) -> list[Path]:
+    """A list in the folder, or in the one above; or none."""
+    return [path for path in (folder / name, folder.parent / name) if path.is_file()][:1]
 
 
 def _lines(folder: Path, name: str) -> Iterator[tuple[Path, int, str]]:
-    """Lines of a list in the folder, or in the one above."""
-    for path in (folder / name, folder.parent / name):
-        if path.is_file():
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-                if line.strip():
-                    yield path, number, line
-            return
+    for path in _list(folder, name):
+        for number, line in read_lines(path):
+            yield path, number, line
 
 
 def _check_known(folder: Path, speakers: set[str]) -> None:
-    known = {line.split("\t")[0].strip() for _, _, line in _lines(folder, META)}
+    known = {re.split(r"[\t,;]", line)[0].strip() for _, _, line in _lines(folder, META)}
     if known and (unknown := sorted(speakers - known)):
         raise InputError(
             f"{folder}: {META} does not know {', '.join(unknown[:5])}; is this VoxCeleb1?"

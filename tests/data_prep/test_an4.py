@@ -85,7 +85,7 @@ def test_a_recording_that_is_gone_is_named_with_what_was_looked_for(
     assert an4.main(["--data", str(corpus), "--out", str(tmp_path / "manifest.jsonl")]) == 0
     problems = json.loads((tmp_path / "manifest.problems.json").read_text())["problems"]
     assert [p["reason"] for p in problems] == ["missing audio"]
-    assert problems[0]["detail"].endswith("an251-fash-b{.raw,.flac,.wav}")
+    assert problems[0]["detail"].endswith("an251-fash-b{.raw,.sph,.flac,.wav}")
 
 
 def test_a_folder_that_is_not_an4_is_named(

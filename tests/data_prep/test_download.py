@@ -227,3 +227,13 @@ def test_extraction_is_done_once_unless_its_files_went_away(tmp_path: Path) -> N
     extracted.unlink()
     extract(path, tmp_path / "data")
     assert extracted.read_bytes() == b"a"
+
+
+def test_a_member_whose_name_is_not_utf_8_ends_no_extraction(tmp_path: Path) -> None:
+    path = tarred(tmp_path / "corpus.tar.gz", [("corpus/jos\udce9.txt", b"a")])
+    extract(path, tmp_path / "data")
+    extracted = tmp_path / "data" / "corpus" / "jos\udce9.txt"
+    assert extracted.read_bytes() == b"a"
+    extracted.write_bytes(b"edited")
+    extract(path, tmp_path / "data")
+    assert extracted.read_bytes() == b"edited"

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.manifest import Utterance, read_manifest
-from data_prep import an4, check, librispeech, synthetic
+from asr_unlearn.manifest import Utterance, read_manifest, validate
+from data_prep import an4, check, librispeech, speechcommands, synthetic
 from data_prep.prepare import command_line, prepare
 
 
@@ -141,6 +142,84 @@ def test_a_manifest_from_elsewhere_is_measured(
     assert check.main([str(manifest), "--out", str(manifest)]) == 2
     assert "write to another file" in capsys.readouterr().err
     assert len(read_manifest(manifest)) == 3
+
+
+def test_a_copy_is_named_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out = run(tmp_path, ["A", "B"])
+    assert status == 0
+    assert [u.id for u in read_manifest(out)] == ["u0", "u1"]
+    told = capsys.readouterr().err
+    assert "u1: copy: same recording as u0\n" in told
+    assert "copies that are kept: 1; asr-unlearn split refuses" in told
+    report = json.loads(out.with_name("manifest.problems.json").read_text())
+    assert report["copies"] == [{"id": "u1", "reason": "copy", "detail": "same recording as u0"}]
+    assert report["problems"] == []
+
+
+def never(_: object) -> list[Utterance]:
+    raise AssertionError("the corpus was scanned before the arguments were looked at")
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "-inf"])
+def test_a_limit_that_is_none_is_refused_before_work(
+    tmp_path: Path, limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "m.jsonl")]
+    arguments += [f"--max-seconds={limit}"]
+    assert prepare(command_line("none", "", ""), arguments, never) == 2
+    assert "--max-seconds must be a number above 0, not " in capsys.readouterr().err
+    with pytest.raises(ValueError, match="recordings cannot last from"):
+        validate([], max_seconds=float(limit) - 0.01)
+
+
+def test_what_cannot_be_written_or_read_is_told_before_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, letters = tmp_path / "config.json", tmp_path / "letters.txt"
+    config.write_text("{}")
+    letters.write_text("AB")
+    (tmp_path / "full.problems.json").mkdir()
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    out = str(tmp_path / "m.jsonl")
+    for flags, complaint in (
+        (["--out", str(tmp_path)], "is a folder; give a file"),
+        (["--out", str(letters / "m.jsonl")], "letters.txt is a file"),
+        (["--out", str(config), "--config", str(config)], "write to another file"),
+        (["--out", str(letters), "--alphabet", str(letters)], "write to another file"),
+        (["--out", str(tmp_path / "full.jsonl")], "full.problems.json is a folder"),
+        (["--out", out, "--config", str(broken)], "broken.json is no JSON"),
+        (["--out", out, "--config", str(tmp_path / "gone.json")], "gone.json"),
+        (["--out", out, "--config", str(letters)], "letters.txt is no JSON"),
+    ):
+        arguments = ["--data", str(tmp_path), *flags]
+        assert prepare(command_line("none", "", ""), arguments, never) == 2
+        told = capsys.readouterr().err
+        assert complaint in told
+        assert told.count("\n") == 1
+    assert config.read_text() == "{}"
+    assert letters.read_text() == "AB"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "flags"),
+    [
+        (speechcommands, ["--words", "go", "--unknown", "nan"]),
+        (speechcommands, ["--silence", "-0.1"]),
+        (speechcommands, ["--silence", "inf"]),
+        (speechcommands, ["--seed", "-1"]),
+        (synthetic, ["--speakers", "0"]),
+        (synthetic, ["--sentences", "-2"]),
+        (synthetic, ["--seed", "-1"]),
+    ],
+)
+def test_numbers_that_are_none_are_refused_by_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Any, flags: list[str]
+) -> None:
+    out = tmp_path / "m.jsonl"
+    assert corpus.main(["--data", str(tmp_path / "none"), "--out", str(out), *flags]) == 2
+    assert f"{flags[-2]} must be" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("corpus", [an4, librispeech, synthetic])

@@ -1,11 +1,16 @@
 """Texts from files, whichever program wrote them."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 
-from data_prep.transcripts import read_known, read_transcripts
+from asr_unlearn.manifest import Utterance
+from data_prep.transcripts import read_known, read_transcripts, transcribed
 
 ROWS = [{"id": "a", "text": "ONE\u2028TWO"}, {"id": "b\u0085", "text": "THREE"}]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
@@ -35,3 +40,24 @@ def test_what_is_not_utf_8_is_named(tmp_path: Path) -> None:
 def test_what_a_recogniser_heard_is_read_again_but_for_a_line_cut_short(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text(LINES + LINES[:9], encoding="utf-8")
     assert read_known(tmp_path / "m.jsonl") == {row["id"]: row["text"] for row in ROWS}
+
+
+def test_a_name_that_is_not_utf_8_ends_no_transcription(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Recogniser:
+        type = "ctc"
+
+        def __call__(self, _: object) -> dict[str, str]:
+            return {"text": "yes"}
+
+    stub = SimpleNamespace(pipeline=lambda *_, **__: Recogniser())
+    monkeypatch.setitem(sys.modules, "transformers", stub)
+    audio = tmp_path / "a.wav"
+    soundfile.write(audio, np.zeros(1000), 16_000)
+    given = [
+        Utterance(id=name, audio=audio, speaker="s", seconds=0.0) for name in ("jos\udce9", "b")
+    ]
+    for _ in range(2):
+        found = transcribed(iter(given), "model", tmp_path / "texts")
+        assert [(u.id, u.text) for u in found] == [("jos\udce9", "YES"), ("b", "YES")]
