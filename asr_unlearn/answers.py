@@ -1,4 +1,4 @@
-"""What a saved model says of a corpus, kept beside it: transcripts, states, divergences.
+"""What a saved model says of a corpus, kept on disk: transcripts, states, divergences.
 
 Each file is taken as it stands for as long as neither the weights nor the corpus have changed.
 """
@@ -46,10 +46,10 @@ def transcribe(
 ) -> list[Row]:
     """Loss and transcript of every utterance of these parts, by the model as it was saved.
 
-    They stand in utterances.jsonl in the model's folder. What a classifier has no class for is
+    They stand in utterances.jsonl among the model's answers. What a classifier has no class for is
     left out, and said.
     """
-    target = saved.folder / "utterances.jsonl"
+    target = saved.answers / "utterances.jsonl"
     part_of = {name: part for part in parts for name in split.parts[part]}
     everything = [u for u in manifest if u.id in part_of]
     basis = digest_of([ROWS, saved.files(), part_of, content(everything), beams])
@@ -115,7 +115,7 @@ def mean_states(
 ) -> Float[np.ndarray, "N C"]:
     """The encoder's states, averaged over each utterance, by the model as it was saved.
 
-    They stand in states.npz in the model's folder.
+    They stand in states.npz among the model's answers.
     """
 
     def mean(task: Task, batch: Batch) -> Float[Tensor, "B C"]:
@@ -134,7 +134,7 @@ def embeddings(
 ) -> Float[np.ndarray, "N C"]:
     """What the last layer of a classifier is given, by the model as it was saved.
 
-    They stand in embeddings.npz in the model's folder.
+    They stand in embeddings.npz among the model's answers.
 
     Raises:
         TypeError: the model is no classifier.
@@ -156,8 +156,8 @@ def _vectors(
     device: torch.device,
     batch_size: int,
 ) -> Float[np.ndarray, "N C"]:
-    """A vector of each utterance, kept in NAME.npz in the model's folder."""
-    target = saved.folder / f"{name}.npz"
+    """A vector of each utterance, kept in NAME.npz among the model's answers."""
+    target = saved.answers / f"{name}.npz"
     basis = digest_of([VECTORS, saved.files(), content(utterances)])
     if not stands(target, basis):
         task = saved.task(device)
@@ -189,10 +189,10 @@ def divergence(
 ) -> dict[str, float] | None:
     """KL(reference ‖ model) of each utterance, mean over its frames or tokens, in nats.
 
-    They stand in divergence.json in the model's folder. None where the two models do not say the
-    same things: another vocabulary, or another number of frames.
+    They stand in divergence.json among the model's answers. None where the two models do not say
+    the same things: another vocabulary, or another number of frames.
     """
-    target = saved.folder / "divergence.json"
+    target = saved.answers / "divergence.json"
     made_from = [reference.files(), saved.files()]
     basis = digest_of([made_from, content(utterances)])
     if not stands(target, basis):

@@ -12,14 +12,18 @@ from asr_unlearn.split import PARTS, Split, read_split
 
 @dataclass(frozen=True)
 class Corpus:
-    """The manifest, its split, and the folder that features of it are kept in."""
+    """The manifest, its split, and a folder for what is worked out of them.
+
+    It is never beside the manifest, which may stand where nothing is to be written. Without
+    `cache` nothing is kept on disk.
+    """
 
     manifest: list[Utterance]
     split: Split
-    folder: Path
+    cache: Path | None = None
 
     @classmethod
-    def read(cls, manifest: Path, split: Path) -> "Corpus":
+    def read(cls, manifest: Path, split: Path, cache: Path | None = None) -> "Corpus":
         """Raises ValueError, naming it, for an utterance that nobody has measured."""
         utterances = read_manifest(manifest)
         if unmeasured := [u.id for u in utterances if not u.seconds]:
@@ -27,7 +31,12 @@ class Corpus:
                 f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
                 f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
             )
-        return cls(utterances, read_split(split, manifest), manifest.parent)
+        return cls(utterances, read_split(split, manifest), cache)
+
+    @property
+    def features(self) -> Path | None:
+        """Where features of its recordings are kept."""
+        return self.cache and self.cache / "features"
 
     @cached_property
     def _by_part(self) -> dict[str, list[Utterance]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from asr_unlearn.answers import Row, classified, divergence, mean_states, transc
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.membership import Attackers, membership
 from asr_unlearn.attacks.relearning import relearn
+from asr_unlearn.caches import answers_folder, cache_folder
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
@@ -95,6 +96,7 @@ class _Shared:
     """What an evaluation finds of all models together, by name and seed."""
 
     data: Corpus
+    root: Path
     device: torch.device
     models: Mapping[Key, SavedModel]
     runs: Mapping[Key, Mapping[str, Any]]
@@ -140,12 +142,14 @@ def evaluate(
         raise InputError(
             f"models of different tasks cannot be compared: {', '.join(sorted(kinds))}"
         )
-    data = Corpus(list(manifest), split, root)
+    models = [replace(m, kept=answers_folder(m.folder, root)) for m in models]
+    data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     attackers.train(root, effort.side_by_side(device))
     shared = _Shared(
         data=data,
+        root=root,
         device=device,
         models={m.key: m for m in models},
         runs={m.key: m.run() for m in models},
@@ -155,7 +159,7 @@ def evaluate(
         relearned=relearn(models, rows, data, root, effort, device=device),
         # All models have one task: trials are for classifiers of speakers, a judge for the others.
         trials=Trials.of(data, trials) if names_speakers(models[0], manifest) else None,
-        judge=Judge.at(judge, data) if judge else None,
+        judge=Judge.at(judge, data, root) if judge else None,
     )
     return {
         "schema": 1,
@@ -184,7 +188,7 @@ def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": model.name,
         "seed": model.seed,
-        "path": str(place(model.folder, shared.data.folder)),
+        "path": str(place(model.folder, shared.root)),
         **_cost(shared.runs[key], shared.runs.get(retrained, {})),
         **shared.figures[key],
         **confusion_matrix(rows),

@@ -128,7 +128,7 @@ def train_model(
     options = {**asdict(method), "model": source, "parts": list(parts), **setup.recorded()}
 
     def run(folder: Path) -> Outcome:
-        inputs = Inputs(task, feature_cache=corpus.folder / "features")
+        inputs = Inputs(task, feature_cache=corpus.features)
         training = Training(
             task,
             method,
@@ -286,7 +286,7 @@ def unlearn_model(
         options["outsider"] = made_from["outsider"]["path"]
 
     def run(folder: Path) -> Outcome:
-        inputs = Inputs(task, feature_cache=corpus.folder / "features")
+        inputs = Inputs(task, feature_cache=corpus.features)
         return make_forget(inputs, method, given, stop, folder, seed)
 
     return carry_out(

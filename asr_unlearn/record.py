@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +56,13 @@ def write_records(
             continue
         if run.get("request") != request.digest:
             others.append(folder)
+            continue
+        if not os.access(folder, os.W_OK):
+            print(
+                f"{folder} may not be written to: no deletion record is written; evaluate a copy "
+                "of it that may",
+                file=sys.stderr,
+            )
             continue
         paths = {"manifest": manifest, "split": split, "original": model.original()}
         record = {
@@ -182,7 +190,7 @@ def changed_figures(
     manifest, split = (_path(folder, record, name) for name in ("manifest", "split"))
     cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
-        copy = SavedModel(folder.name, 0, Path(elsewhere) / "model", record.get("window"))
+        copy = SavedModel(folder.name, 0, Path(elsewhere) / "model", window=record.get("window"))
         shutil.copytree(folder, copy.folder, ignore=cached)
         rows = transcribe(
             copy,

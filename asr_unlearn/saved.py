@@ -28,13 +28,22 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A published model folder and the name it goes by in the report."""
+    """A published model folder and the name it goes by in the report.
+
+    `kept` is the folder for what it answers, where that is not its own; `window` is the seconds of
+    a Whisper encoder's window to use, None for the model's own.
+    """
 
     name: str
     seed: int
     folder: Path
+    kept: Path | None = None
     window: float | None = None
-    """Seconds of a Whisper encoder's window to use, None for the model's own."""
+
+    @property
+    def answers(self) -> Path:
+        """The folder for what it answers."""
+        return self.kept or self.folder
 
     @property
     def key(self) -> Key:

@@ -1,12 +1,13 @@
 """What classifiers know of speakers: verification by their embeddings, and the judge of others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from asr_unlearn.answers import Row, embeddings, transcribe
+from asr_unlearn.caches import answers_folder
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
@@ -97,10 +98,11 @@ class Judge:
     folder: Path
     corpus: Corpus
     trials: Trials
+    root: Path
 
     @classmethod
-    def at(cls, folder: Path, corpus: Corpus) -> "Judge":
-        """The judge in the output folder of a classifier's run.
+    def at(cls, folder: Path, corpus: Corpus, root: Path) -> "Judge":
+        """The judge in the output folder of a classifier's run, for an evaluation in `root`.
 
         Raises:
             ValueError: no such folder, or one that was made for another split.
@@ -116,7 +118,7 @@ class Judge:
                     f"judge {folder} was made for another split: {len(theirs ^ ours)} utterances "
                     f"of {part} differ; run it with the same data, forget list and split seed"
                 )
-        return cls(folder, own, Trials.of(own, manifest.with_name(TRIALS)))
+        return cls(folder, own, Trials.of(own, manifest.with_name(TRIALS)), root)
 
     def classifier(self, model: SavedModel) -> SavedModel | None:
         """The one of the model's name and seed, None where none stands."""
@@ -124,7 +126,7 @@ class Judge:
             if (folder / "config.json").is_file():
                 found = SavedModel.at(folder)
                 if found.seed == model.seed:
-                    return found
+                    return replace(found, kept=answers_folder(folder, self.root))
         return None
 
     def figures(self, model: SavedModel, *, device: torch.device) -> dict[str, float]:

@@ -42,28 +42,28 @@ def data(corpus, tmp_path_factory):
     manifest = folder / "manifest.jsonl"
     split = make_split(read_manifest(manifest), ["s0", "s1"], seed=0, heldout=0.25, unseen=0.4)
     write_split(folder / "split.json", split, manifest)
-    return Corpus.read(manifest, folder / "split.json")
+    return Corpus.read(manifest, folder / "split.json", folder)
 
 
 def of(data):
     return [
         "--manifest",
-        str(data.folder / "manifest.jsonl"),
+        str(data.cache / "manifest.jsonl"),
         "--split",
-        str(data.folder / "split.json"),
+        str(data.cache / "split.json"),
     ]
 
 
 def evaluate(data):
     models = "original,retrained,forgotten"
-    main(["evaluate", *of(data), "--models", models, "--out", str(data.folder / "r.json"), *FLAGS])
-    entries = read_results(data.folder / "r.json").record["models"]
+    main(["evaluate", *of(data), "--models", models, "--out", str(data.cache / "r.json"), *FLAGS])
+    entries = read_results(data.cache / "r.json").record["models"]
     return {entry["name"]: entry for entry in entries}
 
 
 @pytest.fixture(scope="module")
 def evaluated(data, tiny_config):
-    out = data.folder
+    out = data.cache
     for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
         argv = ["train", *of(data), "--model", str(tiny_config), "--parts", parts]
         main([*argv, "--out", str(out / name), "--set", "epochs=2"])
@@ -91,11 +91,11 @@ def test_figures_of_every_attack(evaluated):
 
 
 def test_attackers_do_to_others_what_was_done(data, evaluated):
-    options = run_of(data.folder / "forgotten")["options"]
+    options = run_of(data.cache / "forgotten")["options"]
     assert options["method"] == "neggrad_plus"
     assert options["alpha"] == 0.8
     for number in range(2):
-        folder = data.folder / "informed" / "forgotten" / str(number)
+        folder = data.cache / "informed" / "forgotten" / str(number)
         assert run_of(folder)["options"] == options
         rows = [json.loads(x) for x in (folder / "utterances.jsonl").read_text().splitlines()]
         request = other_request(data, number)
@@ -106,8 +106,8 @@ def test_attackers_do_to_others_what_was_done(data, evaluated):
 
 
 def test_shadows_are_trained_as_the_original_was(data, evaluated):
-    options = run_of(data.folder / "original")["options"]
-    runs = [run_of(data.folder / "shadows" / str(number)) for number in range(2)]
+    options = run_of(data.cache / "original")["options"]
+    runs = [run_of(data.cache / "shadows" / str(number)) for number in range(2)]
     assert [run["options"] for run in runs] == [options, options]
     assert runs[0]["seed"] != runs[1]["seed"]
 
@@ -142,38 +142,39 @@ def test_nothing_is_made_twice(data, evaluated, monkeypatch):
 def test_attackers_are_made_anew_where_the_method_was_another(
     data, evaluated, monkeypatch, tmp_path
 ):
-    shutil.copytree(data.folder, tmp_path / "moved")
-    moved = Corpus.read(tmp_path / "moved" / "manifest.jsonl", tmp_path / "moved" / "split.json")
-    run = run_of(moved.folder / "forgotten")
+    shutil.copytree(data.cache, tmp_path / "moved")
+    folder = tmp_path / "moved"
+    moved = Corpus.read(folder / "manifest.jsonl", folder / "split.json", folder)
+    run = run_of(moved.cache / "forgotten")
     run["options"]["alpha"] = 0.9
-    (moved.folder / "forgotten" / "run.json").write_text(json.dumps(run))
+    (moved.cache / "forgotten" / "run.json").write_text(json.dumps(run))
     made = []
 
     def unlearn_model(corpus, original, method, out, **_):
         made.append(method)
-        shutil.copytree(moved.folder / "forgotten", out)
+        shutil.copytree(moved.cache / "forgotten", out)
 
     monkeypatch.setattr("asr_unlearn.attacks.informed.unlearn_model", unlearn_model)
-    models = [SavedModel("forgotten", 0, moved.folder / "forgotten")]
-    attackers = Attackers.of(models, moved, moved.folder, Effort(informed=1), device=CPU)
-    attackers.train(moved.folder, workers=1)
+    models = [SavedModel("forgotten", 0, moved.cache / "forgotten")]
+    attackers = Attackers.of(models, moved, moved.cache, Effort(informed=1), device=CPU)
+    attackers.train(moved.cache, workers=1)
     assert [method.alpha for method in made] == [0.9]
 
 
 def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
     """The ids of utterances stay when their transcripts are corrected."""
     said = [replace(u, text=u.text[::-1]) for u in data.manifest]
-    original, run = SavedModel.at(data.folder / "original"), run_of(data.folder / "forgotten")
+    original, run = SavedModel.at(data.cache / "original"), run_of(data.cache / "forgotten")
 
     def kept(corpus):
-        made = (original.folder, run, data.folder / "none", CPU, 1)
+        made = (original.folder, run, data.cache / "none", CPU, 1)
         yield Unlearning(corpus, *made).basis
-        yield Shadow(corpus, original.run(), 0, data.folder / "none", CPU).basis
+        yield Shadow(corpus, original.run(), 0, data.cache / "none", CPU).basis
         yield Relearning(original, corpus, Level(loss=1.0, cer=0.0), CPU).basis
 
     before, after = kept(data), kept(replace(data, manifest=said))
     assert all(old != new for old, new in zip(before, after, strict=True))
-    assert list(kept(data)) == list(kept(Corpus(list(data.manifest), data.split, data.folder)))
+    assert list(kept(data)) == list(kept(Corpus(list(data.manifest), data.split, data.cache)))
 
 
 def test_requests_of_others_are_disjoint_and_leave_true_ones_alone(data):
@@ -207,7 +208,7 @@ def test_too_few_others_are_an_error(data):
     assert len(retained) == 4
     split = make_split(data.manifest, forget, seed=0, unseen=0.3)
     with pytest.raises(ValueError, match="an informed attacker forgets 3 other speakers, but only"):
-        other_request(Corpus(data.manifest, split, data.folder), 0)
+        other_request(Corpus(data.manifest, split, data.cache), 0)
 
 
 def test_every_speaker_is_in_half_of_the_shadows(data):
@@ -226,9 +227,9 @@ def test_every_speaker_is_in_half_of_the_shadows(data):
 
 
 def test_shadows_need_an_original_that_was_trained(data, evaluated):
-    models = [SavedModel("original", 0, data.folder / "forgotten")]
+    models = [SavedModel("original", 0, data.cache / "forgotten")]
     with pytest.raises(ValueError, match=r"has no run\.json of `asr-unlearn train`"):
-        Attackers.of(models, data, data.folder, Effort(shadows=2), device=CPU)
+        Attackers.of(models, data, data.cache, Effort(shadows=2), device=CPU)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +247,12 @@ def test_attacks_that_cannot_be_made_are_refused_before_transcribing(
     monkeypatch.setattr("asr_unlearn.evaluation.transcribe", lambda *_, **__: pytest.fail("asked"))
     argv = ["evaluate", *of(data), "--models", models, *flags]
     with pytest.raises(ValueError, match=message):
-        main([*argv, "--out", str(data.folder / "none.json")])
+        main([*argv, "--out", str(data.cache / "none.json")])
 
 
 def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatch):
     monkeypatch.setattr("asr_unlearn.attacks.relearning.LIMIT", 12)
-    shutil.copytree(data.folder / "retrained", tmp_path / "retrained")
+    shutil.copytree(data.cache / "retrained", tmp_path / "retrained")
     model = SavedModel("retrained", 0, tmp_path / "retrained")
     now = evaluated["retrained"]["loss"]["forget"]
 
@@ -269,7 +270,7 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss"}
     assert found[0.0]["one_utterance_loss"] < now
     assert json.loads((model.folder / "relearning.json").read_text()) == found[0.0]
-    assert model.weights() == SavedModel.at(data.folder / "retrained").weights()
+    assert model.weights() == SavedModel.at(data.cache / "retrained").weights()
 
 
 def test_the_loss_to_come_back_to():

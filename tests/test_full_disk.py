@@ -4,12 +4,16 @@ The small file systems are real ones, mounted for a process of its own where the
 """
 
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from asr_unlearn.cli import main
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -54,8 +58,21 @@ def python(code):
     return shlex.join([sys.executable, "-c", code])
 
 
-def asr_unlearn(*argv):
-    return shlex.join([sys.executable, "-m", "asr_unlearn", *map(str, argv)])
+def asr_unlearn(*commands):
+    """Carry out commands one after the other as programs, in one process; each status is printed.
+
+    A command that is a text is the shell's.
+    """
+    carried_out = [
+        f"subprocess.run({command!r}, shell=True)"
+        if isinstance(command, str)
+        else f"print(program.carry_out('asr-unlearn', lambda: main({list(map(str, command))!r})))"
+        for command in commands
+    ]
+    return python(
+        "import subprocess\nfrom asr_unlearn import program\nfrom asr_unlearn.cli import main\n"
+        + "\n".join(carried_out)
+    )
 
 
 WRITERS = {
@@ -64,6 +81,8 @@ WRITERS = {
     "    np.savez(f, x=np.zeros(10**6))",
     "weights": "save_weights(torch.nn.Linear(1000, 1000), path)",
     "log": "path.mkdir(); Run(path).log(step=1, text='x' * 10**6)",
+    "model": "path.mkdir()\nwith naming(path):\n"
+    "    save_file({'a': torch.ones(10**6)}, path / 'model.safetensors')",
     "checkpoint": "state = {'step': 1, 'x': torch.ones(10**6)}\n"
     "save_checkpoint(path, torch.nn.Linear(2, 2), state)",
 }
@@ -71,26 +90,29 @@ NAMED = {"log": "/metrics.jsonl", "checkpoint": "/checkpoint.partial/state.pt"}
 
 
 @needs_mounts
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_full_disk_is_named_by_what_was_to_be_written(writer, tmp_path):
+def test_a_full_disk_is_named_by_what_was_to_be_written(tmp_path):
     code = f"""
-import sys, numpy as np, torch
+import shutil
+import numpy as np, torch
 from pathlib import Path
+from safetensors.torch import save_file
 from asr_unlearn import program
 from asr_unlearn.checkpoint import save_checkpoint, save_weights
-from asr_unlearn.files import write_aside, write_json
+from asr_unlearn.files import naming, write_aside, write_json
 from asr_unlearn.run import Run
 path = Path({str(tmp_path / "target")!r})
-def work():
-    {WRITERS[writer].replace(chr(10), chr(10) + "    ")}
-sys.exit(program.carry_out("it", work))
+for code in {list(WRITERS.values())!r}:
+    print(program.carry_out("it", lambda: exec(code)))
+    for left in path.parent.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 """
     ended = within([small_disk(tmp_path, "300k")], python(code))
-    assert ended.stderr == (
+    assert ended.stderr.splitlines() == [
         f"it: {tmp_path}/target{NAMED.get(writer, '')}: No space left on device; "
-        "free room; the same command goes on\n"
-    )
-    assert ended.returncode == 1
+        "free room; the same command goes on"
+        for writer in WRITERS
+    ]
+    assert ended.stdout.split() == ["1"] * len(WRITERS)
 
 
 def test_the_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
@@ -125,3 +147,67 @@ def test_a_published_folder_is_on_the_disk_before_its_name(tmp_path, monkeypatch
     files.publish_folder(made, tmp_path / "model")
     assert sorted(flushed[:-1]) == [("deep", False), ("model.partial", False), ("weights", False)]
     assert flushed[-1] == (tmp_path.name, True)
+
+
+@pytest.fixture(scope="module")
+def made(corpus, tiny_config, tmp_path_factory):
+    """A folder with a corpus and an original model, as somebody else may have left it."""
+    folder = tmp_path_factory.mktemp("theirs")
+    shutil.copytree(corpus, folder, dirs_exist_ok=True)
+    main(["train", *of(folder), "--model", str(tiny_config), "--out", str(folder / "original")])
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    return folder
+
+
+def of(folder):
+    return ["--manifest", str(folder / "manifest.jsonl"), "--split", str(folder / "split.json")]
+
+
+def unlearning(folder, out):
+    argv = ["unlearn", *of(folder), "--model", folder / "original", "--method", "gradient_ascent"]
+    return [*argv, "--stop.rule", "steps", "--set", "epochs=1", "--out", out / "ga"]
+
+
+@needs_mounts
+def test_inputs_may_be_read_only(made, tmp_path):
+    (tmp_path / "original").symlink_to(made / "original")
+    evaluation = ["evaluate", *of(made), "--models", "original,ga", "--out"]
+    ended = within(
+        [read_only(made)],
+        asr_unlearn(
+            f"touch {made}/x && echo written",
+            unlearning(made, tmp_path),
+            [*evaluation, tmp_path / "results.json"],
+            ["report", "--results", tmp_path / "results.json"],
+        ),
+    )
+    assert "asr-unlearn:" not in ended.stderr
+    assert re.findall("^[01]$", ended.stdout, re.MULTILINE) == ["0"] * 3
+    assert "written" not in ended.stdout
+    assert list((tmp_path / ".cache" / "features").rglob("*.npz"))
+    # The report has the transcripts of both models.
+    assert "utterances.jsonl" not in (tmp_path / "report.md").read_text()
+
+
+@needs_mounts
+@pytest.mark.parametrize(("size", "named"), [("16k", ".cache/features/"), ("160k", "ga.partial")])
+def test_a_full_disk_costs_no_more_than_room(size, named, made, tmp_path):
+    """The same command ends well once there is room."""
+    grown = f"mount -o remount,size=100m {tmp_path}"
+    ended = within(
+        [small_disk(tmp_path, size)],
+        asr_unlearn(
+            unlearning(made, tmp_path),
+            f"echo then >&2; {grown}",
+            unlearning(made, tmp_path),
+            f"ls {tmp_path}/ga; find {tmp_path} -name '*.partial'",
+        ),
+    )
+    first, _, then = ended.stderr.partition("then\n")
+    (said,) = re.findall("^asr-unlearn: .*", first, re.MULTILINE)
+    assert said.startswith(f"asr-unlearn: {tmp_path}/{named}")
+    assert said.endswith(": No space left on device; free room; the same command goes on")
+    assert "Traceback" not in first + then
+    assert "asr-unlearn:" not in then
+    assert "model.safetensors" in ended.stdout
+    assert "partial" not in ended.stdout.partition("steps")[2]

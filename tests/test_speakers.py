@@ -87,24 +87,27 @@ def test_verification_is_that_of_the_saved_embeddings(data, judge):
 def test_the_judge_speaks_of_models_of_the_same_name(
     corpus, data, judge, tiny_config, tmp_path, capsys
 ):
+    out = tmp_path / "out"
     for name in ("original", "retrained"):
         recogniser, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), 0)
-        save_model(recogniser, processor, tmp_path / name)
-    models = [SavedModel(name, 0, tmp_path / name) for name in ("original", "retrained")]
+        save_model(recogniser, processor, out / name)
+    models = [SavedModel(name, 0, out / name) for name in ("original", "retrained")]
     results = evaluate(
         models,
         data.manifest,
         data.split,
-        root=tmp_path,
+        root=out,
         corpus="hums",
         left_out={},
         device=CPU,
         judge=judge,
     )
     original, retrained = (entry.get("speaker_id", {}) for entry in results["models"])
-    lines = (judge / "original" / "utterances.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    judged = Judge.at(judge, data).figures(models[0], device=CPU)
+    # The judge's folder is left as it is.
+    assert not list(judge.rglob("utterances.jsonl"))
+    (file,) = (out / ".cache" / "answers").glob("*/utterances.jsonl")
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    judged = Judge.at(judge, data, out).figures(models[0], device=CPU)
     assert {key: original[key] for key in judged} == judged
     assert set(judged) == {"judge_forget", "judge_retain", "judge_eer"}
     for part in ("forget", "retain"):
@@ -113,14 +116,14 @@ def test_the_judge_speaks_of_models_of_the_same_name(
     assert not set(judged) & set(retrained)
     assert "no classifier retrained of seed 0" in capsys.readouterr().out
     assert "verification" not in results["models"][0]
-    write_results(tmp_path / "results.json", results)
-    assert read_results(tmp_path / "results.json")
+    write_results(out / "results.json", results)
+    assert read_results(out / "results.json")
 
 
 def test_a_judge_of_another_split_is_refused(data, judge, tmp_path):
     other = make_split(data.manifest, ["s2"], seed=1)
     write_split(judge / "split.json", other, judge / "manifest.jsonl")
     with pytest.raises(ValueError, match=r"for another split: \d+ utterances of forget"):
-        Judge.at(judge, data)
+        Judge.at(judge, data, tmp_path)
     with pytest.raises(ValueError, match=r"no manifest\.jsonl and split\.json"):
-        Judge.at(tmp_path, data)
+        Judge.at(tmp_path, data, tmp_path)

@@ -137,7 +137,7 @@ class Unlearning:
 
     def _saved(self) -> SavedModel:
         name = f"{self.out.parent.name}, attacker's {self.out.name}"
-        return SavedModel(name, 0, self.out, self.window)
+        return SavedModel(name, 0, self.out, window=self.window)
 
     def known(self) -> Known:
         """The same, as the attacker learns from it."""

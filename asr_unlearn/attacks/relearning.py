@@ -59,7 +59,7 @@ def known_again(rows: Sequence[Row]) -> Level:
 class Relearning:
     """Fine-tuning of one model on each of the two sets, until its mean forget loss is `target`'s.
 
-    What is found stands in relearning.json in the model's folder.
+    What is found stands in relearning.json among the model's answers.
     """
 
     model: SavedModel
@@ -69,7 +69,7 @@ class Relearning:
 
     @property
     def path(self) -> Path:
-        return self.model.folder / "relearning.json"
+        return self.model.answers / "relearning.json"
 
     def sets(self) -> dict[str, list[Utterance]]:
         """What to fine-tune on."""
@@ -116,7 +116,7 @@ class Relearning:
                 task,
                 method,
                 {"retain": utterances},
-                Inputs(task, feature_cache=self.corpus.folder / "features"),
+                Inputs(task, feature_cache=self.corpus.features),
                 Path(folder),
                 seed=self.corpus.split.seed,
                 stop=Relearned(self.target, on="loss", every=EVERY),

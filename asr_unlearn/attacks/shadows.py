@@ -100,7 +100,7 @@ class Shadow:
     def rows(self) -> list[Row]:
         """What the model says of all that it may have learned."""
         return transcribe(
-            SavedModel(f"shadow {self.number}", 0, self.out, self.window),
+            SavedModel(f"shadow {self.number}", 0, self.out, window=self.window),
             self.corpus.manifest,
             self.corpus.split,
             device=self.device,

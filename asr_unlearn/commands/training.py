@@ -9,6 +9,7 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from asr_unlearn import processes
+from asr_unlearn.caches import cache_folder
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.destination import check_destination
 from asr_unlearn.device import Device, pick_device
@@ -144,7 +145,7 @@ def train(
             saved has its own.
     """
     outcome = train_model(
-        Corpus.read(manifest, split),
+        Corpus.read(manifest, split, cache_folder(out)),
         model,
         make_method("finetune", parse_assignments(set)),
         out,
@@ -199,7 +200,7 @@ def unlearn(
         window: of a Whisper's encoder (see `train`).
     """
     outcome = unlearn_model(
-        Corpus.read(manifest, split),
+        Corpus.read(manifest, split, cache_folder(out)),
         model,
         make_method(method, parse_assignments(set)),
         out,
@@ -245,12 +246,12 @@ def tune(
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
     """
-    corpus = Corpus.read(manifest, split)
+    corpus = Corpus.read(manifest, split, cache_folder(out))
     if stop.outsider is not None:
         check_outsider(stop.outsider, corpus.split)
     task = original_task(model, pick_device(device), freeze_front_end)
     set_window(task, "auto", corpus.part(*PARTS))
-    inputs = Inputs(task, feature_cache=corpus.folder / "features")
+    inputs = Inputs(task, feature_cache=corpus.features)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     fixed = parse_assignments(set)
     bench = Bench(task, inputs, given, stop, seed)

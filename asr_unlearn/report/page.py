@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from tqdm import tqdm
 
+from asr_unlearn.caches import answers_folder
 from asr_unlearn.files import write_aside
 from asr_unlearn.report import palette, tables, wording
 from asr_unlearn.report.comparison import Comparison, compare
@@ -30,7 +31,8 @@ def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
     """
     results = read_results(results_path)
     models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
-    runs = {key(model): read_run(model.folder) for model in models}
+    root = results_path.parent
+    runs = {key(m): read_run(m.folder, answers_folder(m.folder, root)) for m in models}
     found = compare(results)
     stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
     paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")

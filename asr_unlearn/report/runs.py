@@ -52,9 +52,12 @@ def key(model: Model) -> tuple[str, int]:
     return model.name, model.seed
 
 
-def read_run(folder: Path) -> Run:
-    """Read what there is; raises ResultsError that names file and line when one is broken."""
-    transcripts = _lines(folder / "utterances.jsonl", _transcript)
+def read_run(folder: Path, answers: Path) -> Run:
+    """Read what there is; raises ResultsError that names file and line when one is broken.
+
+    `answers` is the folder for what the model answers (see asr_unlearn.caches).
+    """
+    transcripts = _lines(answers / "utterances.jsonl", _transcript)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")
