@@ -15,6 +15,7 @@ from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.membership import Attackers, membership
 from asr_unlearn.attacks.relearning import relearn
 from asr_unlearn.caches import answers_folder, cache_folder
+from asr_unlearn.classes import answerable
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
@@ -24,10 +25,11 @@ from asr_unlearn.metrics.speaker_id import probe
 from asr_unlearn.metrics.summary import gap
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 from asr_unlearn.places import check_places, place
-from asr_unlearn.run import invocation, versions
+from asr_unlearn.run import digest_of, invocation, versions
 from asr_unlearn.saved import Key, SavedModel
 from asr_unlearn.speakers import Judge, Trials, names_speakers, verification
 from asr_unlearn.split import PARTS, Split
+from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.yardstick import RETRAINED, check_yardstick
 
 # Speakers and utterances that the probe learns from, where the retain set has more.
@@ -131,9 +133,10 @@ def evaluate(
     absent where there is none.
 
     Raises:
-        ValueError: the models were made for different tasks, two have one name and seed, or one is
-            not under `root`; attacks that go by the original, and there is none; or a model called
-            retrained that has met the forget speakers.
+        ValueError: a model cannot be asked of some utterances; the models were made for different
+            tasks, two have one name and seed, or one is not under `root`; attacks that go by the
+            original, and there is none; or a model called retrained that has met the forget
+            speakers.
     """
     check_places(models, root)
     check_yardstick(models, split)
@@ -145,6 +148,7 @@ def evaluate(
     models = [replace(m, kept=answers_folder(m.folder, root)) for m in models]
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
+    check_answerable(models, data)
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     attackers.train(root, effort.side_by_side(device))
     shared = _Shared(
@@ -179,6 +183,20 @@ def evaluate(
         },
         "models": [_entry(model, shared) for model in models],
     }
+
+
+def check_answerable(models: Sequence[SavedModel], data: Corpus) -> None:
+    """See that each model can be asked of every utterance it has an answer for, before any is.
+
+    Models of the same settings spell alike, and one of them is asked for all.
+
+    Raises:
+        ValueError: naming utterances that a model cannot be asked of.
+    """
+    kinds = {digest_of(model.settings()): model for model in models}
+    for model in kinds.values():
+        task = model.task(torch.device("cpu"))
+        check_targets(task, answerable(task, data.part(*PARTS)))
 
 
 def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:
@@ -292,6 +310,8 @@ def _cost(run: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
     }
     if run["kind"] == "unlearn":
         entry |= {"unlearn_seconds": run["seconds"], "stopped": run["stopped"]}
+        if run.get("warning"):
+            entry["warning"] = run["warning"]
         if gold.get("seconds"):
             cost["relative_to_retraining"] = run["seconds"] / gold["seconds"]
     return entry

@@ -45,6 +45,7 @@ class Outcome:
     """How a run ended: seconds are summed over interruptions.
 
     `kept_step` is a fraction where the run had gone too far and was taken back part of the way.
+    Of unlearning, `kept` are the figures of `asr_unlearn.kept`, and `warning` what they warn of.
     """
 
     steps: int
@@ -52,6 +53,8 @@ class Outcome:
     seconds: float
     stopped: str
     peak_bytes: int | None
+    kept: Mapping[str, Any] | None = None
+    warning: str | None = None
 
 
 @dataclass

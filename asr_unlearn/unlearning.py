@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -10,10 +10,11 @@ from asr_unlearn import processes
 from asr_unlearn.classes import asked_for_forgotten, forgets_classes
 from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
+from asr_unlearn.kept import Kept, check_finite, outputs, sample
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Method, Part
 from asr_unlearn.outsider import check_learned, outsider_inputs, training_seconds
-from asr_unlearn.scoring import Heard, hear, level, score
+from asr_unlearn.scoring import Heard, Level, hear, level, score
 from asr_unlearn.stopping import StopOn, StopRule
 from asr_unlearn.strangers import (
     OUTSIDER_POWER,
@@ -114,9 +115,22 @@ def make_forget(
     )
     # Measuring the level of strangers is part of what unlearning costs.
     run.progress.seconds = time.monotonic() - began + harder.seconds
+    keeps = sample(given["retain"])
+    level_before = _level_of_kept(inputs, keeps)
     outcome = run()
     _refuse_the_original(outcome, method, same=fingerprint(inputs.task.model) == before)
-    return outcome
+    level_after = _level_of_kept(inputs, keeps)
+    check_finite(inputs.task, level_after)
+    if level_before is None or level_after is None:
+        return outcome
+    kept = Kept(level_before, level_after, len(keeps), outputs(inputs.task))
+    return replace(outcome, kept=kept.recorded(), warning=kept.warning)
+
+
+def _level_of_kept(inputs: Inputs, utterances: Sequence[Utterance]) -> Level | None:
+    if not utterances:
+        return None
+    return level(_everyones(score, inputs, utterances, "level of those to keep"))
 
 
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:

@@ -16,6 +16,7 @@ from asr_unlearn.cli import main
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.evaluation import evaluate
 from asr_unlearn.inputs import Inputs
+from asr_unlearn.manifest import read_manifest
 from asr_unlearn.models import alphabet_of, model_from_config, save_model
 from asr_unlearn.report import read_results, write_report, write_results
 from asr_unlearn.saved import SavedModel
@@ -33,10 +34,10 @@ def setting(corpus, tiny_config, tmp_path):
     shutil.copytree(tmp_path / "original", tmp_path / "renamed")
     models = [SavedModel(name, 0, tmp_path / name) for name in ("original", "retrained", "renamed")]
 
-    def run(*chosen, root=tmp_path):
+    def run(*chosen, root=tmp_path, manifest=data.manifest):
         return evaluate(
             chosen or models,
-            data.manifest,
+            manifest,
             data.split,
             root=root,
             corpus="hums",
@@ -45,6 +46,24 @@ def setting(corpus, tiny_config, tmp_path):
         )
 
     return tmp_path, run
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("AB " * 90, r"utterance s3-1: .* of audio have no room for the \d+ labels of 'AB AB"),
+        ("EZ", "utterance s3-1: the vocabulary lacks 'E'"),
+    ],
+)
+def test_what_a_model_cannot_be_asked_is_named_before_any_is(
+    text, message, setting, corpus, monkeypatch
+):
+    _, run = setting
+    monkeypatch.setattr("asr_unlearn.evaluation.transcribe", lambda *_, **__: pytest.fail("asked"))
+    manifest = read_manifest(corpus / "manifest.jsonl")
+    odd = [replace(u, text=text.strip()) if u.id == "s3-1" else u for u in manifest]
+    with pytest.raises(ValueError, match=f"^{message}"):
+        run(manifest=odd)
 
 
 def test_models_that_results_could_not_tell_are_refused_at_once(setting, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -212,6 +213,8 @@ def unlearn(
     )
     if processes.is_first():
         print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
+        if outcome.warning:
+            print(f"{out}: WARNING: {outcome.warning}", file=sys.stderr)
 
 
 def tune(

@@ -323,7 +323,6 @@ def test_the_report_knows_no_torch_and_no_training() -> None:
                 modules.update(alias.name for alias in node.names)
     own = {name for name in modules if name.startswith("asr_unlearn")}
     assert own
-    names = ("audio", "caches", "errors", "files", "manifest")
-    lent = {f"asr_unlearn.{name}" for name in names}
+    lent = {f"asr_unlearn.{name}" for name in ("audio", "caches", "errors", "files", "manifest")}
     assert all(name in lent or name.startswith("asr_unlearn.report") for name in own)
     assert not any(name.split(".")[0] in ("torch", "transformers") for name in modules)

@@ -15,12 +15,22 @@ SMALLEST_WAY = 0.005
 def method(entry: Entry, found: Comparison) -> list[str]:
     """Paragraphs: forgetting and damage; what is still to be seen; the price."""
     paragraphs = [
+        *_warnings(entry),
         likeness(entry, found) or "No gap to a retrained model was computed.",
         attackers(entry, found),
         _together(_relearning(entry, found), _judge(entry, found)),
         _price(entry),
     ]
     return [text for text in paragraphs if text]
+
+
+def _warnings(entry: Entry) -> list[str]:
+    """What the runs themselves warned of, such as a model that is ruined."""
+    return [
+        f"Warning, seed {model.seed}: {model.record['warning']}."
+        for model in entry.models
+        if "warning" in model.record
+    ]
 
 
 def likeness(entry: Entry, found: Comparison) -> str:
