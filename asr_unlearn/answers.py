@@ -5,7 +5,7 @@ Each file is taken as it stands for as long as neither the weights nor the corpu
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from asr_unlearn.split import PARTS, Split
 from asr_unlearn.tasks import Classification, Task
 
 Row = dict[str, Any]
+TRANSCRIPTS = "utterances.jsonl"
 # Of utterances.jsonl: an earlier version wrote fewer rows, and fewer fields.
 ROWS = 3
 # Of states.npz and embeddings.npz.
@@ -49,10 +50,10 @@ def transcribe(
     They stand in utterances.jsonl among the model's answers. What a classifier has no class for is
     left out, and said.
     """
-    target = saved.answers / "utterances.jsonl"
+    target = saved.answers / TRANSCRIPTS
     part_of = {name: part for part in parts for name in split.parts[part]}
     everything = [u for u in manifest if u.id in part_of]
-    basis = digest_of([ROWS, saved.files(), part_of, content(everything), beams])
+    basis = _basis(saved, part_of, everything, beams)
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
         utterances = answerable(task, everything)
@@ -73,6 +74,22 @@ def transcribe(
         stamp(target, basis)
     # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
     return [json.loads(line) for line in target.read_text(encoding="utf-8").split("\n") if line]
+
+
+def is_transcribed(
+    saved: SavedModel, manifest: Sequence[Utterance], split: Split, *, beams: int = 1
+) -> bool:
+    """Whether `transcribe` of all parts has nothing left to do."""
+    part_of = {name: part for part in PARTS for name in split.parts[part]}
+    everything = [u for u in manifest if u.id in part_of]
+    return stands(saved.answers / TRANSCRIPTS, _basis(saved, part_of, everything, beams))
+
+
+def _basis(
+    saved: SavedModel, part_of: Mapping[str, str], utterances: Sequence[Utterance], beams: int
+) -> str:
+    """Of all that the transcripts come from."""
+    return digest_of([ROWS, saved.files(), part_of, content(utterances), beams])
 
 
 def classified(rows: Sequence[Row]) -> bool:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from asr_unlearn.answers import Row, classified, divergence, mean_states, transcribe
+from asr_unlearn.answers import (
+    Row,
+    classified,
+    divergence,
+    is_transcribed,
+    mean_states,
+    transcribe,
+)
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.attacks.membership import Attackers, membership
 from asr_unlearn.attacks.relearning import relearn
@@ -148,7 +155,9 @@ def evaluate(
     models = [replace(m, kept=answers_folder(m.folder, root)) for m in models]
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
-    check_answerable(models, data)
+    check_answerable(
+        [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
+    )
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     attackers.train(root, effort.side_by_side(device))
     shared = _Shared(

@@ -70,7 +70,7 @@ class Kept:
 
 def outputs(task: Task) -> int:
     """How many entries the vocabulary of a recogniser has, or classes a classifier."""
-    config = task.model.config
+    config: Any = task.model.config
     return int(config.num_labels if task.one_label else config.vocab_size)
 
 
