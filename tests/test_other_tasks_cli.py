@@ -25,6 +25,7 @@ from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import PARTS_USED
 from asr_unlearn.manifest import read_manifest, write_manifest
 from asr_unlearn.saved import SavedModel
+from asr_unlearn.scoring import level, score
 from asr_unlearn.split import PARTS
 from asr_unlearn.tasks.window import set_window
 from asr_unlearn.unlearning import Stop, forget_difficulty, stop_rule
@@ -46,9 +47,8 @@ def run(folder, config, out, training, options):
     for method in ("orthograd_tau", "gradient_ascent"):
         argv = ["unlearn", *data, "--model", str(out / "original"), "--method", method]
         # By steps: whether so small a model has learned enough to forget is left to luck.
-        main(
-            [*argv, "--stop.rule", "steps", "--out", str(out / method), "--set", "epochs=2,lr=1e-3"]
-        )
+        argv += ["--stop.rule", "steps", "--set", "epochs=2,lr=1e-3"]
+        main([*argv, "--out", str(out / method)])
     models = "original,retrained,orthograd_tau,gradient_ascent"
     main(["evaluate", *data, "--models", models, "--out", str(out / "results.json")])
     main(["report", "--results", str(out / "results.json")])
@@ -60,7 +60,7 @@ def rows(folder):
 
 
 def stopping(data, folder):
-    """The early stopping that unlearning the model in `folder` begins with."""
+    """The early stopping that unlearning the model in `folder` begins with, and its first check."""
     corpus = Corpus.read(data / "manifest.jsonl", data / "split.json")
     inputs = Inputs(SavedModel.at(folder).task(torch.device("cpu")))
     set_window(inputs.task, "auto", corpus.manifest)
@@ -68,7 +68,8 @@ def stopping(data, folder):
     if forgets_classes(inputs.task, given):
         given["unseen"] = asked_for_forgotten(given)
     harder = forget_difficulty(inputs, given, Stop())
-    return stop_rule(inputs, given["unseen"], Stop(), harder)
+    rule = stop_rule(inputs, given["unseen"], Stop(), harder)
+    return rule, level(score(inputs.task, inputs, given["forget"]))
 
 
 def how_hard(folder, part):
@@ -92,7 +93,9 @@ def test_whisper(copied, tmp_path):
     assert entries[2]["cost"]["relative_to_retraining"] > 0
     assert entries[0]["loss"]["forget"] != entries[3]["loss"]["forget"]
     # Measured on the original, by generation: what the report says of it.
-    rule = stopping(copied, tmp_path / "original")
+    rule, first = stopping(copied, tmp_path / "original")
+    assert first.loss == pytest.approx(entries[0]["loss"]["forget"], abs=1e-4)
+    assert first.cer == pytest.approx(entries[0]["cer"]["forget"], abs=1e-6)
     harder = how_hard(tmp_path / "original", "forget") / how_hard(tmp_path / "original", "retain")
     target = entries[0]["loss"]["unseen"] * min(2.0, max(0.5, harder))
     assert rule.target.loss == pytest.approx(target, abs=1e-4)
@@ -157,7 +160,7 @@ def test_a_classifier_of_speakers(copied, tmp_path):
     unseen = [u for u in manifest if u.id in split["parts"]["unseen"]]
     names = split["forget_speakers"]
     target = loss_as(tmp_path / "original", unseen, lambda i: names[i % len(names)])
-    rule = stopping(copied, tmp_path / "original")
+    rule, _ = stopping(copied, tmp_path / "original")
     assert rule.target.loss == pytest.approx(target, abs=1e-4)
     classify = pipeline("audio-classification", model=str(tmp_path / "original"))
     answers = {row["id"]: row["hypothesis"] for row in rows(tmp_path / "original")}
@@ -193,7 +196,7 @@ def test_a_classifier_that_forgets_a_word(copied, tmp_path):
     split = json.loads((copied / "split.json").read_text())
     unseen = [u for u in utterances if u.id in split["parts"]["unseen"]]
     target = loss_as(tmp_path / "original", unseen, lambda _: "A CAB")
-    rule = stopping(copied, tmp_path / "original")
+    rule, _ = stopping(copied, tmp_path / "original")
     assert rule.target.loss == pytest.approx(target, abs=1e-4)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["task"] == "classification"
