@@ -76,14 +76,15 @@ def _backward(forward: Forward, weights: Float[Tensor, " B"], receive: Receiver)
     A gradient is handed on when it comes and not kept, and with it the use is let go.
     """
     taps = {i: use.tap for i, use in enumerate(forward.uses) if use.tap is not None}
-    edges = {i: use.edge for i, use in enumerate(forward.uses) if use.tap is None}
+    silent = {i: torch.zeros_like(use.x) for i, use in enumerate(forward.uses) if use.tap is None}
+    edges = [forward.uses[i].edge for i in silent]
     forward.uses.clear()
     for i, tap in taps.items():
         tap.listener = partial(receive, i)
-    targets: list[Any] = [forward.anchor, *edges.values()]
+    targets: list[Any] = [forward.anchor, *edges]
     _, *deltas = torch.autograd.grad(forward.losses, targets, weights, allow_unused=True)
-    for i, delta in zip(edges, deltas, strict=True):
-        receive(i, delta)
+    for (i, zeros), delta in zip(silent.items(), deltas, strict=True):
+        receive(i, zeros if delta is None else torch.atleast_1d(delta))
     for tap in taps.values():
         tap.listener = None
 
@@ -140,7 +141,7 @@ def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contributi
         for use, delta, rows in zip(uses, deltas, values, strict=True):
             if delta is None:
                 continue
-            pair = Pair(*_as_trained(use, delta), 1, use.options)
+            pair = Pair(*_as_trained(use, torch.atleast_1d(delta)), 1, use.options)
             for name in use.operands:
                 rows[name][i] = use.rule.rows(name, pair)[0]
     return [

@@ -86,8 +86,8 @@ def watch(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
     trainable = {id(p) for p in trainable_parameters(model).values()}
     reached = nodes(values)
     # Not every use serves the losses: a model may compute what the loss does not ask for.
-    uses = [use for use in watcher.uses if use.edge.node in reached]
-    missed = [leaf for leaf in leaves(values) if id(leaf) in trainable]
+    uses = [use for use in watcher.uses if use.positions and use.edge.node in reached]
+    missed = [leaf for leaf in leaves(values) if id(leaf) in trainable and leaf.numel()]
     uses += [_cut_use(leaf, leaf, None) for leaf in missed]
     return Forward(values, uses, watcher.anchor)
 
@@ -109,17 +109,28 @@ def leaves(*tensors: Tensor) -> list[Tensor]:
 
 
 def _cut_use(source: Tensor, cut: Tensor, tap: Tap | None) -> Use:
-    """The use of a trained tensor whose gradient is read where it was cut off."""
+    """The use of a trained tensor whose gradient is read where it was cut off.
+
+    A cut without an axis counts as one position. Its values are not needed, and may change.
+    """
+    x = torch.atleast_1d(cut.new_zeros(()).expand(cut.shape))
     return Use(
         rule=Broadcast(),
-        x=cut.detach(),
+        x=x,
         operands={"value": source},
         options={"value": source},
         edge=get_gradient_edge(cut),
-        positions=len(cut) if cut.dim() else 1,
-        version=cut._version,
+        positions=_positions(cut),
+        version=x._version,
         tap=tap,
     )
+
+
+def _positions(output: Tensor) -> int:
+    """The length of the leading axis, 1 without one; 0 where no gradient can arrive."""
+    if not output.numel():
+        return 0
+    return len(output) if output.dim() else 1
 
 
 class _Tapped(torch.autograd.Function):
@@ -192,12 +203,12 @@ class _Watcher(TorchFunctionMode):
         operands = {
             name: options[name] for name in rule.operands if self._trained(options.get(name))
         }
-        if id(x) in self._free or not x.dim() or not rule.applies(x, options):
+        if id(x) in self._free or not x.numel() or not rule.applies(x, options):
             return None
         detached = {name: tensor.detach() for name, tensor in operands.items()}
         version, tap = x._version, Tap()
         output: Tensor = _Tapped.apply(func(x, **(options | detached)), self.anchor, tap)
-        edge, positions = get_gradient_edge(output), len(output)
+        edge, positions = get_gradient_edge(output), _positions(output)
         self.uses.append(Use(rule, x.detach(), operands, options, edge, positions, version, tap))
         return output
 
@@ -226,8 +237,9 @@ class _Watcher(TorchFunctionMode):
         key = id(source), tuple(shape)
         if key not in self._cuts:
             tap = Tap()
-            self._cuts[key] = _Tapped.apply(source.detach().expand(shape), self.anchor, tap)
-            self.uses.append(_cut_use(source, self._cuts[key], tap))
+            cut = _Tapped.apply(torch.atleast_1d(source.detach().expand(shape)), self.anchor, tap)
+            self.uses.append(_cut_use(source, cut, tap))
+            self._cuts[key] = cut if shape else cut[0]
         return self._cuts[key]
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from asr_unlearn.gradients.rules import WHOLE, Pair, Rule
+from asr_unlearn.gradients.rules import WHOLE, Broadcast, Pair, Rule
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,14 @@ class Paired:
 
         `out`, of the result's shape, may be written to.
         """
-        pair = self.even_pair()
+        pair = None if self._has_positions(operand) else self.even_pair()
         if pair is not None:
             return self.rule.rows(operand, pair, part, out)
         return torch.stack([self._alone(operand, i, part) for i in range(self.utterances)])
 
     def row(self, operand: str, utterance: int) -> Float[Tensor, "..."]:
         """One utterance's gradient of the operand."""
-        if self.operands[operand].shape != self.delta.shape:
-            return self._alone(operand, utterance, WHOLE)
-        # The operand has a place for every position of the batch, so the row has them all too.
-        only = torch.zeros(self.utterances, device=self.delta.device)
-        only[utterance] = 1
-        return self.total(operand, only)
+        return self._alone(operand, utterance, WHOLE)
 
     def total(self, operand: str, weights: Float[Tensor, " B"]) -> Float[Tensor, "..."]:
         """Σ wᵢ gᵢ of the operand, from one weighted product."""
@@ -77,8 +72,22 @@ class Paired:
             return None
         return Pair(self.x, self.delta, self.utterances, self.options)
 
+    def _has_positions(self, operand: str) -> bool:
+        """Whether the operand has a place for every position of the batch."""
+        shape = self.operands[operand].shape
+        return (
+            isinstance(self.rule, Broadcast)
+            and len(shape) == self.delta.dim()
+            and len(shape) > 0
+            and shape[0] == len(self.delta)
+        )
+
     def _alone(self, operand: str, utterance: int, part: slice) -> Float[Tensor, "..."]:
         mine = self.owner == utterance
+        if self._has_positions(operand):
+            # So a row has them all too, with zeros where the position is another utterance's.
+            delta = self.delta * mine.view(-1, *[1] * (self.delta.dim() - 1))
+            return self.rule.rows(operand, Pair(self.x, delta, 1, self.options), part)[0]
         if not mine.any():
             tensor = self.operands[operand]
             return torch.zeros_like(tensor if part == WHOLE else tensor[part]).detach()
@@ -106,7 +115,8 @@ class Dense:
 
     def total(self, operand: str, weights: Float[Tensor, " B"]) -> Float[Tensor, "..."]:
         values = self.values[operand]
-        return (weights.to(values) @ values.flatten(1)).view(values.shape[1:])
+        total: Tensor = torch.tensordot(weights.to(values), values, dims=1)
+        return total
 
 
 Contribution = Paired | Dense

@@ -59,7 +59,10 @@ def statistics(
     zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
     grams = {name: zero.expand(size, size).clone() for name in rows.parameters}
     products = {name: zero.clone() for name in rows.parameters}
-    mean = {name: torch.empty_like(p).detach() for name, p in rows.parameters.items()}
+    mean = {
+        name: torch.empty_like(p, memory_format=torch.contiguous_format).detach()
+        for name, p in rows.parameters.items()
+    }
     with rows.full_precision():
         for group in rows.groups:
             ghost = None if metric or processes.group else _ghost(rows.only_source(group))
@@ -70,7 +73,7 @@ def statistics(
                 mean[name] = ghost.mean()
                 continue
             for span in rows.ranges(group, size):
-                name, flat = span.name, span.rows.reshape(len(rows), -1)
+                name, flat = span.name, span.flat
                 share = flat.new_full((1, len(rows)), 1 / size)
                 torch.mm(share, flat, out=columns(mean[name], span.part).view(1, -1))
                 u = processes.columns(columns(direction[name], span.part).reshape(-1))
@@ -136,8 +139,7 @@ def products(
                 v = columns(direction[span.name], span.part)
                 if metric is not None:
                     v = v / columns(metric[span.name], span.part)
-                flat = span.rows.reshape(len(rows), -1)
-                found[span.name] += inner_products(flat, v.reshape(1, -1))[:, 0]
+                found[span.name] += inner_products(span.flat, v.reshape(1, -1))[:, 0]
     return found
 
 

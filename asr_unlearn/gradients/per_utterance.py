@@ -76,6 +76,7 @@ def weighted_gradient(
             allow_unused=True,
         )
         for name, gradient in zip(parameters, gradients, strict=True):
+            gradient = gradient.contiguous()  # that of a sum is one number, expanded
             total[name] = total[name].add_(gradient) if name in total else gradient
     for gradient in total.values():
         processes.summed(gradient)

@@ -51,6 +51,11 @@ class Range:
     part: slice
     rows: Float[Tensor, "B ..."]
 
+    @property
+    def flat(self) -> Float[Tensor, "B n"]:
+        """The rows as vectors, of one number where the parameter has no axis."""
+        return self.rows.reshape(len(self.rows), self.rows[0].numel())
+
 
 class GradientRows:
     """G of one batch, or of several run one after the other, after their backward passes."""
@@ -141,7 +146,7 @@ class GradientRows:
             )
             for name, gradient in zip(names, gradients, strict=True):
                 if gradient is not None:
-                    yield name, gradient
+                    yield name, gradient.contiguous()  # that of a sum is one number, expanded
 
     def _direct_rows(self, name: str, utterances: int) -> Iterator[Range]:
         parameter, batches = self.parameters[name], self._sources[name,]
@@ -196,8 +201,8 @@ def columns(tensor: Tensor, part: slice) -> Tensor:
 
 def _parts(parameter: Tensor, utterances: int) -> list[slice]:
     """Ranges of the first axis that keep B rows of a range within `NUMBERS_AT_ONCE`."""
-    length = max(1, NUMBERS_AT_ONCE // (utterances * prod(parameter.shape[1:])))
-    starts = range(0, len(parameter), length)
+    length = max(1, NUMBERS_AT_ONCE // max(1, utterances * prod(parameter.shape[1:])))
+    starts = range(0, max(1, len(parameter)), length)
     return [slice(start, min(start + length, len(parameter))) for start in starts]
 
 

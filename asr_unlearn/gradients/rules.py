@@ -80,6 +80,9 @@ class Linear(Rule):
     operands = ("weight", "bias")
     divisible = True
 
+    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
+        return x.dim() > 1 and options["weight"].dim() == 2
+
     def rows(
         self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
@@ -164,6 +167,9 @@ class LayerNorm(Rule):
     arguments = ("input", "normalized_shape", "weight", "bias", "eps")
     operands = ("weight", "bias")
 
+    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
+        return x.dim() > len(options["normalized_shape"])
+
     def rows(
         self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
@@ -235,7 +241,8 @@ class Embedding(Rule):
 
     def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
         # Both make one utterance's gradient depend on the others in the batch.
-        return options.get("max_norm") is None and not options.get("scale_grad_by_freq")
+        alone = options.get("max_norm") is None and not options.get("scale_grad_by_freq")
+        return alone and x.dim() > 0
 
     def rows(
         self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
@@ -268,12 +275,5 @@ class Broadcast(Rule):
         self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
         shape = pair.options["value"].shape
-        delta = torch.unflatten(pair.delta, 0, (pair.groups, -1))
-        if shape == pair.delta.shape:
-            # The tensor itself has a place for each utterance: every other place has no gradient.
-            rows = delta.new_zeros(pair.groups, *delta.shape)
-            rows.diagonal(dim1=0, dim2=1).copy_(delta.movedim(0, -1))
-            rows = rows.flatten(1, 2)
-        else:
-            rows = torch.stack([d.sum_to_size(shape) for d in delta])
-        return rows if part == WHOLE else rows[:, part]
+        rows = [d.sum_to_size(shape) for d in torch.unflatten(pair.delta, 0, (pair.groups, -1))]
+        return torch.stack(rows) if part == WHOLE else torch.stack(rows)[:, part]

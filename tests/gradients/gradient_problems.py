@@ -388,11 +388,72 @@ class Hidden(nn.Module):
         return Compiled.apply(x, self.scale)
 
 
+class Uses(nn.Module):
+    """One parameter of any shape, used in any way."""
+
+    def __init__(self, shape: tuple[int, ...], use: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.randn(shape) + 0.3)
+        self.use = use
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.use(x, self.value)
+
+
+def frame_by_frame(x: Tensor, use: Callable[[Tensor], Tensor]) -> Tensor:
+    """The first frame of each utterance by itself, without any other axis."""
+    return torch.stack([torch.cat([use(frames[0])[None], frames[1:]]) for frames in x])
+
+
+# Of batches of five or eight utterances of as many frames [B, B, 8].
+USES: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor], Tensor]]] = {
+    "scalar factor": ((), lambda x, p: x * p),
+    "scalar of a function": ((), lambda x, p: x * p.exp()),
+    "scalar interpolation": ((), lambda x, p: torch.lerp(x, x.tanh(), p)),
+    "scalar limit": ((), lambda x, p: torch.maximum(x, p)),
+    "scalar for each frame": ((), lambda x, p: frame_by_frame(x, lambda f: f.sum() * p + f)),
+    "scalar in a hidden operation": ((), lambda x, p: HiddenScalar.apply(x, p)),
+    "an element": ((3,), lambda x, p: x * p[0] + p[2]),
+    "an element of each": ((8,), lambda x, p: frame_by_frame(
+        x, lambda f: torch.stack([c * p[k] for k, c in enumerate(f)]))),
+    "a row": ((3, 8), lambda x, p: x * p[0]),
+    "a slice": ((3, 8), lambda x, p: x * p[1:2]),
+    "a matrix of a stack": ((3, 8, 8), lambda x, p: F.linear(x, p[1])),
+    "rows by the batch": ((3, 8), lambda x, p: x * p[(x[..., 0] > 0).long()]),
+    "sum": ((3, 2), lambda x, p: x * p.sum()),
+    "linear, frame by frame": ((8, 8), lambda x, p: frame_by_frame(x, lambda f: F.linear(f, p))),
+    "dot product": ((8,), lambda x, p: frame_by_frame(x, lambda f: F.linear(f, p) + f)),
+    "norm, frame by frame": ((8,), lambda x, p: frame_by_frame(
+        x, lambda f: F.layer_norm(f, (8,), p))),
+    "one for each utterance": ((5, 1, 1), lambda x, p: x * p if len(x) == 5 else x + p.sum()),
+    "one for each utterance, reversed": ((8, 1, 1), lambda x, p: (
+        (x.flip(0) * p).flip(0) if len(x) == 8 else x + p.sum())),
+    "empty": ((3, 0), lambda x, p: x + p.sum()),
+    "unused": ((), lambda x, p: x),
+    "linear of no inputs": ((8, 0), lambda x, p: x + F.linear(x[..., :0], p)),
+    "linear of no frames": ((8, 8), lambda x, p: torch.cat([F.linear(x[:, :0], p), x], 1)),
+}  # fmt: skip
+
+
+class HiddenScalar(torch.autograd.Function):
+    """As `Compiled`, with a factor that has no axis."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(x, scale)
+        return x * scale
+
+    @staticmethod
+    def backward(ctx, delta: Tensor) -> tuple[Tensor, Tensor]:
+        x, scale = ctx.saved_tensors
+        return delta * scale, (delta * x).sum()
+
+
 FAST = [UsedTwice, OneByOne, Bare, BatchShaped, WeightNormed]
 SLOW = [TimeMajor, NoRule, Coupled, Hidden]
 
 
-def module_problem(module: type[nn.Module], dtype: torch.dtype) -> Problem:
+def module_problem(module: Callable[[], nn.Module], dtype: torch.dtype) -> Problem:
     """A mean squared error over the true frames of each utterance; two utterances share no data."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), module(), nn.Linear(8, 2)).to(dtype)

@@ -8,12 +8,14 @@ from gradient_problems import (
     FAST,
     RECOGNISERS,
     SLOW,
+    USES,
     Coupled,
     Hidden,
     NoRule,
     Packed,
     Problem,
     TimeMajor,
+    Uses,
     ctc_problem,
     module_problem,
     recogniser,
@@ -22,7 +24,14 @@ from gradient_problems import (
 )
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from asr_unlearn.gradients import per_utterance_gradients, trainable_parameters
+from asr_unlearn.gradients import (
+    diagonal_fisher,
+    per_utterance_gradients,
+    pool_step,
+    stacked_step,
+    streaming_step,
+    trainable_parameters,
+)
 from asr_unlearn.gradients.rows import GradientRows
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
@@ -110,6 +119,29 @@ def test_what_no_rule_covers_is_exact_and_said_once(module):
         warnings.simplefilter("error")
         again = streamed_rows(problem, batch)
     assert_same_rows(problem, expected, again, 1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:no rule gives the per-utterance gradients")
+@pytest.mark.parametrize("size", [5, 8])
+@pytest.mark.parametrize("use", USES)
+def test_every_shape_and_use_that_autograd_takes(use, size):
+    problem = module_problem(lambda: Uses(*USES[use]), torch.float64)
+    batch, forget = problem.batch(1, size), problem.batch(2, 3)
+    expected = reference_rows(problem, batch)
+    assert "2.value" in expected
+    assert_same_rows(problem, expected, streamed_rows(problem, batch), 1e-9)
+    exact, found = (
+        engine(problem.model, problem.losses, forget, batch, scope="tensor")
+        for engine in (stacked_step, streaming_step)
+    )
+    for part in ("forget", "orthogonal", "retain"):
+        assert set(getattr(found, part)) == set(expected)
+        for name, value in getattr(exact, part).items():
+            torch.testing.assert_close(getattr(found, part)[name], value, rtol=1e-6, atol=1e-9)
+    fisher = diagonal_fisher(problem.model, problem.losses, [batch])
+    for name, rows in expected.items():
+        torch.testing.assert_close(fisher[name], rows.square().mean(0))
+    pool_step(problem.model, problem.losses, forget, [batch], max_iterations=1)
 
 
 @pytest.mark.parametrize("name", [name for name in RECOGNISERS if name != "ecapa"])
