@@ -117,12 +117,11 @@ class Training:
             )
             for part in method.needs
         }
-        pace = method.pace(self.streams)
-        self.total = max(1, round(method.epochs * pace))
+        self.total = method.steps(self.streams)
         self.course = Course(
             task,
             self.streams,
-            pace,
+            method.pace(self.streams),
             self.total,
             seed=seed,
             difficulty=difficulty,
@@ -176,7 +175,7 @@ class Training:
         now.seconds += time.monotonic() - began
         self._log(
             step=now.step,
-            epoch=round(now.step / self.course.pace, 3),
+            epoch=round(self.method.epoch(now.step, self.course), 3),
             seconds=round(now.seconds, 3),
             lr=self.method.lr * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
@@ -211,7 +210,7 @@ class Training:
         direction = self.method.direction(step)
         for name, parameter in self.parameters.items():
             parameter.grad = direction.gradient[name]
-        limit = self.method.clip or float("inf")
+        limit = self.method.largest_norm(step)
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
         if not torch.isfinite(norm):
             raise DivergedError(

@@ -1,7 +1,7 @@
 """Every method's update equals one written out by hand, and avoids the known traps."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 from toy_task import PARTS, ToyModel, course, gradients, softmax, step
 
-from asr_unlearn.methods import METHODS
+from asr_unlearn.methods import METHODS, Step
 from asr_unlearn.methods.orthograd_tau import of_the_same_rank
 from asr_unlearn.methods.random_label import foreign_targets, relabelled
 from asr_unlearn.methods.teacher import divergence_from, untrained
 from asr_unlearn.metrics.divergence import divergences
+from asr_unlearn.options import make_method
 
 
 def begun(name, given, **options):
@@ -73,8 +74,11 @@ def test_nabla_tau_starts_from_all_ascent_when_little_is_retained():
     close(direction(method, step(given)), -2 * (target - forget) * up)
 
 
-def test_nabla_tau_measures_its_target_anew_every_five_epochs():
-    given = course(total=40)
+def test_nabla_tau_measures_its_target_anew_after_five_passes_over_the_forget_set():
+    """Two batches are a pass, whatever the retain set's passes are."""
+    given = course(total=40, batch_size=1)
+    assert given.streams["forget"].steps_per_epoch == 2
+    assert given.streams["retain"].steps_per_epoch == 3
     method = begun("nabla_tau", given)
     before = method._target
     with torch.no_grad():
@@ -82,10 +86,22 @@ def test_nabla_tau_measures_its_target_anew_every_five_epochs():
     for number, changed in ((1, False), (9, False), (10, True)):
         method.direction(step(given, number))
         assert (method._target != before) == changed
-    assert method._target == pytest.approx(mean_of(given, "unseen")[1])
+    assert method._target == pytest.approx(given.stranger_loss())
     resumed = begun("nabla_tau", course(total=40))
     resumed.load_state_dict(method.state_dict())
     assert resumed._target == method._target
+
+
+def test_nabla_tau_at_its_defaults_does_measure_its_target_anew(monkeypatch):
+    method = METHODS["nabla_tau"]()
+    given = course(total=method.steps(course(batch_size=2).streams), batch_size=2)
+    measured = []
+    monkeypatch.setattr(type(given), "stranger_loss", lambda _: measured.append(1) or 1.0)
+    method.begin(given)
+    for number in range(given.total):
+        method.direction(step(given, number))
+    # Eight steps, of which five are five passes over the one batch of the forget set.
+    assert (given.total, len(measured)) == (8, 2)
 
 
 # SFR-on
@@ -105,6 +121,21 @@ def test_sfr_on_ascends_where_the_retain_set_knows_little():
     for number in (1, 2, 4):
         close(direction(method, step(given, number)), retained.mean(0))
     assert [method.rate(n, 8) for n in (0, 4, 8)] == pytest.approx([1, 0.5, 0])
+
+
+def test_sfr_on_clips_the_ascent_alone():
+    given = course()
+    method = METHODS["sfr_on"](clip=7.0, retain_steps=2)
+    limits = [method.largest_norm(step(given, number)) for number in range(4)]
+    assert limits == [7.0, math.inf, math.inf, 7.0]
+    assert METHODS["sfr_on"](clip=0.0).largest_norm(step(given)) == math.inf
+    assert METHODS["scrub"](clip=2.0).largest_norm(step(given, 1)) == 2.0
+
+
+def test_sfr_on_warms_up_and_ends_where_its_options_say():
+    method = METHODS["sfr_on"](warmup=0.2, final_lr=0.1)
+    rates = [method.rate(n, 10) for n in (0, 1, 2, 6, 10)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.55, 0.1])
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.25])
@@ -182,6 +213,19 @@ def test_salun_moves_only_the_salient_half():
     np.testing.assert_array_equal(moved, salient)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_salun_moves_its_share_where_most_gradients_are_zero(share, monkeypatch):
+    given = course()
+    sparse = torch.zeros(3, 4, dtype=torch.float64)
+    sparse[2, 1], sparse[0, 3] = -1.0, 0.5
+    monkeypatch.setattr(type(given), "gradient", lambda *_: ({"weight": sparse.clone()}, None))
+    masks = [begun("salun", given, share=share)._mask["weight"] for _ in range(2)]
+    assert int(masks[0].sum()) == share * 12
+    assert masks[0][2, 1]
+    assert masks[0][0, 3]
+    assert torch.equal(*masks)
+
+
 # Teachers
 
 
@@ -253,7 +297,33 @@ def test_scrub_alternates_and_measures_when_an_epoch_ends():
     for number, expected in enumerate([-pulls["forget"], stay, -pulls["forget"], stay, stay]):
         close(direction(method, step(given, number)), expected)
     measured = [n for n in range(1, 7) if method.is_measured(n, given, every=1)]
-    assert measured == [2, 4, 6]
+    # The third epoch, and what would be a fourth, are one retain batch each.
+    assert measured == [2, 4, 5, 6]
+
+
+def test_an_epoch_of_scrub_without_a_maximising_pass_is_one_over_the_retain_set():
+    given = course(batch_size=1)
+    method = METHODS["scrub"](epochs=4.0, max_epochs=1)
+    # 2 + 3 steps, then 3 an epoch.
+    assert method.pace(given.streams) == 5
+    total = method.steps(given.streams)
+    assert total == 5 + 3 * 3
+    given = replace(given, pace=5, total=total)
+    method.begin(given)
+    drawn = []
+
+    def draw(part):
+        drawn.append(part)
+        return given.streams[part][0]
+
+    for number in range(total):
+        method.direction(Step(given, number, draw))
+    assert drawn == ["forget"] * 2 + ["retain"] * 12
+    assert [n for n in range(1, 15) if method.is_measured(n, given, every=4)] == [5, 8, 11, 14]
+    assert [method.epoch(n, given) for n in (5, 8, 14)] == [1, 2, 4]
+    # As many epochs as before, however many of them maximise.
+    for first, steps in ((0, 12), (4, 20), (9, 20)):
+        assert METHODS["scrub"](epochs=4.0, max_epochs=first).steps(given.streams) == steps
 
 
 # Penalties and masks
@@ -300,6 +370,30 @@ def test_ssd_dampens_what_matters_more_to_the_forget_set():
         close(given.model.weight.detach().numpy(), factor * original)
     assert (factor < 1).any()
     assert (factor == 1).any()
+
+
+def test_ssd_measures_only_levels_that_change_a_weight():
+    given = course()
+    method = begun("ssd", given, weakest=100.0, strongest=1.0, levels=9, lam=0.8)
+    before, changed = given.model.weight.detach().clone(), []
+    optimizer = method.optimizer([given.model.weight])
+    for number in range(9):
+        given.model.weight.grad = method.direction(step(given, number)).gradient["weight"]
+        optimizer.step()
+        after = given.model.weight.detach().clone()
+        changed.append(not torch.allclose(before, after, rtol=1e-12))
+        before = after
+    assert [method.is_measured(n, given, every=4) for n in range(1, 10)] == changed
+    # No ratio can be above |F ∪ R| / |F|.
+    assert not any(changed[:5])
+    assert any(changed)
+
+
+def test_ssd_has_no_options_that_do_nothing():
+    names = {field.name for field in fields(METHODS["ssd"])}
+    assert not names & {"warmup", "final_lr"}
+    with pytest.raises(ValueError, match="ssd has no option 'warmup'"):
+        make_method("ssd", {"warmup": 0.1})
 
 
 class Deep(nn.Module):

@@ -200,6 +200,26 @@ def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config,
             assert abs(product) < 1e-8 * size * length
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "named"),
+    [
+        (lambda p: [{"params": p, "momentum": 0.9}], "momentum"),
+        (lambda p: [{"params": p[:1]}, {"params": p[1:], "weight_decay": 0.1}], "weight_decay"),
+        (lambda p: [{"params": p, "maximize": True}], "maximize"),
+        (lambda p: [{"params": p[:1]}], "some parameters only"),
+    ],
+)
+def test_orthograd_refuses_an_optimizer_that_takes_another_step(optimizer, named):
+    class Own(METHODS["orthograd"]):
+        def optimizer(self, parameters):
+            return torch.optim.SGD(optimizer(parameters), lr=self.lr)
+
+    model = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Flatten(), nn.Linear(1, 1))
+    losses = lambda x: model(x)[:, 0] ** 2  # noqa: E731
+    with pytest.raises(ValueError, match=f"{named} would not take the step"):
+        Own().begin(Course(Toy(model, losses), STREAMS, pace=1, total=1, seed=0))
+
+
 def test_options_are_checked():
     with pytest.raises(ValueError, match="gradient_ascent: lr must be above 0"):
         METHODS["gradient_ascent"](lr=0.0)

@@ -93,6 +93,18 @@ class Method(ABC):
         """Steps an epoch."""
         return streams[self.paced_by].steps_per_epoch
 
+    def steps(self, streams: Mapping[Part, Batched]) -> int:
+        """Steps of a whole run."""
+        return max(1, round(self.epochs * self.pace(streams)))
+
+    def epoch(self, steps: int, course: Course) -> float:
+        """How many epochs that many steps are."""
+        return steps / course.pace
+
+    def largest_norm(self, step: Step) -> float:
+        """What the gradient of this step is clipped to."""
+        return self.clip or math.inf
+
     def begin(self, course: Course) -> None:  # noqa: B027 - some need nothing from the original
         """Look at the original model before the first step.
 

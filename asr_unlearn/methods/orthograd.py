@@ -18,6 +18,7 @@ from asr_unlearn.gradients import (
     Weights,
     pool_step,
     streaming_step,
+    trainable_parameters,
 )
 from asr_unlearn.gradients.conjugate import TOLERANCE
 from asr_unlearn.methods.course import Course, Part, Step
@@ -38,7 +39,9 @@ class OrthoGrad(Method):
     span of the retain batch's per-utterance gradients. With α = 0 each step leaves every retain
     loss of the batch unchanged to first order.
 
-    Deviation: the paper hands the direction to any optimizer, and an optimizer that rescales
+    Deviation: the authors' circulating code projects each parameter tensor by itself, and Adam
+    rescales the result; `scope` is "global" by default, as the paper writes it, and "tensor" is
+    the code's. The paper hands the direction to any optimizer, and an optimizer that rescales
     coordinates or has momentum takes a step that is no longer orthogonal. Here the step is
     plain SGD, and the rescaling is part of the projection: with a metric D the direction is
     α·D⁻¹ḡ_R − (1 − α)·Δ with gᵢᵀΔ = 0 for the step that is really taken.
@@ -82,18 +85,22 @@ class OrthoGrad(Method):
         self._second_moment: Gradient = {}
         self._squares: Gradient = {}
         self._fisher: Gradient = {}
-        self._check_optimizer()
+        self._check_optimizer([nn.Parameter(torch.zeros(1))])
 
-    def _check_optimizer(self) -> None:
+    def _check_optimizer(self, parameters: list[nn.Parameter]) -> None:
         """Raises ValueError where a subclass would have another step taken than is projected."""
-        optimizer = self.optimizer([nn.Parameter(torch.zeros(1))])
-        changed = [key for key in ("momentum", "weight_decay") if optimizer.defaults.get(key)]
+        optimizer = self.optimizer(parameters)
+        settings = ("momentum", "weight_decay", "maximize")
+        changed = [key for key in settings if any(g.get(key) for g in optimizer.param_groups)]
+        stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if stepped != set(map(id, parameters)):
+            changed.append("of some parameters only")
         if type(optimizer) is not torch.optim.SGD or changed:
             what = f"{type(optimizer).__name__} {' and '.join(changed)}".rstrip()
             raise InputError(
                 f"{self.name}: {what} would not take the step that is orthogonal to the retain "
-                "gradients; use torch.optim.SGD without momentum or weight decay (metric=adam "
-                "rescales the step within the projection)"
+                "gradients; use torch.optim.SGD of all parameters, in each group without momentum, "
+                "weight decay or maximize (metric=adam rescales the step within the projection)"
             )
 
     @classmethod
@@ -108,6 +115,8 @@ class OrthoGrad(Method):
         return -(-self.retain_pool // self.retain_batch) if pooled else 1
 
     def begin(self, course: Course) -> None:
+        # Groups may depend on the parameters there are.
+        self._check_optimizer(list(trainable_parameters(course.model).values()))
         if self._adapts:
             self._retain, _ = course.gradient(course.streams["retain"][0])
         if self.metric == "adam_fisher":

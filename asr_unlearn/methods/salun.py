@@ -15,9 +15,10 @@ from asr_unlearn.methods.random_label import RandomLabel
 class SalUn(RandomLabel):
     """RL on the weights with the largest forget gradient (SalUn; Fan et al., arXiv 2310.12508).
 
-    Saliency is the magnitude of the mean forget loss' gradient at the original model, and the
-    threshold is one for all weights together. The optimizer has no weight decay, so that what is
-    masked does not move at all.
+    Saliency is the magnitude of the mean forget loss' gradient at the original model. The weights
+    that may move are those of the highest rank, all tensors together; of weights that are alike
+    the first, in the model's order, so that it is the share that was asked for and no more. The
+    optimizer has no weight decay, so that what is masked does not move at all.
 
     Attributes:
         share: of the weights that may move.
@@ -44,7 +45,11 @@ class SalUn(RandomLabel):
         saliency = torch.cat([g.abs().flatten() for g in mean.values()])
         kept = max(1, round(self.share * len(saliency)))
         threshold = saliency.kthvalue(len(saliency) - kept + 1).values
-        self._mask = {name: g.abs() >= threshold for name, g in mean.items()}
+        chosen = saliency > threshold
+        alike = (saliency == threshold).nonzero()[:, 0]
+        chosen[alike[: kept - int(chosen.sum())]] = True
+        pieces = chosen.split([g.numel() for g in mean.values()])
+        self._mask = {n: piece.view_as(mean[n]) for n, piece in zip(mean, pieces, strict=True)}
 
     def direction(self, step: Step) -> Direction:
         found = super().direction(step)

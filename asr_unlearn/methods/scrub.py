@@ -1,9 +1,10 @@
 """Move away from the original on the forget set, stay with it on the retain set, rewind."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.course import Batched, Course, Part, Step
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.methods.teacher import divergence_from, frozen_copy
 
@@ -14,8 +15,8 @@ class SCRUB(Method):
 
     Each of the first `max_epochs` epochs begins with a pass over the forget set that maximises
     T²·KL(original ‖ model); every epoch then minimises α·T²·KL(original ‖ model) + γ·ℓ over
-    the retain set. The model is measured when an epoch ends, and rewound to the end whose forget
-    set is nearest to the unseen speakers.
+    the retain set; an epoch after those is a pass over the retain set alone. The model is measured
+    when an epoch ends, and rewound to the end whose forget set is nearest to the unseen speakers.
 
     Attributes:
         max_epochs: epochs with a maximising pass.
@@ -41,20 +42,39 @@ class SCRUB(Method):
         self.demand("0 or more", "max_epochs", "alpha", "gamma")
         self.demand("above 0", "temperature")
 
-    def pace(self, streams: Any) -> int:
-        self._maximising = streams["forget"].steps_per_epoch
-        return int(self._maximising + streams["retain"].steps_per_epoch)
+    def pace(self, streams: Mapping[Part, Batched]) -> int:
+        """Steps of an epoch with a maximising pass."""
+        return streams["forget"].steps_per_epoch + streams["retain"].steps_per_epoch
+
+    def steps(self, streams: Mapping[Part, Batched]) -> int:
+        longer = min(self.epochs, float(self.max_epochs))
+        shorter = (self.epochs - longer) * streams["retain"].steps_per_epoch
+        return max(1, round(longer * self.pace(streams) + shorter))
+
+    def epoch(self, steps: int, course: Course) -> float:
+        epoch, position, length = self._place(steps, course)
+        return epoch + position / length
+
+    def _place(self, steps: int, course: Course) -> tuple[int, int, int]:
+        """The epoch after that many steps, how far it has come, and how long it is."""
+        longer = self.max_epochs * course.pace
+        if steps < longer:
+            return *divmod(steps, course.pace), course.pace
+        retain = course.streams["retain"].steps_per_epoch
+        epoch, position = divmod(steps - longer, retain)
+        return self.max_epochs + epoch, position, retain
 
     def is_measured(self, steps: int, course: Course, every: int) -> bool:
-        return steps % course.pace == 0
+        return self._place(steps, course)[1] == 0
 
     def begin(self, course: Course) -> None:
         original = frozen_copy(course.task)
         self._from_original = divergence_from(original, course.task, self.temperature)
 
     def direction(self, step: Step) -> Direction:
-        position = step.number % step.course.pace
-        if step.epoch < self.max_epochs and position < self._maximising:
+        epoch, position, _ = self._place(step.number, step.course)
+        maximising = step.course.streams["forget"].steps_per_epoch
+        if epoch < self.max_epochs and position < maximising:
             away, values = step.gradient(step.forget, losses=self._from_original)
             return Direction({name: -g for name, g in away.items()}, {"forget": values})
         stay, _ = step.gradient(step.retain, losses=self._from_original)

@@ -17,7 +17,9 @@ class SelectiveAmnesia(Method):
     diagonal Fisher information at the original model θ*.
 
     Deviation: the paper forgets in generative models and picks a surrogate distribution; here the
-    surrogate is another speaker's transcript, as in random labelling.
+    surrogate is another speaker's transcript, as in random labelling. The paper replays what the
+    generative model itself produces; here real retain utterances are replayed. Fisher information
+    is the mean of squared per-utterance gradients.
 
     Attributes:
         gamma: of the replayed retain batch.

@@ -27,7 +27,11 @@ class SFROn(Method):
     The slow weights follow the fast ones after each such round, θ ← θ_slow + β(θ − θ_slow). With
     β = 1, as in the released code and by default here, that changes nothing.
 
-    Deviation: Fisher information from per-utterance gradients, not from batch means.
+    Deviation: Fisher information is from per-utterance gradients, where the released code squares
+    the gradient of a batch's mean; and the mask is drawn once, on the original model.
+
+    The learning rate rises over `warmup` and falls along a cosine to `final_lr`; only the ascent
+    steps are clipped.
 
     Attributes:
         gamma: smallest ratio of Fisher informations at which a weight takes part in forgetting.
@@ -44,6 +48,7 @@ class SFROn(Method):
     lr: float = 1e-3
     epochs: float = 8.0
     clip: float = 7.0
+    final_lr: float = 0.0
     retain_batch: int = 16
     gamma: float = 1.0
     lam: float = 0.5
@@ -65,7 +70,17 @@ class SFROn(Method):
         return {**super().search(), "forget_scale": (1.0, 100.0), "gamma": (0.3, 3.0)}
 
     def rate(self, step: int, total: int) -> float:
-        return _cosine(step / total)
+        rise = round(self.warmup * total)
+        if step < rise:
+            return (step + 1) / rise
+        fall = _cosine((step - rise) / max(1, total - rise))
+        return self.final_lr + (1 - self.final_lr) * fall
+
+    def largest_norm(self, step: Step) -> float:
+        return super().largest_norm(step) if self._ascends(step) else math.inf
+
+    def _ascends(self, step: Step) -> bool:
+        return step.number % (1 + self.retain_steps) == 0
 
     def begin(self, course: Course) -> None:
         forget, retain = course.fisher("forget"), course.fisher("retain")
@@ -76,7 +91,7 @@ class SFROn(Method):
             self._slow = {n: p.detach().clone() for n, p in _weights(course).items()}
 
     def direction(self, step: Step) -> Direction:
-        if step.number % (1 + self.retain_steps):
+        if not self._ascends(step):
             down, losses = step.gradient(step.retain)
             return Direction(down, {"retain": losses})
         up, losses = step.gradient(step.forget, self._forget_weights)

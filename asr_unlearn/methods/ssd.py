@@ -20,7 +20,9 @@ class SSD(Method):
 
     Deviation: the paper leaves `a` to a search on each model. Here it falls in `levels` geometric
     steps from `weakest` to `strongest`, each dampening the original anew, and the stop rule
-    says where to stay.
+    says where to stay; a level that dampens the same weights as the one before it is not measured.
+    Fisher information is the mean of squared per-utterance gradients, where the authors' code
+    squares the gradient of a batch's mean.
 
     Attributes:
         weakest, strongest: the first and the last `a`.
@@ -31,6 +33,10 @@ class SSD(Method):
     name: ClassVar[str] = "ssd"
     paper: ClassVar[str] = "arXiv 2308.07707"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
+
+    # There is no training that could warm up or end slowly: these are no options.
+    warmup: ClassVar[float] = 0.0  # type: ignore[misc]
+    final_lr: ClassVar[float] = 1.0  # type: ignore[misc]
 
     lr: float = 1.0
     epochs: float = 1.0
@@ -54,7 +60,8 @@ class SSD(Method):
         return 1.0
 
     def is_measured(self, steps: int, course: Course, every: int) -> bool:
-        return True
+        before = self._dampened(steps - 2) if steps > 1 else 0
+        return self._dampened(steps - 1) != before
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr)
@@ -72,11 +79,23 @@ class SSD(Method):
 
     def direction(self, step: Step) -> Direction:
         """From where the weights are to where this level's dampening puts them."""
-        fall = step.number / max(1, self.levels - 1)
-        selected = self.weakest * (self.strongest / self.weakest) ** fall
+        selected = self._selected(step.number)
         gradient: Gradient = {}
         for name, weight in trainable_parameters(step.model).items():
             ratio = self._ratio[name]
             factor = torch.where(ratio > selected, (self.lam / ratio).clamp(max=1.0), 1.0)
             gradient[name] = weight.detach() - factor * self._original[name]
         return Direction(gradient, {})
+
+    def _selected(self, level: int) -> float:
+        """The `a` of a level."""
+        fall: float = (self.strongest / self.weakest) ** (level / max(1, self.levels - 1))
+        return self.weakest * fall
+
+    def _dampened(self, level: int) -> int:
+        """How many weights a level changes; those of two levels contain one another."""
+        bound = max(self._selected(level), self.lam)
+        return sum(
+            int(((ratio > bound) & (self._original[name] != 0)).sum())
+            for name, ratio in self._ratio.items()
+        )

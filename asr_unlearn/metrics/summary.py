@@ -14,6 +14,9 @@ def gap(model: Figures, retrained: Figures) -> dict[str, object]:
 
     Avg.D is the mean absolute gap over all parts; ToW is Π(1 − |Δ|) over forget, retain and test
     ("tug of war", Zhao et al., arXiv 2406.01257): 1 is the retrained model itself.
+
+    Deviation: a factor of ToW is 0 where |Δ| is above 1, which a WER can be apart, unlike the
+    accuracies of the paper: without the clamp two such factors would make a positive product.
     """
     gaps: dict[str, dict[str, float]] = {
         figure: {

@@ -29,6 +29,9 @@ def likelihood_ratios(
     distributions fitted to the same utterance's φ in the shadow models that were and were not
     trained on it.
 
+    Deviation: the mean and the unbiased variance (divided by n − 1), where the authors' code takes
+    the median and divides by n; below 64 models one variance is shared by all utterances.
+
     Raises:
         ValueError: an utterance that no model, or every model, was trained on.
     """
