@@ -14,6 +14,7 @@ from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Part
+from asr_unlearn.normal_form import normal_name
 from asr_unlearn.options import make_method
 from asr_unlearn.tasks import task_for
 from asr_unlearn.unlearning import Stop, make_forget
@@ -59,7 +60,7 @@ def unlearn(
         "unseen": unseen,
     }
     _check_ids(given)
-    waves = audio or {}
+    waves = {normal_name(name): wave for name, wave in (audio or {}).items()}
 
     def load(utterance: Utterance) -> Float[np.ndarray, " samples"]:
         known = waves.get(utterance.id)

@@ -298,11 +298,13 @@ def _measure(paths: Sequence[Path], workers: int | None, progress: bool) -> Iter
 
 
 def _listen(path: Path) -> _Recording:
-    if not path.is_file():
-        return _Recording(reason="missing audio", detail=f"no file {path}")
     try:
+        if not path.is_file():
+            return _Recording(reason="missing audio", detail=f"no file {path}")
         content = read_content(path, str(path))
         samples = len(load_audio(content, name=str(path)))
     except AudioError as error:
         return _Recording(reason="undecodable audio", detail=str(error))
+    except OSError as error:
+        return _Recording(reason="missing audio", detail=f"{path}: {error.strerror}")
     return _Recording(samples, hashlib.sha256(content).hexdigest())

@@ -13,6 +13,7 @@ import numpy as np
 from asr_unlearn.copies import check_copies
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.normal_form import normal_name
 from asr_unlearn.request import SplitError, check_request
 from asr_unlearn.run import digest, digest_of
 
@@ -327,9 +328,14 @@ def read_split(path: Path, manifest: Path) -> Split:
         raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
     return Split(
         seed=content["seed"],
-        forget_speakers=tuple(content["forget_speakers"]),
-        unseen_speakers=tuple(content["unseen_speakers"]),
-        parts={part: tuple(ids) for part, ids in content["parts"].items()},
+        forget_speakers=_names(content["forget_speakers"]),
+        unseen_speakers=_names(content["unseen_speakers"]),
+        parts={part: _names(ids) for part, ids in content["parts"].items()},
         # Not in splits of earlier versions.
-        forget_labels=tuple(content.get("forget_labels", ())),
+        forget_labels=_names(content.get("forget_labels", ())),
     )
+
+
+def _names(written: Iterable[str]) -> tuple[str, ...]:
+    """Names as the manifest has them; earlier versions wrote them as they found them."""
+    return tuple(map(normal_name, written))

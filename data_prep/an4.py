@@ -36,8 +36,12 @@ def scan(folder: Path) -> Iterator[Utterance]:
     root = folder if (folder / "etc").is_dir() else folder / "an4"
     if not (root / "etc").is_dir():
         raise FileNotFoundError(f"{folder}: neither here nor in an4/ is AN4's folder etc/")
-    found = find_recordings(root / "wav", SUFFIXES, "**/*")
-    recordings = {key_of(place, PARTS): path for place, path in found.items()}
+    # Not "**", which does not go into folders that are links.
+    recordings = {
+        place: path
+        for depth in ("*/*", "*/*/*")
+        for place, path in find_recordings(root / "wav", SUFFIXES, depth).items()
+    }
     lists = {subset: root / "etc" / f"an4_{subset}.fileids" for subset in ("train", "test")}
     listed = {
         subset: [key_of(text, PARTS) for _, text in read_lines(path)]

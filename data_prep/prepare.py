@@ -155,11 +155,11 @@ def publish(validation: Validation, out: Path, *, strict: bool) -> int:
             "copies": [asdict(copy) for copy in copies],
         },
     )
-    told = [*problems, *copies]
-    for problem in told if strict else told[:LISTED]:
-        print(f"{problem.id}: {problem.reason}: {problem.detail}", file=sys.stderr)
-    if not strict and len(told) > LISTED:
-        print(f"... and {len(told) - LISTED} more, all in {report}", file=sys.stderr)
+    for told in (problems, copies):
+        for problem in told if strict else told[:LISTED]:
+            print(f"{problem.id}: {problem.reason}: {problem.detail}", file=sys.stderr)
+        if not strict and len(told) > LISTED:
+            print(f"... and {len(told) - LISTED} more, all in {report}", file=sys.stderr)
     if copies:
         print(
             f"copies that are kept: {len(copies)}; asr-unlearn split refuses to forget one of two "

@@ -192,6 +192,22 @@ def test_every_reason_is_told_and_named(tmp_path: Path) -> None:
     assert "needs 11" in details["transcript too long"]
 
 
+def test_a_recording_that_cannot_be_had_costs_no_other(tmp_path: Path) -> None:
+    good = example(write_wav(tmp_path / "good.wav", 1.0), "good")
+    long = example(tmp_path / f"{'n' * 300}.wav", "long")
+    folder = example(tmp_path, "folder")
+    empty = example(tmp_path / "empty.wav", "empty")
+    soundfile.write(empty.audio, np.zeros(0), SAMPLE_RATE)
+    result = validate([long, folder, empty, good], progress=False)
+    assert [u.id for u in result.kept] == ["good"]
+    assert [(p.id, p.reason) for p in result.problems] == [
+        ("long", "missing audio"),
+        ("folder", "missing audio"),
+        ("empty", "undecodable audio"),
+    ]
+    assert result.problems[2].detail == f"{empty.audio}: holds no samples"
+
+
 @given(
     text=st.text("AB ", min_size=1, max_size=12).map(normal_text).filter(bool),
     frames=st.integers(1, 14),

@@ -241,6 +241,16 @@ def test_round_trip_and_a_changed_manifest(tmp_path):
         read_split(tmp_path / "split.json", manifest)
 
 
+def test_a_split_that_was_made_before_names_had_a_normal_form(tmp_path):
+    corpus, manifest = utterances([3] * 10), tmp_path / "manifest.jsonl"
+    write_manifest(manifest, corpus)
+    split = make_split(corpus, ["spk1"])
+    write_split(tmp_path / "split.json", split, manifest)
+    text = (tmp_path / "split.json").read_text().replace('"spk1', '" \u200bspk1')
+    (tmp_path / "split.json").write_text(text)
+    assert read_split(tmp_path / "split.json", manifest) == split
+
+
 def test_the_forget_file_takes_comments(tmp_path):
     path = tmp_path / "forget.txt"
     path.write_text("# asked on Monday\nspk1\n\n  spk2  # and her brother\n")
