@@ -1,22 +1,18 @@
 """The manifest: one utterance a line, and the checks that keep bad ones out of training."""
 
-import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio, read_content
+from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_aside
+from asr_unlearn.measuring import measure
 from asr_unlearn.normal_form import is_utf8, normal_name, normal_text, printable
 
 SUBSETS = ("train", "dev", "test")
@@ -211,7 +207,7 @@ def validate(
             readable.append(utterance)
 
     kept: list[Utterance] = []
-    measured = _measure([u.audio for u in readable], workers, progress)
+    measured = measure([u.audio for u in readable], workers, progress)
     for utterance, found in zip(readable, measured, strict=True):
         samples = found.samples
         utterance = replace(utterance, seconds=samples / SAMPLE_RATE, sha256=found.sha256)
@@ -276,35 +272,3 @@ def _length_problem(
         detail = f"{seconds}, {available} frames; its transcript needs {needed}"
         return Problem(utterance.id, "transcript too long", detail)
     return None
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """What a file holds, or the reason, with its detail, why it is of no use."""
-
-    samples: int = 0
-    sha256: str | None = None
-    reason: str = ""
-    detail: str = ""
-
-
-def _measure(paths: Sequence[Path], workers: int | None, progress: bool) -> Iterator[_Recording]:
-    """What each file holds, in order."""
-    # Threads, not processes: libsndfile and soxr let go of the interpreter lock while they work,
-    # so threads fill the cores as well and have nothing to pickle and no module to import again.
-    show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
-    with ThreadPoolExecutor(workers) as pool:
-        yield from show(pool.map(_listen, paths))
-
-
-def _listen(path: Path) -> _Recording:
-    try:
-        if not path.is_file():
-            return _Recording(reason="missing audio", detail=f"no file {path}")
-        content = read_content(path, str(path))
-        samples = len(load_audio(content, name=str(path)))
-    except AudioError as error:
-        return _Recording(reason="undecodable audio", detail=str(error))
-    except OSError as error:
-        return _Recording(reason="missing audio", detail=f"{path}: {error.strerror}")
-    return _Recording(samples, hashlib.sha256(content).hexdigest())

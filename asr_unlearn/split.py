@@ -1,16 +1,15 @@
 """A deletion request, by speaker or by label, to the parts of the corpus: seeded and disjoint."""
 
 import json
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asr_unlearn.copies import check_copies
+from asr_unlearn.draws import draw_parts, generator, hold_out, ids_by
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.normal_form import normal_name
@@ -79,7 +78,7 @@ def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> lis
     speakers = [name for name in speakers if not name.startswith("_")]
     if count >= len(speakers):
         raise SplitError(f"cannot forget {count} of {len(speakers)} training speakers")
-    chosen = _generator(seed, 1).choice(len(speakers), size=count, replace=False)
+    chosen = generator(seed, 1).choice(len(speakers), size=count, replace=False)
     return sorted(speakers[i] for i in chosen)
 
 
@@ -110,7 +109,7 @@ def make_split(
             part under another id; or a share or a seed that is none.
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
-    rng = _generator(seed, 0)
+    rng = generator(seed, 0)
     train = [u for u in utterances if u.subset not in STRANGERS]
     set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
     check_request("speaker", forget, {u.speaker for u in train}, set_aside)
@@ -119,10 +118,10 @@ def make_split(
     others = [u for u in utterances if u.id not in spared]
     away = _strangers(others, wanted, unseen, 0.0 if spared else test, rng)
     tested = {u.speaker for u in utterances if u.id in spared}
-    by_speaker = _ids_by((u.speaker, u.id) for u in train if u.speaker in wanted)
+    by_speaker = ids_by((u.speaker, u.id) for u in train if u.speaker in wanted)
     shares = [(ids, 0.0 if s in tested else heldout) for s, ids in by_speaker.items()]
     parts = {
-        **_hold_out(shares, rng),
+        **hold_out(shares, rng),
         "retain": [u.id for u in train if u.speaker not in wanted and u.speaker not in away],
         "unseen": [u.id for u in utterances if away.get(u.speaker) == "unseen"],
         "test": [u.id for u in utterances if away.get(u.speaker) == "test"],
@@ -139,21 +138,6 @@ def make_split(
     )
     check_copies(split.by_part(utterances))
     return split
-
-
-def _generator(seed: int, stream: int) -> np.random.Generator:
-    """The draws of a seed, one stream a purpose; raises SplitError for a negative one."""
-    if seed < 0:
-        raise SplitError(f"--seed must be 0 or more, not {seed}")
-    return np.random.default_rng([seed, stream])
-
-
-def _ids_by(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Utterance ids by speaker or label, in the order of these, in one pass."""
-    found: dict[str, list[str]] = {}
-    for name, identity in pairs:
-        found.setdefault(name, []).append(identity)
-    return dict(sorted(found.items()))
 
 
 def _check_shares(**shares: float) -> None:
@@ -188,16 +172,16 @@ def make_label_split(
             share or a seed that is none.
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
-    rng = _generator(seed, 0)
+    rng = generator(seed, 0)
     away = _strangers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
     set_aside = {u.label for u in utterances if u.label and u.speaker in away}
     check_request("label", forget, {u.label for u in train if u.label}, set_aside)
     wanted = set(forget)
-    by_label = _ids_by((u.label, u.id) for u in train if u.label and u.label in wanted)
+    by_label = ids_by((u.label, u.id) for u in train if u.label and u.label in wanted)
     others = [u for u in utterances if u.label not in wanted]
     parts = {
-        **_hold_out([(ids, heldout) for ids in by_label.values()], rng),
+        **hold_out([(ids, heldout) for ids in by_label.values()], rng),
         "retain": [u.id for u in others if u.speaker not in away],
         "unseen": [u.id for u in others if away.get(u.speaker) == "unseen"],
         "test": [u.id for u in others if away.get(u.speaker) == "test"],
@@ -237,49 +221,11 @@ def _strangers(
         )
     wanted = {"unseen": unseen, "test": test}
     shares = {part: share for part, share in wanted.items() if part not in own.values()}
-    return own | _set_aside(sorted(train - set(trained)), shares, rng)
+    return own | draw_parts(sorted(train - set(trained)), shares, rng)
 
 
 def _unseen(away: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(speaker for speaker, part in away.items() if part == "unseen"))
-
-
-def _set_aside(
-    speakers: Sequence[str], shares: Mapping[str, float], rng: np.random.Generator
-) -> dict[str, str]:
-    """A part for some of the speakers, so many for each as its share says; some are left over."""
-    counts = [math.ceil(share * len(speakers)) for share in shares.values()]
-    if shares.get("unseen") == 0:
-        raise SplitError(
-            "the share of unseen is 0, and the corpus has no development set: speakers that the "
-            "model has never met must tell it when to stop"
-        )
-    if len(speakers) <= sum(counts):
-        raise SplitError(
-            f"{len(speakers)} speakers besides those to forget are too few for the parts retain, "
-            f"{', '.join(f'{part} ({share:.0%})' for part, share in shares.items())}"
-        )
-    shuffled = [speakers[i] for i in rng.permutation(len(speakers))]
-    ends = np.cumsum([0, *counts])
-    return {
-        speaker: part
-        for part, (a, b) in zip(shares, pairwise(ends), strict=True)
-        for speaker in shuffled[a:b]
-    }
-
-
-def _hold_out(
-    groups: Iterable[tuple[Sequence[str], float]], rng: np.random.Generator
-) -> dict[str, list[str]]:
-    """Of each group its share, at least one utterance and never all, away from training."""
-    parts: dict[str, list[str]] = {"forget": [], "forget_heldout": []}
-    for ids, share in groups:
-        # Something must be forgotten.
-        count = min(max(1, round(share * len(ids))), len(ids) - 1) if share else 0
-        away = {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}
-        parts["forget_heldout"] += [name for name in ids if name in away]
-        parts["forget"] += [name for name in ids if name not in away]
-    return parts
 
 
 def write_split(path: Path, split: Split, manifest: Path) -> None:
