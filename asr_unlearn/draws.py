@@ -31,8 +31,8 @@ def draw_parts(
     counts = [math.ceil(share * len(speakers)) for share in shares.values()]
     if shares.get("unseen") == 0:
         raise SplitError(
-            "the share of unseen is 0, and the corpus has no development set: unseen speakers "
-            "must tell unlearning when to stop; give --unseen a share"
+            "the share of unseen is 0, and the corpus has no development set: unlearning "
+            "needs unseen speakers, who must tell it when to stop; give --unseen a share"
         )
     if len(speakers) <= sum(counts):
         raise SplitError(

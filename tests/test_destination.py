@@ -21,7 +21,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text("")
     (tmp_path / "link.json").symlink_to(file)
     for out, complaint in (
-        (tmp_path, "is a folder; give a file"),
+        (tmp_path, "Is a directory; give a file"),
         (file / "deep" / "out.json", r"input\.json is a file"),
         (file, "is read by this command; write to another file"),
         (tmp_path / "x" / ".." / "input.json", "write to another file"),

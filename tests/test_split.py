@@ -170,7 +170,7 @@ def test_requests_that_cannot_be_met(forget, message):
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"unseen": 0}, "share of unseen is 0, .* must tell unlearning when to stop"),
+        ({"unseen": 0}, "share of unseen is 0, .* must tell it when to stop"),
         ({"heldout": 1.0}, "share of heldout must be from 0 to below 1, not 1.0"),
         ({"test": -0.1}, "share of test must be from 0 to below 1, not -0.1"),
         ({"unseen": float("nan")}, "share of unseen must be"),

@@ -183,11 +183,11 @@ def test_what_cannot_be_written_or_read_is_told_before_work(
     broken.write_text("{")
     out = str(tmp_path / "m.jsonl")
     for flags, complaint in (
-        (["--out", str(tmp_path)], "is a folder; give a file"),
+        (["--out", str(tmp_path)], "Is a directory; give a file"),
         (["--out", str(letters / "m.jsonl")], "letters.txt is a file"),
         (["--out", str(config), "--config", str(config)], "write to another file"),
         (["--out", str(letters), "--alphabet", str(letters)], "write to another file"),
-        (["--out", str(tmp_path / "full.jsonl")], "full.problems.json is a folder"),
+        (["--out", str(tmp_path / "full.jsonl")], "full.problems.json: Is a directory"),
         (["--out", out, "--config", str(broken)], "broken.json is no JSON"),
         (["--out", out, "--config", str(tmp_path / "gone.json")], "gone.json"),
         (["--out", out, "--config", str(letters)], "letters.txt is no JSON"),
