@@ -58,8 +58,8 @@ def _part(subset: str) -> str | None:
 
 def _scan_chapter(folder: Path, part: str | None) -> Iterator[Utterance]:
     transcripts: dict[str, str] = {}
-    for path in sorted(folder.glob("*.trans.txt")):
-        if is_hidden(Path(path.name)):
+    for path in sorted(folder.iterdir()):
+        if not path.name.lower().endswith(".trans.txt") or path.name.startswith("."):
             continue
         for _, line in read_lines(path):
             name, *words = line.split()

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from asr_unlearn.destination import check_destination
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance, read_manifest
@@ -157,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of VoxCeleb1, and its verification trials where there are some."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+        check_destination(options.out.with_name(TRIALS))
         given = read_transcripts(options.transcripts) if options.transcripts else None
         found = scan(options.data, given)
         if options.transcribe:

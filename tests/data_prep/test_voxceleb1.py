@@ -94,6 +94,16 @@ def test_people_of_the_verification_list_are_set_aside(vox: Path, tmp_path: Path
     assert split.parts["test"] == ("id10002-c-00001", "id10002-c-00002")
 
 
+def test_trials_that_cannot_be_written_are_told_before_work(
+    vox: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "trials.txt").mkdir()
+    out = tmp_path / "manifest.jsonl"
+    assert voxceleb1.main(["--data", str(vox), "--out", str(out)]) == 2
+    assert "trials.txt: Is a directory" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
