@@ -217,7 +217,9 @@ def _strangers(
     if mixed:
         raise SplitError(
             "speakers in more than one of the training, development and test sets: "
-            f"{', '.join(sorted(mixed)[:5])}"
+            f"{', '.join(sorted(mixed)[:5])}. Unseen and test speakers must be people that the "
+            "model is never trained on: give all utterances of a speaker one subset in the "
+            'manifest, or none, and the parts "unseen" and "test" are drawn'
         )
     wanted = {"unseen": unseen, "test": test}
     shares = {part: share for part, share in wanted.items() if part not in own.values()}

@@ -52,12 +52,13 @@ def key(model: Model) -> tuple[str, int]:
     return model.name, model.seed
 
 
-def read_run(folder: Path, answers: Path) -> Run:
+def read_run(folder: Path, answers: Path | None = None) -> Run:
     """Read what there is; raises ResultsError that names file and line when one is broken.
 
-    `answers` is the folder for what the model answers (see asr_unlearn.caches).
+    `answers` is the folder for what the model answers, where that is not its own (see
+    asr_unlearn.caches).
     """
-    transcripts = _lines(answers / "utterances.jsonl", _transcript)
+    transcripts = _lines((answers or folder) / "utterances.jsonl", _transcript)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")

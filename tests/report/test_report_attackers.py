@@ -33,7 +33,7 @@ def _attacked(auc: float, interval: tuple[float, float]) -> Callable[[dict[str, 
         (
             0.3,
             (0.5, 0.6),
-            "which gives them away as well: told apart 30 times",
+            "which gives them away as well: told apart 70 times of 100",
         ),
     ],
 )
@@ -43,7 +43,9 @@ def test_what_an_informed_attacker_sees_is_said(
     told = told_of(make_run(), _attacked(auc, interval))
     text = " ".join(told.methods["orthograd_tau"])
     assert said in text
-    assert "who has 4 models that forgot others in the same way (retrained model: 55)" in text
+    note = "the other way round, " if auc < 0.5 else ""
+    by = "who has 4 models that forgot others in the same way"
+    assert f"{by} ({note}retrained model: 55)" in text
     assert "by the loss alone" not in text
     assert "What does an informed attacker still see?" in [a.question for a in told.answers]
 
@@ -98,10 +100,19 @@ def _by_loss(*seeds: tuple[float, float, float]) -> Callable[[dict[str, Any]], N
         ([(0.6, 0.52, 0.54)], "They are still told from strangers 54 times of 100"),
         (
             [(0.6, 0.4, 0.47)],
-            "More often than with the retrained model, but no more often than by guessing: told "
-            "from strangers 47 times of 100",
+            "Beyond strangers, but less so than with the retrained model: told apart 53 times of "
+            "100 by the loss alone (the other way round, retrained model: 60 the other way round).",
         ),
-        ([(0.6, 0.4, 0.3)], "Beyond strangers, which gives them away as well: told apart 30 times"),
+        (
+            [(0.6, 0.4, 0.5)],
+            "More often than with the retrained model, but no more often than by guessing: told "
+            "from strangers 50 times of 100",
+        ),
+        (
+            [(0.95, 0.52, 0.17)],
+            "Beyond strangers, which gives them away as well: told apart 83 times of 100 by the "
+            "loss alone (the other way round, retrained model: 52).",
+        ),
         ([(0.8, 0.6, 0.5)], "Less often than with the retrained model: told from strangers 50"),
         ([(0.8, 0.6, 0.55)], "Less often than with the retrained model: told from strangers 55"),
         (
@@ -137,5 +148,6 @@ def test_an_attack_that_finds_the_original_like_retrained_cannot_tell(make_run: 
 def test_a_retrained_model_without_an_interval_has_nothing_inside_it(make_run: MakeRun) -> None:
     told = told_of(make_run(), _by_loss((0.6, 0.4, 0.47)))
     assert told.answers[1].sentences[1] == (
-        "Loss attack: 60 before, 40 retrained, 47 (orthograd_tau) after."
+        "Loss attack: 60 before, 60 retrained (the other way round), 53 (orthograd_tau, the other "
+        "way round) after."
     )

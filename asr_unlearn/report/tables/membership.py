@@ -37,7 +37,7 @@ def membership(found: Comparison) -> Table | None:
     caption = (
         f"Telling training utterances of the forgotten {found.forgotten.many} from "
         f"{found.forgotten.others}, matched in duration and length of text: 0.5 is guessing, 1 is "
-        "certainty. "
+        "certainty, and so is 0, the other way round. "
         "The target is the retrained model's own figure, not 0.5: voices differ. "
     )
     if found.forgotten.aimed_at:

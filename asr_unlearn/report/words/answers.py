@@ -8,7 +8,7 @@ from asr_unlearn.report.comparison import Comparison, Entry, Spread
 from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.cost import taken_seconds
 from asr_unlearn.report.tables.gaps import nearest, ranked_unequally
-from asr_unlearn.report.words.attackers import explanation, out_of_100
+from asr_unlearn.report.words.attackers import explanation, inverted, out_of_100
 from asr_unlearn.report.words.method import likeness
 
 
@@ -91,12 +91,14 @@ def _seen(found: Comparison) -> list[str]:
 def _attack(attack: Attack, found: Comparison) -> str:
     known = [(m, area) for m in found.methods if (area := m.spread(*attack.auc))]
     ends = [
-        f"{out_of_100(area.mean)} {where}{wording.bracketed(found.fewer_seeds(area))}"
+        f"{out_of_100(area.mean)} {where}"
+        f"{wording.bracketed(inverted(area.mean), found.fewer_seeds(area))}"
         for where, entry in (("before", found.original), ("retrained", found.retrained))
         if entry and (area := entry.spread(*attack.auc))
     ]
     told = [
-        f"{out_of_100(area.mean)}{wording.bracketed(entry.name, found.fewer_seeds(area))}"
+        f"{out_of_100(area.mean)}"
+        f"{wording.bracketed(entry.name, inverted(area.mean), found.fewer_seeds(area))}"
         for entry, area in sorted(known, key=_area)
     ]
     ends.append(f"{told[0]} to {told[-1]} after" if len(told) > 1 else f"{told[0]} after")
@@ -121,7 +123,8 @@ def _yardstick(attack: Attack, retrained: Entry) -> str:
 
 
 def _area(known: tuple[Entry, Spread]) -> float:
-    return known[1].mean
+    """How well they can be told apart, either way round."""
+    return max(known[1].mean, 1 - known[1].mean)
 
 
 def _cost(found: Comparison) -> list[str]:

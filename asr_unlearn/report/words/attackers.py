@@ -8,11 +8,21 @@ from asr_unlearn.report.comparison import Comparison, Entry
 
 # Less than one pair of a hundred that attackers are given.
 SMALLEST_GAP = 0.01
+INVERTED = "the other way round"
 
 
 def out_of_100(area: float) -> str:
-    """An area under the curve as the pairs, of a hundred, that the attacker tells right."""
-    return f"{100 * area:.0f}"
+    """An area under the curve as the pairs, of a hundred, that can be told right.
+
+    An attacker whose area is 0.17 is wrong so often that the opposite answer is right 83 times.
+    """
+    times = round(100 * area)
+    return str(max(times, 100 - times))
+
+
+def inverted(area: float) -> str:
+    """A note on an area below that of guessing; else nothing."""
+    return INVERTED if round(100 * area) < 50 else ""
 
 
 def means(attack: Attack, entry: Entry) -> str:
@@ -25,7 +35,8 @@ def explanation(found: Comparison) -> str:
     """How the attackers' figures are to be read."""
     return (
         f"Attackers are given {found.forgotten.pair}, and say which is which. Who guesses is right "
-        "50 times of 100."
+        "50 times of 100; who is wrong more often than that tells them apart as well, with the "
+        f"opposite answer, which is counted here and called {INVERTED}."
     )
 
 
@@ -44,6 +55,7 @@ def attackers(entry: Entry, found: Comparison) -> str:
         "level": "As often as with the retrained model on average, but not with every seed: told "
         f"from {others}",
         "fewer": f"Less often than with the retrained model: told from {others}",
+        "less beyond": f"Beyond {others}, but less so than with the retrained model: told apart",
         "beyond": f"Beyond {others}, which gives them away as well: told apart",
         "alone": f"They are told from {others}",
     }
@@ -66,7 +78,7 @@ def _verdict(entry: Entry, attack: Attack, found: Comparison) -> str:
         return "level"
     times = round(100 * area.mean)
     if gap.mean > 0:
-        return "more" if times > 50 else "more, guessing"
+        return "more" if times > 50 else "more, guessing" if times == 50 else "less beyond"
     return "fewer" if times >= 50 else "beyond"
 
 
@@ -84,7 +96,11 @@ def _told(start: str, chosen: Sequence[Attack], entry: Entry, found: Comparison)
         area, own = mine.spread(*attack.auc), gold.spread(*attack.auc) if gold else None
         assert area is not None
         times = f"{out_of_100(area.mean)} times{'' if said else ' of 100'}"
-        target = f"{'' if said else 'retrained model: '}{out_of_100(own.mean)}" if own else ""
-        notes = wording.bracketed(target, found.fewer_seeds(area))
+        target = f"{'' if said else 'retrained model: '}{_with_note(own.mean)}" if own else ""
+        notes = wording.bracketed(inverted(area.mean), target, found.fewer_seeds(area))
         said.append(f"{times} {means(attack, entry)}{notes}")
     return f"{start} {wording.listed(said)}." if said else ""
+
+
+def _with_note(area: float) -> str:
+    return " ".join(filter(None, (out_of_100(area), inverted(area))))
