@@ -87,8 +87,8 @@ class Inputs:
         frames = int(front_end.frames(torch.tensor([len(audio)])))
         if not len(audio) or frames < front_end.fewest_frames:
             raise InputError(
-                f"utterance {utterance.id}: {len(audio)} samples are too few for the model; "
-                "leave it out"
+                f"utterance {utterance.id}: {len(audio)} samples are too few for the model "
+                f"({utterance.audio}); leave it out"
             )
         return audio
 

@@ -71,7 +71,7 @@ def carry_out(command: Command, out: Path, *, debug: bool = False) -> None:
         "argv": [_within(out, word) for word in command.argv],
         "reads": _read_by(command, out),
     }
-    before = json.loads(marker.read_text()) if marker.exists() else None
+    before = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else None
     if before == now and command.leaves.exists():
         print(f"{title} is complete, skipped", flush=True)
         return

@@ -102,9 +102,10 @@ def prepare(
     scan: Callable[[argparse.Namespace], Iterable[Utterance]],
 ) -> int:
     """Parse, scan, validate, write and tell; the exit status."""
-    options = parser.parse_args(arguments)
+    given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> int:
+        options = parser.parse_args(given)
         # All that the arguments say is looked at before anything is fetched or decoded.
         _check_files(options)
         longest = _longest(options.config) if options.max_seconds is None else options.max_seconds
@@ -114,7 +115,7 @@ def prepare(
         validation = validate(scan(options), alphabet=alphabet, frames=frames, max_seconds=longest)
         return publish(validation, options.out, strict=options.strict)
 
-    return program.carry_out(parser.prog, work, debug=options.debug, failed=2)
+    return program.carry_out(parser.prog, work, debug=debug, failed=2)
 
 
 def check_number(

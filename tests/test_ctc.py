@@ -171,7 +171,7 @@ def test_an_utterance_without_a_frame_is_named(samples, frozen, tmp_path):
     inputs = Inputs(
         task, load=lambda _: np.zeros(samples, np.float32), feature_cache=tmp_path / "features"
     )
-    with pytest.raises(ValueError, match=f"utterance a: {samples} samples are too few"):
+    with pytest.raises(ValueError, match=rf"a: {samples} samples are too few for the model \(a\);"):
         inputs(utterances()[0])
 
 
