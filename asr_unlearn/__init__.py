@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
-__all__ = ["Stop", "Utterance", "__version__", "unlearn"]
+__all__ = ["Stop", "Unlearned", "Utterance", "__version__", "unlearn"]
 
 if TYPE_CHECKING:
-    from asr_unlearn.api import unlearn
+    from asr_unlearn.api import Unlearned, unlearn
     from asr_unlearn.manifest import Utterance
     from asr_unlearn.unlearning import Stop
 
@@ -20,7 +20,12 @@ def __getattr__(name: str) -> Any:
     """Import the Python interface on first use: preparing data should not wait for torch."""
     import importlib
 
-    homes = {"unlearn": "api", "Stop": "unlearning", "Utterance": "manifest"}
+    homes = {
+        "unlearn": "api",
+        "Unlearned": "api",
+        "Stop": "unlearning",
+        "Utterance": "manifest",
+    }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -1,12 +1,16 @@
 """Unlearning on objects in memory: what the command line does, for a notebook."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.audio import load_audio
@@ -16,8 +20,37 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import Part
 from asr_unlearn.normal_form import normal_name
 from asr_unlearn.options import make_method
+from asr_unlearn.scoring import Level
 from asr_unlearn.tasks import task_for
+from asr_unlearn.tasks.window import set_window
 from asr_unlearn.unlearning import Stop, make_forget
+
+Wave = Float[np.ndarray, " samples"] | Float[Tensor, " samples"] | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """A model that was made to forget, and how that went.
+
+    Attributes:
+        model: the model that was given, changed.
+        steps: steps that were taken.
+        kept_step: the step that the weights are of; a fraction where the run had gone too far and
+            was taken back part of the way.
+        seconds: how long it took, with measuring the target.
+        stopped: why it ended, and which step was kept.
+        target: the loss and error rate to forget down to; None for the stop rule "steps".
+        warning: what is wrong with the result, such as that others are not recognised any more;
+            None where nothing is known of.
+    """
+
+    model: PreTrainedModel
+    steps: int
+    kept_step: float
+    seconds: float
+    stopped: str
+    target: Level | None
+    warning: str | None
 
 
 def unlearn(
@@ -31,27 +64,28 @@ def unlearn(
     seed: int = 0,
     stop: Stop | None = None,
     freeze_front_end: bool = True,
-    audio: Mapping[str, Float[np.ndarray, " samples"]] | None = None,
+    audio: Mapping[str, Wave] | None = None,
     **options: Any,
-) -> PreTrainedModel:
-    """Make a model forget utterances; `model` itself is changed and returned.
+) -> Unlearned:
+    """Make a model forget utterances; `model` itself is changed, and part of the result.
 
     Args:
-        model: for instance a `Wav2Vec2ForCTC`, or any other that `task_for` takes.
+        model: for instance a `Wav2Vec2ForCTC`, or any other that `task_for` takes, in float32.
         processor: its feature extractor and tokenizer.
         forget, retain: training utterances to forget, and others to stay good at.
-        unseen: utterances of speakers the model has never met; needed by the stop rule
+        unseen: utterances of speakers that the model was not trained on; needed by the stop rule
             "unseen" and by methods with a target. Without them give `stop=Stop(rule="steps")`
             and a method such as "orthograd".
         method: a name `asr-unlearn methods` lists, or `path/to/file.py:ClassName`.
-        audio: utterance id to wave [samples], float32, 16 kHz mono; utterances that are missing
-            here are read from their `audio` path.
+        audio: utterance id to wave [samples], 16 kHz mono with full scale at ±1, as an array, a
+            tensor or a list; utterances that are missing here are read from their `audio` path.
         options: of the method, for instance `alpha=0.3`.
 
     Raises:
-        ValueError: a part the method or the stop rule needs is empty, an id stands twice in the
-            parts, an unknown option, a processor without one of its halves, or a wave of another
-            form; or nothing was unlearned. The model's flags are then as they were.
+        InputError: a part the method or the stop rule needs is empty, an id stands twice in the
+            parts, an unknown option, a processor without one of its halves, a model in half
+            precision, or a wave of another form; or nothing was unlearned. After these, and
+            after any other exception, the model's weights and flags are as they were.
     """
     chosen = make_method(method, options)
     given: dict[Part, Sequence[Utterance]] = {
@@ -60,35 +94,102 @@ def unlearn(
         "unseen": unseen,
     }
     _check_ids(given)
+    _check_precision(model)
     waves = {normal_name(name): wave for name, wave in (audio or {}).items()}
 
     def load(utterance: Utterance) -> Float[np.ndarray, " samples"]:
-        known = waves.get(utterance.id)
-        return load_audio(utterance.audio) if known is None else _checked(known, utterance.id)
+        if utterance.id not in waves:
+            return load_audio(utterance.audio)
+        return _checked(waves[utterance.id], utterance.id)
 
-    was_training = model.training
-    trainable = {name: p.requires_grad for name, p in model.named_parameters()}
-    task = task_for(model, processor)
-    try:
+    with _flags_kept(model), _weights_kept_on_failure(model), TemporaryDirectory() as folder:
+        task = task_for(model, processor)
         if freeze_front_end:
             task.freeze_front_end()
-        with TemporaryDirectory() as folder:
-            inputs = Inputs(task, load=load)
-            make_forget(inputs, chosen, given, stop or Stop(), Path(folder), seed)
+        set_window(task, "auto", [*forget, *retain, *unseen])
+        inputs = Inputs(task, load=load)
+        outcome = make_forget(inputs, chosen, given, stop or Stop(), Path(folder), seed)
+    return Unlearned(
+        model=model,
+        steps=outcome.steps,
+        kept_step=outcome.kept_step,
+        seconds=outcome.seconds,
+        stopped=outcome.stopped,
+        target=outcome.target,
+        warning=outcome.warning,
+    )
+
+
+@contextmanager
+def _flags_kept(model: nn.Module) -> Iterator[None]:
+    """Leave `requires_grad`, `.grad` and train or eval mode, of each module, as they were."""
+    # wav2vec2's front end has a flag of its own, whether its input gets a gradient.
+    names = ("training", "_requires_grad")
+    modes = [(m, n, getattr(m, n)) for m in model.modules() for n in names if hasattr(m, n)]
+    flags = [
+        (parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()
+    ]
+    try:
+        yield
     finally:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(trainable[name])
-        model.train(was_training)
-    return model
+        for module, name, value in modes:
+            setattr(module, name, value)
+        for parameter, trainable, gradient in flags:
+            parameter.requires_grad_(trainable)
+            parameter.grad = gradient
 
 
-def _checked(wave: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, " samples"]:
-    """The wave as float32; raises ValueError for several channels, or for integers."""
-    if wave.ndim != 1:
-        raise InputError(f"audio of {name!r} has the shape {wave.shape}; give one channel, [n]")
-    if not np.issubdtype(wave.dtype, np.floating):
-        raise InputError(f"audio of {name!r} is {wave.dtype}; give float32 with full scale at ±1")
-    return wave.astype(np.float32, copy=False)
+@contextmanager
+def _weights_kept_on_failure(model: nn.Module) -> Iterator[None]:
+    """Put parameters and buffers back whatever is raised, an interruption too."""
+    tensors = [*model.parameters(), *model.buffers()]
+    before = [tensor.detach().clone() for tensor in tensors]
+    try:
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+        raise
+
+
+def _check_precision(model: nn.Module) -> None:
+    """Raises InputError for a model in half precision, where small steps are lost in rounding."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and torch.finfo(parameter.dtype).bits < 32:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise InputError(
+                f"the model's {name} is {kind}, in which steps as small as those of unlearning are "
+                "lost: load it with dtype=torch.float32, or call model.float() first"
+            )
+
+
+def _checked(wave: Any, name: str) -> Float[np.ndarray, " samples"]:
+    """The wave as a float32 array.
+
+    Raises:
+        InputError: naming the utterance: several channels, integers, values that are not finite,
+            or no numbers at all.
+    """
+    if isinstance(wave, Tensor):
+        wave = wave.detach().cpu()
+        wave = wave.float() if wave.is_floating_point() else wave
+    try:
+        array = np.asarray(wave)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"audio of {name!r} is no wave: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise InputError(
+            f"audio of {name!r} is a {type(wave).__name__}; give an array, a tensor or a list of "
+            "floats, [n]"
+        )
+    if array.ndim != 1:
+        raise InputError(f"audio of {name!r} has the shape {array.shape}; give one channel, [n]")
+    if array.dtype.kind != "f":
+        raise InputError(f"audio of {name!r} is {array.dtype}; give float32 with full scale at ±1")
+    if not np.isfinite(array).all():
+        raise InputError(f"audio of {name!r} has values that are not finite; record or cut it anew")
+    return array.astype(np.float32, copy=False)
 
 
 def _check_ids(given: Mapping[Part, Sequence[Utterance]]) -> None:

@@ -31,6 +31,7 @@ from asr_unlearn.methods import Course, Method, Part, Step
 from asr_unlearn.methods.course import Batches
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.run import Run, peak_memory, reset_peak_memory
+from asr_unlearn.scoring import Level
 from asr_unlearn.stopping import StopRule
 from asr_unlearn.tasks import Task
 from asr_unlearn.watch import Watch
@@ -44,8 +45,9 @@ class DivergedError(AsrUnlearnError, ArithmeticError):
 class Outcome:
     """How a run ended: seconds are summed over interruptions.
 
-    `kept_step` is a fraction where the run had gone too far and was taken back part of the way.
-    Of unlearning, `kept` are the figures of `asr_unlearn.kept`, and `warning` what they warn of.
+    `kept_step` is a fraction where the run had gone too far and was taken back part of the way;
+    `target` is what the stop rule compares with, None without one. Of unlearning, `kept` are the
+    figures of `asr_unlearn.kept`, and `warning` what they warn of.
     """
 
     steps: int
@@ -53,6 +55,7 @@ class Outcome:
     seconds: float
     stopped: str
     peak_bytes: int | None
+    target: Level | None = None
     kept: Mapping[str, Any] | None = None
     warning: str | None = None
 
@@ -292,6 +295,7 @@ class Training:
             seconds=round(now.seconds, 2),
             stopped=stopped,
             peak_bytes=peak_memory(self.task.device),
+            target=self.watch.rule.target if self.watch else None,
         )
 
 

@@ -1,15 +1,21 @@
 """Unlearning on objects in memory."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from asr_unlearn import Stop, Utterance, unlearn
+from asr_unlearn import Stop, Unlearned, Utterance, unlearn
 from asr_unlearn.audio import load_audio
 from asr_unlearn.corpus import Corpus
+from asr_unlearn.errors import InputError
+from asr_unlearn.inputs import Inputs
+from asr_unlearn.methods.gradient_ascent import GradientAscent
 from asr_unlearn.models import alphabet_of, model_from_config
+from asr_unlearn.scoring import level, score
+from asr_unlearn.tasks import task_for
 
 
 @pytest.fixture
@@ -34,7 +40,15 @@ def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
         lr=1e-3,
         retain_batch=4,
     )
-    assert found is model
+    assert found == Unlearned(
+        model=model,
+        steps=1,
+        kept_step=found.steps,
+        seconds=found.seconds,
+        stopped=f"after all {found.steps} steps",
+        target=None,
+    )
+    assert found.seconds > 0
     after = dict(model.named_parameters())
     assert not torch.equal(after["lm_head.weight"], before["lm_head.weight"])
     assert torch.equal(after["lm_head.bias"], before["lm_head.bias"])
@@ -42,6 +56,74 @@ def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
     assert front_end
     assert all(torch.equal(after[n], before[n]) for n in front_end)
     assert [n for n, p in after.items() if not p.requires_grad] == ["lm_head.bias"]
+
+
+def test_the_target_that_a_run_went_to_is_returned(setting):
+    data, model, processor = setting
+    parts = {name: data.part(name) for name in ("forget", "unseen")}
+    task = task_for(model, processor)
+    expected = level(score(task, Inputs(task), parts["unseen"]))
+    options = {"method": "gradient_ascent", "epochs": 4.0, "lr": 1e-3}
+    found = unlearn(model, processor, **parts, stop=Stop(on="loss", by_difficulty=False), **options)
+    assert found.target.loss == pytest.approx(expected.loss)
+    assert found.target.cer == pytest.approx(expected.cer)
+    assert 0 < found.kept_step <= found.steps
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_is_refused(setting, dtype):
+    data, model, processor = setting
+    model.lm_head.to(dtype)
+    message = rf"lm_head.weight is {str(dtype)[6:]}, .* load it with dtype=torch.float32"
+    with pytest.raises(InputError, match=message):
+        unlearn(model, processor, forget=data.part("forget"), retain=data.part("retain"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_after_any_exception_weights_and_flags_are_as_they_were(setting, error, monkeypatch):
+    data, model, processor = setting
+    model.train()
+    model.wav2vec2.encoder.eval()
+    model.lm_head.bias.requires_grad_(False)
+    model.lm_head.weight.grad = torch.ones_like(model.lm_head.weight)
+
+    def flags():
+        modules = [(m.training, getattr(m, "_requires_grad", None)) for m in model.modules()]
+        grads = [None if p.grad is None else p.grad.sum().item() for p in model.parameters()]
+        return modules, [p.requires_grad for p in model.parameters()], grads
+
+    before, weights = flags(), {n: t.clone() for n, t in model.state_dict().items()}
+    took = []
+
+    def settle(method, step):
+        took.append(any(not torch.equal(t, weights[n]) for n, t in model.state_dict().items()))
+        if len(took) == 2:
+            next(model.parameters()).data.fill_(torch.nan)
+            raise error
+
+    monkeypatch.setattr(GradientAscent, "settle", settle)
+    options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "lr": 1e-2}
+    with pytest.raises(error):
+        unlearn(model, processor, forget=data.part("forget"), **options)
+    assert took == [True, True]
+    assert flags() == before
+    assert all(torch.equal(t, weights[n]) for n, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "make", [torch.from_numpy, np.ndarray.tolist, lambda w: torch.from_numpy(w).double()]
+)
+def test_waves_may_be_tensors_or_lists(setting, make):
+    data, model, processor = setting
+    waves = {u.id: load_audio(u.audio) for u in data.part("forget")}
+    options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
+    options["forget"] = data.part("forget")
+    start = copy.deepcopy(model.state_dict())
+    expected = copy.deepcopy(unlearn(model, processor, audio=waves, **options).model.state_dict())
+    model.load_state_dict(start)
+    given = {name: make(wave) for name, wave in waves.items()}
+    found = unlearn(model, processor, audio=given, **options).model.state_dict()
+    assert all(torch.equal(t, expected[n]) for n, t in found.items())
 
 
 def test_the_original_is_not_returned_as_unlearned(setting):
@@ -91,6 +173,13 @@ def test_an_id_in_two_parts_or_twice_in_one_is_named(setting):
             r"audio of 's\d-\d' has the shape \(8000, 2\); give one",
         ),
         (np.zeros(8_000, np.int16), r"audio of 's\d-\d' is int16; give float32"),
+        (torch.zeros(1, 8_000), r"audio of 's\d-\d' has the shape \(1, 8000\); give one"),
+        (torch.zeros(8_000, dtype=torch.int16), r"audio of 's\d-\d' is int16; give float32"),
+        ({"array": np.zeros(8_000)}, r"audio of 's\d-\d' is a dict; give an array, a tensor"),
+        (None, r"audio of 's\d-\d' is a NoneType; give an array, a tensor"),
+        ([[0.0], [0.0, 1.0]], r"audio of 's\d-\d' is no wave"),
+        ("a.wav", r"audio of 's\d-\d' is a str; give an array"),
+        (np.full(8_000, np.nan, np.float32), r"audio of 's\d-\d' has values that are not finite"),
     ],
 )
 def test_a_wave_of_another_form_is_named_and_the_model_left_as_it_was(setting, wave, message):

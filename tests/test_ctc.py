@@ -13,8 +13,10 @@ from transformers import AutoConfig, AutoModelForCTC
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch, collate
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.methods import METHODS
 from asr_unlearn.models import character_processor
 from asr_unlearn.tasks import CTC
 from asr_unlearn.tasks.front_end import NonFiniteLossError
@@ -212,3 +214,25 @@ def test_features_of_what_was_there_before_are_not_taken(tmp_path):
     kept = features(6000).input
     task.processor.feature_extractor.do_normalize = False
     assert not torch.equal(features(6000).input, kept)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cf_k_trains_the_last_layers_of_every_family(family):
+    task = build(family)
+    layers = task.layers()
+    assert len(layers) == tiny_options()["num_hidden_layers"] + 1
+    METHODS["cf_k"](layers=2).confine(task)
+    left = {n for n, p in task.model.named_parameters() if p.requires_grad}
+    last = {n for n, _ in task.model.named_parameters() if ".1." in n and ".layer" in n.lower()}
+    last = {n for n in last if "feature_extractor" not in n and "pos_conv" not in n}
+    assert last
+    assert left == last | {"lm_head.weight", "lm_head.bias"}
+
+
+def test_layers_that_are_elsewhere_are_asked_for_in_one_line():
+    task = build("wav2vec2")
+    encoder = task.model.wav2vec2.encoder
+    encoder.blocks = encoder.layers
+    del encoder.layers
+    with pytest.raises(InputError, match=r"Wav2Vec2ForCTC: .* needs its encoder's .*lm_head"):
+        METHODS["cf_k"]().confine(task)

@@ -217,10 +217,10 @@ def test_unlearning_in_memory(task):
         audio={u.id: load(u) for u in utterances()},
         epochs=2,
     )
-    assert found is task.model
-    changed = {n for n, p in found.named_parameters() if not torch.equal(p, before[n])}
+    assert found.model is task.model
+    changed = {n for n, p in task.model.named_parameters() if not torch.equal(p, before[n])}
     assert changed == {n for n in trainable if ".encoder.conv" not in n}
-    assert set(trainable_parameters(found)) == trainable
+    assert set(trainable_parameters(task.model)) == trainable
 
 
 def test_losses_alone_are_those_of_the_scores(task):

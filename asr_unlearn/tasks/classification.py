@@ -16,7 +16,7 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import label_of
 from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.fbank import FbankFrontEnd
-from asr_unlearn.tasks.front_end import FrontEnd, Listener, check_finite
+from asr_unlearn.tasks.front_end import FrontEnd, Listener, check_finite, layers_of
 from asr_unlearn.tasks.logmels import LogMelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
 
@@ -105,7 +105,7 @@ class Classification(Listener):
         if isinstance(self.front_end, FbankFrontEnd):
             pooling = nn.ModuleList([backbone.mfa, backbone.asp, backbone.asp_bn])
             return [*backbone.blocks, pooling, backbone.fc, model.classifier]
-        return [*backbone.encoder.layers, model.projector, model.classifier]
+        return layers_of(self.model, "projector", "classifier")
 
     def embeddings(self, batch: Batch) -> Float[Tensor, "B C"]:
         """What the last layer is given: an ECAPA-TDNN's embedding, else the pooled projection."""

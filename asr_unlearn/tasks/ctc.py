@@ -16,7 +16,7 @@ from asr_unlearn.batching import Batch
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.tasks.certainty import Answers, certainty
-from asr_unlearn.tasks.front_end import Listener, check_finite
+from asr_unlearn.tasks.front_end import Listener, check_finite, layers_of
 from asr_unlearn.tasks.mels import MelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.tdnn import TdnnForCTC
@@ -118,10 +118,7 @@ class CTC(Listener):
 
     def layers(self) -> list[nn.Module]:
         """The encoder's layers and the output projection."""
-        backbone: Any = self.model.base_model
-        model: Any = self.model
-        encoder = getattr(backbone, "encoder", backbone)
-        return [*encoder.layers, model.lm_head]
+        return layers_of(self.model, "lm_head")
 
     def transcripts(self, logits: Float[Tensor, "B T V"], batch: Batch) -> list[str]:
         """Best path, repeats and blanks removed."""

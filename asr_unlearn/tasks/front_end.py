@@ -107,6 +107,26 @@ class Listener:
         return self.front_end.states(batch)
 
 
+def layers_of(model: PreTrainedModel, *heads: str) -> list[nn.Module]:
+    """The layers of a model's encoder, first to last, then its heads of these names.
+
+    Raises:
+        InputError: the model has them elsewhere.
+    """
+    encoder: Any = getattr(model.base_model, "encoder", model.base_model)
+    # SEW-D has a transformer encoder within its encoder, as BERT's is.
+    places = [(encoder, "layers"), (getattr(encoder, "encoder", None), "layer")]
+    found = [getattr(holder, name, None) for holder, name in places]
+    layers = next((each for each in found if isinstance(each, nn.ModuleList)), None)
+    ends = [getattr(model, head, None) for head in heads]
+    if layers is None or not all(isinstance(end, nn.Module) for end in ends):
+        raise InputError(
+            f"{type(model).__name__}: which layers are last cannot be told; it needs its encoder's "
+            f"as a ModuleList encoder.layers, and {', '.join(heads)}; choose another method"
+        )
+    return [*layers, *ends]
+
+
 def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
     """Raises NonFiniteLossError, naming the utterances whose loss is not finite."""
     if torch.isfinite(losses).all():
