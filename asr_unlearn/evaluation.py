@@ -155,6 +155,9 @@ def evaluate(
     models = [replace(m, kept=answers_folder(m.folder, root)) for m in models]
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
+    # All models have one task: trials are for classifiers of speakers, a judge for the others.
+    tried = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
+    judged = Judge.at(judge, data, root) if judge else None
     check_answerable(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
@@ -170,9 +173,8 @@ def evaluate(
         figures={key: figures(own) for key, own in rows.items()},
         attackers=attackers,
         relearned=relearn(models, rows, data, root, effort, device=device),
-        # All models have one task: trials are for classifiers of speakers, a judge for the others.
-        trials=Trials.of(data, trials) if names_speakers(models[0], manifest) else None,
-        judge=Judge.at(judge, data, root) if judge else None,
+        trials=tried,
+        judge=judged,
     )
     return {
         "schema": 1,

@@ -20,7 +20,13 @@ TOO_MANY_ERRORS = 0.5
 
 
 def check_outsider(folder: Path, split: Split) -> None:
-    """Raises ValueError where the outsider's run.json says that it has met whom it is to judge."""
+    """See that there is such a model, which was not trained on those whom it is to judge.
+
+    Raises:
+        ValueError: there is none, or its run.json says that it was.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--stop.outsider {folder}: there is no such model folder")
     others = [part for part in PARTS if part != "retain"]
     if why := SavedModel.at(folder).acquaintance(split, others):
         raise InputError(f"{folder} is no outsider: {why}")

@@ -9,13 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from asr_unlearn import __version__, cli, program
+from asr_unlearn.attacks.effort import Effort
+from asr_unlearn.device import pick_device
+from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_json
 from asr_unlearn.models import is_bare_config, read_config, task_of
 from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.outputs import check_folder
 from asr_unlearn.recipe import STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.run import carrying_out, digest, digest_of
 from asr_unlearn.saved import SavedModel
@@ -56,6 +61,8 @@ def check(command: Command) -> None:
     _, options = cli.understood(command.argv)
     if "set" in options:
         make_method(options.get("method", "finetune"), parse_assignments(options["set"]))
+    if "shadows" in options:
+        Effort(**{f.name: options[f.name] for f in fields(Effort)})
 
 
 def carry_out(command: Command, out: Path, *, debug: bool = False) -> None:
@@ -229,6 +236,12 @@ def _carry_out(arguments: Sequence[str], debug: bool) -> None:
     folder, rest = Path(arguments[0]), arguments[1:]
     recipe = read_recipe(folder / "recipe.yaml")
     given = parser(recipe, folder).parse_args(rest)
+    check_folder(given.out)
+    pick_device(given.device)
+    if given.forget and not given.forget.is_file():
+        raise InputError(f"--forget {given.forget}: there is no such file")
+    if given.stage > given.stop_stage:
+        raise InputError(f"--stage {given.stage} is behind --stop-stage {given.stop_stage}")
     plan = make_plan(recipe, folder, given)
     commands = plan.commands()
     for command in commands:

@@ -16,6 +16,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.classes import answerable, asked_for_forgotten, forgets_classes
+from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance, content
 from asr_unlearn.methods import Method, Part
@@ -123,11 +124,15 @@ def tune(
     method = find_method(name)
     journal.parent.mkdir(parents=True, exist_ok=True)
     backend = JournalFileBackend(str(journal))
-    study = optuna.create_study(
-        study_name=f"{method.name} {sorted(fixed.items())} {bench.basis}",
-        storage=optuna.storages.JournalStorage(backend),
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            study_name=f"{method.name} {sorted(fixed.items())} {bench.basis}",
+            storage=optuna.storages.JournalStorage(backend),
+            load_if_exists=True,
+        )
+    # What is JSON but no entry of a journal is taken for an impossible one.
+    except (AssertionError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{journal} is no journal of a search; give another --out") from error
     searched = {name: span for name, span in method.search().items() if name not in fixed}
     original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
     trainable = [p for p in bench.task.model.parameters() if p.requires_grad]

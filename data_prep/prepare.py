@@ -15,11 +15,11 @@ from typing import Any
 from asr_unlearn import program
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.copies import find_copies
-from asr_unlearn.destination import check_destination
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_json
 from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
 from asr_unlearn.normal_form import printable
+from asr_unlearn.outputs import check_file
 from data_prep.download import Archive, download, extract
 
 # The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.
@@ -56,7 +56,7 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
     )
     parser.add_argument(
         "--max-seconds",
-        type=float,
+        type=_seconds,
         help=f"longest recording to keep (default: what a Whisper's config hears, or {LONGEST:g})",
     )
     parser.add_argument(
@@ -64,6 +64,17 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
     )
     parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     return parser
+
+
+def _seconds(text: str) -> float:
+    """A length of time; raises ArgumentTypeError for what is none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number above 0")
+    return seconds
 
 
 def add_download_flags(parser: argparse.ArgumentParser) -> None:
@@ -133,8 +144,8 @@ def _check_files(options: argparse.Namespace) -> None:
     inputs = [path for path in inputs if isinstance(path, Path)]
     if options.alphabet:
         inputs.append(Path(options.alphabet))
-    check_destination(options.out, *inputs)
-    check_destination(_report_of(options.out), *inputs)
+    check_file(options.out, *inputs)
+    check_file(_report_of(options.out), *inputs)
 
 
 def _report_of(out: Path) -> Path:

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from asr_unlearn.destination import check_destination
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_aside
 from asr_unlearn.manifest import Utterance, read_manifest
 from asr_unlearn.normal_form import normal_name
+from asr_unlearn.outputs import check_file
 from data_prep import recordings
 from data_prep.lists import check_matches, key_of, read_lines
 from data_prep.prepare import command_line, prepare
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of VoxCeleb1, and its verification trials where there are some."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        check_destination(options.out.with_name(TRIALS))
+        check_file(options.out.with_name(TRIALS))
         given = read_transcripts(options.transcripts) if options.transcripts else None
         found = scan(options.data, given)
         if options.transcribe:

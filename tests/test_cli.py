@@ -239,8 +239,8 @@ def test_called_from_python_it_raises(monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("split --manifest {0}/manifest.jsonl --out {1}", "{1}: Is a directory"),
-        ("split --manifest {0}/manifest.jsonl --out {1}/file/split.json", "{1}/file: File exists"),
+        ("split --manifest {0}/manifest.jsonl --out {1}", "--out {1} is a folder; give a file"),
+        ("split --manifest {0}/manifest.jsonl --out {1}/file/split.json", "{1}/file is a file"),
         ("report --results {1}", "{1}: Is a directory; give a file"),
         (
             "tune --manifest {0}/manifest.jsonl --split {0}/split.json --model {1}/m --out {1}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from rich.console import Console
 
 from asr_unlearn.attacks.effort import Effort
@@ -17,6 +17,7 @@ from asr_unlearn.errors import InputError
 from asr_unlearn.evaluation import evaluate as evaluate_models
 from asr_unlearn.manifest import absolute
 from asr_unlearn.model_folder import models_in
+from asr_unlearn.outputs import check_file
 from asr_unlearn.record import changed_figures, differences, write_records
 from asr_unlearn.report import read_results, table, write_report, write_results
 from asr_unlearn.saved import SavedModel
@@ -34,10 +35,10 @@ def evaluate(
     corpus: str = "",
     device: Device = "auto",
     beams: PositiveInt = 1,
-    informed: int = 0,
-    shadows: int = 0,
+    informed: NonNegativeInt = 0,
+    shadows: NonNegativeInt = 0,
     relearn: bool = False,
-    workers: int = 0,
+    workers: NonNegativeInt = 0,
     judge: Path | None = None,
     original: str = "",
     retrained: str = "",
@@ -71,6 +72,8 @@ def evaluate(
         window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
             rounded up to whole seconds, which takes less time; or seconds.
     """
+    check_file(out)
+    effort = Effort(informed, shadows, relearn, workers)
     data = Corpus.read(manifest, split)
     root = out.parent
     chosen = _models(models, root, original=original, retrained=retrained)
@@ -84,7 +87,7 @@ def evaluate(
         left_out=_left_out(manifest),
         device=pick_device(device),
         beams=beams,
-        effort=Effort(informed, shadows, relearn, workers),
+        effort=effort,
         trials=manifest.with_name(TRIALS),
         judge=judge,
     )

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from asr_unlearn import processes
 from asr_unlearn.caches import cache_folder
+from asr_unlearn.commands.arguments import Seed, parts_of
 from asr_unlearn.corpus import Corpus
-from asr_unlearn.destination import check_destination
 from asr_unlearn.device import Device, pick_device
 from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
@@ -23,6 +23,7 @@ from asr_unlearn.methods import METHODS, Part
 from asr_unlearn.models import TaskName
 from asr_unlearn.normal_form import normal_name
 from asr_unlearn.options import make_method, parse_assignments
+from asr_unlearn.outputs import check_file, check_folder
 from asr_unlearn.outsider import check_outsider
 from asr_unlearn.recipe import flags
 from asr_unlearn.request import read_names
@@ -46,7 +47,7 @@ def split(
     forget: Path | None = None,
     forget_count: PositiveInt = 1,
     forget_labels: str = "",
-    seed: int = 0,
+    seed: Seed = 0,
     heldout: float = 0.1,
     unseen: float = 0.1,
     test: float = 0.1,
@@ -72,7 +73,7 @@ def split(
     """
     # Path.is_file raises for what is too long to be a file's name.
     listed = Path(forget_labels) if os.path.isfile(forget_labels) else None  # noqa: PTH113
-    check_destination(out, manifest, *(path for path in (forget, listed) if path))
+    check_file(out, manifest, *(path for path in (forget, listed) if path))
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
     if forget and forget_labels:
@@ -101,7 +102,7 @@ def train(
     out: Path,
     parts: str = "retain,forget",
     set: str = "",
-    seed: int = 0,
+    seed: Seed = 0,
     device: Device = "auto",
     freeze_front_end: bool | None = None,
     filterbank: bool = False,
@@ -145,12 +146,14 @@ def train(
             up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. What is
             saved has its own.
     """
+    check_folder(out)
+    chosen = parts_of(parts)
     outcome = train_model(
         Corpus.read(manifest, split, cache_folder(out)),
         model,
         make_method("finetune", parse_assignments(set)),
         out,
-        parts=[part.strip() for part in parts.split(",")],
+        parts=chosen,
         seed=seed,
         device=processes.join(pick_device(device)),
         setup=Setup(
@@ -177,7 +180,7 @@ def unlearn(
     method: str = "orthograd_tau",
     set: str = "",
     stop: Stop = Stop(),  # noqa: B008
-    seed: int = 0,
+    seed: Seed = 0,
     device: Device = "auto",
     freeze_front_end: bool = True,
     window: Window = "auto",
@@ -200,6 +203,7 @@ def unlearn(
         freeze_front_end: leave the convolutional front end as it is.
         window: of a Whisper's encoder (see `train`).
     """
+    check_folder(out)
     outcome = unlearn_model(
         Corpus.read(manifest, split, cache_folder(out)),
         model,
@@ -223,10 +227,10 @@ def tune(
     model: Path,
     out: Path,
     method: str = "orthograd_tau",
-    trials: int = 20,
+    trials: PositiveInt = 20,
     set: str = "",
     stop: Stop = Stop(),  # noqa: B008
-    seed: int = 0,
+    seed: Seed = 0,
     device: Device = "auto",
     freeze_front_end: bool = True,
 ) -> None:
@@ -249,6 +253,9 @@ def tune(
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
     """
+    check_file(out)
+    fixed = parse_assignments(set)
+    make_method(method, fixed)
     corpus = Corpus.read(manifest, split, cache_folder(out))
     if stop.outsider is not None:
         check_outsider(stop.outsider, corpus.split)
@@ -256,7 +263,6 @@ def tune(
     set_window(task, "auto", corpus.part(*PARTS))
     inputs = Inputs(task, feature_cache=corpus.features)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
-    fixed = parse_assignments(set)
     bench = Bench(task, inputs, given, stop, seed)
     best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
     if not best:

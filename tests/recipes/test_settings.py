@@ -85,3 +85,37 @@ def test_what_the_system_refuses_is_said(
         stages.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--out", "FILE"], "--out FILE is a file; give a folder"),
+        (["--forget", "none.txt"], "--forget none.txt: there is no such file"),
+        (["--shadows", "3"], "--shadows 3: give an even number"),
+        (["--informed", "-1"], '"informed": Not of type NonNegativeInt'),
+        (["--stage", "5", "--stop-stage", "2"], "--stage 5 is behind --stop-stage 2"),
+        (["--methods", "nosuch"], "unknown method 'nosuch'"),
+        (["--seeds", "0,x"], "'0,x': give them with commas"),
+        (["--stage", "9"], "argument --stage: invalid choice: 9"),
+        (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
+    ],
+)
+def test_bad_flags_are_said_before_anything_is_done(
+    flags: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr(stages, "carry_out", lambda command, *_, **__: pytest.fail(command.name))
+    given = [str(file) if flag == "FILE" else flag for flag in flags]
+    monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), *given])
+    with pytest.raises(SystemExit) as ended:
+        stages.main()
+    assert ended.value.code in (1, 2)
+    said = capsys.readouterr().err
+    assert message.replace("FILE", str(file)) in said
+    assert said.splitlines()[-1].startswith(("an4: ", "recipes/an4/run.sh: ", "asr-unlearn "))
