@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from asr_unlearn.errors import AsrUnlearnError
+from asr_unlearn.files import naming
 
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
 
@@ -119,7 +120,8 @@ def _append(url: str, part: Path, held: int) -> bool:
             tqdm(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True) as bar,
         ):
             while block := response.read(1 << 20):
-                file.write(block)
+                with naming(part):
+                    file.write(block)
                 bar.update(len(block))
     return total is None or part.stat().st_size == total
 
@@ -180,7 +182,7 @@ def _unpack(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, arc
         destination.mkdir(parents=True, exist_ok=True)
     elif member.isreg() and (content := members.extractfile(member)):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with destination.open("wb") as file:
+        with naming(destination), destination.open("wb") as file:
             shutil.copyfileobj(content, file)
     else:
         raise ArchiveError(f"{archive}: refused, {member.name!r} is a link or a device")

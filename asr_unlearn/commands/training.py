@@ -15,6 +15,7 @@ from asr_unlearn.commands.arguments import Seed, parts_of
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.device import Device, pick_device
 from asr_unlearn.errors import InputError
+from asr_unlearn.files import naming
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import PARTS_USED, Setup, original_task, train_model, unlearn_model
 from asr_unlearn.listing import methods_listing, trials_table
@@ -264,7 +265,9 @@ def tune(
     inputs = Inputs(task, feature_cache=corpus.features)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     bench = Bench(task, inputs, given, stop, seed)
-    best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
+    # Optuna's errors on a full disk name no file.
+    with naming(out):
+        best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)
     if not best:
         raise InputError(f"no trial of {method} ended with a figure; see {out}")
     Console().print(trials_table(best[:10]))
