@@ -6,6 +6,7 @@ b (B), and they are dropped; once the coefficients are solved, one weighted prod
 gives the whole correction Gᵀc. No B×P array, no second backward pass.
 """
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,15 @@ from asr_unlearn.gradients.contribution import Paired
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.metric import kept_fraction, metric_at
 from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
-from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
-from asr_unlearn.gradients.rows import GradientRows, Source, columns
+from asr_unlearn.gradients.projection import (
+    Projection,
+    asks_for_float64,
+    exact_cutoff,
+    project_parameters,
+    ranks,
+    relative_cutoff,
+)
+from asr_unlearn.gradients.rows import GradientRows, Range, Source, columns
 from asr_unlearn.gradients.rules import Linear, Pair
 from asr_unlearn.gradients.step import (
     Batch,
@@ -86,6 +94,59 @@ def statistics(
     for found in (*grams.values(), *products.values(), *mean.values()):
         processes.summed(found)
     return Statistics(grams, products, mean)
+
+
+def exact_statistics(
+    rows: GradientRows,
+    direction: Gradient,
+    metric: Gradient | None,
+    processes: Processes,
+    names: Collection[str],
+) -> tuple[dict[str, Float[Tensor, "B B"]], dict[str, Float[Tensor, " B"]]]:
+    """K and b of these parameters alone, from products in float64.
+
+    For rows that are near-duplicates, or whose squares are no numbers of single precision.
+    """
+    size = sum(processes.sizes)
+    zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
+    grams = {name: zero.expand(size, size).clone() for name in names}
+    products = {name: zero.clone() for name in names}
+    for span in _ranges(rows, names, size):
+        name = span.name
+        flat = processes.rows(span.flat).double()
+        u = processes.columns(columns(direction[name], span.part).reshape(-1)).double()
+        if metric is not None:
+            scale = processes.columns(columns(metric[name], span.part).reshape(-1)).double().rsqrt()
+            flat, u = flat * scale, u * scale
+        grams[name] += flat @ flat.T
+        products[name] += flat @ u
+    for found in (*grams.values(), *products.values()):
+        processes.summed(found)
+    return grams, products
+
+
+def exact_remainders(
+    rows: GradientRows,
+    direction: Gradient,
+    coefficients: Mapping[str, Float[Tensor, " B"]],
+    processes: Processes,
+) -> Gradient:
+    """u − Gᵀc of the parameters that have coefficients, summed in float64 over the very rows of
+    `exact_statistics`: between near-duplicates c is large, and rounding would be multiplied by it.
+    """
+    left = {name: torch.empty_like(direction[name]) for name in coefficients}
+    for span in _ranges(rows, coefficients, sum(processes.sizes)):
+        u = columns(direction[span.name], span.part)
+        correction = processes.summed(coefficients[span.name] @ span.flat.double())
+        columns(left[span.name], span.part).copy_(u.double() - correction.view(u.shape))
+    return left
+
+
+def _ranges(rows: GradientRows, names: Collection[str], size: int) -> Iterator[Range]:
+    with rows.full_precision():
+        for group in rows.groups:
+            if not set(names).isdisjoint(group):
+                yield from (s for s in rows.ranges(group, size) if s.name in names)
 
 
 def inner_products(left: Float[Tensor, "B n"], right: Float[Tensor, "C n"]) -> Float[Tensor, "B C"]:
@@ -174,14 +235,23 @@ def streaming_step(
     rows = GradientRows(model, losses, pieces_of(retain))
     processes = processes.with_utterances(len(rows), rows.losses.device)
     known = statistics(rows, u, scale, processes)
-    rtol = relative_cutoff(max((p.dtype for p in parameters.values()), key=relative_cutoff))
-    projections = project_parameters(known.grams, known.products, scope, rtol=rtol)
+    dtype = max((p.dtype for p in parameters.values()), key=relative_cutoff)
+    ill = set() if dtype == torch.float64 else _ill_conditioned(known.grams, scope)
+    projections: dict[str, Projection] = {}
+    if ill:
+        exact = exact_statistics(rows, u, scale, processes, ill)
+        projections |= project_parameters(*exact, scope, rtol=exact_cutoff(dtype))
+    if len(ill) < len(parameters):
+        grams = {name: gram for name, gram in known.grams.items() if name not in ill}
+        projections |= project_parameters(grams, known.products, scope, rtol=relative_cutoff(dtype))
     own = {id(p): processes.mine(p.coefficients) for p in projections.values()}
     coefficients = {name: own[id(p)] for name, p in projections.items()}
-    orthogonal = {}
-    for name, correction in rows.totals(coefficients):
-        remainder = torch.sub(u[name], processes.summed(correction), out=correction)
-        orthogonal[name] = remainder if scale is None else remainder.div_(scale[name])
+    orthogonal = exact_remainders(rows, u, {n: coefficients[n] for n in ill}, processes)
+    for name, correction in rows.totals({n: c for n, c in coefficients.items() if n not in ill}):
+        orthogonal[name] = torch.sub(u[name], processes.summed(correction), out=correction)
+    if scale is not None:
+        for name, remainder in orthogonal.items():
+            remainder.div_(scale[name])
     return OrthogonalStep(
         forget=u,
         orthogonal={name: orthogonal[name] for name in parameters},
@@ -189,5 +259,12 @@ def streaming_step(
         forget_losses=forget_losses,
         retain_losses=rows.losses,
         kept=kept_fraction(u, orthogonal, scale),
-        rank=ranks(projections, scope),
+        rank=ranks({name: projections[name] for name in parameters}, scope),
     )
+
+
+def _ill_conditioned(grams: Mapping[str, Float[Tensor, "B B"]], scope: Scope) -> set[str]:
+    """The parameters whose K is to be summed in float64: all or none under the scope "global"."""
+    if scope == "tensor":
+        return {name for name, gram in grams.items() if asks_for_float64(gram)}
+    return set(grams) if asks_for_float64(torch.stack(list(grams.values())).sum(0)) else set()

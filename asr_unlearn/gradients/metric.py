@@ -42,6 +42,7 @@ def kept_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient | Non
         if metric is not None:
             root = metric[name].sqrt()
             u, step = u / root, step * root
-        whole += float(torch.linalg.vector_norm(u)) ** 2
-        part += float(torch.linalg.vector_norm(step)) ** 2
+        # Squares of large numbers are none of single precision.
+        whole += float(torch.linalg.vector_norm(u, dtype=torch.float64)) ** 2
+        part += float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2
     return (part / whole) ** 0.5 if whole else 0.0

@@ -69,7 +69,8 @@ def sketch(delta: Float[Tensor, "n ..."]) -> Sketch:
     generator = torch.Generator().manual_seed(0)
     within = torch.randn(_BLOCK, _SKETCHES, generator=generator, dtype=dtype).to(flat)
     across = torch.randn(flat.shape[1], 1, generator=generator, dtype=dtype).to(flat)
-    return torch.sum(flat @ within * across, dim=1)
+    # Squares of very small or large gradients are no numbers of single precision.
+    return torch.sum(flat @ within * across, dim=1).double()
 
 
 def owner_of(

@@ -23,6 +23,28 @@ def relative_cutoff(dtype: torch.dtype) -> float:
     return 32 * torch.finfo(dtype).eps
 
 
+def exact_cutoff(dtype: torch.dtype) -> float:
+    """The eigenvalue cut-off for rows of this precision whose K is exact.
+
+    Dropping λ leaves at most √λ of a gradient, here less than its own rounding error.
+    """
+    return max((8 * torch.finfo(dtype).eps) ** 2, relative_cutoff(torch.float64))
+
+
+# Sums in single precision hold for rows this long, squared, and for this smallest eigenvalue of K
+# with the rows at unit norm: below it near-duplicates are told apart by digits that are lost.
+SMALLEST_SQUARE, SMALLEST_EIGENVALUE = 1e-20, 1e-3
+
+
+def asks_for_float64(gram: Float[Tensor, "B B"]) -> bool:
+    """Whether K, summed from products of less precision, has overflowed or lost too much."""
+    squares = gram.diagonal()
+    if not gram.isfinite().all() or (squares < SMALLEST_SQUARE).any():
+        return True
+    scale = squares.rsqrt()
+    return bool(torch.linalg.eigvalsh(scale[:, None] * gram * scale)[0] < SMALLEST_EIGENVALUE)
+
+
 @dataclass(frozen=True)
 class Projection:
     """Coefficients c [B] float64 of the correction Gᵀc, and the numerical rank of G."""
@@ -91,7 +113,7 @@ def project_parameters(
         raise InputError(f'unknown scope {scope!r}: choose "global" or "tensor"')
     common = project(
         torch.stack(list(grams.values())).sum(0),
-        torch.stack(list(products.values())).sum(0),
+        torch.stack([products[name] for name in grams]).sum(0),
         rtol=rtol,
     )
     return dict.fromkeys(grams, common)

@@ -107,20 +107,21 @@ class GradientRows:
         return None if only is None or only.derived else only
 
     def totals(self, weights: Mapping[str, Float[Tensor, " B"]]) -> Iterator[tuple[str, Tensor]]:
-        """Σ wᵢ gᵢ of every parameter, with weights of its own. G is used up on the way."""
+        """Σ wᵢ gᵢ of each of these parameters, with weights of its own. G is used up."""
         for group in self.groups:
             with self.full_precision():
                 totals = self._totals(group, weights)
             del self._sources[group]
-            for name in group:
+            for name in (name for name in group if name in weights):
                 found = totals.get(name)
                 yield name, torch.zeros_like(self.parameters[name]) if found is None else found
 
     def _totals(self, group: Group, weights: Mapping[str, Float[Tensor, " B"]]) -> Gradient:
         totals: Gradient = {}
         # One product serves all parameters of a group that share their weights.
-        for key, vector in {id(weights[name]): weights[name] for name in group}.items():
-            wanted = [name for name in group if id(weights[name]) == key]
+        own = {name: weights[name] for name in group if name in weights}
+        for key, vector in {id(vector): vector for vector in own.values()}.items():
+            wanted = [name for name in own if id(own[name]) == key]
             pieces = torch.split(vector, self._sizes)
             for sources, piece in zip(self._sources[group], pieces, strict=True):
                 values = [(s, s.contribution.total(s.operand, piece)) for s in sources]

@@ -9,7 +9,7 @@ from asr_unlearn.gradients.per_utterance import (
     trainable_parameters,
     weighted_gradient,
 )
-from asr_unlearn.gradients.projection import project_parameters, ranks, relative_cutoff
+from asr_unlearn.gradients.projection import exact_cutoff, project_parameters, ranks
 from asr_unlearn.gradients.step import (
     Batch,
     Losses,
@@ -47,11 +47,11 @@ def stacked_step(
         wide = rows[name].double()
         grams[name] = (wide * inverse) @ wide.T
         products[name] = wide @ (inverse * u[name].double().reshape(-1))
-    projections = project_parameters(grams, products, scope, rtol=relative_cutoff(stacked.dtype))
+    projections = project_parameters(grams, products, scope, rtol=exact_cutoff(stacked.dtype))
     orthogonal = {}
     for name in parameters:
-        correction = projections[name].coefficients.to(rows[name]) @ rows[name]
-        remainder = u[name] - correction.view_as(u[name])
+        correction = projections[name].coefficients @ rows[name].double()
+        remainder = (u[name].double() - correction.view_as(u[name])).to(u[name])
         orthogonal[name] = remainder / scale[name] if scale else remainder
     return OrthogonalStep(
         forget=u,

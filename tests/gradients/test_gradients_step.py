@@ -1,5 +1,7 @@
 """What every engine's orthogonal step must satisfy."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from gradient_problems import RECOGNISERS, VOCABULARY, recogniser
@@ -102,6 +104,45 @@ def test_unchanged_when_retain_is_permuted_repeated_or_rescaled(engine, scope):
     }
     for change, batch in others.items():
         assert (direction(batch) - expected).norm() <= 1e-6 * expected.norm(), change
+
+
+def near_duplicates(batch, distance):
+    """Four utterances, and the first two again with a little noise in their waves."""
+    again = batch.take([0, 1, 2, 3, 0, 1])
+    noise = torch.randn(again.inputs.shape, generator=torch.Generator().manual_seed(3))
+    noise = noise.to(again.inputs) * (again.inputs != 0)
+    noise[:4] = 0
+    return replace(again, inputs=again.inputs + distance * noise)
+
+
+ILL = {
+    "near-duplicates at 1e-2": lambda batch: near_duplicates(batch, 1e-2),
+    "near-duplicates at 1e-3": lambda batch: near_duplicates(batch, 1e-3),
+    "near-duplicates at 1e-5": lambda batch: near_duplicates(batch, 1e-5),
+    "two rows of next to nothing": lambda batch: batch.rescaled([1, 1e-24, 1e-22, 1]),
+    "nothing but such rows": lambda batch: batch.rescaled([1e-25] * 4),
+    "two rows beyond all squares": lambda batch: batch.rescaled([1, 1e20, 1e22, 1]),
+}
+
+
+@pytest.mark.parametrize("metric", [None, positive_metric])
+@pytest.mark.parametrize("kind", ILL)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_in_single_precision_no_row_is_too_alike_too_small_or_too_large(engine, kind, metric):
+    problem = recogniser("wav2vec2, layer norm", torch.float32)
+    forget, plain = problem.batch(2, 3), problem.batch(1, 4)
+    retain = ILL[kind](plain)
+    options = {"metric": metric and metric(problem.model)}
+    step = engine(problem.model, problem.losses, forget, retain, **options)
+    rows = per_utterance_gradients(problem.model, problem.losses, retain)[0].double()
+    delta, u = flat(step.orthogonal).double(), flat(step.forget).double()
+    assert rows.norm(dim=1).min() > 0
+    assert ((rows @ delta).abs() <= 1e-6 * rows.norm(dim=1) * u.norm()).all()
+    assert step.rank == {"global": len(rows)}
+    if "rows" in kind:
+        expected = engine(problem.model, problem.losses, forget, plain, **options)
+        assert (delta - flat(expected.orthogonal)).norm() <= 1e-5 * delta.norm()
+        assert step.kept == pytest.approx(expected.kept, rel=1e-5)
 
 
 @pytest.mark.parametrize("metric", [None, positive_metric])
