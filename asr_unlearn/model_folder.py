@@ -1,6 +1,10 @@
 """What stands in a model's folder: what keeps it from being used, and what to do about it."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 # Any file of a half tells that it is there.
 HALVES = {
@@ -12,6 +16,11 @@ SAVING = {
     "seq2seq": "WhisperProcessor(feature_extractor, tokenizer)",
     "classification": "feature_extractor",
 }
+
+
+# What torch.compile and DistributedDataParallel put before the names of a model's weights.
+WRAPPERS = r"^((?:_orig_mod\.|module\.)+)"
+ADAPTER = re.compile(r"lora_|base_layer\.|^base_model\.model\.")
 
 
 def models_in(folder: Path) -> list[str]:
@@ -61,3 +70,31 @@ def without_processor(source: str, task: str) -> str:
         f"{source} has no {' and no '.join(lacking) or 'processor that can be read'}: save what "
         f"it was trained with, {SAVING[task]}.save_pretrained(FOLDER)"
     )
+
+
+def wrapper(folder: Path) -> str | None:
+    """Returns the prefix that a wrapper gave the names of a folder's weights, None without one."""
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt") as file:
+                found = [match for name in file.keys() if (match := re.match(WRAPPERS, name))]  # noqa: SIM118
+        except SafetensorError:
+            # Whoever loads the weights says so.
+            return None
+        if found:
+            return found[0][1]
+    return None
+
+
+def lacking_weights(source: str, lacking: Sequence[str], others: Sequence[str]) -> str:
+    """Returns what to do about weights that a model lacks, given the names that it has instead."""
+    said = (
+        f"{source} lacks {len(lacking)} of the model's weights, which would be random: "
+        f"{', '.join(lacking[:3])} …"
+    )
+    if any(ADAPTER.search(name) for name in others):
+        return (
+            f"{said}; adapters (LoRA) must be merged before a model is saved (`merge_and_unload()`)"
+        )
+    instead = f"; it has {', '.join(others[:3])} … in their place" if others else ""
+    return f"{said}{instead}; save the whole model again, model.save_pretrained(FOLDER)"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassFieldValidationError
@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
     AutoProcessor,
+    PreTrainedConfig,
     PreTrainedModel,
     Wav2Vec2CTCTokenizer,
     Wav2Vec2FeatureExtractor,
@@ -28,14 +29,24 @@ from transformers.utils.logging import disable_progress_bar
 from asr_unlearn.ecapa import EcapaConfig
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
-from asr_unlearn.model_folder import damaged, lacking_halves, unusable, without_processor
+from asr_unlearn.model_folder import (
+    WRAPPERS,
+    damaged,
+    lacking_halves,
+    lacking_weights,
+    unusable,
+    without_processor,
+    wrapper,
+)
 from asr_unlearn.speechbrain_checkpoint import (
     WEIGHTS,
     from_speechbrain,
     speechbrain_config,
     speechbrain_folder,
 )
-from asr_unlearn.tdnn import TdnnForCTC as TdnnForCTC  # registered by being imported
+from asr_unlearn.spelling import say_once
+from asr_unlearn.supported import CLASSES, unsupported
+from asr_unlearn.supported import TaskName as TaskName
 from asr_unlearn.whisper import (
     character_whisper,
     feature_extractor,
@@ -47,9 +58,9 @@ from asr_unlearn.whisper import (
 # Its bars for single files would drown those of the runs.
 disable_progress_bar()
 
+WITH_LM = "Wav2Vec2ProcessorWithLM"
 BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 
-TaskName = Literal["ctc", "seq2seq", "classification"]
 LOADERS: dict[TaskName, Any] = {
     "ctc": AutoModelForCTC,
     "seq2seq": AutoModelForSpeechSeq2Seq,
@@ -67,12 +78,23 @@ def task_of(config: Any) -> TaskName:
     for name in config.architectures or ():
         if name.endswith(("ForSequenceClassification", "ForAudioClassification")):
             return "classification"
-    return "seq2seq" if config.is_encoder_decoder else "ctc"
+    for task, names in CLASSES.items():
+        if config.model_type in names:
+            return task
+    raise ModelError(unsupported(config.to_dict()))
+
+
+def _task(source: str, config: Any, given: TaskName | None) -> TaskName:
+    """What a model is trained for; raises ModelError where its family has no head for that."""
+    task = given or task_of(config)
+    if problem := unsupported(config.to_dict(), task):
+        raise ModelError(f"{source}: {problem}")
+    return task
 
 
 def alphabet_of(utterances: Sequence[Utterance]) -> list[str]:
-    """The characters of all transcripts, sorted; the space apart."""
-    return sorted({c for u in utterances for c in u.text or ""} - {" "})
+    """The characters of all transcripts, sorted; no white space is one."""
+    return sorted({c for u in utterances for c in u.text or "" if not c.isspace()})
 
 
 def label_of(utterance: Utterance) -> str:
@@ -98,8 +120,12 @@ def wave_extractor(*, attention_mask: bool, normalised: bool = True) -> Wav2Vec2
 
 
 def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
-    """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank."""
-    tokens = [BLANK, UNKNOWN, SPACE, *sorted(alphabet)]
+    """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank.
+
+    White space and the word delimiter are no characters: the labels are 0 … n-1 without a gap.
+    """
+    characters = {c for c in alphabet if not c.isspace()} - {SPACE}
+    tokens = [BLANK, UNKNOWN, SPACE, *sorted(characters)]
     with TemporaryDirectory() as folder:
         vocabulary = Path(folder) / "vocab.json"
         vocabulary.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
@@ -154,12 +180,10 @@ def model_from_config(
     that of the config if it is not given.
 
     Raises:
-        ModelError: an encoder-decoder that is not a Whisper.
+        ModelError: the model's class is not supported, or has no head for the task.
     """
     config = read_config(source)
-    task = task or task_of(config)
-    if task == "seq2seq" and config.model_type != "whisper":
-        raise ModelError(f"{source}: of encoder-decoders only Whisper can start from its config")
+    task = _task(source, config, task)
     processor, settings = _afresh(source, config, task, vocabulary)
     for name, value in settings.items():
         setattr(config, name, value)
@@ -168,7 +192,7 @@ def model_from_config(
         with suppress(StrictDataclassFieldValidationError):
             setattr(config, name, None)
     torch.manual_seed(seed)
-    model: PreTrainedModel = LOADERS[task].from_config(config)
+    model: PreTrainedModel = LOADERS[task].from_config(config, trust_remote_code=False)
     if task == "seq2seq":
         model.generation_config = generation(model, processor.tokenizer)
     return model, processor
@@ -187,7 +211,7 @@ def pretrained_model(
             lacking, other than those of a head that is yet to be trained.
     """
     config = read_config(source)
-    task = task or task_of(config)
+    task = _task(source, config, task)
     if (folder := speechbrain_folder(source)) is not None:
         return _speechbrain_model(folder, config, vocabulary)
     own = _own_processor(source, task)
@@ -227,9 +251,23 @@ def _own_processor(source: str, task: TaskName) -> Any:
         return None
     reader = AutoFeatureExtractor if task == "classification" else AutoProcessor
     try:
-        return reader.from_pretrained(source)
+        processor = reader.from_pretrained(source, trust_remote_code=False)
+    except ImportError as error:
+        # A processor with a language model needs packages that the model itself does not.
+        if WITH_LM not in str(error):
+            raise ModelError(f"{source}: its processor cannot be loaded: {error}") from error
+        processor = Wav2Vec2Processor.from_pretrained(source, trust_remote_code=False)
+        return _without_language_model(processor, source)
     except (OSError, ValueError, TypeError):
         return None
+    if type(processor).__name__ == WITH_LM:
+        return _without_language_model(processor, source)
+    return processor
+
+
+def _without_language_model(processor: Any, source: str) -> Wav2Vec2Processor:
+    say_once(f"{source}: its language model is not used, transcripts are the model's own (greedy)")
+    return Wav2Vec2Processor(processor.feature_extractor, processor.tokenizer)
 
 
 def _with_weights(
@@ -237,12 +275,16 @@ def _with_weights(
 ) -> PreTrainedModel:
     """`headless`: weights in front of the backbone's output may be lacking, and are random then."""
     model: PreTrainedModel
+    if prefix := wrapper(Path(source)):
+        say_once(f"{source}: the prefix {prefix!r} of its weights' names is taken off")
     try:
         model, found = LOADERS[task].from_pretrained(
             source,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
+            trust_remote_code=False,
+            key_mapping={WRAPPERS: ""},
             **settings,
         )
     except SafetensorError as error:
@@ -257,22 +299,29 @@ def _with_weights(
         if not (name.endswith("masked_spec_embed") or (headless and not name.startswith(backbone)))
     ]
     if lacking:
-        raise ModelError(
-            f"{source} lacks {len(lacking)} of the model's weights, which would be random: "
-            f"{', '.join(lacking[:3])} …; adapters (LoRA) must be merged before a model is saved "
-            "(`merge_and_unload()`)"
-        )
+        raise ModelError(lacking_weights(source, lacking, sorted(found["unexpected_keys"])))
     return model
 
 
 def read_config(source: str) -> Any:
-    """Raises ModelError where there is no config to be had, or what is beside it is of no use."""
+    """Returns a model's config.
+
+    Raises:
+        ModelError: there is no config to be had, what is beside it is of no use, or the class of
+            the model is not supported.
+    """
     if problem := unusable(Path(source)):
         raise ModelError(problem)
     try:
         if (folder := speechbrain_folder(source)) is not None:
             return speechbrain_config(folder)
-        return AutoConfig.from_pretrained(source)
+        content, _ = PreTrainedConfig.get_config_dict(source)
+        # Before the config is read as its class does: some fail at that.
+        if problem := unsupported(content):
+            raise ModelError(f"{source}: {problem}")
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except ModelError:
+        raise
     except (OSError, ValueError) as error:
         raise ModelError(_cannot_load(source, error)) from error
 

@@ -1,11 +1,13 @@
 """Models from a config, back from disk, and through transformers' own pipeline."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from saved_again import says_the_same_when_loaded
 from tiny_model import tiny_options, tiny_whisper_options
-from transformers import AutoConfig, WhisperConfig, pipeline
+from transformers import AutoConfig, Wav2Vec2Processor, WhisperConfig, pipeline
 
 from asr_unlearn.audio import load_audio
 from asr_unlearn.batching import collate
@@ -178,7 +180,7 @@ def without(weights, tmp_path, built):
 
 def test_weights_that_are_lacking_are_not_made_up(built, tmp_path):
     source = without({"wav2vec2.encoder.layers.0.attention.q_proj.weight"}, tmp_path, built)
-    with pytest.raises(ModelError, match=r"lacks 1 .*q_proj\.weight.*merge_and_unload"):
+    with pytest.raises(ModelError, match=r"lacks 1 .*q_proj\.weight …; save the whole"):
         load_model(source)
     with pytest.raises(ModelError, match="lacks 1"):
         pretrained_model(source, ["A", "B"])
@@ -204,3 +206,56 @@ def test_only_a_model_to_be_trained_may_lack_its_head(built, tmp_path):
         load_model(source)
     model, _ = pretrained_model(source, ["A", "B", "C", "D"])
     assert torch.isfinite(model.lm_head.weight).all()
+
+
+def renamed(rename, tmp_path, built):
+    """A saved model whose weights have other names in its file."""
+    save_model(*built, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    named = {rename(name): tensor for name, tensor in weights.items()}
+    save_file(named, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_what_wrappers_put_before_the_names_of_weights_is_taken_off(
+    prefix, built, tmp_path, capsys
+):
+    source = renamed(lambda name: prefix + name, tmp_path, built)
+    for load in (load_model, lambda source: pretrained_model(source, ["A", "B"])):
+        loaded, _ = load(source)
+        weights = loaded.state_dict()
+        assert all(torch.equal(t, weights[name]) for name, t in built[0].state_dict().items())
+    assert capsys.readouterr().err.count(f"the prefix '{prefix}' of its weights' names") == 1
+
+
+def test_unmerged_adapters_are_told_from_other_names(built, tmp_path):
+    def with_adapter(name):
+        return name.replace("q_proj.weight", "q_proj.base_layer.weight")
+
+    with pytest.raises(ModelError, match=r"lacks 2 .*adapters .*merge_and_unload"):
+        load_model(renamed(with_adapter, tmp_path / "lora", built))
+    with pytest.raises(ModelError, match=r"it has other\.lm_head\.bias, .* in their pl") as said:
+        load_model(renamed(lambda name: f"other.{name}", tmp_path / "other", built))
+    assert "LoRA" not in str(said.value)
+
+
+def test_a_processor_with_a_language_model_is_loaded_without_it(built, tmp_path, capsys):
+    """As the Hub's fine-tuned models with a language model name their processor."""
+    model, processor = built
+    save_model(model, processor, tmp_path)
+    (tmp_path / "processor_config.json").unlink()
+    processor.feature_extractor.save_pretrained(tmp_path)
+    for name in ("preprocessor_config.json", "tokenizer_config.json"):
+        content = json.loads((tmp_path / name).read_text())
+        content["processor_class"] = "Wav2Vec2ProcessorWithLM"
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "alphabet.json").write_text('{"labels": [" "], "is_bpe": false}')
+    for _ in range(2):
+        _, loaded = load_model(str(tmp_path))
+    assert type(loaded) is Wav2Vec2Processor
+    assert loaded.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
+    assert loaded.feature_extractor.to_dict() == processor.feature_extractor.to_dict()
+    assert capsys.readouterr().err.count("its language model is not used") == 1
+    save_model(model, loaded, tmp_path / "saved")
+    pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"))

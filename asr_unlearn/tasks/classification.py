@@ -16,7 +16,13 @@ from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import label_of
 from asr_unlearn.tasks.certainty import Answers, certainty
 from asr_unlearn.tasks.fbank import FbankFrontEnd
-from asr_unlearn.tasks.front_end import FrontEnd, Listener, check_finite, layers_of
+from asr_unlearn.tasks.front_end import (
+    FrontEnd,
+    Listener,
+    check_finite,
+    check_labels,
+    layers_of,
+)
 from asr_unlearn.tasks.logmels import LogMelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
 
@@ -44,7 +50,7 @@ class Classification(Listener):
         """The index of the utterance's class, [1].
 
         Raises:
-            ValueError: the model has no such class.
+            InputError: the model has no such class, or no output for it.
         """
         classes: Any = self.model.config.label2id
         label = label_of(utterance)
@@ -55,6 +61,8 @@ class Classification(Listener):
                 f"utterance {utterance.id}: the model has no class {label!r}; "
                 f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
             )
+        model: Any = self.model
+        check_labels(utterance, [classes[label]], model.classifier.weight.shape[0])
         return torch.tensor([classes[label]])
 
     def reference(self, utterance: Utterance) -> str:

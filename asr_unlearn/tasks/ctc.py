@@ -15,8 +15,9 @@ from transformers import PreTrainedModel
 from asr_unlearn.batching import Batch
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.spelling import NAMES, respelled, say_once, tokenizer_spelling
 from asr_unlearn.tasks.certainty import Answers, certainty
-from asr_unlearn.tasks.front_end import Listener, check_finite, layers_of
+from asr_unlearn.tasks.front_end import Listener, check_finite, check_labels, layers_of
 from asr_unlearn.tasks.mels import MelFrontEnd
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.tdnn import TdnnForCTC
@@ -31,39 +32,58 @@ class CTC(Listener):
         kind: Any = MelFrontEnd if isinstance(model, TdnnForCTC) else ConvFrontEnd
         front_end = kind(model, getattr(processor, "feature_extractor", None))
         super().__init__(model, processor, front_end, device)
+        _check_blank(model, processor.tokenizer)
+        self.spelling = tokenizer_spelling(processor.tokenizer)
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
-        """Character ids of the transcript.
+        """Character ids of the transcript, in the case of the vocabulary.
 
         Raises:
-            ValueError: the utterance has no transcript, or one with characters outside the
-                model's vocabulary.
+            InputError: the utterance has no transcript, or one with marks of the vocabulary or
+                characters outside it; or the head has no output for one of the labels.
         """
         if not utterance.text:
             raise InputError(f"utterance {utterance.id} has no transcript")
-        labels = self._labels(utterance.text)
-        if self.processor.tokenizer.unk_token_id in labels:
-            raise InputError(f"utterance {utterance.id}: {self._lacking(utterance.text)}")
+        if marks := [mark for mark in self._marks() if mark in utterance.text]:
+            raise InputError(
+                f"utterance {utterance.id}: {' '.join(map(repr, marks))} in {utterance.text!r}: "
+                "the vocabulary has it for a mark, not for a character; write words and spaces "
+                "only, or leave the utterance out"
+            )
+        text = self.reference(utterance)
+        labels = self._labels(text)
+        if labels is None:
+            raise InputError(f"utterance {utterance.id}: {self._lacking(text)}")
+        if text != utterance.text:
+            say_once(f"transcripts are spelled {NAMES[self.spelling]}, as the model writes")
+        model: Any = self.model
+        check_labels(utterance, labels, model.lm_head.weight.shape[0])
         return torch.tensor(labels, dtype=torch.long)
 
-    def _labels(self, text: str) -> list[int]:
-        labels: list[int] = self.processor.tokenizer(text, add_special_tokens=False).input_ids
-        return labels
-
-    def _spells(self, text: str) -> bool:
-        return self.processor.tokenizer.unk_token_id not in self._labels(text)
+    def _labels(self, text: str) -> list[int] | None:
+        """The ids of a text; None if the vocabulary lacks some of it."""
+        tokenizer = self.processor.tokenizer
+        # A vocabulary without an unknown token gives None for what it lacks.
+        labels: list[Any] = tokenizer(text, add_special_tokens=False).input_ids
+        return None if {None, tokenizer.unk_token_id} & set(labels) else labels
 
     def _lacking(self, text: str) -> str:
         """What the vocabulary has not of a transcript, and what to do."""
-        lacking = " ".join(repr(c) for c in dict.fromkeys(text) if not self._spells(c))
+        lacking = " ".join(repr(c) for c in dict.fromkeys(text) if self._labels(c) is None)
         said = f"the vocabulary lacks {lacking or 'a character'} of {text!r}"
         for case, spelling in (("lower", text.lower()), ("upper", text.upper())):
-            if self._spells(spelling):
+            if self._labels(spelling) is not None:
                 return f"{said}: the model writes {case} case; spell the manifest's transcripts so"
         return f"{said}: spell it with the model's characters, or leave it out"
 
+    def _marks(self) -> list[str]:
+        """The tokens that stand for no character: blank, unknown, sentence ends, word delimiter."""
+        names = ("pad_token", "unk_token", "bos_token", "eos_token", "word_delimiter_token")
+        marks = {getattr(self.processor.tokenizer, name, None) for name in names}
+        return sorted(mark for mark in marks if mark and mark != " ")
+
     def reference(self, utterance: Utterance) -> str:
-        return utterance.text or ""
+        return respelled(utterance.text or "", self.spelling)
 
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """CTC frames of waves with that many samples."""
@@ -135,4 +155,15 @@ class CTC(Listener):
             self.losses_from_logits(logits, batch),
             self.transcripts(logits, batch),
             certainty(*self._distributions(logits, batch)),
+        )
+
+
+def _check_blank(model: PreTrainedModel, tokenizer: Any) -> None:
+    """Raises InputError unless the blank of the loss is the one that decoding leaves out."""
+    trained, decoded = model.config.pad_token_id, tokenizer.pad_token_id
+    if trained != decoded:
+        raise InputError(
+            f"the CTC blank is {trained} by pad_token_id of config.json, but {decoded} "
+            f"({tokenizer.pad_token!r}) by pad_token of the tokenizer: set the wrong one to the "
+            "blank that the model was trained with"
         )

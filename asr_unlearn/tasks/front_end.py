@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.batching import Batch, is_own
 from asr_unlearn.errors import InputError
+from asr_unlearn.manifest import Utterance
 
 
 class NonFiniteLossError(InputError):
@@ -134,6 +135,15 @@ def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
     finite = torch.isfinite(losses).tolist()
     names = [i for i, fine in zip(batch.ids, finite, strict=True) if not fine]
     raise NonFiniteLossError(f"the loss of {', '.join(names)} is not finite: {cause}")
+
+
+def check_labels(utterance: Utterance, labels: Sequence[int], outputs: int) -> None:
+    """Raises InputError for a label that the head has no output for."""
+    if (highest := max(labels, default=0)) >= outputs:
+        raise InputError(
+            f"utterance {utterance.id}: the head has {outputs} outputs, the tokenizer asks for "
+            f"label {highest}: give the model the vocabulary that it was trained with"
+        )
 
 
 def fingerprint(module: nn.Module) -> str:
