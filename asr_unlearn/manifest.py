@@ -14,6 +14,7 @@ from asr_unlearn.errors import InputError
 from asr_unlearn.files import read_text, write_aside
 from asr_unlearn.measuring import measure
 from asr_unlearn.normal_form import is_utf8, normal_name, normal_text, printable
+from asr_unlearn.spelling import NAMES, respelled, say_once, spelling_of
 
 SUBSETS = ("train", "dev", "test")
 
@@ -180,7 +181,8 @@ def validate(
     """Decode every file once, on all cores, and sort the utterances into usable and not.
 
     `alphabet` holds the characters a transcript may contain (the space between words is always
-    allowed: vocabularies spell it as they like), `frames` maps samples at 16 kHz to CTC frames.
+    allowed: vocabularies spell it as they like); where its letters have one case, transcripts are
+    put in that case. `frames` maps samples at 16 kHz to CTC frames.
     Without a transcript (`text` None, a corpus for classification) the transcript checks do not
     apply. Kept utterances keep their order and carry measured seconds and the
     digest of their recording, so that whoever reads the manifest sees that one was replaced.
@@ -201,6 +203,7 @@ def validate(
             problems.append(Problem(utterance.id, "duplicate id", detail))
             continue
         first[utterance.id] = utterance
+        utterance = _fitted(utterance, alphabet)
         if problem := _name_problem(utterance) or _transcript_problem(utterance, alphabet):
             problems.append(problem)
         else:
@@ -239,12 +242,28 @@ def _name_problem(utterance: Utterance) -> Problem | None:
     return None
 
 
+def _fitted(utterance: Utterance, alphabet: Collection[str] | None) -> Utterance:
+    """The utterance, its transcript in the case of the alphabet if that makes it fit."""
+    if alphabet is None or utterance.text is None or not _unknown(utterance.text, alphabet):
+        return utterance
+    spelling = spelling_of(alphabet)
+    text = respelled(utterance.text, spelling)
+    if _unknown(text, alphabet):
+        return utterance
+    say_once(f"transcripts are put {NAMES[spelling]}, as the alphabet is")
+    return replace(utterance, text=text)
+
+
+def _unknown(text: str, alphabet: Collection[str]) -> set[str]:
+    return set(text) - {" ", *alphabet}
+
+
 def _transcript_problem(utterance: Utterance, alphabet: Collection[str] | None) -> Problem | None:
     if utterance.text is None:
         return None
     if not utterance.text.strip():
         return Problem(utterance.id, "empty transcript", f"no words for {utterance.audio}")
-    if alphabet is not None and (unknown := set(utterance.text) - {" ", *alphabet}):
+    if alphabet is not None and (unknown := _unknown(utterance.text, alphabet)):
         named = " ".join(repr(character) for character in sorted(unknown))
         return Problem(utterance.id, "unknown characters", f"{named} in {utterance.text!r}")
     return None

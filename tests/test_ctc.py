@@ -1,5 +1,6 @@
 """The CTC task: an utterance in a batch is the utterance alone, whatever the architecture."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import soundfile
 import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_model import tiny_options
-from transformers import AutoConfig, AutoModelForCTC
+from transformers import AutoConfig, AutoModelForCTC, Wav2Vec2CTCTokenizer, Wav2Vec2Processor
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import Batch, collate
@@ -17,7 +18,8 @@ from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.methods import METHODS
-from asr_unlearn.models import character_processor
+from asr_unlearn.models import alphabet_of, character_processor, wave_extractor
+from asr_unlearn.spelling import say_once
 from asr_unlearn.tasks import CTC
 from asr_unlearn.tasks.front_end import NonFiniteLossError
 from asr_unlearn.tasks.waves import LEAKS_PADDING
@@ -152,16 +154,85 @@ def test_unknown_characters_and_missing_transcripts_are_named():
         task.target(silent)
 
 
-def test_the_characters_that_are_lacking_are_named_and_the_case_that_would_do():
+def spoken(text: str) -> Utterance:
+    return Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text=text)
+
+
+def test_transcripts_are_put_in_the_case_of_the_vocabulary_which_is_said_once(capsys):
+    say_once.cache_clear()
     task = build("wav2vec2")
-    odd = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text="ab é dab")
-    with pytest.raises(
-        ValueError, match="vocabulary lacks 'a' 'b' 'é' 'd' of 'ab é dab': s"
-    ) as said:
-        task.target(odd)
-    assert "case" not in str(said.value)
-    with pytest.raises(ValueError, match="lacks 'a' 'b' of 'AB ab': the model writes upper case"):
-        task.target(replace(odd, text="AB ab"))
+    for text in ("AB CAB", "ab cab", "Ab cAB"):
+        assert task.target(spoken(text)).tolist() == [3, 4, 2, 5, 3, 4]
+        assert task.reference(spoken(text)) == "AB CAB"
+    said = capsys.readouterr().err
+    assert said == "transcripts are spelled in upper case, as the model writes\n"
+    with pytest.raises(InputError, match="u9: the vocabulary lacks 'É' of 'AB É DAB': spell it"):
+        task.target(spoken("ab é dab"))
+
+
+def test_a_lower_case_vocabulary_makes_references_lower_case():
+    processor = character_processor("abcdß", attention_mask=True)
+    task = CTC(build("wav2vec2").model, processor)
+    assert task.reference(spoken("A BAß")) == "a baß"
+    # A tokenizer of capitals that writes in lower case.
+    processor = character_processor("ABCD", attention_mask=True)
+    processor.tokenizer.do_lower_case = True
+    task = CTC(task.model, processor)
+    assert task.reference(spoken("A BAD")) == "a bad"
+    assert task.target(spoken("A BAD")).tolist() == [3, 2, 4, 3, 6]
+    path = torch.tensor([3, 2, 4, 3, 6])
+    assert processor.decode(path) == "a bad"
+
+
+def test_a_vocabulary_of_both_cases_takes_transcripts_as_they_are():
+    task = CTC(build("wav2vec2").model, character_processor("ABcd", attention_mask=True))
+    assert task.reference(spoken("Ac")) == "Ac"
+    with pytest.raises(InputError, match="u9: the vocabulary lacks 'a' of 'ac'"):
+        task.target(spoken("ac"))
+
+
+@pytest.mark.parametrize("mark", ["<unk>", "<pad>", "|"])
+def test_marks_of_the_vocabulary_in_transcripts_are_named(mark):
+    task = build("wav2vec2")
+    with pytest.raises(InputError, match=re.escape(f"u9: '{mark}' in 'A{mark}B': the vocabulary")):
+        task.target(spoken(f"A{mark}B"))
+
+
+@pytest.mark.parametrize("unknown", [None, "<unk>"])
+def test_a_vocabulary_without_an_unknown_token_names_what_it_lacks(unknown, tmp_path):
+    (tmp_path / "vocab.json").write_text('{"<pad>": 0, "|": 1, "A": 2, "B": 3}')
+    tokenizer = Wav2Vec2CTCTokenizer(
+        tmp_path / "vocab.json", unk_token=unknown, pad_token="<pad>", bos_token=None,
+        eos_token=None,
+    )  # fmt: skip
+    processor = Wav2Vec2Processor(wave_extractor(attention_mask=True), tokenizer)
+    task = CTC(build("wav2vec2").model, processor)
+    assert task.target(spoken("AB BA")).tolist() == [2, 3, 1, 3, 2]
+    with pytest.raises(InputError, match="u9: the vocabulary lacks 'Z' 'O' of 'AB ZOO'"):
+        task.target(spoken("AB ZOO"))
+
+
+def test_a_label_beyond_the_head_is_named():
+    task = CTC(build("wav2vec2").model, character_processor("ABCDE", attention_mask=True))
+    assert task.target(spoken("ABCD")).tolist() == [3, 4, 5, 6]
+    said = "u9: the head has 7 outputs, the tokenizer asks for label 7: give"
+    with pytest.raises(InputError, match=said):
+        task.target(spoken("ABE"))
+
+
+def test_another_blank_in_the_tokenizer_than_in_the_config_is_refused():
+    task = build("wav2vec2")
+    task.model.config.pad_token_id = 1
+    said = r"blank is 1 by pad_token_id of config.json, but 0 \('<pad>'\) by pad_token"
+    with pytest.raises(InputError, match=said):
+        CTC(task.model, task.processor)
+
+
+def test_new_vocabularies_have_labels_without_a_gap():
+    odd = "AB| \t\n\u00a0\u3000"
+    vocabulary = character_processor(odd, attention_mask=True).tokenizer.get_vocab()
+    assert vocabulary == {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4}
+    assert alphabet_of([spoken("A\tB\u00a0C\nD E")]) == ["A", "B", "C", "D", "E"]
 
 
 @pytest.mark.parametrize("frozen", [False, True])

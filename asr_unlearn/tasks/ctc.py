@@ -63,8 +63,8 @@ class CTC(Listener):
     def _labels(self, text: str) -> list[int] | None:
         """The ids of a text; None if the vocabulary lacks some of it."""
         tokenizer = self.processor.tokenizer
-        # A vocabulary without an unknown token gives None for what it lacks.
-        labels: list[Any] = tokenizer(text, add_special_tokens=False).input_ids
+        # A vocabulary without an unknown token gives None, at which calling the tokenizer fails.
+        labels: list[Any] = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
         return None if {None, tokenizer.unk_token_id} & set(labels) else labels
 
     def _lacking(self, text: str) -> str:

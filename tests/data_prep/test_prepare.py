@@ -11,6 +11,7 @@ import soundfile
 
 from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.manifest import Utterance, read_manifest, validate
+from asr_unlearn.spelling import say_once
 from data_prep import an4, check, librispeech, speechcommands, synthetic
 from data_prep.prepare import command_line, prepare
 
@@ -63,6 +64,25 @@ def test_the_alphabet_may_be_a_string_a_text_or_a_vocabulary(tmp_path: Path) -> 
         assert status == 0
         assert [u.id for u in read_manifest(out)] == ["u0"]
     assert run(tmp_path, ["A\ufeff"], "--alphabet", str(text))[0] == 1
+
+
+def test_transcripts_are_put_in_the_case_of_the_alphabet_which_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_once.cache_clear()
+    vocabulary = tmp_path / "vocab.json"
+    vocabulary.write_text(json.dumps({"<pad>": 0, "|": 1, "a": 2, "b": 3, "'": 4}))
+    status, out = run(tmp_path, ["A B", "b'A", "C A", "ab"], "--alphabet", str(vocabulary))
+    assert status == 0
+    assert [(u.id, u.text) for u in read_manifest(out)] == [
+        ("u0", "a b"), ("u1", "b'a"), ("u3", "ab"),
+    ]  # fmt: skip
+    said = capsys.readouterr().err
+    assert said.count("transcripts are put in lower case, as the alphabet is") == 1
+    assert "u2: unknown characters: 'A' 'C' in 'C A'" in said
+    # An alphabet with both cases takes transcripts as they are.
+    _, out = run(tmp_path, ["aB", "ab"], "--alphabet", "aB")
+    assert [u.text for u in read_manifest(out)] == ["aB"]
 
 
 def test_an_alphabet_may_be_longer_than_the_name_of_any_file(tmp_path: Path) -> None:
