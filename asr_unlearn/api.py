@@ -22,6 +22,7 @@ from asr_unlearn.normal_form import normal_name
 from asr_unlearn.options import make_method
 from asr_unlearn.scoring import Level
 from asr_unlearn.tasks import task_for
+from asr_unlearn.tasks.spelled import settle_spelling
 from asr_unlearn.tasks.window import set_window
 from asr_unlearn.unlearning import Stop, make_forget
 
@@ -104,6 +105,7 @@ def unlearn(
 
     with _flags_kept(model), _weights_kept_on_failure(model), TemporaryDirectory() as folder:
         task = task_for(model, processor)
+        settle_spelling(task, retain or forget, load=load)
         if freeze_front_end:
             task.freeze_front_end()
         set_window(task, "auto", [*forget, *retain, *unseen])

@@ -152,8 +152,11 @@ def evaluate(
         raise InputError(
             f"models of different tasks cannot be compared: {', '.join(sorted(kinds))}"
         )
-    models = [replace(m, kept=answers_folder(m.folder, root)) for m in models]
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
+    models = [
+        replace(m, kept=answers_folder(m.folder, root)).spelled(data.part("retain"), device)
+        for m in models
+    ]
     attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
     # All models have one task: trials are for classifiers of speakers, a judge for the others.
     tried = Trials.of(data, trials) if names_speakers(models[0], manifest) else None

@@ -30,13 +30,15 @@ from asr_unlearn.models import (
     task_of,
     vocabulary_of,
 )
-from asr_unlearn.options import make_method, spelling
+from asr_unlearn.options import make_method
+from asr_unlearn.options import spelling as method_spelling
 from asr_unlearn.outsider import check_outsider
 from asr_unlearn.publication import carry_out
 from asr_unlearn.saved import SavedModel
 from asr_unlearn.split import PARTS
 from asr_unlearn.tasks import Task, task_for
 from asr_unlearn.tasks.from_scratch import Aids, Seq2SeqFromScratch
+from asr_unlearn.tasks.spelled import Asked, settle_spelling
 from asr_unlearn.tasks.task import check_targets
 from asr_unlearn.tasks.waves import ConvFrontEnd
 from asr_unlearn.tasks.window import Window, set_window
@@ -56,6 +58,7 @@ class Setup:
     Attributes:
         task: what to train for, by default what the model was made for.
         language: of a multilingual recogniser (see `Seq2Seq`).
+        spelling: of a Whisper's transcripts (see `settle_spelling`).
         filterbank: a first convolution of random weights starts as band-pass filters.
         augmented: random polarity and shift of the waves.
         speeds: at which the waves are heard, one of them drawn each time.
@@ -67,6 +70,7 @@ class Setup:
 
     task: TaskName | None = None
     language: str | None = None
+    spelling: Asked = "auto"
     filterbank: bool = False
     augmented: bool = False
     speeds: tuple[float, ...] = (1.0,)
@@ -86,13 +90,11 @@ class Setup:
         return cls(**(given | read))
 
     def recorded(self) -> dict[str, Any]:
-        """The same as options; aids only where there are any."""
+        """The same as options: aids, spelling and window only where there are any."""
         told = asdict(self)
-        if not self.aids:
-            del told["aids"]
-        if self.window is None:
-            del told["window"]
-        return told
+        unused = {"aids": not self.aids, "spelling": self.spelling == "auto"}
+        unused["window"] = self.window is None
+        return {name: value for name, value in told.items() if not unused.get(name)}
 
 
 def train_model(
@@ -198,6 +200,9 @@ def _task_to_train(
         model, processor = pretrained_model(source, vocabulary, kind)
     # First without aids, to refuse a language that the model does not have.
     task = task_for(model, processor, device, language=setup.language)
+    # Random weights tell nothing, but the vocabulary was made of the transcripts as given.
+    made = scratch and kind == "seq2seq" and setup.spelling == "auto"
+    settle_spelling(task, corpus.part("retain"), "as_given" if made else setup.spelling)
     return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
 
 
@@ -255,6 +260,7 @@ def unlearn_model(
     stop: Stop,
     freeze_front_end: bool = True,
     window: Window = "auto",
+    spelling: Asked = "auto",
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
@@ -270,11 +276,12 @@ def unlearn_model(
         made_from["outsider"] = SavedModel.at(stop.outsider).as_source(out)
     task = original_task(original, device, freeze_front_end)
     seconds = set_window(task, window, corpus.part(*PARTS))
+    settle_spelling(task, corpus.part("retain"), spelling)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
     _check(task, corpus, answered)
     options = {
-        "method": spelling(method),
+        "method": method_spelling(method),
         **asdict(method),
         "model": str(original),
         "stop": stop.recorded(),
@@ -282,6 +289,8 @@ def unlearn_model(
     }
     if seconds is not None:
         options["window"] = seconds
+    if spelling != "auto":
+        options["spelling"] = spelling
     if "outsider" in made_from:
         options["outsider"] = made_from["outsider"]["path"]
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import torch
 
 from asr_unlearn.errors import InputError
+from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import TaskName, load_model, read_config, task_of
 from asr_unlearn.run import digest
+from asr_unlearn.spelling import Spelling
 from asr_unlearn.split import Split
 from asr_unlearn.tasks import Task, task_for
+from asr_unlearn.tasks.spelled import settle_spelling
 from asr_unlearn.tasks.window import set_window
 
 Key = tuple[str, int]
@@ -31,7 +34,8 @@ class SavedModel:
     """A published model folder and the name it goes by in the report.
 
     `kept` is the folder for what it answers, where that is not its own; `window` is the seconds of
-    a Whisper encoder's window to use, None for the model's own.
+    a Whisper encoder's window to use, None for the model's own; `spelling` is that of a Whisper's
+    transcripts, None for what its config says.
     """
 
     name: str
@@ -39,6 +43,7 @@ class SavedModel:
     folder: Path
     kept: Path | None = None
     window: float | None = None
+    spelling: Spelling | None = None
 
     @property
     def answers(self) -> Path:
@@ -119,9 +124,10 @@ class SavedModel:
         return {path.name: digest(path) for path in paths if path.is_file()}
 
     def files(self) -> dict[str, str]:
-        """SHA-256 of all that it answers by, and the window if it is not the model's own."""
-        window = {} if self.window is None else {"window": f"{self.window:g} s"}
-        return self.weights() | self.settings() | window
+        """SHA-256 of all that it answers by; window and spelling where they are not its own."""
+        used = {"window": self.window, "spelling": self.spelling}
+        told = {name: str(value) for name, value in used.items() if value is not None}
+        return self.weights() | self.settings() | told
 
     def task(self, device: torch.device, *, beams: int = 1) -> Task:
         """The model, loaded, in eval mode."""
@@ -129,5 +135,17 @@ class SavedModel:
         task = task_for(model, processor, device, beams=beams)
         if self.window is not None:
             set_window(task, self.window, ())
+        if self.spelling is not None:
+            settle_spelling(task, (), self.spelling)
         task.model.eval()
         return task
+
+    def spelled(self, utterances: Sequence[Utterance], device: torch.device) -> "SavedModel":
+        """The model with the spelling that it writes, where its config does not say which.
+
+        `utterances` are those to choose by (see `settle_spelling`).
+        """
+        config = read_config(str(self.folder))
+        if self.kind() != "seq2seq" or getattr(config, "transcript_spelling", None):
+            return self
+        return replace(self, spelling=settle_spelling(self.task(device), utterances))

@@ -16,12 +16,20 @@ from transformers.models.whisper.english_normalizer import (
     BasicTextNormalizer,
     EnglishTextNormalizer,
 )
+from transformers.models.whisper.tokenization_whisper import (
+    LANGUAGES,
+    TASK_IDS,
+    TO_LANGUAGE_CODE,
+)
 
 from asr_unlearn.errors import InputError
 from asr_unlearn.files import write_json
 
 END, START, NO_TIMESTAMPS = "<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"
-ENGLISH = {None, "en", "english"}
+ENGLISH_CODE = "en"
+ENGLISH = {None, ENGLISH_CODE, "english"}
+# Of OpenAI's vocabularies: the least size of a multilingual one, the end of texts in the others.
+MULTILINGUAL_VOCABULARY, ENGLISH_END = 51865, 50256
 
 
 def character_tokenizer(alphabet: Collection[str]) -> WhisperTokenizer:
@@ -96,24 +104,112 @@ def generation(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> Generatio
 def prompt_of(
     model: PreTrainedModel, tokenizer: WhisperTokenizer, language: str | None = None
 ) -> list[int]:
-    """The tokens before every text: start, language and task if there are several, no timestamps.
+    """Returns the tokens before every text.
 
-    Without a `language` it is the tokenizer's, else that of the model's generation, else English,
-    and the task is to transcribe; both are told the tokenizer and the generation, and saved.
+    They are start, language and task if there are several, and no timestamps. Of a multilingual
+    model the language is, unless it is given, the tokenizer's, else that of the model's generation
+    or of its old `forced_decoder_ids`, else English; the task is to transcribe. Both are told the
+    tokenizer and the generation, and saved.
 
     Raises:
-        ValueError: Whisper does not know the language, or the model has but one.
+        InputError: Whisper does not know the language, or the model transcribes another one only.
     """
-    settings: Any = model.generation_config
-    if getattr(settings, "is_multilingual", False):
-        language = language or tokenizer.language or getattr(settings, "language", None)
-        language = language or "english"
-        tokenizer.set_prefix_tokens(language=language, task="transcribe", predict_timestamps=False)
-        settings.language, settings.task = tokenizer.language, "transcribe"
-    elif language is not None and language.lower() not in ENGLISH:
-        raise InputError(f"language {language!r}: the model is of one language, and has no choice")
+    code = None if language is None else language_code(language)
+    if is_multilingual(model, tokenizer):
+        _set_language(model, tokenizer, code)
+    else:
+        _check_only_language(model, tokenizer, code)
+        # English-only models are never given a language, also if the tokenizer was set to one.
+        tokenizer.language = tokenizer.task = None
+        tokenizer.set_prefix_tokens(predict_timestamps=False)
     prompt: list[int] = tokenizer.prefix_tokens
     return prompt
+
+
+def _check_only_language(
+    model: PreTrainedModel, tokenizer: WhisperTokenizer, code: str | None
+) -> None:
+    """Raises InputError for another language than that of a model which is of one.
+
+    A model with characters of its own is of the language that it was first said to be.
+    """
+    english = bool(_languages(tokenizer))
+    only = ENGLISH_CODE if english else getattr(model.config, "language", None)
+    if code is None or code == only:
+        return
+    if only is not None:
+        raise InputError(
+            f"language {LANGUAGES[code]!r}: the model transcribes {LANGUAGES[only].title()} only"
+        )
+    model.config.language = code
+
+
+def language_code(language: str) -> str:
+    """Returns Whisper's code of a language given by its name or code, in any case.
+
+    Raises:
+        InputError: Whisper does not know it.
+    """
+    name = language.lower()
+    code = TO_LANGUAGE_CODE.get(name, name)
+    if code not in LANGUAGES:
+        raise InputError(f"Unsupported language: {language}; give one of {', '.join(LANGUAGES)}")
+    return code
+
+
+def is_multilingual(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> bool:
+    """Returns whether a model is told the language before every text.
+
+    Tokenizers of English-only models have the tokens of languages, too; and generation configs
+    written before 2023 do not say `is_multilingual`. OpenAI's multilingual vocabularies are larger
+    and have the end of the text one place later.
+    """
+    if not _languages(tokenizer):
+        return False
+    stated = getattr(model.generation_config, "is_multilingual", None)
+    if stated or _forced_language(model, tokenizer) is not None:
+        return True
+    large = model.config.vocab_size >= MULTILINGUAL_VOCABULARY
+    return large and (stated is None or tokenizer.eos_token_id != ENGLISH_END)
+
+
+def _languages(tokenizer: WhisperTokenizer) -> dict[str, int]:
+    """Token and id of every language in a vocabulary."""
+    ids = tokenizer.get_vocab()
+    return {f"<|{code}|>": ids[f"<|{code}|>"] for code in LANGUAGES if f"<|{code}|>" in ids}
+
+
+def _forced_language(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> str | None:
+    """The language in `forced_decoder_ids`, where old configs have it."""
+    codes = {number: token.strip("<|>") for token, number in _languages(tokenizer).items()}
+    for config in (model.generation_config, model.config):
+        for _, number in getattr(config, "forced_decoder_ids", None) or ():
+            if number in codes:
+                return codes[number]
+    return None
+
+
+def _set_language(model: PreTrainedModel, tokenizer: WhisperTokenizer, code: str | None) -> None:
+    """Tell the tokenizer and the generation language and task, and what old configs lack."""
+    settings: Any = model.generation_config
+    language = code or tokenizer.language or getattr(settings, "language", None)
+    language = language or _forced_language(model, tokenizer) or ENGLISH_CODE
+    tokenizer.set_prefix_tokens(language=language, task="transcribe", predict_timestamps=False)
+    settings.language, settings.task = tokenizer.language, "transcribe"
+    settings.is_multilingual = True
+    # Or generation would make settings anew from the model's config, and detect the language.
+    settings._from_model_config = False
+    ids = tokenizer.get_vocab()
+    if not getattr(settings, "lang_to_id", None):
+        settings.lang_to_id = _languages(tokenizer)
+    if not getattr(settings, "task_to_id", None):
+        settings.task_to_id = {task: ids[f"<|{task}|>"] for task in TASK_IDS}
+    if getattr(settings, "no_timestamps_token_id", None) is None:
+        settings.no_timestamps_token_id = ids[NO_TIMESTAMPS]
+    for config in (settings, model.config):
+        # Superseded by language and task.
+        if getattr(config, "forced_decoder_ids", None) is not None:
+            config.forced_decoder_ids = None
 
 
 def save_spellings(tokenizer: WhisperTokenizer, folder: Path) -> None:

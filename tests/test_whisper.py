@@ -154,10 +154,98 @@ def test_a_language_is_for_models_that_have_several(multilingual, task):
     assert "<|de|>" in prompt_tokens(task_for(model, processor, language="german"))
     # And is remembered.
     assert "<|de|>" in prompt_tokens(task_for(model, processor))
-    with pytest.raises(ValueError, match="Unsupported language: klingon"):
+    with pytest.raises(InputError, match="Unsupported language: klingon; give one of en, zh, de"):
         task_for(model, processor, language="klingon")
-    with pytest.raises(ValueError, match="'german': the model is of one language"):
-        task_for(task.model, task.processor, language="german")
+
+
+def test_a_model_with_characters_of_its_own_is_of_the_language_it_is_said_to_be(task, tmp_path):
+    prompt = task.prompt
+    for _ in range(2):
+        assert task_for(task.model, task.processor, language="German").prompt == prompt
+        with pytest.raises(InputError, match="'english': the model transcribes German only"):
+            task_for(task.model, task.processor, language="english")
+        save_model(task.model, task.processor, tmp_path / "saved")
+        model, processor = load_model(str(tmp_path / "saved"))
+        task = task_for(model, processor)
+    assert task.prompt == prompt
+
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="module")
+def english():
+    """The processor of OpenAI's tiny.en, and a model of its kind with random weights."""
+    folder = SHARED / "models" / "whisper-tiny.en"
+    if not folder.is_dir():
+        pytest.skip(f"the real Whisper is not at {folder}")
+    config = WhisperConfig.from_pretrained(folder)
+    config.update(tiny_whisper_options() | {"num_mel_bins": 80, "max_source_positions": 1500})
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(config).eval()
+    model.generation_config = GenerationConfig.from_pretrained(folder)
+    return model, folder
+
+
+@pytest.mark.parametrize("language", [None, "english", "en", "English"])
+@pytest.mark.parametrize("saved_with", [None, "english"])
+def test_english_only_models_take_english_and_refuse_others(english, language, saved_with):
+    model, folder = english
+    processor = WhisperProcessor.from_pretrained(folder)
+    processor.tokenizer.set_prefix_tokens(language=saved_with)
+    task = task_for(model, processor, language=language)
+    assert prompt_tokens(task) == ["<|startoftranscript|>", "<|notimestamps|>"]
+    assert processor.tokenizer("a").input_ids[:2] == task.prompt
+    with pytest.raises(InputError, match="language 'german': the model transcribes English only"):
+        task_for(model, processor, language="german")
+
+
+FORCED = {"forced_decoder_ids": [[1, 50258], [2, 50358], [3, 50362]]}
+OLD = {"max_length": 24, "pad_token_id": 50256, "bos_token_id": 50256, "eos_token_id": 50256}
+OLD |= {"decoder_start_token_id": 50257, "begin_suppress_tokens": [220, 50256]}
+
+
+@pytest.mark.parametrize("language", [None, "german"])
+@pytest.mark.parametrize(
+    ("in_config", "generation"),
+    [
+        # Before there were generation configs; those of 2023; without any sign but the size.
+        (FORCED, None),
+        ({}, OLD | FORCED | {"_from_model_config": True}),
+        ({}, OLD),
+        ({}, None),
+    ],
+)
+def test_multilingual_models_with_old_configs_are_told_the_language(
+    english, in_config, generation, language, tmp_path
+):
+    folder = english[1]
+    old = tmp_path / "old"
+    sizes = tiny_whisper_options() | {"num_mel_bins": 80, "max_source_positions": 1500}
+    config = WhisperConfig(**sizes, vocab_size=51865, **OLD, suppress_tokens=None)
+    torch.manual_seed(0)
+    WhisperForConditionalGeneration(config).save_pretrained(old)
+    WhisperProcessor.from_pretrained(folder).save_pretrained(old)
+    content = json.loads((old / "config.json").read_text())
+    (old / "config.json").write_text(json.dumps(content | in_config))
+    (old / "generation_config.json").unlink()
+    if generation is not None:
+        (old / "generation_config.json").write_text(json.dumps(generation))
+    task = task_for(*load_model(str(old)), language=language)
+    code = {None: "en", "german": "de"}[language]
+    tokens = [f"<|{name}|>" for name in ("startoftranscript", code, "transcribe", "notimestamps")]
+    assert prompt_tokens(task) == tokens
+    save_model(task.model, task.processor, tmp_path / "saved")
+    assert prompt_tokens(task_for(*load_model(str(tmp_path / "saved")))) == tokens
+    # And by transformers alone.
+    plain = WhisperForConditionalGeneration.from_pretrained(tmp_path / "saved")
+    processor = WhisperProcessor.from_pretrained(tmp_path / "saved")
+    begun = []
+    plain.model.decoder.register_forward_pre_hook(
+        lambda _, __, given: begun.append(given["input_ids"][0].tolist()), with_kwargs=True
+    )
+    plain.generate(torch.zeros(1, 80, 3000), max_new_tokens=2)
+    assert begun[0] == task.prompt == processor.tokenizer("a").input_ids[:4]
 
 
 def prompt_tokens(task):

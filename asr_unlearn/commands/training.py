@@ -36,6 +36,7 @@ from asr_unlearn.split import (
     write_split,
 )
 from asr_unlearn.tasks.from_scratch import Aids
+from asr_unlearn.tasks.spelled import Asked, settle_spelling
 from asr_unlearn.tasks.window import Window, set_window
 from asr_unlearn.tune import Bench, ranked
 from asr_unlearn.tune import tune as search_options
@@ -112,6 +113,7 @@ def train(
     crop_seconds: float = 0.0,
     task: TaskName | None = None,
     language: str | None = None,
+    spelling: Asked = "auto",
     auxiliary_ctc: float = 0.0,
     token_noise: float = 0.0,
     joined: float = 0.0,
@@ -140,6 +142,8 @@ def train(
         task: what to train for; by default what the model was made for. A class is an utterance's
             label, or its speaker where it has none.
         language: of a multilingual Whisper; English unless it has been told another before.
+        spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
+            itself writes, by its loss on a few utterances.
         auxiliary_ctc: for a Whisper from scratch: share of a CTC loss on its encoder in the loss.
         token_noise: for a Whisper from scratch: share of random tokens among its decoder's inputs.
         joined: for a Whisper from scratch: probability that an utterance is followed by another.
@@ -160,6 +164,7 @@ def train(
         setup=Setup(
             task=task,
             language=language,
+            spelling=spelling,
             filterbank=filterbank,
             augmented=augmented,
             speeds=speeds,
@@ -185,6 +190,7 @@ def unlearn(
     device: Device = "auto",
     freeze_front_end: bool = True,
     window: Window = "auto",
+    spelling: Asked = "auto",
 ) -> None:
     """Make a model forget the speakers of the split's forget part.
 
@@ -203,6 +209,8 @@ def unlearn(
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
         window: of a Whisper's encoder (see `train`).
+        spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
+            itself writes, by its loss on a few utterances, unless that has been recorded.
     """
     check_folder(out)
     outcome = unlearn_model(
@@ -215,6 +223,7 @@ def unlearn(
         stop=stop,
         freeze_front_end=freeze_front_end,
         window=window,
+        spelling=spelling,
     )
     if processes.is_first():
         print(f"{out}: {outcome.steps} steps, {outcome.seconds:.0f} s, {outcome.stopped}")
@@ -262,6 +271,7 @@ def tune(
         check_outsider(stop.outsider, corpus.split)
     task = original_task(model, pick_device(device), freeze_front_end)
     set_window(task, "auto", corpus.part(*PARTS))
+    settle_spelling(task, corpus.part("retain"))
     inputs = Inputs(task, feature_cache=corpus.features)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     bench = Bench(task, inputs, given, stop, seed)

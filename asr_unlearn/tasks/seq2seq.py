@@ -12,8 +12,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from asr_unlearn.batching import Batch
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
+from asr_unlearn.spelling import Spelling, respelled
 from asr_unlearn.tasks.certainty import Answers, certainty
-from asr_unlearn.tasks.front_end import Listener, check_finite
+from asr_unlearn.tasks.front_end import Listener, check_finite, check_labels
 from asr_unlearn.tasks.logmels import LogMelFrontEnd
 from asr_unlearn.whisper import prompt_of, text_normaliser
 
@@ -55,12 +56,12 @@ class Seq2Seq(Listener):
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
         """Token ids of the transcript and of its end.
 
-        A transcript in capitals only, as LibriSpeech's are, is learned in lower case by a model
-        with OpenAI's vocabulary: such a model has hardly seen capitals.
+        It is spelled as the model writes.
 
         Raises:
-            ValueError: the utterance has no transcript, one that the vocabulary cannot spell, or
-                one longer than the decoder takes; or its audio is longer than the encoder takes.
+            InputError: the utterance has no transcript, one that the vocabulary cannot spell, or
+                one longer than the decoder takes; its audio is longer than the encoder takes; or
+                the head has no output for one of the labels.
         """
         if not utterance.text:
             raise InputError(f"utterance {utterance.id} has no transcript")
@@ -70,12 +71,14 @@ class Seq2Seq(Listener):
                 f"utterance {utterance.id} has {utterance.seconds:.1f} s; the encoder's window "
                 f"holds {window:g} s: leave it out of the manifest, or cut it"
             )
-        lower = self.normalised is not None and utterance.text.isupper()
-        text = utterance.text.lower() if lower else utterance.text
+        text = self._spelled(utterance.text)
         labels = self.tokenizer(text, add_special_tokens=False).input_ids
         if self._text(labels) != text:
             raise InputError(f"utterance {utterance.id}: the vocabulary cannot spell {text!r}")
-        target = torch.tensor([*labels, self.tokenizer.eos_token_id])
+        labels = [*labels, self.tokenizer.eos_token_id]
+        model: Any = self.model
+        check_labels(utterance, [*self.prompt, *labels], model.proj_out.weight.shape[0])
+        target = torch.tensor(labels)
         if not self.fits(target, 0):
             raise InputError(
                 f"utterance {utterance.id}: a transcript of {len(target)} tokens; "
@@ -87,8 +90,21 @@ class Seq2Seq(Listener):
         text: str = self.tokenizer.decode(labels, clean_up_tokenization_spaces=False)
         return text
 
+    @property
+    def spelling(self) -> Spelling | None:
+        """How the model spells transcripts, as its config says; None if that is not settled."""
+        recorded: Spelling | None = getattr(self.model.config, "transcript_spelling", None)
+        return recorded
+
+    def _spelled(self, text: str) -> str:
+        if self.spelling is not None:
+            return respelled(text, self.spelling)
+        # OpenAI's models have hardly been trained on capitals, which LibriSpeech is written in.
+        capitals = self.normalised is not None and text.isupper()
+        return respelled(text, "lower") if capitals else text
+
     def reference(self, utterance: Utterance) -> str:
-        return self._compared(utterance.text or "")
+        return self._compared(self._spelled(utterance.text or ""))
 
     def _compared(self, text: str) -> str:
         return text.strip() if self.normalised is None else self.normalised(text)
