@@ -2,8 +2,10 @@
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny_model import tiny_whisper_options
@@ -23,8 +25,14 @@ from whisper_task import batches, build
 from asr_unlearn.errors import InputError
 from asr_unlearn.manifest import Utterance
 from asr_unlearn.models import ModelError, load_model, model_from_config, save_model
+from asr_unlearn.saved import SavedModel
 from asr_unlearn.tasks import Seq2Seq, task_for
+from asr_unlearn.tasks.spelled import settle_spelling
 from asr_unlearn.whisper import character_tokenizer
+
+
+def load(utterance):
+    return 0.1 * np.random.default_rng(len(utterance.id)).standard_normal(8_000, np.float32)
 
 
 @pytest.fixture
@@ -180,19 +188,19 @@ def english():
     if not folder.is_dir():
         pytest.skip(f"the real Whisper is not at {folder}")
     config = WhisperConfig.from_pretrained(folder)
-    config.update(tiny_whisper_options() | {"num_mel_bins": 80, "max_source_positions": 1500})
+    config.update(tiny_whisper_options())
     torch.manual_seed(0)
     model = WhisperForConditionalGeneration(config).eval()
     model.generation_config = GenerationConfig.from_pretrained(folder)
-    return model, folder
+    tokenizer = WhisperTokenizer.from_pretrained(folder)
+    return model, WhisperProcessor(WhisperFeatureExtractor(20, chunk_length=1), tokenizer)
 
 
 @pytest.mark.parametrize("language", [None, "english", "en", "English"])
 @pytest.mark.parametrize("saved_with", [None, "english"])
 def test_english_only_models_take_english_and_refuse_others(english, language, saved_with):
-    model, folder = english
-    processor = WhisperProcessor.from_pretrained(folder)
-    processor.tokenizer.set_prefix_tokens(language=saved_with)
+    model, processor = english
+    processor.tokenizer.language = saved_with
     task = task_for(model, processor, language=language)
     assert prompt_tokens(task) == ["<|startoftranscript|>", "<|notimestamps|>"]
     assert processor.tokenizer("a").input_ids[:2] == task.prompt
@@ -219,13 +227,12 @@ OLD |= {"decoder_start_token_id": 50257, "begin_suppress_tokens": [220, 50256]}
 def test_multilingual_models_with_old_configs_are_told_the_language(
     english, in_config, generation, language, tmp_path
 ):
-    folder = english[1]
     old = tmp_path / "old"
-    sizes = tiny_whisper_options() | {"num_mel_bins": 80, "max_source_positions": 1500}
-    config = WhisperConfig(**sizes, vocab_size=51865, **OLD, suppress_tokens=None)
+    config = WhisperConfig(**tiny_whisper_options(), vocab_size=51865, **OLD, suppress_tokens=None)
     torch.manual_seed(0)
     WhisperForConditionalGeneration(config).save_pretrained(old)
-    WhisperProcessor.from_pretrained(folder).save_pretrained(old)
+    english[1].tokenizer.language = None
+    english[1].save_pretrained(old)
     content = json.loads((old / "config.json").read_text())
     (old / "config.json").write_text(json.dumps(content | in_config))
     (old / "generation_config.json").unlink()
@@ -244,7 +251,7 @@ def test_multilingual_models_with_old_configs_are_told_the_language(
     plain.model.decoder.register_forward_pre_hook(
         lambda _, __, given: begun.append(given["input_ids"][0].tolist()), with_kwargs=True
     )
-    plain.generate(torch.zeros(1, 80, 3000), max_new_tokens=2)
+    plain.generate(torch.zeros(1, 20, 100), max_new_tokens=2)
     assert begun[0] == task.prompt == processor.tokenizer("a").input_ids[:4]
 
 
@@ -261,3 +268,82 @@ def test_language_and_spelling_are_saved(multilingual, tmp_path):
     again = task_for(*load_model(str(tmp_path)))
     written = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A colour.")
     assert again.reference(written) == english.reference(written) == "a color"
+
+
+def writing(letters, model, processor):
+    """The model, made to write these letters whatever it is given."""
+    ids = processor.tokenizer.convert_tokens_to_ids(list(letters))
+    with torch.no_grad():
+        decoder, wanted = model.model.decoder, torch.ones(model.config.d_model)
+        decoder.layer_norm.weight.zero_()
+        decoder.layer_norm.bias.copy_(wanted)
+        decoder.embed_tokens.weight[ids] += wanted
+    return model
+
+
+SPOKEN = [
+    Utterance(id=name, audio=Path(name), speaker="s", seconds=0.5, text=text)
+    for name, text in {"a": "A CAB", "b": "BAD", "c": "Cab A"}.items()
+]
+
+
+@pytest.mark.parametrize(
+    ("letters", "spelling", "spelled"),
+    [("ABCD", "upper", "CAB A"), ("abcd", "lower", "cab a")],
+)
+def test_transcripts_are_spelled_as_the_model_writes_by_its_loss(
+    letters, spelling, spelled, multilingual, tmp_path
+):
+    model = writing(letters, *multilingual).train()
+    task = Seq2Seq(model, multilingual[1])
+    assert settle_spelling(task, SPOKEN, load=load) == spelling
+    assert model.training
+    assert task._text(task.target(SPOKEN[2])[:-1].tolist()) == spelled
+    # References are compared without case by this vocabulary.
+    assert task.reference(SPOKEN[2]) == "cab a"
+    # Once for the model: neither other utterances nor another task choose again.
+    assert settle_spelling(task.with_model(model), SPOKEN[:1], load=load) == spelling
+    save_model(model, multilingual[1], tmp_path)
+    again = task_for(*load_model(str(tmp_path)))
+    assert settle_spelling(again, [], load=load) == spelling
+    assert torch.equal(again.target(SPOKEN[2]), task.target(SPOKEN[2]))
+    assert settle_spelling(again, [], "as_given", load=load) == "as_given"
+    assert again._text(again.target(SPOKEN[2])[:-1].tolist()) == "Cab A"
+
+
+def test_the_spelling_of_a_model_made_elsewhere_is_recorded_beside_it(
+    multilingual, tmp_path, monkeypatch
+):
+    model, processor = multilingual
+    save_model(writing("ABCD", model, processor), processor, tmp_path)
+    monkeypatch.setattr("asr_unlearn.inputs.load_audio", lambda path: load(SPOKEN[0]))
+    saved = SavedModel("made elsewhere", 0, tmp_path)
+    before = saved.files()
+    saved.settle_spelling(SPOKEN, torch.device("cpu"))
+    assert json.loads((tmp_path / "spelling.json").read_text()) == {"transcript_spelling": "upper"}
+    assert saved.files().keys() - before.keys() == {"spelling.json"}
+    assert saved.task(torch.device("cpu")).spelling == "upper"
+
+
+def test_a_character_vocabulary_of_one_case_spells_target_and_reference_so(task):
+    """It cannot spell the transcripts as they are given."""
+    spoken = [replace(u, text=u.text.lower()) for u in SPOKEN]
+    with pytest.raises(InputError, match="the vocabulary cannot spell 'a cab'"):
+        task.target(spoken[0])
+    assert settle_spelling(task, spoken, load=load) == "upper"
+    assert task.reference(spoken[0]) == "A CAB"
+    assert torch.equal(task.target(spoken[0]), task.target(SPOKEN[0]))
+
+
+def test_where_nothing_tells_spellings_apart_none_is_recorded(task):
+    assert settle_spelling(task, [replace(SPOKEN[0], text="1 2")], load=load) is None
+    assert not hasattr(task.model.config, "transcript_spelling") or task.spelling is None
+
+
+def test_labels_beyond_the_decoders_vocabulary_are_named(task):
+    processor = WhisperProcessor(
+        task.processor.feature_extractor, character_tokenizer("ABCDEFGHIJ")
+    )
+    wrong = Seq2Seq(task.model, processor)
+    with pytest.raises(InputError, match=r"a: the head has 10 outputs, .* asks for label 15"):
+        wrong.target(SPOKEN[0])

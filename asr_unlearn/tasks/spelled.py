@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from asr_unlearn.audio import SAMPLE_RATE
 from asr_unlearn.batching import collate
 from asr_unlearn.errors import InputError
 from asr_unlearn.inputs import Inputs
@@ -69,8 +70,9 @@ def _likelihood(
 ) -> float | None:
     """Negative log-likelihood of the transcripts in one spelling; None if one cannot be spelled."""
     config: Any = task.model.config
+    longest = task.front_end.longest / SAMPLE_RATE
     cased = [u for u in utterances if len({respelled(u.text or "", s) for s in NAMES}) > 1]
-    few = sorted(cased, key=lambda u: u.id)[:FEW]
+    few = sorted((u for u in cased if u.seconds <= longest), key=lambda u: u.id)[:FEW]
     was_training = task.model.training
     config.transcript_spelling = spelling
     try:
