@@ -3,15 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install quickstart test lint
+PIP := pip>=25.1,<27
+# Everything that the package can do, and the tools that it is tested with.
+EVERYTHING := --editable ".[all]" --group dev
+
+.PHONY: install quickstart test lint constraints
 
 install: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is taken up again.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(VENV)/bin/python -m pip install --editable . --group dev
+	$(VENV)/bin/python -m pip install --quiet --upgrade "$(PIP)"
+	$(VENV)/bin/python -m pip install --constraint constraints.txt $(EVERYTHING)
 	touch $(STAMP)
 
 quickstart: install
@@ -25,3 +29,11 @@ lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# constraints.txt anew, of the newest releases that pyproject.toml admits, and what that changes.
+constraints:
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder" && \
+	"$$folder/bin/python" -m pip install --quiet --upgrade "$(PIP)" && \
+	"$$folder/bin/python" -m pip install --quiet $(EVERYTHING) && \
+	"$$folder/bin/python" .ci/constraints.py constraints.txt

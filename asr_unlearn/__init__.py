@@ -28,4 +28,5 @@ def __getattr__(name: str) -> Any:
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    importlib.import_module(f"{__name__}.torchaudio_check").check_torchaudio()
     return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -20,6 +20,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from asr_unlearn.batching import is_own
+from asr_unlearn.extras import need_extra
 from asr_unlearn.fbank import fbank_frames, make_fbank
 
 
@@ -108,6 +109,7 @@ class EcapaForAudioClassification(PreTrainedModel):
     main_input_name = "input_values"
 
     def __init__(self, config: EcapaConfig) -> None:
+        need_extra("speaker", "ECAPA-TDNN")
         from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
         from speechbrain.nnet.CNN import Conv1d
 

@@ -5,6 +5,8 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
+from asr_unlearn.extras import need_extra
+
 HOP = 160
 """Samples at 16 kHz from frame to frame."""
 
@@ -15,6 +17,7 @@ def make_fbank(n_mels: int) -> Any:
     To be made late, and kept out of a model's state: it has no weights, and what it holds would
     come to nothing on the meta device, where `from_pretrained` builds a model.
     """
+    need_extra("speaker", "the log-mel front end of ECAPA-TDNN and TdnnForCTC")
     from speechbrain.lobes.features import Fbank
 
     return Fbank(n_mels=n_mels)

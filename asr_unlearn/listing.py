@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from optuna.trial import FrozenTrial
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from asr_unlearn.methods import Method
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 def methods_listing(methods: Mapping[str, type[Method]]) -> RenderableType:
@@ -39,7 +41,7 @@ def _type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
-def trials_table(trials: Sequence[FrozenTrial]) -> Table:
+def trials_table(trials: "Sequence[FrozenTrial]") -> Table:
     """What each trial cost and left, the loss and the CER of each part."""
     parts = ("forget", "retain", "unseen")
     headings = [f"{part}: loss, CER" for part in parts]

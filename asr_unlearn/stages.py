@@ -13,6 +13,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from asr_unlearn.torchaudio_check import end_without_torchaudio
+
+if __name__ == "__main__":
+    end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.stages")
+
 from asr_unlearn import __version__, cli, program
 from asr_unlearn.attacks.effort import Effort
 from asr_unlearn.device import pick_device

@@ -4,11 +4,11 @@ import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
-import espeakng_loader
 import numpy as np
 from jaxtyping import Int16
 
 from asr_unlearn.errors import InputError
+from asr_unlearn.extras import need_extra
 
 # Constants of espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -40,6 +40,9 @@ class Espeak:
     be reset: only the same calls in a fresh process give the same samples bit for bit."""
 
     def __init__(self, seed: int = 0) -> None:
+        need_extra("quickstart", "synthetic speech")
+        import espeakng_loader
+
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._variants = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
         data = espeakng_loader.get_data_path().encode()

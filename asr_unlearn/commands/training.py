@@ -15,6 +15,7 @@ from asr_unlearn.commands.arguments import Seed, parts_of
 from asr_unlearn.corpus import Corpus
 from asr_unlearn.device import Device, pick_device
 from asr_unlearn.errors import InputError
+from asr_unlearn.extras import need_extra
 from asr_unlearn.files import naming
 from asr_unlearn.inputs import Inputs
 from asr_unlearn.jobs import PARTS_USED, Setup, original_task, train_model, unlearn_model
@@ -38,8 +39,6 @@ from asr_unlearn.split import (
 from asr_unlearn.tasks.from_scratch import Aids
 from asr_unlearn.tasks.spelled import Asked, settle_spelling
 from asr_unlearn.tasks.window import Window, set_window
-from asr_unlearn.tune import Bench, ranked
-from asr_unlearn.tune import tune as search_options
 from asr_unlearn.unlearning import Stop
 
 
@@ -263,6 +262,10 @@ def tune(
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
     """
+    need_extra("tune", "the search for options")
+    from asr_unlearn.tune import Bench, ranked
+    from asr_unlearn.tune import tune as search_options
+
     check_file(out)
     fixed = parse_assignments(set)
     make_method(method, fixed)
