@@ -47,6 +47,7 @@ def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
         seconds=found.seconds,
         stopped=f"after all {found.steps} steps",
         target=None,
+        warning=None,
     )
     assert found.seconds > 0
     after = dict(model.named_parameters())
