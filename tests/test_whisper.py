@@ -213,15 +213,13 @@ OLD = {"max_length": 24, "pad_token_id": 50256, "bos_token_id": 50256, "eos_toke
 OLD |= {"decoder_start_token_id": 50257, "begin_suppress_tokens": [220, 50256]}
 
 
-@pytest.mark.parametrize("language", [None, "german"])
 @pytest.mark.parametrize(
-    ("in_config", "generation"),
+    ("in_config", "generation", "language"),
     [
         # Before there were generation configs; those of 2023; without any sign but the size.
-        (FORCED, None),
-        ({}, OLD | FORCED | {"_from_model_config": True}),
-        ({}, OLD),
-        ({}, None),
+        (FORCED, None, None),
+        ({}, OLD | FORCED | {"_from_model_config": True}, "german"),
+        ({}, OLD, None),
     ],
 )
 def test_multilingual_models_with_old_configs_are_told_the_language(
