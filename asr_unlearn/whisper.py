@@ -60,7 +60,7 @@ def feature_extractor(source: Path, config: Any) -> WhisperFeatureExtractor:
     """
     folder = source if source.is_dir() else source.parent
     if any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")):
-        return WhisperFeatureExtractor.from_pretrained(folder)
+        return WhisperFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
     # Two frames of 10 ms for a position.
     seconds, rest = divmod(config.max_source_positions, 50)
     if rest:
