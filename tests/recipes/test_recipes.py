@@ -322,7 +322,7 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
         command = Command(3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl")
         stages.carry_out(command, out)
 
-    monkeypatch.setattr(stages, "run", done.append)
+    monkeypatch.setattr(stages, "run", lambda command, **_: done.append(command))
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     Path("out", "m.jsonl").write_text("{}")
