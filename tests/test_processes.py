@@ -232,7 +232,7 @@ def test_a_launcher_publishes_one_model(launcher, corpus, tiny_config, tmp_path)
     assert (found - expected).norm() <= 1e-4 * expected.norm()
     assert [r["step"] for r in rows(two)] == [r["step"] for r in rows(one)]
     assert {p.name for p in two.iterdir()} == {p.name for p in one.iterdir()}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "original", "two"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".cache", "one", "original", "two"]
     assert json.loads((two / "run.json").read_text())["processes"] == 2
 
 
