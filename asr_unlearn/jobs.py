@@ -86,6 +86,8 @@ class Setup:
         read = {
             "aids": Aids(**given.get("aids", {})),
             "speeds": tuple(given.get("speeds", cls.speeds)),
+            # A run without one was trained in the model's own.
+            "window": given.get("window"),
         }
         return cls(**(given | read))
 

@@ -120,7 +120,6 @@ def prepare(
         # All that the arguments say is looked at before anything is fetched or decoded.
         _check_files(options)
         longest = _longest(options.config) if options.max_seconds is None else options.max_seconds
-        check_number("--max-seconds", longest, above=0)
         alphabet = _read_alphabet(options.alphabet) if options.alphabet else None
         frames = _frames(options.config)
         validation = validate(scan(options), alphabet=alphabet, frames=frames, max_seconds=longest)
@@ -129,13 +128,10 @@ def prepare(
     return program.carry_out(parser.prog, work, debug=debug, failed=2)
 
 
-def check_number(
-    flag: str, value: float, *, at_least: float = -math.inf, above: float = -math.inf
-) -> None:
-    """Raises ValueError, naming the flag, for a number below what is possible, infinite or NaN."""
-    if not (at_least <= value < math.inf and value > above):
-        least = f"a number above {above:g}" if above > -math.inf else f"{at_least:g} or more"
-        raise InputError(f"{flag} must be {least}, not {value}")
+def check_number(flag: str, value: float, *, at_least: float) -> None:
+    """Raises InputError, naming the flag, for a number below what is possible, infinite or NaN."""
+    if not at_least <= value < math.inf:
+        raise InputError(f"{flag} must be {at_least:g} or more, not {value}")
 
 
 def _check_files(options: argparse.Namespace) -> None:

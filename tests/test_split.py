@@ -223,7 +223,10 @@ def test_who_is_in_the_test_set_alone_is_a_stranger_and_nobody_else():
 def test_some_speakers_in_training_and_development_are_refused():
     corpus = utterances([2] * 10)
     corpus += [replace(corpus[0], id="again", subset="dev"), *utterances([2], "dev", "other")]
-    with pytest.raises(SplitError, match=r"more than one of .*: spk0$"):
+    with pytest.raises(
+        SplitError,
+        match=r"more than one of .*: spk0\. .* give all utterances of a speaker one subset",
+    ):
         make_split(corpus, ["spk1"])
 
 

@@ -103,7 +103,7 @@ class Unlearning:
                 device=self.device,
                 stop=stop,
                 freeze_front_end=options["front_end_frozen"],
-                window=options.get("window", "auto"),
+                window=options.get("window") or "full",
             )
             stamp(self.out, self.basis)
         self.rows()

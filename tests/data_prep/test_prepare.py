@@ -186,8 +186,9 @@ def test_a_limit_that_is_none_is_refused_before_work(
 ) -> None:
     arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "m.jsonl")]
     arguments += [f"--max-seconds={limit}"]
-    assert prepare(command_line("none", "", ""), arguments, never) == 2
-    assert "--max-seconds must be a number above 0, not " in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        prepare(command_line("none", "", ""), arguments, never)
+    assert f"argument --max-seconds: '{limit}': give a number above 0" in capsys.readouterr().err
     with pytest.raises(ValueError, match="recordings cannot last from"):
         validate([], max_seconds=float(limit) - 0.01)
 
@@ -203,11 +204,11 @@ def test_what_cannot_be_written_or_read_is_told_before_work(
     broken.write_text("{")
     out = str(tmp_path / "m.jsonl")
     for flags, complaint in (
-        (["--out", str(tmp_path)], "Is a directory; give a file"),
+        (["--out", str(tmp_path)], "is a folder; give a file"),
         (["--out", str(letters / "m.jsonl")], "letters.txt is a file"),
         (["--out", str(config), "--config", str(config)], "write to another file"),
         (["--out", str(letters), "--alphabet", str(letters)], "write to another file"),
-        (["--out", str(tmp_path / "full.jsonl")], "full.problems.json: Is a directory"),
+        (["--out", str(tmp_path / "full.jsonl")], "full.problems.json is a folder"),
         (["--out", out, "--config", str(broken)], "broken.json is no JSON"),
         (["--out", out, "--config", str(tmp_path / "gone.json")], "gone.json"),
         (["--out", out, "--config", str(letters)], "letters.txt is no JSON"),

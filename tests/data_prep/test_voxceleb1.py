@@ -100,7 +100,7 @@ def test_trials_that_cannot_be_written_are_told_before_work(
     (tmp_path / "trials.txt").mkdir()
     out = tmp_path / "manifest.jsonl"
     assert voxceleb1.main(["--data", str(vox), "--out", str(out)]) == 2
-    assert "trials.txt: Is a directory" in capsys.readouterr().err
+    assert "trials.txt is a folder" in capsys.readouterr().err
     assert not out.exists()
 
 
