@@ -46,6 +46,12 @@ def shared_data() -> Path:
     return beside_the_checkout("data")
 
 
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """Real pretrained models beside the checkout: OpenAI's whisper-tiny.en."""
+    return beside_the_checkout("models")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly which tests of real speech and real models have not run."""
     skipped = [

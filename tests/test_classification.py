@@ -13,6 +13,7 @@ from tiny_model import tiny_options, tiny_whisper_options
 from transformers import AutoConfig, WhisperFeatureExtractor, pipeline
 
 from asr_unlearn.batching import collate
+from asr_unlearn.errors import InputError
 from asr_unlearn.gradients import (
     per_utterance_gradients,
     stacked_step,
@@ -163,6 +164,13 @@ def test_the_speaker_is_the_label_where_there_is_none(tmp_path):
     task.model.config.label2id = {"LABEL_0": 0, "LABEL_1": 1}
     with pytest.raises(ValueError, match="LABEL_1 …; set id2label and label2id in its config"):
         task.target(spoken)
+
+
+def test_a_class_beyond_the_head_is_refused(tmp_path):
+    task = build(tmp_path, "wav2vec2")
+    task.model.config.label2id = {"left": 0, "no": 1, "yes": 3}
+    with pytest.raises(InputError, match="a: the head has 3 outputs, label2id asks for label 3"):
+        task.target(utterances()[0])
 
 
 def test_a_recogniser_becomes_a_classifier_and_a_classifier_learns_other_classes(tmp_path):

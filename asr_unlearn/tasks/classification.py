@@ -62,7 +62,8 @@ class Classification(Listener):
                 f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
             )
         model: Any = self.model
-        check_labels(utterance, [classes[label]], model.classifier.weight.shape[0])
+        outputs = model.classifier.weight.shape[0]
+        check_labels(utterance, [classes[label]], outputs, asking="label2id")
         return torch.tensor([classes[label]])
 
     def reference(self, utterance: Utterance) -> str:

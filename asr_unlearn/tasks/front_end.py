@@ -137,11 +137,13 @@ def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
     raise NonFiniteLossError(f"the loss of {', '.join(names)} is not finite: {cause}")
 
 
-def check_labels(utterance: Utterance, labels: Sequence[int], outputs: int) -> None:
-    """Raises InputError for a label that the head has no output for."""
+def check_labels(
+    utterance: Utterance, labels: Sequence[int], outputs: int, asking: str = "the tokenizer"
+) -> None:
+    """Raises InputError for a label that the head has no output for; `asking` gave the labels."""
     if (highest := max(labels, default=0)) >= outputs:
         raise InputError(
-            f"utterance {utterance.id}: the head has {outputs} outputs, the tokenizer asks for "
+            f"utterance {utterance.id}: the head has {outputs} outputs, {asking} asks for "
             f"label {highest}: give the model the vocabulary that it was trained with"
         )
 
