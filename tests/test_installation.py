@@ -186,7 +186,7 @@ def said_of_torchaudio():
     return (
         f"torchaudio 9.8.7 cannot be loaded beside torch {version('torch')} "
         "(Could not load this library: libtorchaudio.so); "
-        "pip install 'torch>=2.11,<2.15,!=2.13.*' 'torchaudio==2.11.0'"
+        "pip install 'torch>=2.11,<2.15,!=2.12.0,!=2.13.*' 'torchaudio==2.11.0'"
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +106,7 @@ def evaluate(
             "written, and its figures say nothing of this request",
             file=sys.stderr,
         )
-    print(f"wrote {out}; next: asr-unlearn report --results {out}")
+    print(f"wrote {out}; next: {shlex.join(['asr-unlearn', 'report', '--results', str(out)])}")
 
 
 def _models(models: str, root: Path, **renamed: str) -> list[SavedModel]:
