@@ -61,7 +61,10 @@ def learned(monkeypatch):
 
 @pytest.fixture
 def distant(monkeypatch):
-    """A level that an original that has learned nothing is not beyond from the first."""
+    """A loss that an original that has learned nothing is not beyond from the first.
+
+    Of its error rate nothing is known: who stops by it is left to luck.
+    """
     monkeypatch.setattr("asr_unlearn.strangers.BOUNDS", (1.5, 9.0))
 
 
@@ -102,7 +105,7 @@ def test_the_difficulty_is_the_ratio_of_what_it_mishears(data, models, learned):
 def test_the_run_forgets_down_to_that_level_and_says_what_it_cost(
     data, models, learned, distant, tmp_path
 ):
-    stop = Stop(outsider=models / "outsider")
+    stop = Stop(outsider=models / "outsider", on="loss")
     method = METHODS["gradient_ascent"](lr=1e-3, epochs=1.0)
     out = tmp_path / "unlearned"
     outcome = unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
@@ -176,7 +179,7 @@ def test_a_model_that_has_heard_fewer_people_knows_strangers_less(data):
 def test_an_informed_attacker_has_outsiders_of_his_own(data, models, learned, distant, tmp_path):
     """The outsider of the model under attack has met those whom his models forget."""
     method = METHODS["gradient_ascent"](lr=1e-3, epochs=1.0)
-    stop = Stop(outsider=models / "outsider")
+    stop = Stop(outsider=models / "outsider", on="loss")
     out = tmp_path / "ga"
     unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
     (one,) = unlearnings(SavedModel.at(out), data, tmp_path / "attack", count=1, device=CPU)
