@@ -154,7 +154,7 @@ def embeddings(
     They stand in embeddings.npz among the model's answers.
 
     Raises:
-        TypeError: the model is no classifier.
+        InputError: the model is no classifier.
     """
 
     def embedding(task: Task, batch: Batch) -> Float[Tensor, "B C"]:

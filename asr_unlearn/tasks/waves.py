@@ -47,7 +47,7 @@ class ConvFrontEnd(FrontEnd):
     further up (`LEAKS_PADDING`) are scored one by one, and trained in batches all the same.
 
     Raises:
-        TypeError: the model has no such front end.
+        InputError: the model has no such front end.
     """
 
     def __init__(self, model: PreTrainedModel, extractor: Any) -> None:
