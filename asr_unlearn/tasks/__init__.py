@@ -32,8 +32,8 @@ def task_for(
     """The task that a model's class is made for; `language` and `beams` are `Seq2Seq`'s.
 
     Raises:
-        InputError: there is none, or the model takes inputs that no task knows.
-        InputError: a language for a model that has no choice, or a processor that lacks a half.
+        InputError: there is none, the model takes inputs that no task knows, a language for a model
+            that has no choice, or a processor that lacks a half.
     """
     names = [cls.__name__ for cls in type(model).__mro__]
     for ending, task in TASKS.items():
