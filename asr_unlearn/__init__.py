@@ -12,8 +12,8 @@ __all__ = ["Stop", "Unlearned", "Utterance", "__version__", "unlearn"]
 
 if TYPE_CHECKING:
     from asr_unlearn.api import Unlearned, unlearn
-    from asr_unlearn.manifest import Utterance
-    from asr_unlearn.unlearning import Stop
+    from asr_unlearn.data.manifest import Utterance
+    from asr_unlearn.training.stop_rule import Stop
 
 
 def __getattr__(name: str) -> Any:
@@ -23,10 +23,10 @@ def __getattr__(name: str) -> Any:
     homes = {
         "unlearn": "api",
         "Unlearned": "api",
-        "Stop": "unlearning",
-        "Utterance": "manifest",
+        "Stop": "training.stop_rule",
+        "Utterance": "data.manifest",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    importlib.import_module(f"{__name__}.torchaudio_check").check_torchaudio()
+    importlib.import_module(f"{__name__}.runtime.torchaudio_check").check_torchaudio()
     return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -13,18 +13,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from asr_unlearn.audio import load_audio
-from asr_unlearn.errors import InputError
-from asr_unlearn.inputs import Inputs
-from asr_unlearn.manifest import Utterance
-from asr_unlearn.methods import Part
-from asr_unlearn.normal_form import normal_name
-from asr_unlearn.options import make_method
-from asr_unlearn.scoring import Level
-from asr_unlearn.tasks import task_for
-from asr_unlearn.tasks.spelled import settle_spelling
-from asr_unlearn.tasks.window import set_window
-from asr_unlearn.unlearning import Stop, make_forget
+from asr_unlearn.data.audio import load_audio
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.registry import make_method
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import Level
+from asr_unlearn.models.tasks import task_for
+from asr_unlearn.models.tasks.transcript_spelling import settle_spelling
+from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.text import normal_name
+from asr_unlearn.training.stop_rule import Stop
+from asr_unlearn.training.unlearn import make_forget
 
 Wave = Float[np.ndarray, " samples"] | Float[Tensor, " samples"] | Sequence[float]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr_unlearn.batching import Batch, collate
-from asr_unlearn.inputs import Inputs
-from asr_unlearn.manifest import Utterance
-from asr_unlearn.models import load_model
-from asr_unlearn.tasks import Task, task_for
-from asr_unlearn.tasks.window import set_window
+from asr_unlearn.data.batching import Batch, collate
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.loading import load_model
+from asr_unlearn.models.tasks import Task, task_for
+from asr_unlearn.models.tasks.window import set_window
 
 SAMPLE_RATE = 16_000
 WORDS = "the quick brown fox jumps over the lazy dog "

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from asr_unlearn.manifest import Utterance, read_manifest
+from asr_unlearn.data.manifest import Utterance, read_manifest
 from data_prep.prepare import checking_line, prepare
 
 

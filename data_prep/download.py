@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from asr_unlearn.errors import AsrUnlearnError
-from asr_unlearn.files import naming
+from asr_unlearn.runtime.errors import AsrUnlearnError
+from asr_unlearn.runtime.io import naming
 
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
 

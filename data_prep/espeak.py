@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.extras import need_extra
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.extras import need_extra
 
 # Constants of espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS = 2

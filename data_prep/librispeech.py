@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
 from data_prep.download import Archive
 from data_prep.lists import read_lines
 from data_prep.prepare import add_download_flags, command_line, locate, prepare

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import read_text
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text
 
 SUFFIX = re.compile(r"\.(wav|flac|raw|sph|ogg|opus|mp3|m4a)$", re.IGNORECASE)
 

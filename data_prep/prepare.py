@@ -12,14 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asr_unlearn import program
-from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.copies import find_copies
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import read_text, write_json
-from asr_unlearn.manifest import Utterance, Validation, conv_frames, validate, write_manifest
-from asr_unlearn.normal_form import printable
-from asr_unlearn.outputs import check_file
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.duplicates import find_copies
+from asr_unlearn.data.manifest import Utterance, write_manifest
+from asr_unlearn.data.validation import Validation, conv_frames, validate
+from asr_unlearn.runtime import program
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text, write_json
+from asr_unlearn.runtime.outputs import check_file
+from asr_unlearn.runtime.text import printable
 from data_prep.download import Archive, download, extract
 
 # The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr_unlearn.audio import SAMPLE_RATE, load_audio
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import write_aside
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_aside
 from data_prep.download import Archive
 from data_prep.lists import check_matches, key_of, read_lines
 from data_prep.prepare import add_download_flags, check_number, command_line, locate, prepare

@@ -18,10 +18,10 @@ import soxr
 from jaxtyping import Float
 from tqdm import tqdm
 
-from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import write_aside, write_json
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_aside, write_json
 from data_prep import librispeech
 from data_prep.espeak import Espeak, Voice
 from data_prep.prepare import check_number, command_line, prepare

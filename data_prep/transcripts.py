@@ -12,10 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import read_text, write_aside
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.data.audio import SAMPLE_RATE, AudioError, load_audio
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text, write_aside
 from data_prep.lists import key_of
 
 KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import write_aside
-from asr_unlearn.manifest import Utterance, read_manifest
-from asr_unlearn.normal_form import normal_name
-from asr_unlearn.outputs import check_file
+from asr_unlearn.data.manifest import Utterance, read_manifest
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_aside
+from asr_unlearn.runtime.outputs import check_file
+from asr_unlearn.runtime.text import normal_name
 from data_prep import recordings
 from data_prep.lists import check_matches, key_of, read_lines
 from data_prep.prepare import command_line, prepare

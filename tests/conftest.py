@@ -24,7 +24,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 install_import_hook(
-    [f"asr_unlearn.{name}" for name in ("gradients", "tasks", "metrics", "batching", "filterbank")],
+    [f"asr_unlearn.{name}" for name in ("gradients", "models", "metrics", "data.batching")],
     "beartype.beartype",
 )
 
@@ -72,8 +72,8 @@ def corpus(tmp_path_factory):
     import numpy as np
     import soundfile
 
-    from asr_unlearn.manifest import Utterance, write_manifest
-    from asr_unlearn.split import make_split, write_split
+    from asr_unlearn.data.manifest import Utterance, write_manifest
+    from asr_unlearn.data.split import make_split, write_split
 
     folder = tmp_path_factory.mktemp("corpus")
     rng = np.random.default_rng(0)
@@ -105,8 +105,9 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory):
     """Folder with the config of a wav2vec2 of a few thousand parameters (layer-norm front end)."""
-    from tiny_model import tiny_options
     from transformers import Wav2Vec2Config
+
+    from tests.support.tiny_model import tiny_options
 
     folder = tmp_path_factory.mktemp("tiny")
     Wav2Vec2Config(**tiny_options(), feat_extract_norm="layer", conv_bias=True).save_pretrained(

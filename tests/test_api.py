@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from asr_unlearn import Stop, Unlearned, Utterance, unlearn
-from asr_unlearn.audio import load_audio
-from asr_unlearn.corpus import Corpus
-from asr_unlearn.errors import InputError
-from asr_unlearn.inputs import Inputs
+from asr_unlearn.data.audio import load_audio
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.methods.gradient_ascent import GradientAscent
-from asr_unlearn.models import alphabet_of, model_from_config
-from asr_unlearn.scoring import level, score
-from asr_unlearn.tasks import task_for
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import level, score
+from asr_unlearn.models.loading import model_from_config
+from asr_unlearn.models.tasks import task_for
+from asr_unlearn.runtime.errors import InputError
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
 """Per-utterance gradients of a model, their Gram matrix and the step orthogonal to them."""
 
-from asr_unlearn.gradients.conjugate import PoolStep, pool_step
+from asr_unlearn.gradients.cgls import PoolStep, pool_step
 from asr_unlearn.gradients.fisher import diagonal_fisher
 from asr_unlearn.gradients.gram import streaming_step
-from asr_unlearn.gradients.per_utterance import (
-    per_utterance_gradients,
-    trainable_parameters,
-    weighted_gradient,
-)
 from asr_unlearn.gradients.projection import projection_coefficients
-from asr_unlearn.gradients.stacked import stacked_step
-from asr_unlearn.gradients.step import (
+from asr_unlearn.gradients.reference import per_utterance_gradients, stacked_step
+from asr_unlearn.gradients.types import (
     Batch,
     Gradient,
     Losses,
@@ -21,6 +16,7 @@ from asr_unlearn.gradients.step import (
     Weights,
     pieces_of,
 )
+from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
 
 __all__ = [
     "Batch",

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients.capture import Forward, Use, leaves, watch
-from asr_unlearn.gradients.contribution import Contribution, Dense, Paired
-from asr_unlearn.gradients.ownership import (
+from asr_unlearn.gradients.factors import Contribution, Dense, Paired
+from asr_unlearn.gradients.recorder import Forward, Use, leaves, watch
+from asr_unlearn.gradients.rules import Pair
+from asr_unlearn.gradients.sample_assignment import (
     Owner,
     known_owners,
     owner_of,
@@ -19,9 +20,8 @@ from asr_unlearn.gradients.ownership import (
     remember_owners,
     sketch,
 )
-from asr_unlearn.gradients.per_utterance import trainable_parameters
-from asr_unlearn.gradients.rules import Pair
-from asr_unlearn.gradients.step import Batch, Losses
+from asr_unlearn.gradients.types import Batch, Losses
+from asr_unlearn.gradients.weighted_gradient import trainable_parameters
 
 
 def contributions(

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.gradients.step import Weights
+from asr_unlearn.gradients.types import Weights
 from asr_unlearn.gradients.weights import resolve_weights
 
 

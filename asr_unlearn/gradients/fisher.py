@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.distributed import ProcessGroup
 
-from asr_unlearn.errors import InputError
 from asr_unlearn.gradients.distributed import Processes
-from asr_unlearn.gradients.per_utterance import trainable_parameters
-from asr_unlearn.gradients.rows import GradientRows, columns
-from asr_unlearn.gradients.step import Batch, Gradient, Losses
+from asr_unlearn.gradients.jacobian import GradientRows, columns
+from asr_unlearn.gradients.types import Batch, Gradient, Losses
+from asr_unlearn.gradients.weighted_gradient import trainable_parameters
+from asr_unlearn.runtime.errors import InputError
 
 
 def diagonal_fisher(

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
-from asr_unlearn.gradients.contribution import Paired
 from asr_unlearn.gradients.distributed import Processes
+from asr_unlearn.gradients.factors import Paired
+from asr_unlearn.gradients.jacobian import GradientRows, Range, Source, columns
 from asr_unlearn.gradients.metric import kept_fraction, metric_at
-from asr_unlearn.gradients.per_utterance import trainable_parameters, weighted_gradient
 from asr_unlearn.gradients.projection import (
     Projection,
     asks_for_float64,
@@ -26,9 +26,8 @@ from asr_unlearn.gradients.projection import (
     ranks,
     relative_cutoff,
 )
-from asr_unlearn.gradients.rows import GradientRows, Range, Source, columns
 from asr_unlearn.gradients.rules import Linear, Pair
-from asr_unlearn.gradients.step import (
+from asr_unlearn.gradients.types import (
     Batch,
     Gradient,
     Losses,
@@ -39,6 +38,7 @@ from asr_unlearn.gradients.step import (
     Weights,
     pieces_of,
 )
+from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
 
 RUN = 1024
 """How many products are added up in the precision of the rows before float64 takes over."""

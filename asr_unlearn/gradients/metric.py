@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.gradients.step import Gradient, Metric
+from asr_unlearn.gradients.types import Gradient, Metric
+from asr_unlearn.runtime.errors import InputError
 
 
 def metric_at(

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.gradients.step import Scope
+from asr_unlearn.gradients.types import Scope
+from asr_unlearn.runtime.errors import InputError
 
 
 def relative_cutoff(dtype: torch.dtype) -> float:

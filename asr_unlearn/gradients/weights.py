@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.gradients.step import Weights
+from asr_unlearn.gradients.types import Weights
+from asr_unlearn.runtime.errors import InputError
 
 
 def resolve_weights(weights: Weights | None, losses: Float[Tensor, "B"]) -> Float[Tensor, "B"]:

@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import torch
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction, Method
-from asr_unlearn.methods.teacher import divergence_from, frozen_copy
-from asr_unlearn.tasks.task import Task
+from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.runtime.errors import InputError
 
 QUERIES = ("q_proj", "query_proj", "linear_q", "query")
 """What transformers' speech models call the projection to queries."""

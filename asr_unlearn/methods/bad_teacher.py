@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.distillation import divergence_from, frozen_copy, untrained
 from asr_unlearn.methods.method import Direction, Method
-from asr_unlearn.methods.teacher import divergence_from, frozen_copy, untrained
 
 
 @dataclass(kw_only=True)

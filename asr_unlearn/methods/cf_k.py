@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from asr_unlearn.errors import InputError
 from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.tasks.task import Task
+from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.runtime.errors import InputError
 
 
 @dataclass(kw_only=True)

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from asr_unlearn.methods.course import Part, Step
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.method import Direction, Method
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from asr_unlearn.methods.course import Part, Step
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.method import Direction, Method
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from asr_unlearn.gradients import trainable_parameters
-from asr_unlearn.methods.course import Step
+from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.method import Direction
 

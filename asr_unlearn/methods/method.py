@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.errors import InputError
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient
-from asr_unlearn.methods.course import Batched, Course, Part, Step
-from asr_unlearn.tasks.task import Task
+from asr_unlearn.methods.context import Batched, Course, Step
+from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.runtime.errors import InputError
 
 Span = Literal["above 0", "0 or more", "from 0 to 1", "from 0 to below 1"]
 SPANS: dict[Span, Callable[[float], bool]] = {

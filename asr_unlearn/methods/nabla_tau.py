@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.context import Course, Step
 from asr_unlearn.methods.method import Direction, Method
 
 # The target is measured anew after so many passes over the forget set, as in the authors' code.

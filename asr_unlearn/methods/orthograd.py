@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 import torch
 from torch import Tensor, nn
 
-from asr_unlearn.errors import InputError
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import (
     Gradient,
     Metric,
@@ -20,9 +20,10 @@ from asr_unlearn.gradients import (
     streaming_step,
     trainable_parameters,
 )
-from asr_unlearn.gradients.conjugate import TOLERANCE
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.gradients.cgls import TOLERANCE
+from asr_unlearn.methods.context import Course, Step
 from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.runtime.errors import InputError
 
 
 class _StepOptions(TypedDict):

@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, Weights, pieces_of
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.orthograd import OrthoGrad
-from asr_unlearn.methods.teacher import divergence_from, frozen_copy
-from asr_unlearn.processes import gathered
+from asr_unlearn.runtime.distributed import gathered
 
 # What a loss is at least, lest one next to nothing has all the weight.
 SMALL = 1e-3

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from asr_unlearn.batching import Batch
-from asr_unlearn.errors import InputError
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import MicroBatches
-from asr_unlearn.methods.course import Batches, Course, Part, Step
+from asr_unlearn.methods.context import Batches, Course, Step
 from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.runtime.errors import InputError
 
 Targets = dict[str, Int[Tensor, " labels"]]
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from asr_unlearn.gradients import Gradient
-from asr_unlearn.methods.course import Course, Step
+from asr_unlearn.methods.context import Course, Step
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.random_label import RandomLabel
 

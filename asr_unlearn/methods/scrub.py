@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from asr_unlearn.methods.course import Batched, Course, Part, Step
+from asr_unlearn.data.split import Part
+from asr_unlearn.methods.context import Batched, Course, Step
+from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction, Method
-from asr_unlearn.methods.teacher import divergence_from, frozen_copy
 
 
 @dataclass(kw_only=True)

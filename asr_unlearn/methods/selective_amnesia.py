@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import trainable_parameters
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.context import Course, Step
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.methods.random_label import foreign_targets, relabelled
 

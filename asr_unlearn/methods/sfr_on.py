@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.context import Course, Step
 from asr_unlearn.methods.method import Direction, Method
 
 TINY = 1e-15

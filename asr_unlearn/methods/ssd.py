@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
-from asr_unlearn.methods.course import Course, Part, Step
+from asr_unlearn.methods.context import Course, Step
 from asr_unlearn.methods.method import Direction, Method
 
 

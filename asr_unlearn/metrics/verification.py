@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.metrics import roc_curve
 
-from asr_unlearn.errors import InputError
+from asr_unlearn.runtime.errors import InputError
 
 # Trials of either kind that are drawn, and utterances of a speaker that they are drawn among.
 TRIALS, UTTERANCES = 1000, 20

@@ -6,8 +6,8 @@ from typing import Literal
 
 import jiwer
 
-from asr_unlearn.errors import InputError
 from asr_unlearn.metrics.bootstrap import RESAMPLES, ratio_interval
+from asr_unlearn.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

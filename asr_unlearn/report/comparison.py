@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from asr_unlearn.evaluation.results import Model, Results
 from asr_unlearn.report.forgotten import Forgotten, forgotten
 from asr_unlearn.report.quantity import Quantity, quantity
-from asr_unlearn.report.results import Model, Results
 
 ORIGINAL = "original"
 RETRAINED = "retrained"

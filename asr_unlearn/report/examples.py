@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from asr_unlearn.audio import AudioError
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.data.audio import AudioError
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.evaluation.results import PARTS, Results
 from asr_unlearn.report.alignment import Word, align
 from asr_unlearn.report.comparison import Comparison
-from asr_unlearn.report.results import PARTS, Results
 from asr_unlearn.report.runs import Runs, Transcript, key
 from asr_unlearn.report.sound import Sound, sound
 

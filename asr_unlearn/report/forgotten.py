@@ -7,7 +7,7 @@ from what strangers say, which has other labels where labels are forgotten.
 
 from dataclasses import dataclass
 
-from asr_unlearn.report.results import Results
+from asr_unlearn.evaluation.results import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Forgotten:
 def forgotten(results: Results) -> Forgotten:
     """From the split; strangers are those that any model was asked about as unseen.
 
-    Whom attackers are given is for asr_unlearn.attacks.rows to say; here is what that is called.
+    Whom attackers are given is for asr_unlearn.evaluation.attacks.observations to say; here is what that is called.
     """
     split = results.record["split"]
     labels = tuple(split.get("forget_labels", ()))

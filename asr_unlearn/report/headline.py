@@ -7,15 +7,15 @@ import argparse
 import re
 from pathlib import Path
 
-from asr_unlearn.errors import InputError
-from asr_unlearn.files import write_aside
+from asr_unlearn.evaluation.results import Results, read_results
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import INFORMED
 from asr_unlearn.report.comparison import Comparison, Entry, compare
 from asr_unlearn.report.markdown import grid
-from asr_unlearn.report.results import Results, read_results
 from asr_unlearn.report.tables.column import Column, by_part, figure_cell, present, seed_remark
 from asr_unlearn.report.tables.table import Cell, Row, Table
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_aside
 
 BEGIN, END = "<!-- headline -->", "<!-- end of headline -->"
 

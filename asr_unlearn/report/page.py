@@ -7,16 +7,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from tqdm import tqdm
 
-from asr_unlearn.caches import answers_folder
-from asr_unlearn.files import write_aside
+from asr_unlearn.evaluation.results import Results, read_results
 from asr_unlearn.report import palette, tables, wording
 from asr_unlearn.report.comparison import Comparison, compare
 from asr_unlearn.report.examples import examples, recordings
 from asr_unlearn.report.markdown import markdown
 from asr_unlearn.report.pictures import pictures, settings
-from asr_unlearn.report.results import Results, read_results
 from asr_unlearn.report.runs import Runs, key, read_run
 from asr_unlearn.report.words import summary
+from asr_unlearn.runtime.cache import answers_folder
+from asr_unlearn.runtime.io import write_aside
 
 
 def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:

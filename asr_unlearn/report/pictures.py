@@ -8,12 +8,12 @@ import numpy as np
 from markupsafe import Markup
 from tqdm import tqdm
 
+from asr_unlearn.evaluation.results import PARTS, Results
 from asr_unlearn.report import plots, wording
 from asr_unlearn.report.attacks import ATTACKS
 from asr_unlearn.report.comparison import ORIGINAL, RETRAINED, Comparison, Entry
 from asr_unlearn.report.palette import Looks
 from asr_unlearn.report.plots import Shown
-from asr_unlearn.report.results import PARTS, Results
 from asr_unlearn.report.runs import Runs, key
 
 Draw = Callable[[], str | None]

@@ -5,7 +5,7 @@ Chosen once, from the `task` that results.json names; tables, plots and words as
 
 from dataclasses import dataclass
 
-from asr_unlearn.report.results import Results
+from asr_unlearn.evaluation.results import Results
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from asr_unlearn.report.results import Model, ResultsError
+from asr_unlearn.evaluation.results import Model, ResultsError
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def read_run(folder: Path, answers: Path | None = None) -> Run:
     """Read what there is; raises ResultsError that names file and line when one is broken.
 
     `answers` is the folder for what the model answers, where that is not its own (see
-    asr_unlearn.caches).
+    asr_unlearn.runtime.cache).
     """
     transcripts = _lines((answers or folder) / "utterances.jsonl", _transcript)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)

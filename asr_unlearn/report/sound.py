@@ -12,7 +12,7 @@ from matplotlib.image import imsave
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
-from asr_unlearn.audio import SAMPLE_RATE, AudioError, load_audio
+from asr_unlearn.data.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.report.palette import INK
 
 # Longer recordings are cut, so that the page stays small.

@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from asr_unlearn.evaluation.results import PARTS, Results
 from asr_unlearn.report import wording
 from asr_unlearn.report.comparison import compare
-from asr_unlearn.report.results import PARTS, Results
 from asr_unlearn.report.tables.cost import taken_seconds
 
 # Heads narrow enough for a terminal.

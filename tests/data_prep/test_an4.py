@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_unlearn.audio import load_audio
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.data.audio import load_audio
+from asr_unlearn.data.manifest import read_manifest
 from data_prep import an4
 
 PCM = np.arange(-8000, 8000, dtype=np.int16)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.manifest import read_manifest
 from data_prep import librispeech
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.data.manifest import read_manifest
 from data_prep import an4, librispeech, speechcommands, voxceleb1
 from data_prep.lists import check_matches, key_of, read_lines
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_unlearn.audio import SAMPLE_RATE
-from asr_unlearn.manifest import Utterance, read_manifest, validate
-from asr_unlearn.spelling import say_once
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.manifest import Utterance, read_manifest
+from asr_unlearn.data.validation import validate
+from asr_unlearn.runtime.log import say_once
 from data_prep import an4, check, librispeech, speechcommands, synthetic
 from data_prep.prepare import command_line, prepare
 

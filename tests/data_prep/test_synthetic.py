@@ -12,8 +12,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_unlearn.audio import SAMPLE_RATE, load_audio
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
+from asr_unlearn.data.manifest import read_manifest
 from data_prep import librispeech, synthetic
 from data_prep.espeak import Espeak, Voice
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_unlearn.manifest import Utterance
+from asr_unlearn.data.manifest import Utterance
 from data_prep.transcripts import read_known, read_transcripts, transcribed
 
 ROWS = [{"id": "a", "text": "ONE\u2028TWO"}, {"id": "b\u0085", "text": "THREE"}]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_unlearn.manifest import read_manifest
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.split import make_split
 from asr_unlearn.metrics.verification import Trial, read_trials
-from asr_unlearn.models import model_from_config, save_model
-from asr_unlearn.split import make_split
+from asr_unlearn.models.loading import model_from_config, save_model
 from data_prep import voxceleb1
 from data_prep.transcripts import characters, read_transcripts, transcribed
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from gradient_problems import recogniser
 from test_gradients_step import flat, positive_metric
 
-import asr_unlearn.gradients.rows
+import asr_unlearn.gradients.jacobian
 from asr_unlearn.gradients import MicroBatches, streaming_step
+from tests.support.gradient_problems import recogniser
 
 FORGET, RETAIN = [[0], [1, 2]], [[0, 1, 2], [3]]
 CASES = [
@@ -36,7 +36,7 @@ def take_part(rank, folder):
     """What each process runs; it leaves its steps in the folder."""
     torch.set_num_threads(1)
     # Many ranges, which both processes must cut alike although they hold different rows.
-    asr_unlearn.gradients.rows.NUMBERS_AT_ONCE = 512
+    asr_unlearn.gradients.jacobian.NUMBERS_AT_ONCE = 512
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     for number, (name, options) in enumerate(CASES):

@@ -4,7 +4,18 @@ import warnings
 
 import pytest
 import torch
-from gradient_problems import (
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+from asr_unlearn.gradients import (
+    diagonal_fisher,
+    per_utterance_gradients,
+    pool_step,
+    stacked_step,
+    streaming_step,
+    trainable_parameters,
+)
+from asr_unlearn.gradients.jacobian import GradientRows
+from tests.support.gradient_problems import (
     FAST,
     RECOGNISERS,
     SLOW,
@@ -22,17 +33,6 @@ from gradient_problems import (
     wave_model,
     with_dora,
 )
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
-
-from asr_unlearn.gradients import (
-    diagonal_fisher,
-    per_utterance_gradients,
-    pool_step,
-    stacked_step,
-    streaming_step,
-    trainable_parameters,
-)
-from asr_unlearn.gradients.rows import GradientRows
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 
@@ -222,7 +222,7 @@ def test_unused_parameters_have_zero_rows():
 
 
 def test_rows_in_small_ranges(monkeypatch):
-    monkeypatch.setattr("asr_unlearn.gradients.rows.NUMBERS_AT_ONCE", 64)
+    monkeypatch.setattr("asr_unlearn.gradients.jacobian.NUMBERS_AT_ONCE", 64)
     problem = recogniser("whisper", torch.float64)
     batch = problem.batch(1, 4)
     assert_same_rows(problem, reference_rows(problem, batch), streamed_rows(problem, batch), 1e-9)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gradient_problems import RECOGNISERS, VOCABULARY, recogniser
 from jaxtyping import TypeCheckError
 
 from asr_unlearn.gradients import (
@@ -15,6 +14,7 @@ from asr_unlearn.gradients import (
     weighted_gradient,
 )
 from asr_unlearn.gradients.rules import Linear, Pair
+from tests.support.gradient_problems import RECOGNISERS, VOCABULARY, recogniser
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 

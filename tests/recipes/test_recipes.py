@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from voxceleb_layout import make_layout
 
 from asr_unlearn.methods import METHODS
 from data_prep.speechcommands import subset_of
+from tests.support.voxceleb_layout import make_layout
 
 ROOT = Path(__file__).parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -204,8 +204,8 @@ def test_whisper_from_scratch_goes_through_every_stage(tmp_path, shared_data):
 
 @pytest.mark.parametrize("recipe", ["an4", "librispeech"])
 def test_the_small_whispers_hear_what_their_spectrograms_hold(recipe):
-    from asr_unlearn.models import model_from_config
-    from asr_unlearn.tasks import task_for
+    from asr_unlearn.models.loading import model_from_config
+    from asr_unlearn.models.tasks import task_for
 
     task = task_for(*model_from_config(str(ROOT / "recipes" / recipe / "whisper"), "AB", seed=0))
     assert sum(p.numel() for p in task.model.parameters()) < 1.3e6
@@ -248,7 +248,7 @@ def test_help_names_the_stages(recipe):
 
 
 def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_path):
-    from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.cli.recipe import Plan, read_recipe
 
     recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
     recipe.apply("prepare.strict=true")
@@ -261,8 +261,8 @@ def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_pa
 
 
 def test_several_seeds_have_folders_of_their_own(tmp_path):
-    from asr_unlearn.recipe import Plan, read_recipe
-    from asr_unlearn.stages import seed_folders
+    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.run_recipe import seed_folders
 
     recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
     folders = seed_folders(tmp_path, [0, 1])
@@ -277,7 +277,7 @@ def test_several_seeds_have_folders_of_their_own(tmp_path):
 
 
 def test_more_seeds_later_leave_what_stands_where_it_is(tmp_path):
-    from asr_unlearn.stages import seed_folders
+    from asr_unlearn.cli.run_recipe import seed_folders
 
     assert seed_folders(tmp_path, [3]) == {3: tmp_path}
     (tmp_path / "original").mkdir()
@@ -288,14 +288,14 @@ def test_more_seeds_later_leave_what_stands_where_it_is(tmp_path):
 
 
 def test_one_of_several_seeds_is_found_again(tmp_path):
-    from asr_unlearn.stages import seed_folders
+    from asr_unlearn.cli.run_recipe import seed_folders
 
     (tmp_path / "seed1").mkdir()
     assert seed_folders(tmp_path, [1]) == {1: tmp_path / "seed1"}
 
 
 def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
-    from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.cli.recipe import Plan, read_recipe
 
     own = tmp_path / "own.py"
     own.write_text(
@@ -312,17 +312,17 @@ def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
 
 
 def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatch):
-    from asr_unlearn import stages
-    from asr_unlearn.recipe import Command
+    from asr_unlearn.cli import run_recipe
+    from asr_unlearn.cli.recipe import Command
 
     done = []
 
     def stage(out, option="1"):
         argv = ["train", "--manifest", str(out / "m.jsonl"), "--out", str(out / "a" / "model")]
         command = Command(3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl")
-        stages.carry_out(command, out)
+        run_recipe.carry_out(command, out)
 
-    monkeypatch.setattr(stages, "run", lambda command, **_: done.append(command))
+    monkeypatch.setattr(run_recipe, "run", lambda command, **_: done.append(command))
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     Path("out", "m.jsonl").write_text("{}")
@@ -339,8 +339,8 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
 
 
 def test_another_judge_and_other_trials_are_seen(tmp_path):
-    from asr_unlearn.recipe import Plan, read_recipe
-    from asr_unlearn.stages import state_of
+    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.run_recipe import state_of
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.apply(f"evaluate.judge={tmp_path / 'judge'}")
@@ -367,7 +367,7 @@ def recipe_file(folder: Path, extra: str = "") -> Path:
 
 
 def test_a_preset_is_merged_into_the_recipe(tmp_path):
-    from asr_unlearn.recipe import read_recipe
+    from asr_unlearn.cli.recipe import read_recipe
 
     recipe = read_recipe(recipe_file(tmp_path))
     tiny = recipe.with_preset("tiny")
@@ -380,7 +380,7 @@ def test_a_preset_is_merged_into_the_recipe(tmp_path):
 
 
 def test_a_pretrained_model_has_hyper_parameters_of_its_own_and_the_task_stays(tmp_path):
-    from asr_unlearn.recipe import read_recipe
+    from asr_unlearn.cli.recipe import read_recipe
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.use_pretrained("classification")
@@ -391,14 +391,14 @@ def test_a_pretrained_model_has_hyper_parameters_of_its_own_and_the_task_stays(t
 
 
 def test_unknown_keys_are_named_in_presets_too(tmp_path):
-    from asr_unlearn.recipe import read_recipe
+    from asr_unlearn.cli.recipe import read_recipe
 
     with pytest.raises(ValueError, match="unknown keys \\['trian'\\]"):
         read_recipe(recipe_file(tmp_path, "  huge: {trian: {epochs: 9}}\n"))
 
 
 def test_flags_of_the_evaluation_are_handed_on(tmp_path):
-    from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.cli.recipe import Plan, read_recipe
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.apply("evaluate.beams=5")
@@ -408,8 +408,8 @@ def test_flags_of_the_evaluation_are_handed_on(tmp_path):
 
 
 def test_attacks_are_asked_for_by_flags_of_their_own(tmp_path):
-    from asr_unlearn.recipe import read_recipe
-    from asr_unlearn.stages import make_plan, parser
+    from asr_unlearn.cli.recipe import read_recipe
+    from asr_unlearn.cli.run_recipe import make_plan, parser
 
     recipe = read_recipe(recipe_file(tmp_path))
     model = ["--model", str(ROOT / "recipes" / "quickstart" / "model"), "--out", str(tmp_path)]
@@ -419,7 +419,7 @@ def test_attacks_are_asked_for_by_flags_of_their_own(tmp_path):
 
 
 def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
-    from asr_unlearn.recipe import Plan, read_recipe
+    from asr_unlearn.cli.recipe import Plan, read_recipe
 
     recipe = read_recipe(ROOT / "recipes" / "speechcommands" / "recipe.yaml")
 
@@ -445,8 +445,8 @@ def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
 def test_every_command_of_every_preset_is_understood(recipe, tmp_path):
     """Those for pretrained models too, for which no weights are at hand."""
-    from asr_unlearn.recipe import Plan, read_recipe
-    from asr_unlearn.stages import check
+    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.run_recipe import check
 
     whole = read_recipe(recipe_of(recipe))
     for preset in [None, *whole.presets]:
@@ -466,7 +466,7 @@ def recipe_of(name: str) -> Path:
 
 
 def test_the_subsets_of_the_presets_can_be_fetched():
-    from asr_unlearn.recipe import read_recipe
+    from asr_unlearn.cli.recipe import read_recipe
     from data_prep.librispeech import ARCHIVES
 
     recipe = read_recipe(recipe_of("librispeech"))

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from asr_unlearn import stages
-from asr_unlearn.recipe import read_recipe
+from asr_unlearn.cli import run_recipe
+from asr_unlearn.cli.recipe import read_recipe
 
 AN4 = Path(__file__).parents[2] / "recipes" / "an4"
 
 
 def plan(out: Path, *flags: str) -> stages.Plan:
     recipe = read_recipe(AN4 / "recipe.yaml")
-    given = stages.parser(recipe, AN4).parse_args(["--out", str(out), *flags])
-    return stages.make_plan(recipe, AN4, given)
+    given = run_recipe.parser(recipe, AN4).parse_args(["--out", str(out), *flags])
+    return run_recipe.make_plan(recipe, AN4, given)
 
 
 def test_methods_may_be_listed_with_spaces(tmp_path: Path) -> None:
@@ -52,10 +52,12 @@ def test_what_is_mistyped_is_said_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(stages, "carry_out", lambda command, *_, **__: pytest.fail(command.name))
+    monkeypatch.setattr(
+        run_recipe, "carry_out", lambda command, *_, **__: pytest.fail(command.name)
+    )
     monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), "--set", setting])
     with pytest.raises(SystemExit) as ended:
-        stages.main()
+        run_recipe.main()
     assert ended.value.code in (1, 2)
     assert re.search(message, capsys.readouterr().err)
 
@@ -77,12 +79,12 @@ def test_what_the_system_refuses_is_said(
     def refused(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/x/y")
 
-    monkeypatch.setattr(stages, "carry_out", refused)
+    monkeypatch.setattr(run_recipe, "carry_out", refused)
     with pytest.raises(OSError, match="Read-only file system"):
-        stages.main([str(AN4), "--out", str(tmp_path), *flags])
+        run_recipe.main([str(AN4), "--out", str(tmp_path), *flags])
     monkeypatch.setattr("sys.argv", ["stages", *flags, str(AN4), "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
-        stages.main()
+        run_recipe.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith(said)
 
@@ -110,11 +112,13 @@ def test_bad_flags_are_said_before_anything_is_done(
 ) -> None:
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setattr(stages, "carry_out", lambda command, *_, **__: pytest.fail(command.name))
+    monkeypatch.setattr(
+        run_recipe, "carry_out", lambda command, *_, **__: pytest.fail(command.name)
+    )
     given = [str(file) if flag == "FILE" else flag for flag in flags]
     monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), *given])
     with pytest.raises(SystemExit) as ended:
-        stages.main()
+        run_recipe.main()
     assert ended.value.code in (1, 2)
     said = capsys.readouterr().err
     assert message.replace("FILE", str(file)) in said

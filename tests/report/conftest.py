@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from made_up_runs import set_task, write_run
+
+from tests.support.made_up_runs import set_task, write_run
 
 MakeRun = Callable[..., Path]
 

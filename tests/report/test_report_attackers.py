@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import told_of
+
+from tests.support.made_up_runs import told_of
 
 MakeRun = Callable[..., Path]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from made_up_runs import attacked, recorded
 from PIL import Image
 
 from asr_unlearn.report import write_report
+from tests.support.made_up_runs import attacked, recorded
 
 SIX = ("original", "retrained", "gradient_ascent", "neggrad_plus", "orthograd", "orthograd_tau")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from made_up_runs import attacked, told_of
-
-from asr_unlearn.report import read_results, tables, write_results
+from asr_unlearn.evaluation.results import read_results, write_results
+from asr_unlearn.report import tables
 from asr_unlearn.report.comparison import compare
+from tests.support.made_up_runs import attacked, told_of
 
 MakeRun = Callable[..., Path]
 BIAS = "Unlearning ends at the level of these same strangers"

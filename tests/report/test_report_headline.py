@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_unlearn.report import read_results
+from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.report.headline import headline_block, put_headline
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 import asr_unlearn.report
-from asr_unlearn.report import ResultsError, read_results, table, write_report, write_results
+from asr_unlearn.evaluation.results import ResultsError, read_results, write_results
+from asr_unlearn.report import table, write_report
 
 MakeRun = Callable[..., Path]
 FOUR = ("original", "retrained", "neggrad_plus", "orthograd_tau")

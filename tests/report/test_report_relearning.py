@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import told_of
 
-from asr_unlearn.attacks.relearning import TOLERANCE
-from asr_unlearn.report import read_results, tables, write_results
+from asr_unlearn.evaluation.attacks.relearning import TOLERANCE
+from asr_unlearn.evaluation.results import read_results, write_results
+from asr_unlearn.report import tables
 from asr_unlearn.report.comparison import compare
+from tests.support.made_up_runs import told_of
 
 MakeRun = Callable[..., Path]
 BACK = (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr_unlearn.report import ResultsError, read_results, write_results
+from asr_unlearn.evaluation.results import ResultsError, read_results, write_results
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 amounts = st.floats(0, 1e6, allow_nan=False)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from made_up_runs import attacked, told_of
-
-from asr_unlearn.report import read_results, tables, write_results
+from asr_unlearn.evaluation.results import read_results, write_results
+from asr_unlearn.report import tables
 from asr_unlearn.report.comparison import compare
 from asr_unlearn.report.headline import headline_block
 from asr_unlearn.report.terminal import table as terminal_table
+from tests.support.made_up_runs import attacked, told_of
 
 MakeRun = Callable[..., Path]
 FOUR = ("original", "retrained", "orthograd", "orthograd_tau")

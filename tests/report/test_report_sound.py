@@ -11,11 +11,11 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_runs import recorded
 from PIL import Image
 
 from asr_unlearn.report import write_report
 from asr_unlearn.report.sound import LONGEST, WINDOW, sound, spectrogram
+from tests.support.made_up_runs import recorded
 
 
 def _content(uri: str) -> bytes:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import attacked
 
-from asr_unlearn.report import read_results, tables, write_report, write_results
+from asr_unlearn.evaluation.results import read_results, write_results
+from asr_unlearn.report import tables, write_report
 from asr_unlearn.report.comparison import Comparison, compare
 from asr_unlearn.report.tables import Cell, Table
+from tests.support.made_up_runs import attacked
 
 MakeRun = Callable[..., Path]
 FOUR = ("original", "retrained", "orthograd", "orthograd_tau")

@@ -11,12 +11,13 @@ import jiwer
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_runs import told_of
 
-from asr_unlearn.report import read_results, wording, write_results
+from asr_unlearn.evaluation.results import read_results, write_results
+from asr_unlearn.report import wording
 from asr_unlearn.report.alignment import align
 from asr_unlearn.report.comparison import Comparison, Entry, Spread, compare
 from asr_unlearn.report.words import summary
+from tests.support.made_up_runs import told_of
 
 MakeRun = Callable[..., Path]
 sentences = st.lists(st.sampled_from(["a", "b", "ç", "|", "<i>"]), max_size=8).map(" ".join)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asr_unlearn.evaluation.results import PARTS, Model
 from asr_unlearn.report import wording
 from asr_unlearn.report.comparison import RETRAINED, Comparison, Entry, Spread
-from asr_unlearn.report.results import PARTS, Model
 from asr_unlearn.report.tables.table import Cell, Row, Table
 from asr_unlearn.report.wording import Form
 

@@ -2,9 +2,9 @@
 
 import json
 
+from asr_unlearn.evaluation.results import PARTS, Results
 from asr_unlearn.report import wording
 from asr_unlearn.report.comparison import Comparison
-from asr_unlearn.report.results import PARTS, Results
 from asr_unlearn.report.tables.table import Cell, Row, Table
 
 

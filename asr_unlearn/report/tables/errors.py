@@ -1,15 +1,9 @@
 """How well each part is recognised, and how high its loss is."""
 
+from asr_unlearn.evaluation.results import PARTS
 from asr_unlearn.report import wording
 from asr_unlearn.report.comparison import Comparison
-from asr_unlearn.report.results import PARTS
-from asr_unlearn.report.tables.column import (
-    Column,
-    by_part,
-    figures,
-    interval,
-    seed_remark,
-)
+from asr_unlearn.report.tables.column import Column, by_part, figures, interval, seed_remark
 from asr_unlearn.report.tables.table import Cell, Row, Table
 
 

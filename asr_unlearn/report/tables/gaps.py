@@ -1,9 +1,9 @@
 """How far each model is from the retrained one, part by part, and which is nearest where."""
 
+from asr_unlearn.evaluation.results import PARTS
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import ATTACKS
 from asr_unlearn.report.comparison import RETRAINED, Comparison, Entry
-from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.column import Column, figure_cell
 from asr_unlearn.report.tables.table import Cell, Row, Table
 

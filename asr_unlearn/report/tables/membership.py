@@ -93,7 +93,7 @@ def relearning(found: Comparison) -> Table | None:
 
 
 def tolerance(found: Comparison) -> str:
-    """How near the original's loss is near enough (TOLERANCE of asr_unlearn.attacks.relearning)."""
+    """How near the original's loss is near enough (TOLERANCE of asr_unlearn.evaluation.attacks.relearning)."""
     if not found.has("loss", "unseen"):
         return ""  # there are no strangers to measure it by
     return ", to a tenth of the way from there to its loss on unseen speakers"

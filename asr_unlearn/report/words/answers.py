@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from asr_unlearn.evaluation.results import PARTS
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import ATTACKS, INFORMED, Attack
 from asr_unlearn.report.comparison import Comparison, Entry, Spread
-from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.cost import taken_seconds
 from asr_unlearn.report.tables.gaps import nearest, ranked_unequally
 from asr_unlearn.report.words.attackers import explanation, inverted, out_of_100

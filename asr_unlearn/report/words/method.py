@@ -1,8 +1,8 @@
 """One method in words: what it forgot, what it damaged, who still sees it, what it took."""
 
+from asr_unlearn.evaluation.results import PARTS
 from asr_unlearn.report import wording
 from asr_unlearn.report.comparison import Comparison, Entry, Spread
-from asr_unlearn.report.results import PARTS
 from asr_unlearn.report.tables.cost import taken_seconds
 from asr_unlearn.report.tables.membership import tolerance
 from asr_unlearn.report.words.attackers import attackers

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from asr_unlearn.evaluation.results import Results
 from asr_unlearn.report import wording
 from asr_unlearn.report.attacks import ATTACKS
 from asr_unlearn.report.comparison import Comparison, Entry, compare
-from asr_unlearn.report.results import Results
 from asr_unlearn.report.words.answers import Answer, answers
 from asr_unlearn.report.words.attackers import explanation
 from asr_unlearn.report.words.method import SMALLEST_WAY, distance, method

@@ -1,0 +1,288 @@
+"""A recipe: what recipe.yaml says, and the commands that follow from it, from data to report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asr_unlearn.evaluation.speaker_verification import TRIALS
+from asr_unlearn.methods import METHODS
+from asr_unlearn.methods.registry import find_method, own_method
+from asr_unlearn.runtime.errors import InputError
+
+OUTSIDER = "outsider"
+STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
+
+
+@dataclass
+class Recipe:
+    """What recipe.yaml holds; `--set section.key=value` changes any of it.
+
+    Attributes:
+        corpus: its name in the report.
+        prepare: the module of data_prep, and its flags.
+        model: a Hugging Face name, or a config to train from scratch beside recipe.yaml.
+        split, stop: flags of `asr-unlearn split`, and `--stop.*` of `asr-unlearn unlearn`.
+        outsider: its `model`, and options of `finetune` to train it on the retain set; it tells
+            the stop rule who is hard. None without a model.
+        train: options of `finetune` for the original and the retrained model.
+        training: further flags of `asr-unlearn train`.
+        pretrained: by task ("ctc", "seq2seq", "classification"), `train` and `training` when
+            `--model` names a model with weights.
+        evaluate: flags of `asr-unlearn evaluate`.
+        methods: which to run, with their options where they differ from the defaults.
+        presets: by name, what `--preset` changes in all of the above.
+    """
+
+    corpus: str
+    prepare: dict[str, Any]
+    model: str
+    split: dict[str, Any] = field(default_factory=dict)
+    stop: dict[str, Any] = field(default_factory=dict)
+    outsider: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    pretrained: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    evaluate: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A preset leaves the outsider out with "null".
+        self.outsider = self.outsider or {}
+
+    def choose_methods(self, names: Sequence[str]) -> None:
+        """Keep these methods, with the recipe's options for those it knows; "all" is every one."""
+        chosen = [n for name in names for n in (METHODS if name == "all" else (name,))]
+        self.methods = {name: self.methods.get(name) or {} for name in chosen}
+
+    def with_preset(self, name: str) -> "Recipe":
+        """The recipe with a preset's changes: mappings are merged, the rest is replaced.
+
+        Raises:
+            ValueError: there is no such preset.
+        """
+        if name not in self.presets:
+            known = ", ".join(self.presets) or "none"
+            raise InputError(f"unknown preset {name!r}; {self.corpus} has {known}")
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _recipe(merged(own, self.presets[name]))
+
+    def use_pretrained(self, task: str) -> None:
+        """Take the hyper-parameters for a model that has been trained before.
+
+        Raises:
+            ValueError: the recipe has none for that task.
+        """
+        if task not in self.pretrained:
+            known = ", ".join(self.pretrained) or "no task"
+            raise InputError(f"{self.corpus} fine-tunes pretrained models for {known}, not {task}")
+        chosen = self.pretrained[task]
+        told = {"task": self.training["task"]} if "task" in self.training else {}
+        self.train, self.training = chosen.get("train", {}), told | chosen.get("training", {})
+
+    def apply(self, setting: str) -> None:
+        """Carry `section.key=value` into the recipe; a method's section is its name.
+
+        Raises:
+            ValueError: not of that form, or no such section.
+        """
+        path, separator, value = setting.partition("=")
+        section, dot, key = path.rpartition(".")
+        sections: dict[str, dict[str, Any]] = {
+            name: getattr(self, name)
+            for name in ("prepare", "split", "stop", "outsider", "train", "training", "evaluate")
+        } | self.methods
+        # One's own method is spelled as a path, and has a name as well.
+        for spelled, options in self.methods.items():
+            sections.setdefault(find_method(spelled).name, options)
+        if not (separator and dot) or section not in sections:
+            raise InputError(
+                f"--set {setting}: give section.key=value with a section of {', '.join(sections)}"
+            )
+        sections[section][key] = value
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises ValueError, naming the keys, where a recipe has no such key."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {f.name for f in fields(Recipe)}
+    presets = (content.get("presets") or {}).values()
+    if unknown := set(content).union(*presets) - known:
+        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
+    return _recipe(content)
+
+
+def _recipe(content: Mapping[str, Any]) -> Recipe:
+    recipe = Recipe(**content)
+    recipe.choose_methods(list(recipe.methods))
+    return recipe
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, mappings within them merged likewise."""
+    both = dict(base)
+    for key, value in changes.items():
+        own = both.get(key)
+        nested = isinstance(own, Mapping) and isinstance(value, Mapping)
+        both[key] = merged(own, value) if nested else value  # type: ignore[arg-type]
+    return both
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a stage: what it reads, and what it leaves when it is done."""
+
+    stage: int
+    name: str
+    argv: list[str]
+    reads: list[Path]
+    leaves: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The commands of a recipe for one corpus, model and output folder.
+
+    Attributes:
+        folders: where the models of each seed stand, within `out`.
+    """
+
+    recipe: Recipe
+    model: str
+    data: Path
+    out: Path
+    folders: Mapping[int, Path]
+    device: str
+    forget: Path | None = None
+
+    @property
+    def manifest(self) -> Path:
+        return self.out / "manifest.jsonl"
+
+    @property
+    def split(self) -> Path:
+        return self.out / "split.json"
+
+    def commands(self) -> list[Command]:
+        """Every command of every stage, in order."""
+        steps = [self._prepare(), self._divide()]
+        for seed in self.folders:
+            steps += [
+                self._train(3, "original", "retain,forget", seed),
+                self._train(4, "retrained", "retain", seed),
+            ]
+            if self._has_outsider():
+                steps.append(self._train_outsider(seed))
+            steps += [self._unlearn(method, seed) for method in self.recipe.methods]
+        models = [
+            step.leaves
+            for step in steps
+            if step.stage in (3, 4, 5) and step.leaves.name != OUTSIDER
+        ]
+        steps += [self._evaluate(models), self._report()]
+        # All originals before all retrained models, so that `--stop-stage` means what it says.
+        return sorted(steps, key=lambda step: step.stage)
+
+    def _prepare(self) -> Command:
+        options = dict(self.recipe.prepare)
+        module = options.pop("module")
+        argv = [module, "--data", str(self.data), "--out", str(self.manifest)]
+        for key, value in options.items():
+            switch = str(value).lower()
+            argv += {"true": [f"--{key}"], "false": []}.get(switch, [f"--{key}", str(value)])
+        argv += _must_fit(self.model)
+        return Command(1, "data", argv, [self.data], self.manifest)
+
+    def _divide(self) -> Command:
+        argv = ["split", "--manifest", str(self.manifest), "--out", str(self.split)]
+        options, reads = dict(self.recipe.split), [self.manifest]
+        if self.forget:
+            # A recipe that forgets labels takes a list of them.
+            options["forget_labels" if "forget_labels" in options else "forget"] = self.forget
+            reads.append(self.forget)
+        argv += flags(options)
+        return Command(2, "split", argv, reads, self.split)
+
+    def _train(self, stage: int, name: str, parts: str, seed: int) -> Command:
+        argv = ["train", *self._corpus(), "--model", self.model, "--parts", parts]
+        argv += [*flags(self.recipe.training), *_assignments(self.recipe.train)]
+        source = [Path(self.model)] if Path(self.model).exists() else []
+        return self._publish(stage, name, argv, seed, source)
+
+    def _has_outsider(self) -> bool:
+        return bool(self.recipe.outsider.get("model"))
+
+    def _train_outsider(self, seed: int) -> Command:
+        options = dict(self.recipe.outsider)
+        model = str(options.pop("model"))
+        argv = ["train", *self._corpus(), "--model", model, "--parts", "retain"]
+        argv += _assignments(options)
+        source = [Path(model)] if Path(model).exists() else []
+        return self._publish(5, OUTSIDER, argv, seed, source)
+
+    def _unlearn(self, method: str, seed: int) -> Command:
+        original = self.folders[seed] / "original"
+        argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
+        argv += flags(self.recipe.stop, "--stop.")
+        sources = [original]
+        if self._has_outsider():
+            outsider = self.folders[seed] / OUTSIDER
+            argv += ["--stop.outsider", str(outsider)]
+            sources.append(outsider)
+        argv += _assignments(self.recipe.methods[method])
+        # Somebody's own method is a file that changes between runs.
+        if own := own_method(method):
+            sources.append(Path(own[0]))
+        return self._publish(5, find_method(method).name, argv, seed, sources)
+
+    def _publish(
+        self, stage: int, name: str, argv: list[str], seed: int, sources: list[Path]
+    ) -> Command:
+        folder = self.folders[seed] / name
+        argv += ["--out", str(folder), "--seed", str(seed), "--device", self.device]
+        title = str(folder.relative_to(self.out))
+        return Command(stage, title, argv, [self.manifest, self.split, *sources], folder)
+
+    def _evaluate(self, models: list[Path]) -> Command:
+        names = ",".join(str(model.relative_to(self.out)) for model in models)
+        results = self.out / "results.json"
+        argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
+        argv += ["--out", str(results), "--device", self.device, *flags(self.recipe.evaluate)]
+        # Where a corpus has no trials, nothing is read there.
+        reads = [self.manifest, self.split, self.manifest.with_name(TRIALS), *models]
+        if judge := self.recipe.evaluate.get("judge"):
+            reads.append(Path(judge))
+        return Command(6, "evaluate", argv, reads, results)
+
+    def _report(self) -> Command:
+        results = self.out / "results.json"
+        argv = ["report", "--results", str(results)]
+        return Command(7, "report", argv, [results], self.out / "report.html")
+
+    def _corpus(self) -> list[str]:
+        return ["--manifest", str(self.manifest), "--split", str(self.split)]
+
+
+def flags(options: Mapping[str, Any], prefix: str = "--") -> list[str]:
+    """`{"seed": 1, "augmented": True}` as `["--seed", "1", "--augmented", "true"]`."""
+    given: list[str] = []
+    for key, value in options.items():
+        given += [f"{prefix}{key}", str(value).lower() if isinstance(value, bool) else str(value)]
+    return given
+
+
+def _assignments(options: Mapping[str, Any]) -> list[str]:
+    joined = ",".join(f"{key}={value}" for key, value in options.items())
+    return ["--set", joined] if joined else []
+
+
+def _must_fit(model: str) -> list[str]:
+    """Flags that leave out what a local model has no frames or no characters for."""
+    path = Path(model)
+    config = path / "config.json" if path.is_dir() else path
+    vocabulary = path / "vocab.json"
+    given = ["--config", str(config)] if config.is_file() else []
+    return given + (["--alphabet", str(vocabulary)] if vocabulary.is_file() else [])

@@ -1,0 +1,263 @@
+"""Carry out a recipe stage by stage, skipping what is already complete for the same inputs."""
+
+import argparse
+import hashlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio
+
+if __name__ == "__main__":
+    end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
+
+from asr_unlearn import __version__
+from asr_unlearn.cli import main as commands
+from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.evaluation.attacks.budget import Effort
+from asr_unlearn.methods.registry import make_method, parse_assignments
+from asr_unlearn.models.loading import is_bare_config, read_config, task_of
+from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.runtime import program
+from asr_unlearn.runtime.device import pick_device
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import digest, digest_of, write_json
+from asr_unlearn.runtime.outputs import check_folder
+from asr_unlearn.runtime.provenance import carrying_out
+
+ATTACKS = {
+    "informed": "attack each unlearned model with N that were unlearned of others",
+    "shadows": "attack all models with N that were trained like the original",
+}
+
+
+def state_of(path: Path) -> str:
+    """What stands at `path`, as a hash: a file, a model folder, or a corpus by sizes and times."""
+    if path.is_file():
+        return digest(path)
+    model = SavedModel(path.name, 0, path).files()
+    if "config.json" in model:
+        return digest_of(model)
+    listing = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            status = file.stat()
+            listing.update(f"{file.relative_to(path)}\0{status.st_size}\0".encode())
+            listing.update(str(status.st_mtime_ns).encode())
+    return listing.hexdigest()
+
+
+def check(command: Command) -> None:
+    """See that a command can be understood, before any model is trained.
+
+    Preparing the data comes first by itself.
+
+    Raises:
+        SystemExit: it has no such flag; which has been printed.
+        ValueError: a value out of range, or an option that its method does not have.
+    """
+    if command.stage == 1:
+        return
+    _, options = commands.understood(command.argv)
+    if "set" in options:
+        make_method(options.get("method", "finetune"), parse_assignments(options["set"]))
+    if "shadows" in options:
+        Effort(**{f.name: options[f.name] for f in fields(Effort)})
+
+
+def carry_out(command: Command, out: Path, *, debug: bool = False) -> None:
+    """Run one command in this process, unless its marker says that it is complete.
+
+    Raises:
+        SystemExit: the command failed; its message has been printed.
+    """
+    marker = out / ".stages" / f"{command.name.replace('/', '-')}.json"
+    title = f"stage {command.stage} ({STAGES[command.stage - 1]}): {command.name}"
+    now = {
+        "version": __version__,
+        "argv": [_within(out, word) for word in command.argv],
+        "reads": _read_by(command, out),
+    }
+    before = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else None
+    if before == now and command.leaves.exists():
+        print(f"{title} is complete, skipped", flush=True)
+        return
+    prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
+    print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
+    began = time.monotonic()
+    run(command, debug=debug)
+    # Preparing the data may have made what it reads: a download, a synthetic corpus.
+    now["reads"] = _read_by(command, out)
+    write_json(marker, now)
+    print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _read_by(command: Command, out: Path) -> dict[str, Any]:
+    return {_within(out, str(path)): state_of(path) for path in command.reads}
+
+
+def _within(out: Path, word: str) -> str:
+    """A path in OUT without where that is: it may be spelled in another way, or have been moved."""
+    path = Path(word)
+    return f"OUT/{path.relative_to(out)}" if path.is_relative_to(out) else word
+
+
+def run(command: Command, *, debug: bool = False) -> None:
+    """Hand the command to the program it names.
+
+    Unlearning goes on in this process, where torch is loaded once. Preparing the data starts
+    processes of its own, and they would all load torch if it were not kept apart.
+    """
+    if command.stage > 1:
+        commands.main(command.argv)
+        return
+    shown = [program.DEBUG] if debug else []
+    argv = [sys.executable, "-m", *command.argv, *shown]
+    if status := subprocess.run(argv, check=False).returncode:
+        sys.exit(status)
+
+
+def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
+    """The flags all recipes share."""
+    name = folder.name
+    flags = argparse.ArgumentParser(
+        prog=f"recipes/{name}/run.sh",
+        description=f"Unlearn speakers of {recipe.corpus}, from the data to the report.",
+        epilog=f"stages: {', '.join(f'{i} {s}' for i, s in enumerate(STAGES, start=1))}\n\n"
+        f"example:\n  recipes/{name}/run.sh --data DIR --forget speakers.txt "
+        "--methods orthograd,gradient_ascent --seeds 0,1,2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add_argument("--data", type=Path, help="the corpus (default: OUT/corpus)")
+    flags.add_argument("--forget", type=Path, help="speaker ids, one a line (default: drawn)")
+    flags.add_argument(
+        "--out", type=Path, default=Path("out") / name, help="(default: %(default)s)"
+    )
+    if recipe.presets:
+        flags.add_argument("--preset", help=f"one of {', '.join(recipe.presets)}")
+    flags.add_argument("--model", help=f"name, folder or config (default: {recipe.model})")
+    flags.add_argument(
+        "--methods", help=f"with commas, or all (default: {','.join(recipe.methods)})"
+    )
+    flags.add_argument(
+        "--seeds",
+        type=_seeds,
+        default="0",
+        help="with commas; more may be added later (default: 0)",
+    )
+    last = len(STAGES)
+    stage: dict[str, Any] = {"type": int, "choices": range(1, last + 1), "metavar": "N"}
+    flags.add_argument("--stage", default=1, help="first stage (default: 1)", **stage)
+    flags.add_argument("--stop-stage", default=last, help="last stage", **stage)
+    flags.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="key=value", help="train.epochs=2"
+    )
+    flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    flags.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
+    for name, what in ATTACKS.items():
+        flags.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    return flags
+
+
+def _seeds(text: str) -> list[int]:
+    """The numbers of `0,1,2`."""
+    if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: give them with commas, such as 0,1,2")
+    return [int(seed) for seed in text.split(",")]
+
+
+def seed_folders(out: Path, seeds: Sequence[int]) -> dict[int, Path]:
+    """Where the models of each seed are to stand: `out` for a single one, else a folder each.
+
+    What stands there stays, and is used: who asks for more seeds later trains none of them twice,
+    and nobody's models are replaced by those of another seed.
+    """
+    standing = [model for model in (out / "original", out / "retrained") if model.exists()]
+    alone = SavedModel.at(standing[0]).seed if standing else None
+    folders = {}
+    for seed in seeds:
+        own = out / f"seed{seed}"
+        first = alone is None and len(seeds) == 1 and not own.exists()
+        folders[seed] = out if first or seed == alone else own
+    return folders
+
+
+def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
+    """The commands for the flags that were given."""
+    if preset := getattr(given, "preset", None):
+        recipe = recipe.with_preset(preset)
+    model = given.model or _beside(folder, recipe.model)
+    if not is_bare_config(model):
+        recipe.use_pretrained(recipe.training.get("task") or task_of(read_config(model)))
+    if given.methods:
+        recipe.choose_methods([name.strip() for name in given.methods.split(",")])
+    for setting in given.set:
+        recipe.apply(setting)
+    if outsider := recipe.outsider.get("model"):
+        recipe.outsider["model"] = _beside(folder, outsider)
+    recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
+    return Plan(
+        recipe=recipe,
+        model=model,
+        data=given.data or given.out / "corpus",
+        out=given.out,
+        folders=seed_folders(given.out, given.seeds),
+        device=given.device,
+        forget=given.forget,
+    )
+
+
+def _beside(folder: Path, model: str) -> str:
+    """The model of that name beside recipe.yaml, where there is one."""
+    if not (folder / model).exists():
+        return model
+    own = (folder / model).resolve()
+    # Relative where possible, so that a printed command holds on another machine too.
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m asr_unlearn.cli.run_recipe RECIPE_FOLDER [flags]`, which is what every run.sh calls.
+
+    Called with `arguments`, it raises errors.
+    """
+    given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        sys.exit("usage: python -m asr_unlearn.cli.run_recipe RECIPE_FOLDER [flags]")
+    if arguments is not None:
+        _carry_out(given, debug)
+        return
+    name = Path(given[0]).name
+    if status := program.carry_out(name, lambda: _carry_out(given, debug), debug=debug):
+        sys.exit(status)
+
+
+def _carry_out(arguments: Sequence[str], debug: bool) -> None:
+    folder, rest = Path(arguments[0]), arguments[1:]
+    recipe = read_recipe(folder / "recipe.yaml")
+    given = parser(recipe, folder).parse_args(rest)
+    check_folder(given.out)
+    pick_device(given.device)
+    if given.forget and not given.forget.is_file():
+        raise InputError(f"--forget {given.forget}: there is no such file")
+    if given.stage > given.stop_stage:
+        raise InputError(f"--stage {given.stage} is behind --stop-stage {given.stop_stage}")
+    plan = make_plan(recipe, folder, given)
+    commands = plan.commands()
+    for command in commands:
+        check(command)
+    with carrying_out([f"recipes/{folder.name}/run.sh", *rest]):
+        for command in commands:
+            if given.stage <= command.stage <= given.stop_stage:
+                carry_out(command, plan.out, debug=debug)
+
+
+if __name__ == "__main__":
+    main()

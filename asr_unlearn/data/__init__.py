@@ -1,0 +1,1 @@
+"""Recordings, manifests, splits and batches."""

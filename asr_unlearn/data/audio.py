@@ -1,0 +1,125 @@
+"""Any audio file, or its bytes, as the one signal every model here takes: 16 kHz mono float32."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float
+
+from asr_unlearn.data.byte_order import decode_headerless
+from asr_unlearn.data.stated_length import without_length
+from asr_unlearn.runtime.errors import InputError
+
+SAMPLE_RATE = 16_000
+BLOCK = 1 << 16
+# libsndfile's length of what it can only read to the end.
+UNKNOWN = 2**62
+# Samples in units of 16-bit integers, which some programs store as floats, are the largest taken.
+LARGEST = 2.0**15
+LEAST_RATE = 1_000
+
+
+class AudioError(InputError):
+    """Audio that cannot be decoded; the message names the file."""
+
+
+def load_audio(
+    source: Path | str | bytes, *, name: str | None = None
+) -> Float[np.ndarray, " samples"]:
+    """Decode `source` to [samples] float32, mono (mean of the channels), 16 kHz.
+
+    `source` is a path or a file's content; `name` stands for it in messages. A name ending in
+    `.raw` is headerless 16-bit mono at 16 kHz, as in the AN4 archives, in the byte order that
+    `decode_headerless` finds. Everything else is what libsndfile reads: flac, wav, ogg, opus, mp3,
+    SPHERE. Full scale is ±1; lossy codecs may exceed it a little.
+
+    Raises AudioError when the content is missing, not audio, without samples, damaged, cut short
+    (as far as the format tells: flac and mp3 mostly do, a cut wav or ogg is a shorter one), not
+    finite or far beyond full scale, or headerless and as rough in either byte order.
+    """
+    name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
+    content = source if isinstance(source, bytes) else read_content(Path(source), name)
+    try:
+        samples, rate = _decoded(content, name)
+        _check_samples(samples, rate, name)
+        return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
+    except AudioError:
+        raise
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{name}: libsndfile cannot decode it: {error.error_string}") from error
+    # The libraries raise many kinds, MemoryError and AssertionError among them, and one bad file
+    # must not end the check of a corpus.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise AudioError(f"{name}: cannot be decoded: {reason}") from error
+
+
+def read_content(path: Path, name: str) -> bytes:
+    """What a file of audio holds; raises AudioError, by its name, where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise AudioError(f"{name}: cannot read the file: {reason}") from error
+
+
+def _decoded(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], int]:
+    """Samples, the mean of the channels, and their rate."""
+    if not content:
+        raise AudioError(f"{name}: holds no samples, the file is empty")
+    if not name.lower().endswith(".raw"):
+        return _decode(content, name)
+    if len(content) % 2:
+        raise AudioError(f"{name}: {len(content)} bytes are no whole number of 16-bit samples")
+    samples = decode_headerless(content)
+    if samples is None:
+        raise AudioError(
+            f"{name}: its byte order cannot be told, it is as rough in either; convert it to wav"
+        )
+    return samples, SAMPLE_RATE
+
+
+def _check_samples(samples: Float[np.ndarray, " samples"], rate: int, name: str) -> None:
+    if not len(samples):
+        raise AudioError(f"{name}: holds no samples")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name}: holds samples that are not finite (NaN or infinity)")
+    if (peak := float(np.abs(samples).max())) > LARGEST:
+        raise AudioError(f"{name}: holds samples up to {peak:.3g}, where full scale is 1")
+    if rate < LEAST_RATE:
+        raise AudioError(f"{name}: {rate} samples a second are too few for speech")
+
+
+class _ToTheEnd(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read in one go.
+
+    soundfile trusts the stated length of a file in which it can seek, and seeks after each block,
+    which fails where the length is unknown.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+    def channel_means(self) -> Iterator[Float[np.ndarray, " samples"]]:
+        """Blocks of samples until there are no more."""
+        while len(block := self.read(BLOCK, dtype="float32", always_2d=True)):
+            # What is not finite is named once all has been read.
+            with np.errstate(over="ignore", invalid="ignore"):
+                yield block.mean(axis=1, dtype=np.float32)
+
+
+def _decode(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], int]:
+    endless, stated = without_length(content)
+    with _ToTheEnd(io.BytesIO(endless)) as file:
+        samples = np.concatenate([np.zeros(0, np.float32), *file.channel_means()])
+        if stated is None and endless is content and file.frames < UNKNOWN:
+            stated = file.frames
+        # libsndfile stops at a damaged block without an error of its own.
+        if stated is not None and len(samples) < stated:
+            raise AudioError(
+                f"{name}: truncated or damaged: {len(samples)} of {stated} samples decode"
+            )
+        return samples, file.samplerate

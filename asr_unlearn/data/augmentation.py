@@ -1,0 +1,83 @@
+"""What training may change about an utterance, drawn anew every epoch, each from a seed alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchaudio.functional import speed
+
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.batching import Example
+from asr_unlearn.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """The wave at one of these speeds, pitch and all: 1.1 is a tenth faster.
+
+    Speed perturbation (Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015),
+    the most that can be won from a corpus of few speakers.
+
+    Raises:
+        ValueError: no speeds, or one that nobody speaks at; or features in place of a wave.
+    """
+
+    speeds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.speeds or not all(0.5 <= factor <= 2 for factor in self.speeds):
+            raise InputError(f"speeds={list(self.speeds)}: name some, each between 0.5 and 2")
+
+    def __call__(self, example: Example, seed: Sequence[int]) -> Example:
+        factor = float(np.random.default_rng([*seed, 2]).choice(self.speeds))
+        wave = _wave(example)
+        if factor != 1:
+            wave, _ = speed(wave, SAMPLE_RATE, factor)
+        return Example(example.id, wave, len(wave), example.target)
+
+
+@dataclass(frozen=True)
+class PolarityAndShift:
+    """Random polarity and a shift of up to 10 ms, both inaudible.
+
+    Raises:
+        ValueError: features in place of a wave.
+    """
+
+    def __call__(self, example: Example, seed: Sequence[int]) -> Example:
+        rng = np.random.default_rng(list(seed))
+        sign = float(rng.choice([-1.0, 1.0]))
+        wave = torch.roll(_wave(example), int(rng.integers(-160, 161))) * sign
+        return Example(example.id, wave, example.samples, example.target)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A random piece of each utterance; a shorter one is repeated until there is enough of it.
+
+    With pieces of one length no batch holds padding, which batch norm would count as speech.
+
+    Attributes:
+        samples: length of a piece.
+        frames: how many frames a front end makes of it, for inputs that are features.
+    """
+
+    samples: int
+    frames: int
+
+    def __call__(self, example: Example, seed: Sequence[int]) -> Example:
+        whole = example.input
+        wanted = self.samples if whole.dim() == 1 else self.frames
+        room = max(len(whole) - wanted, 0)
+        start = int(np.random.default_rng([*seed, 1]).integers(room + 1))
+        places = torch.arange(start, start + wanted) % len(whole)
+        return Example(example.id, whole[places], self.samples, example.target)
+
+
+def _wave(example: Example) -> Float[Tensor, " samples"]:
+    if example.input.dim() != 1:
+        raise InputError("augmentation changes the wave; this model is given features")
+    return example.input

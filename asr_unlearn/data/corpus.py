@@ -1,0 +1,53 @@
+"""What a job works on: a manifest of utterances and the parts it is split into."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.data.manifest import Utterance, content, read_manifest
+from asr_unlearn.data.split import PARTS, Split, read_split
+from asr_unlearn.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The manifest, its split, and a folder for what is worked out of them.
+
+    It is never beside the manifest, which may stand where nothing is to be written. Without
+    `cache` nothing is kept on disk.
+    """
+
+    manifest: list[Utterance]
+    split: Split
+    cache: Path | None = None
+
+    @classmethod
+    def read(cls, manifest: Path, split: Path, cache: Path | None = None) -> "Corpus":
+        """Raises ValueError, naming it, for an utterance that nobody has measured."""
+        utterances = read_manifest(manifest)
+        if unmeasured := [u.id for u in utterances if not u.seconds]:
+            raise InputError(
+                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
+                f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
+            )
+        return cls(utterances, read_split(split, manifest), cache)
+
+    @property
+    def features(self) -> Path | None:
+        """Where features of its recordings are kept."""
+        return self.cache and self.cache / "features"
+
+    @cached_property
+    def _by_part(self) -> dict[str, list[Utterance]]:
+        return self.split.by_part(self.manifest)
+
+    def part(self, *names: str) -> list[Utterance]:
+        """The utterances of these parts together."""
+        for name in names:
+            self.split.check_part(name)
+        return [u for name in names for u in self._by_part[name]]
+
+    def content(self) -> dict[str, list[list[Any]]]:
+        """Every part's utterances, as it takes to tell whether something was made from them."""
+        return {name: content(self.part(name)) for name in PARTS}

@@ -1,0 +1,62 @@
+"""Seeded draws of speakers who are set aside and of utterances that are held out."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from asr_unlearn.data.forget_list import SplitError
+
+
+def generator(seed: int, stream: int) -> np.random.Generator:
+    """The draws of a seed, one stream a purpose; raises SplitError for a negative one."""
+    if seed < 0:
+        raise SplitError(f"--seed must be 0 or more, not {seed}")
+    return np.random.default_rng([seed, stream])
+
+
+def ids_by(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Utterance ids by speaker or label, in the order of these, in one pass."""
+    found: dict[str, list[str]] = {}
+    for name, identity in pairs:
+        found.setdefault(name, []).append(identity)
+    return dict(sorted(found.items()))
+
+
+def draw_parts(
+    speakers: Sequence[str], shares: Mapping[str, float], rng: np.random.Generator
+) -> dict[str, str]:
+    """A part for some of the speakers, so many for each as its share says; some are left over."""
+    counts = [math.ceil(share * len(speakers)) for share in shares.values()]
+    if shares.get("unseen") == 0:
+        raise SplitError(
+            "the share of unseen is 0, and the corpus has no development set: unlearning "
+            "needs unseen speakers, who must tell it when to stop; give --unseen a share"
+        )
+    if len(speakers) <= sum(counts):
+        raise SplitError(
+            f"{len(speakers)} speakers besides those to forget are too few for the parts retain, "
+            f"{', '.join(f'{part} ({share:.0%})' for part, share in shares.items())}"
+        )
+    shuffled = [speakers[i] for i in rng.permutation(len(speakers))]
+    ends = np.cumsum([0, *counts])
+    return {
+        speaker: part
+        for part, (a, b) in zip(shares, pairwise(ends), strict=True)
+        for speaker in shuffled[a:b]
+    }
+
+
+def hold_out(
+    groups: Iterable[tuple[Sequence[str], float]], rng: np.random.Generator
+) -> dict[str, list[str]]:
+    """Of each group its share, at least one utterance and never all, away from training."""
+    parts: dict[str, list[str]] = {"forget": [], "forget_heldout": []}
+    for ids, share in groups:
+        # Something must be forgotten.
+        count = min(max(1, round(share * len(ids))), len(ids) - 1) if share else 0
+        away = {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}
+        parts["forget_heldout"] += [name for name in ids if name in away]
+        parts["forget"] += [name for name in ids if name not in away]
+    return parts

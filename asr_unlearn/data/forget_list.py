@@ -1,0 +1,54 @@
+"""A deletion request as a person writes it, and whether the corpus can answer it."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text
+from asr_unlearn.runtime.text import did_you_mean, normal_name
+
+
+class SplitError(InputError):
+    """A request that the corpus cannot answer; the message names the speaker or the part."""
+
+
+def read_names(path: Path, known: Collection[str] = ()) -> list[str]:
+    """Speaker ids or labels in their normal form, one a line, without comments.
+
+    A line that is, as a whole, one of the `known` names is that name, whatever it holds: "#3" and
+    "carl #3" can be asked for where somebody is called so. In any other line `#` begins a comment
+    where a word could begin; within a word it is part of a name, such as "anna#2".
+
+    Raises:
+        ValueError: not UTF-8.
+    """
+    # Not splitlines: a name may hold what Unicode takes for the end of a line.
+    lines = [normal_name(line) for line in read_text(path).split("\n")]
+    names = [line if line in known else re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    return [name for name in names if name]
+
+
+def check_request(
+    kind: Literal["speaker", "label"],
+    forget: Sequence[str],
+    known: Collection[str],
+    set_aside: Collection[str],
+) -> None:
+    """Raises SplitError unless all names to forget are known, each of them once."""
+    if not forget:
+        raise SplitError(f"the forget list names no {kind}")
+    repeated = sorted(name for name, count in Counter(forget).items() if count > 1)
+    if repeated:
+        raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
+    for name in forget:
+        if name in set_aside and name not in known:
+            raise SplitError(
+                f"{kind} {name} occurs only in the development or test set: "
+                "nothing was learned from there"
+            )
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known)[:5])} …"
+            raise SplitError(f"unknown {kind} {name!r} in the forget list{hint}")

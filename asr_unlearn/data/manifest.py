@@ -1,0 +1,136 @@
+"""The manifest: one utterance a line, and the checks that keep bad ones out of training."""
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text, write_aside
+from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
+
+SUBSETS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One recording and what is known of it.
+
+    `seconds` and `sha256`, of the file's content, are measured by `validate`; a corpus scanner
+    writes 0.0 and none. `subset` is the corpus' own division, "train", "dev" or "test": speakers of
+    the last two are never trained on.
+
+    Whoever makes one gets the transcript in the form of `normal_text`, and `id`, `speaker` and
+    `label` in that of `normal_name`: names that look alike are equal.
+    """
+
+    id: str
+    audio: Path
+    speaker: str
+    seconds: float
+    text: str | None = None
+    label: str | None = None
+    subset: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        for key, form in (
+            ("id", normal_name),
+            ("speaker", normal_name),
+            ("label", normal_name),
+            ("text", normal_text),
+        ):
+            value = getattr(self, key)
+            if value is not None:
+                # The only way to set a field of a frozen class.
+                object.__setattr__(self, key, form(value))
+
+
+def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
+    """All that is known of utterances but where the recordings lie: what to take a digest of."""
+    return [[u.id, u.speaker, u.seconds, u.text, u.label, u.sha256] for u in utterances]
+
+
+def read_manifest(path: Path) -> list[Utterance]:
+    """Read JSON lines; relative audio paths are resolved against the manifest's folder.
+
+    Raises ValueError naming file and line for a line that is not an utterance, that names no
+    speaker, or that has the id of another; and for a file that is not UTF-8.
+    """
+    folder = absolute(path).parent
+    utterances: list[Utterance] = []
+    first: dict[str, int] = {}
+    # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            utterance = _parse(json.loads(line), folder)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
+        if utterance.id in first:
+            raise InputError(
+                f"{path}, lines {first[utterance.id]} and {number}: two utterances have the id "
+                f"{utterance.id!r} (white space at the ends and invisible characters do not "
+                "count); give each its own"
+            )
+        first[utterance.id] = number
+        utterances.append(utterance)
+    return utterances
+
+
+def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
+    """Write JSON lines, atomically; audio below the manifest's folder is stored relative to it."""
+    folder = absolute(path).parent
+    # Bytes of a file's name that are not UTF-8 become escapes, as JSON has them.
+    with (
+        write_aside(path) as aside,
+        aside.open("w", encoding="utf-8", errors="backslashreplace") as lines,
+    ):
+        for utterance in utterances:
+            audio = absolute(utterance.audio)
+            stored = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
+            row = {k: v for k, v in asdict(utterance).items() if v is not None}
+            row["audio"] = stored.as_posix()
+            lines.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def absolute(path: Path) -> Path:
+    """The whole path, without ".."."""
+    # Links are not followed (Path.resolve would): behind one the name may lack its suffix.
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _parse(row: Any, folder: Path) -> Utterance:
+    if not isinstance(row, dict):
+        raise InputError(f"expected a JSON object, found {type(row).__name__}")
+    known = {field.name for field in fields(Utterance)}
+    if unknown := row.keys() - known:
+        raise InputError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
+    if missing := {"id", "audio", "speaker", "seconds"} - row.keys():
+        raise InputError(f"missing keys {sorted(missing)}")
+    for key, value in row.items():
+        required = (int, float) if key == "seconds" else (str,)
+        optional = key in ("text", "label", "subset", "sha256") and value is None
+        if isinstance(value, bool) or not (optional or isinstance(value, required)):
+            wanted = "a number" if key == "seconds" else "a string"
+            raise InputError(f"{key} must be {wanted}, found {value!r}")
+    if not 0 <= row["seconds"] < math.inf:
+        raise InputError(f"seconds must be 0 or more, and 0 if unknown, found {row['seconds']}")
+    if (subset := row.get("subset")) not in (*SUBSETS, None):
+        raise InputError(
+            f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"
+        )
+    utterance = Utterance(
+        **{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])}
+    )
+    for key in ("id", "speaker", "label", "text"):
+        value = getattr(utterance, key)
+        if key in ("id", "speaker") and not value:
+            raise InputError(f"{key} is empty: {row[key]!r}; every utterance needs one")
+        if value and not is_utf8(value):
+            raise InputError(f"{key} is no text: {value!r} holds half a character; write it anew")
+    return utterance

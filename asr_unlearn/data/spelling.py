@@ -1,0 +1,37 @@
+"""How transcripts are spelled for a model: as they are given, in lower case or in capitals."""
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+Spelling = Literal["as_given", "lower", "upper"]
+NAMES: dict[Spelling, str] = {
+    "as_given": "as they are given",
+    "lower": "in lower case",
+    "upper": "in upper case",
+}
+
+
+def respelled(text: str, spelling: Spelling) -> str:
+    """Returns the text in that case, character by character: "ß", whose capital is two, stays."""
+    if spelling == "as_given":
+        return text
+    changed = (getattr(character, spelling)() for character in text)
+    return "".join(new if len(new) == 1 else old for new, old in zip(changed, text, strict=True))
+
+
+def spelling_of(characters: Collection[str]) -> Spelling:
+    """Returns the one case that all letters of a vocabulary have, "as_given" if it has both."""
+    spellings: tuple[Spelling, Spelling] = ("lower", "upper")
+    letters = {c for c in characters if len({respelled(c, s) for s in spellings}) == 2}
+    for spelling in spellings:
+        if letters and all(respelled(c, spelling) == c for c in letters):
+            return spelling
+    return "as_given"
+
+
+def tokenizer_spelling(tokenizer: Any) -> Spelling:
+    """Returns the case in which a CTC tokenizer writes transcripts."""
+    # Such a tokenizer looks labels up in capitals and writes transcripts in lower case.
+    if getattr(tokenizer, "do_lower_case", False):
+        return "lower"
+    return spelling_of({token for token in tokenizer.get_vocab() if len(token) == 1})

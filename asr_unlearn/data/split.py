@@ -1,0 +1,291 @@
+"""A deletion request, by speaker or by label, to the parts of the corpus: seeded and disjoint."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from asr_unlearn.data.draws import draw_parts, generator, hold_out, ids_by
+from asr_unlearn.data.duplicates import check_copies
+from asr_unlearn.data.forget_list import SplitError, check_request
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.io import digest, digest_of, read_text, write_json
+from asr_unlearn.runtime.text import normal_name
+
+PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
+# A corpus' own sets of speakers that are never trained on, and the parts they become.
+STRANGERS = {"dev": "unseen", "test": "test"}
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which utterances belong to which part.
+
+    `forget`: training utterances of the forget speakers; `forget_heldout`: the share of theirs
+    that is never trained on; `retain`: everyone else's; `unseen`: speakers never trained on, for
+    the stop rule and membership inference; `test`: never looked at before the report, of
+    speakers never trained on and, where the corpus has it so, of those of `retain`.
+
+    Where labels are forgotten, `forget` and `forget_heldout` are utterances with these labels,
+    whoever speaks; `forget_heldout` has those of the speakers never trained on as well. The other
+    parts have none.
+    """
+
+    seed: int
+    forget_speakers: tuple[str, ...]
+    unseen_speakers: tuple[str, ...]
+    parts: Mapping[str, tuple[str, ...]]
+    forget_labels: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the request and of what was made of it."""
+        return digest_of(asdict(self))
+
+    def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
+        """The utterances of a part, in the manifest's order; raises SplitError without it."""
+        self.check_part(part)
+        ids = set(self.parts[part])
+        return [u for u in manifest if u.id in ids]
+
+    def check_part(self, part: str) -> None:
+        """Raises SplitError where no part is called so."""
+        if part not in self.parts:
+            raise SplitError(f"no part is called {part!r}; there are {', '.join(self.parts)}")
+
+    def by_part(self, manifest: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+        """The utterances of every part, in the manifest's order, which is gone through once."""
+        members = {part: set(ids) for part, ids in self.parts.items()}
+        found: dict[str, list[Utterance]] = {part: [] for part in members}
+        for utterance in manifest:
+            for part, ids in members.items():
+                if utterance.id in ids:
+                    found[part].append(utterance)
+        return found
+
+
+def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> list[str]:
+    """A seeded forget list of `count` training speakers, for when nobody asked for any.
+
+    A name that begins with "_" stands for nobody, such as the noise of Speech Commands.
+    """
+    speakers = sorted({u.speaker for u in utterances if u.subset not in STRANGERS})
+    speakers = [name for name in speakers if not name.startswith("_")]
+    if count >= len(speakers):
+        raise SplitError(f"cannot forget {count} of {len(speakers)} training speakers")
+    chosen = generator(seed, 1).choice(len(speakers), size=count, replace=False)
+    return sorted(speakers[i] for i in chosen)
+
+
+def make_split(
+    utterances: Sequence[Utterance],
+    forget: Sequence[str],
+    *,
+    seed: int = 0,
+    heldout: float = 0.1,
+    unseen: float = 0.1,
+    test: float = 0.1,
+) -> Split:
+    """Divide the corpus for a request to forget the speakers `forget`.
+
+    The corpus' own test set may be of other people than its training set, or divide the utterances
+    of the same people, as in speaker identification. What it has of a forget speaker who is in
+    both is what is held out of theirs.
+
+    Args:
+        heldout: share of each forget speaker's utterances that is kept from training.
+        unseen: share of the other training speakers that is kept from training; not used when
+            the corpus has a development set of its own (utterances with the subset "dev").
+        test: the same for the test part, and the subset "test".
+
+    Raises:
+        SplitError: an unknown or repeated speaker, one that has no training utterances, or so
+            few speakers that a part would be empty; a recording to forget that is in another
+            part under another id; or a share or a seed that is none.
+    """
+    _check_shares(heldout=heldout, unseen=unseen, test=test)
+    rng = generator(seed, 0)
+    train = [u for u in utterances if u.subset not in STRANGERS]
+    set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
+    check_request("speaker", forget, {u.speaker for u in train}, set_aside)
+    wanted = set(forget)
+    spared = _tests_of_the_same_people(utterances)
+    others = [u for u in utterances if u.id not in spared]
+    away = _strangers(others, wanted, unseen, 0.0 if spared else test, rng)
+    tested = {u.speaker for u in utterances if u.id in spared}
+    by_speaker = ids_by((u.speaker, u.id) for u in train if u.speaker in wanted)
+    shares = [(ids, 0.0 if s in tested else heldout) for s, ids in by_speaker.items()]
+    parts = {
+        **hold_out(shares, rng),
+        "retain": [u.id for u in train if u.speaker not in wanted and u.speaker not in away],
+        "unseen": [u.id for u in utterances if away.get(u.speaker) == "unseen"],
+        "test": [u.id for u in utterances if away.get(u.speaker) == "test"],
+    }
+    for utterance in utterances:
+        if utterance.id in spared and utterance.speaker not in away:
+            part = "forget_heldout" if utterance.speaker in wanted else "test"
+            parts[part].append(utterance.id)
+    split = Split(
+        seed=seed,
+        forget_speakers=tuple(sorted(forget)),
+        unseen_speakers=_unseen(away),
+        parts={part: tuple(parts[part]) for part in PARTS},
+    )
+    check_copies(split.by_part(utterances))
+    return split
+
+
+def _check_shares(**shares: float) -> None:
+    for part, share in shares.items():
+        if not 0 <= share < 1:
+            raise SplitError(f"the share of {part} must be from 0 to below 1, not {share}")
+
+
+def _tests_of_the_same_people(utterances: Sequence[Utterance]) -> set[str]:
+    """Utterances of the corpus' own test set whose speakers are in the training set too."""
+    train = {u.speaker for u in utterances if u.subset not in STRANGERS}
+    return {u.id for u in utterances if u.subset == "test" and u.speaker in train}
+
+
+def make_label_split(
+    utterances: Sequence[Utterance],
+    forget: Sequence[str],
+    *,
+    seed: int = 0,
+    heldout: float = 0.1,
+    unseen: float = 0.1,
+    test: float = 0.1,
+) -> Split:
+    """Divide the corpus for a request to forget the labels `forget`, such as a keyword.
+
+    `heldout` is the share of the training utterances with each label that is kept from training;
+    the speakers of `unseen` and `test` are set aside as in `make_split`.
+
+    Raises:
+        SplitError: an unknown or repeated label, one or all without training utterances, or too
+            few speakers; a recording to forget that is in another part under another id; or a
+            share or a seed that is none.
+    """
+    _check_shares(heldout=heldout, unseen=unseen, test=test)
+    rng = generator(seed, 0)
+    away = _strangers(utterances, set(), unseen, test, rng)
+    train = [u for u in utterances if u.speaker not in away]
+    set_aside = {u.label for u in utterances if u.label and u.speaker in away}
+    check_request("label", forget, {u.label for u in train if u.label}, set_aside)
+    wanted = set(forget)
+    by_label = ids_by((u.label, u.id) for u in train if u.label and u.label in wanted)
+    others = [u for u in utterances if u.label not in wanted]
+    parts = {
+        **hold_out([(ids, heldout) for ids in by_label.values()], rng),
+        "retain": [u.id for u in others if u.speaker not in away],
+        "unseen": [u.id for u in others if away.get(u.speaker) == "unseen"],
+        "test": [u.id for u in others if away.get(u.speaker) == "test"],
+    }
+    if not parts["retain"]:
+        raise SplitError(f"no training utterance has another label than {', '.join(forget)}")
+    parts["forget_heldout"] += [u.id for u in utterances if u.label in wanted and u.speaker in away]
+    split = Split(
+        seed=seed,
+        forget_speakers=(),
+        unseen_speakers=_unseen(away),
+        parts={part: tuple(parts[part]) for part in PARTS},
+        forget_labels=tuple(sorted(forget)),
+    )
+    check_copies(split.by_part(utterances))
+    return split
+
+
+def _strangers(
+    utterances: Sequence[Utterance],
+    trained: Collection[str],
+    unseen: float,
+    test: float,
+    rng: np.random.Generator,
+) -> dict[str, str]:
+    """The part of every speaker who is never trained on: the corpus' own sets, else a draw.
+
+    Speakers in `trained` are not drawn.
+    """
+    own = {u.speaker: STRANGERS[u.subset] for u in utterances if u.subset in STRANGERS}
+    train = {u.speaker for u in utterances if u.subset not in STRANGERS}
+    mixed = {u.speaker for u in utterances if STRANGERS.get(u.subset or "") != own.get(u.speaker)}
+    if mixed:
+        raise SplitError(
+            "speakers in more than one of the training, development and test sets: "
+            f"{', '.join(sorted(mixed)[:5])}. Unseen and test speakers must be people that the "
+            "model is never trained on: give all utterances of a speaker one subset in the "
+            'manifest, or none, and the parts "unseen" and "test" are drawn'
+        )
+    wanted = {"unseen": unseen, "test": test}
+    shares = {part: share for part, share in wanted.items() if part not in own.values()}
+    return own | draw_parts(sorted(train - set(trained)), shares, rng)
+
+
+def _unseen(away: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(speaker for speaker, part in away.items() if part == "unseen"))
+
+
+def write_split(path: Path, split: Split, manifest: Path) -> None:
+    """Publish the split, with the hash of the manifest that it divides."""
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "seed": split.seed,
+            "manifest_sha256": digest(manifest),
+            "forget_speakers": list(split.forget_speakers),
+            "forget_labels": list(split.forget_labels),
+            "unseen_speakers": list(split.unseen_speakers),
+            "parts": {part: list(ids) for part, ids in split.parts.items()},
+        },
+    )
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """What a split says, whatever became of its manifest; raises SplitError for what is none."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise SplitError(f"{path} is no split: {error}") from error
+    kinds = {"parts": dict, "manifest_sha256": str, "forget_speakers": list}
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(key), kind) for key, kind in kinds.items()
+    ):
+        raise SplitError(f"{path} is no split, such as `asr-unlearn split` writes")
+    return content
+
+
+def read_split(path: Path, manifest: Path) -> Split:
+    """The split at `path`.
+
+    Raises:
+        SplitError: no whole split, another schema, or made for another manifest.
+    """
+    content = read_content(path)
+    if content.get("schema") != SCHEMA:
+        raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
+    if content["manifest_sha256"] != digest(manifest):
+        raise SplitError(f"{path} was made for another {manifest.name}; split again")
+    lacking = {"seed", "unseen_speakers"} - content.keys() | set(PARTS) - content["parts"].keys()
+    if lacking:
+        raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
+    return Split(
+        seed=content["seed"],
+        forget_speakers=_names(content["forget_speakers"]),
+        unseen_speakers=_names(content["unseen_speakers"]),
+        parts={part: _names(ids) for part, ids in content["parts"].items()},
+        # Not in splits of earlier versions.
+        forget_labels=_names(content.get("forget_labels", ())),
+    )
+
+
+def _names(written: Iterable[str]) -> tuple[str, ...]:
+    """Names as the manifest has them; earlier versions wrote them as they found them."""
+    return tuple(map(normal_name, written))
+
+
+Part = Literal["forget", "retain", "unseen"]

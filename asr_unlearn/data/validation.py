@@ -1,0 +1,166 @@
+"""Checks that keep bad utterances out of training, each named with its reason."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.recordings import measure
+from asr_unlearn.data.spelling import NAMES, respelled, spelling_of
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.text import is_utf8, printable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why an utterance was left out, in text that can be printed."""
+
+    id: str
+    reason: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", printable(self.id))
+        object.__setattr__(self, "detail", printable(self.detail))
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Every utterance checked is either in `kept` or named, once, in `problems`."""
+
+    kept: list[Utterance]
+    problems: list[Problem]
+
+
+def conv_frames(samples: int, kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Frames left of `samples` by unpadded convolutions: what a CTC front end emits."""
+    for kernel, stride in zip(kernels, strides, strict=True):
+        samples = max((samples - kernel) // stride + 1, 0)
+    return samples
+
+
+def validate(
+    utterances: Iterable[Utterance],
+    *,
+    alphabet: Collection[str] | None = None,
+    frames: Callable[[int], int] | None = None,
+    min_seconds: float = 0.1,
+    max_seconds: float = 35.0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Validation:
+    """Decode every file once, on all cores, and sort the utterances into usable and not.
+
+    `alphabet` holds the characters a transcript may contain (the space between words is always
+    allowed: vocabularies spell it as they like); where its letters have one case, transcripts are
+    put in that case. `frames` maps samples at 16 kHz to CTC frames.
+    Without a transcript (`text` None, a corpus for classification) the transcript checks do not
+    apply. Kept utterances keep their order and carry measured seconds and the
+    digest of their recording, so that whoever reads the manifest sees that one was replaced.
+
+    The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
+    "name is not UTF-8" (no manifest could hold it), "no speaker", "empty transcript", "unknown
+    characters", "missing audio", "undecodable audio", "too short", "too long", "transcript too
+    long". Raises ValueError for limits that are none.
+    """
+    if not 0 <= min_seconds <= max_seconds:
+        raise InputError(f"recordings cannot last from {min_seconds} to {max_seconds} s")
+    problems: list[Problem] = []
+    readable: list[Utterance] = []
+    first: dict[str, Utterance] = {}
+    for utterance in utterances:
+        if utterance.id in first:
+            detail = f"{utterance.audio} has the id of {first[utterance.id].audio}"
+            problems.append(Problem(utterance.id, "duplicate id", detail))
+            continue
+        first[utterance.id] = utterance
+        utterance = _fitted(utterance, alphabet)
+        if problem := _name_problem(utterance) or _transcript_problem(utterance, alphabet):
+            problems.append(problem)
+        else:
+            readable.append(utterance)
+
+    kept: list[Utterance] = []
+    measured = measure([u.audio for u in readable], workers, progress)
+    for utterance, found in zip(readable, measured, strict=True):
+        samples = found.samples
+        utterance = replace(utterance, seconds=samples / SAMPLE_RATE, sha256=found.sha256)
+        problem = (
+            Problem(utterance.id, found.reason, found.detail)
+            if found.reason
+            else _length_problem(utterance, samples, min_seconds, max_seconds, frames)
+        )
+        if problem:
+            problems.append(problem)
+        else:
+            kept.append(utterance)
+    return Validation(kept, problems)
+
+
+def _name_problem(utterance: Utterance) -> Problem | None:
+    names = {
+        "path": str(utterance.audio),
+        "id": utterance.id,
+        "speaker": utterance.speaker,
+        "label": utterance.label or "",
+        "transcript": utterance.text or "",
+    }
+    for kind, name in names.items():
+        if not is_utf8(name):
+            return Problem(utterance.id, "name is not UTF-8", f"{kind} {name}; rename it")
+    if not utterance.speaker:
+        return Problem(utterance.id, "no speaker", f"the speaker of {utterance.audio} has no name")
+    return None
+
+
+def _fitted(utterance: Utterance, alphabet: Collection[str] | None) -> Utterance:
+    """The utterance, its transcript in the case of the alphabet if that makes it fit."""
+    if alphabet is None or utterance.text is None or not _unknown(utterance.text, alphabet):
+        return utterance
+    spelling = spelling_of(alphabet)
+    text = respelled(utterance.text, spelling)
+    if _unknown(text, alphabet):
+        return utterance
+    say_once(f"transcripts are put {NAMES[spelling]}, as the alphabet is")
+    return replace(utterance, text=text)
+
+
+def _unknown(text: str, alphabet: Collection[str]) -> set[str]:
+    return set(text) - {" ", *alphabet}
+
+
+def _transcript_problem(utterance: Utterance, alphabet: Collection[str] | None) -> Problem | None:
+    if utterance.text is None:
+        return None
+    if not utterance.text.strip():
+        return Problem(utterance.id, "empty transcript", f"no words for {utterance.audio}")
+    if alphabet is not None and (unknown := _unknown(utterance.text, alphabet)):
+        named = " ".join(repr(character) for character in sorted(unknown))
+        return Problem(utterance.id, "unknown characters", f"{named} in {utterance.text!r}")
+    return None
+
+
+def _length_problem(
+    utterance: Utterance,
+    samples: int,
+    min_seconds: float,
+    max_seconds: float,
+    frames: Callable[[int], int] | None,
+) -> Problem | None:
+    seconds = f"{utterance.audio} lasts {utterance.seconds:.2f} s"
+    if utterance.seconds < min_seconds:
+        return Problem(utterance.id, "too short", f"{seconds}, the least is {min_seconds:g} s")
+    if utterance.seconds > max_seconds:
+        return Problem(utterance.id, "too long", f"{seconds}, the most is {max_seconds:g} s")
+    if utterance.text is None or frames is None:
+        return None
+    # CTC puts a blank between equal neighbours, so they cost a frame more; with fewer frames the
+    # loss is infinite and its gradient NaN.
+    repeats = sum(a == b for a, b in pairwise(utterance.text))
+    needed, available = len(utterance.text) + repeats, frames(samples)
+    if needed > available:
+        detail = f"{seconds}, {available} frames; its transcript needs {needed}"
+        return Problem(utterance.id, "transcript too long", detail)
+    return None

@@ -1,0 +1,1 @@
+"""From saved models to results.json."""

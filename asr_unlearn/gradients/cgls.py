@@ -1,0 +1,218 @@
+"""A step orthogonal to many more retain gradients than fit in memory, by conjugate gradients.
+
+Δ = D⁻¹ r with r = u − Gᵀc the residual of the least-squares problem min ‖u − Gᵀc‖ in the norm of
+D⁻¹. CGLS (Hestenes & Stiefel 1952; Paige & Saunders 1982, §7.1) needs G only through products Gᵀp
+and G D⁻¹ r, each a pass over the pool in micro-batches, and keeps three gradients in memory however
+large the pool is. Rows are scaled to unit norm first, which preconditions the iteration.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from asr_unlearn.gradients.distributed import Processes
+from asr_unlearn.gradients.gram import products, statistics
+from asr_unlearn.gradients.jacobian import GradientRows
+from asr_unlearn.gradients.metric import kept_fraction, metric_at
+from asr_unlearn.gradients.types import (
+    Batch,
+    Gradient,
+    Losses,
+    Metric,
+    OrthogonalStep,
+    Scope,
+    Weights,
+)
+from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
+from asr_unlearn.runtime.errors import InputError
+
+# Of the residual that is left, at which iterations end.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class PoolStep(OrthogonalStep):
+    """An orthogonal step with what is left of its promise; `rank` is not known and empty."""
+
+    residual: float
+    """The largest |gᵢᵀΔ| / (‖gᵢ‖ ‖u‖) over the pool, in the norm of D⁻¹; under "tensor" the
+    largest such share of any one tensor."""
+    iterations: int
+
+
+def pool_step(
+    model: nn.Module,
+    losses: Losses[Batch],
+    forget: Batch,
+    pool: Sequence[Batch],
+    *,
+    forget_weights: Weights | None = None,
+    scope: Scope = "global",
+    metric: Metric | None = None,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = 50,
+    progress: bool = False,
+) -> PoolStep:
+    """The step of `streaming_step` for a retain pool given in micro-batches, in O(P) memory.
+
+    An iteration costs two passes over the pool. It ends when `residual` is at most `tolerance`, or
+    after `max_iterations`; the caller should look at the residual that is returned.
+
+    Raises:
+        ValueError: the pool is empty, or the metric does not fit.
+    """
+    if not pool:
+        raise InputError("the retain pool has no utterances")
+    parameters = trainable_parameters(model)
+    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
+    scale = metric_at(metric, u, parameters)
+    rows = _PooledRows(model, losses, pool, scale, scope)
+    survey = rows.survey(u)
+    remainder, residual, iterations = _cgls(
+        rows, u, survey, tolerance=tolerance, max_iterations=max_iterations, progress=progress
+    )
+    if scale is not None:
+        for name, value in remainder.items():
+            value.div_(scale[name])
+    return PoolStep(
+        forget=u,
+        orthogonal=remainder,
+        retain=survey.mean,
+        forget_losses=forget_losses,
+        retain_losses=survey.losses,
+        kept=kept_fraction(u, remainder, scale),
+        rank={},
+        residual=residual,
+        iterations=iterations,
+    )
+
+
+Vectors = dict[str, Float[Tensor, " _"]]
+"""A number for each utterance of the pool, in each system: "global", or every parameter's own."""
+
+
+@dataclass(frozen=True)
+class _Survey:
+    norms: Vectors
+    products: Vectors
+    mean: Gradient
+    losses: Float[Tensor, " _"]
+
+
+class _PooledRows:
+    """G of the whole pool as an operator: every product is a pass over its micro-batches."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        losses: Losses[Batch],
+        pool: Sequence[Batch],
+        metric: Gradient | None,
+        scope: Scope,
+    ) -> None:
+        self.metric = metric
+        names = trainable_parameters(model)
+        self.system = {name: name if scope == "tensor" else "global" for name in names}
+        self._batches = lambda: (GradientRows(model, losses, [batch]) for batch in pool)
+
+    def survey(self, direction: Gradient) -> _Survey:
+        """Norms of the rows, products with a direction (both in D⁻¹), mean row and losses."""
+        squares, products, losses = [], [], []
+        mean = {name: torch.zeros_like(value) for name, value in direction.items()}
+        for rows in self._batches():
+            known = statistics(rows, direction, self.metric, Processes(None, [len(rows)]))
+            squares.append(self._summed({n: k.diagonal() for n, k in known.grams.items()}))
+            products.append(self._summed(known.products))
+            losses.append(rows.losses)
+            for name, value in known.mean.items():
+                mean[name].add_(value, alpha=len(rows))
+        everything = torch.cat(losses)
+        for value in mean.values():
+            value.div_(len(everything))
+        norms = {key: v.clamp(min=0).sqrt() for key, v in _joined(squares).items()}
+        return _Survey(norms, _joined(products), mean, everything)
+
+    def products(self, direction: Gradient) -> Vectors:
+        """G D⁻¹ v."""
+        return _joined(
+            [self._summed(products(rows, direction, self.metric)) for rows in self._batches()]
+        )
+
+    def combination(self, weights: Vectors) -> Gradient:
+        """Gᵀw, with weights of its own for each system."""
+        total: Gradient = {}
+        start = 0
+        for rows in self._batches():
+            mine = {key: vector[start : start + len(rows)] for key, vector in weights.items()}
+            start += len(rows)
+            for name, value in rows.totals({n: mine[key] for n, key in self.system.items()}):
+                total[name] = total[name].add_(value) if name in total else value
+        return total
+
+    def squares(self, gradient: Gradient) -> dict[str, Float[Tensor, ""]]:
+        """‖v‖² in the norm of D⁻¹, for each system."""
+        return self._summed(
+            {
+                name: (v.square() if self.metric is None else v.square() / self.metric[name]).sum(
+                    dtype=torch.float64
+                )
+                for name, v in gradient.items()
+            }
+        )
+
+    def _summed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        total: dict[str, Tensor] = {}
+        for name, value in values.items():
+            key = self.system[name]
+            total[key] = total[key] + value if key in total else value
+        return total
+
+
+def _cgls(
+    rows: _PooledRows,
+    u: Gradient,
+    survey: _Survey,
+    *,
+    tolerance: float,
+    max_iterations: int,
+    progress: bool,
+) -> tuple[Gradient, float, int]:
+    """u − Gᵀc, the residual that `PoolStep` reports, and the iterations it took."""
+    scale = {key: _reciprocal(norms) for key, norms in survey.norms.items()}
+    whole = torch.stack(list(survey.norms.values())).square().sum(0).sqrt()
+    length = torch.stack(list(rows.squares(u).values())).sum().sqrt()
+    share = {key: norms * _reciprocal(whole * length) for key, norms in survey.norms.items()}
+    remainder = {name: value.clone() for name, value in u.items()}
+    slope = {key: scale[key] * survey.products[key] for key in scale}
+    direction = slope
+    for iteration in tqdm(range(max_iterations + 1), "conjugate gradients", disable=not progress):
+        residual = max(float((slope[key] * share[key]).abs().max()) for key in slope)
+        if residual <= tolerance or iteration == max_iterations:
+            break
+        change = rows.combination({key: scale[key] * v for key, v in direction.items()})
+        before = {key: v.square().sum() for key, v in slope.items()}
+        curvature = rows.squares(change)
+        for name, value in change.items():
+            key = rows.system[name]
+            length_of_step = float(before[key] * _reciprocal(curvature[key]))
+            remainder[name].sub_(value, alpha=length_of_step)
+        del change
+        slope = {key: scale[key] * v for key, v in rows.products(remainder).items()}
+        direction = {
+            key: v + direction[key] * (v.square().sum() * _reciprocal(before[key]))
+            for key, v in slope.items()
+        }
+    return remainder, residual, iteration
+
+
+def _joined(pieces: Sequence[Vectors]) -> Vectors:
+    return {key: torch.cat([piece[key] for piece in pieces]) for key in pieces[0]}
+
+
+def _reciprocal(values: Tensor) -> Tensor:
+    """1 / x, and 0 where x is 0."""
+    return torch.where(values > 0, 1 / values, 0.0)

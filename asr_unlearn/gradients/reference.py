@@ -1,0 +1,101 @@
+"""The reference engine: every retain gradient as a row of one B×P matrix."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asr_unlearn.gradients.metric import kept_fraction, metric_at
+from asr_unlearn.gradients.projection import exact_cutoff, project_parameters, ranks
+from asr_unlearn.gradients.types import (
+    Batch,
+    Losses,
+    Metric,
+    OrthogonalStep,
+    Scope,
+    Weights,
+)
+from asr_unlearn.gradients.weighted_gradient import (
+    trainable_parameters,
+    utterance_losses,
+    weighted_gradient,
+)
+
+
+def stacked_step(
+    model: nn.Module,
+    losses: Losses[Batch],
+    forget: Batch,
+    retain: Batch,
+    *,
+    forget_weights: Weights | None = None,
+    scope: Scope = "global",
+    metric: Metric | None = None,
+) -> OrthogonalStep:
+    """The orthogonal step from stacked rows (OrthoGrad, arXiv 2503.02312, with K⁺ for QR).
+
+    Needs memory for B×P numbers: meant for tests and small models. `metric` is the positive
+    diagonal D, or how u gives it; None is the Euclidean metric.
+    """
+    parameters = trainable_parameters(model)
+    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
+    scale = metric_at(metric, u, parameters)
+    stacked, retain_losses = per_utterance_gradients(model, losses, retain)
+    rows = split_rows(stacked, parameters)
+    grams, products = {}, {}
+    for name in parameters:
+        inverse = scale[name].double().reciprocal().reshape(-1) if scale else 1.0
+        # The sums behind K cancel when utterances are alike, so they are taken in float64.
+        wide = rows[name].double()
+        grams[name] = (wide * inverse) @ wide.T
+        products[name] = wide @ (inverse * u[name].double().reshape(-1))
+    projections = project_parameters(grams, products, scope, rtol=exact_cutoff(stacked.dtype))
+    orthogonal = {}
+    for name in parameters:
+        correction = projections[name].coefficients @ rows[name].double()
+        remainder = (u[name].double() - correction.view_as(u[name])).to(u[name])
+        orthogonal[name] = remainder / scale[name] if scale else remainder
+    return OrthogonalStep(
+        forget=u,
+        orthogonal=orthogonal,
+        retain={name: rows[name].mean(0).view_as(u[name]) for name in parameters},
+        forget_losses=forget_losses,
+        retain_losses=retain_losses,
+        kept=kept_fraction(u, orthogonal, scale),
+        rank=ranks(projections, scope),
+    )
+
+
+def split_rows(
+    rows: Float[Tensor, "B P"], parameters: dict[str, nn.Parameter]
+) -> dict[str, Float[Tensor, "B p"]]:
+    """The columns of each parameter."""
+    sizes = [parameter.numel() for parameter in parameters.values()]
+    return dict(zip(parameters, rows.split(sizes, dim=1), strict=True))
+
+
+def per_utterance_gradients(
+    model: nn.Module, losses: Losses[Batch], batch: Batch
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
+    """One flattened gradient per utterance, and the detached losses.
+
+    One batched forward pass, then one backward pass per utterance. Columns follow
+    `trainable_parameters`, each tensor flattened in row-major order.
+    """
+    parameters = list(trainable_parameters(model).values())
+    values = utterance_losses(losses, batch)
+    rows = values.new_zeros(
+        len(values), sum(p.numel() for p in parameters), dtype=_widest(parameters)
+    )
+    for row, value in zip(rows, values, strict=True):
+        gradients = torch.autograd.grad(
+            value, parameters, retain_graph=True, materialize_grads=True, allow_unused=True
+        )
+        torch.cat([gradient.reshape(-1) for gradient in gradients], out=row)
+    return rows, values.detach()
+
+
+def _widest(parameters: list[nn.Parameter]) -> torch.dtype:
+    dtype = parameters[0].dtype
+    for parameter in parameters[1:]:
+        dtype = torch.promote_types(dtype, parameter.dtype)
+    return dtype

@@ -1,0 +1,94 @@
+"""Gradients of single utterances and their weighted sums, by plain autograd.
+
+The slow and obvious way: what the streaming engine is compared with.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from asr_unlearn.gradients.distributed import Processes
+from asr_unlearn.gradients.types import Batch, Gradient, Losses, MicroBatches, Weights, pieces_of
+from asr_unlearn.gradients.weights import resolve_weights
+from asr_unlearn.runtime.errors import InputError
+
+
+def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Every parameter that requires a gradient, by name, shared ones once.
+
+    Raises:
+        ValueError: nothing is trainable.
+    """
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise InputError("the model has no trainable parameter: unfreeze what should unlearn")
+    return parameters
+
+
+def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
+    """The closure's losses, checked.
+
+    Raises:
+        ValueError: they are not a non-empty vector, or do not depend on a trainable parameter.
+    """
+    values = losses(batch)
+    if values.ndim != 1 or not len(values):
+        raise InputError(
+            f"losses must give one value per utterance, shape [B], not {tuple(values.shape)}"
+        )
+    if not values.requires_grad:
+        raise InputError("the losses do not depend on any trainable parameter (no_grad left on?)")
+    return values
+
+
+def weighted_gradient(
+    model: nn.Module,
+    losses: Losses[Batch],
+    batch: Batch | MicroBatches[Batch],
+    weights: Weights | None = None,
+    *,
+    group: ProcessGroup | None = None,
+) -> tuple[Gradient, Float[Tensor, " B"]]:
+    """Σ wᵢ gᵢ in one backward pass, or in one for each micro-batch; and the detached losses.
+
+    With a `group` of processes the sum is over the utterances of all of them, and the losses are
+    this process's own.
+
+    A parameter the losses do not reach has a zero gradient. Nothing is written to `.grad`. Weights
+    that depend on the losses of several micro-batches cost a further forward pass over each.
+    """
+    parameters = trainable_parameters(model)
+    processes = Processes(group)
+    pieces = pieces_of(batch)
+    shares = _shares(losses, pieces, processes.weights(weights))
+    total: Gradient = {}
+    seen = []
+    for piece, share in zip(pieces, shares, strict=True):
+        values = utterance_losses(losses, piece)
+        seen.append(values.detach())
+        gradients = torch.autograd.grad(
+            values @ resolve_weights(share, seen[-1]),
+            list(parameters.values()),
+            materialize_grads=True,
+            allow_unused=True,
+        )
+        for name, gradient in zip(parameters, gradients, strict=True):
+            gradient = gradient.contiguous()  # that of a sum is one number, expanded
+            total[name] = total[name].add_(gradient) if name in total else gradient
+    for gradient in total.values():
+        processes.summed(gradient)
+    return total, torch.cat(seen)
+
+
+def _shares(
+    losses: Losses[Batch], pieces: Sequence[Batch], weights: Weights | None
+) -> Sequence[Weights | None]:
+    """The weights of each micro-batch's utterances."""
+    if len(pieces) == 1:
+        return [weights]
+    with torch.no_grad():
+        values = [losses(piece) for piece in pieces]
+    return list(torch.split(resolve_weights(weights, torch.cat(values)), [len(v) for v in values]))

@@ -1,0 +1,1 @@
+"""Models: loading, checks, tasks, front ends, inference."""

@@ -1,0 +1,128 @@
+"""Models that hear a raw wave through convolutions: wav2vec2, HuBERT, WavLM and their kin."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.models.fingerprint import fingerprint
+from asr_unlearn.models.front_ends.front_end import FrontEnd
+from asr_unlearn.models.loading import padding_is_seen
+from asr_unlearn.runtime.errors import InputError
+
+# Behind the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
+LEAKS_PADDING = {"data2vec-audio", "wav2vec2-conformer", "sew", "sew-d"}
+
+
+class _PassThrough(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+@contextmanager
+def fed_with_features(model: PreTrainedModel) -> Iterator[None]:
+    """Within: `model(features [B, C, T])` starts behind the convolutional front end."""
+    backbone: Any = model.base_model
+    front_end = backbone.feature_extractor
+    backbone.feature_extractor = _PassThrough()
+    try:
+        yield
+    finally:
+        backbone.feature_extractor = front_end
+
+
+class ConvFrontEnd(FrontEnd):
+    """The convolutions a wave goes through first.
+
+    Every utterance is computed as if it were alone: a front end with layer norm takes padded
+    batches (exact under the attention mask); one with group norm, which sees padding, is run
+    utterance by utterance, and the features are padded instead. The few families that leak padding
+    further up (`LEAKS_PADDING`) are scored one by one, and trained in batches all the same.
+
+    Raises:
+        InputError: the model has no such front end.
+    """
+
+    def __init__(self, model: PreTrainedModel, extractor: Any) -> None:
+        if not hasattr(model.base_model, "feature_extractor"):
+            raise InputError(
+                f"{type(model).__name__} has no convolutional front end; "
+                "use a model that takes a raw wave, such as Wav2Vec2ForCTC"
+            )
+        self.model, self.extractor = model, extractor
+        backbone: Any = model.base_model
+        self.layers = backbone.feature_extractor
+        # Without this a gradient with respect to the wave itself is computed, and thrown away.
+        self.layers._requires_grad = False
+        self.batches_are_exact = model.config.model_type not in LEAKS_PADDING
+        self._sees_padding = padding_is_seen(model.config)
+
+    @property
+    def first_convolution(self) -> nn.Conv1d:
+        convolution: nn.Conv1d = self.layers.conv_layers[0].conv
+        return convolution
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        parameters: Iterator[nn.Parameter] = self.layers.parameters()
+        return parameters
+
+    def cache_key(self) -> str | None:
+        if not self.is_frozen:
+            return None
+        # Strides and activations are no weights, nor is what is done to the wave before.
+        made_by = f"{self.extractor.to_json_string()}\0{self.layers}\0{fingerprint(self.layers)}"
+        return hashlib.sha256(made_by.encode()).hexdigest()[:16]
+
+    def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
+        """The normalised wave [samples], or with a frozen front end its features [T, C]."""
+        encoded = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        values: Tensor = encoded.input_values[0]
+        if not self.is_frozen:
+            return values
+        with torch.no_grad():
+            features = self.layers(values[None].to(self.model.device, self.model.dtype))
+        framed: Tensor = features[0].T.contiguous().cpu()
+        return framed
+
+    def output(self, batch: Batch, **inputs: Any) -> Any:
+        """The model's output; what it says of frames past an utterance's end is void."""
+        return self._behind(self.model, batch, **inputs)
+
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The transformer's last states."""
+        states: Tensor = self._behind(self.model.base_model, batch).last_hidden_state
+        return states, self.is_true(states.shape[1], batch)
+
+    def _behind(self, model: nn.Module, batch: Batch, **inputs: Any) -> Any:
+        # The models sum the attention mask over samples to find each utterance's length, so one
+        # column that holds the length says the same as a [B, samples] mask.
+        mask = batch.samples[:, None]
+        with fed_with_features(self.model):
+            return model(self._features(batch).transpose(1, 2), attention_mask=mask, **inputs)
+
+    def _features(self, batch: Batch) -> Float[Tensor, "B T C"]:
+        inputs = batch.inputs.to(self.model.dtype)
+        if inputs.dim() == 3:
+            return inputs
+        if not self._sees_padding:
+            features: Tensor = self.layers(inputs).transpose(1, 2)
+            return features
+        alone = [
+            self.layers(wave[None, :length])[0].T
+            for wave, length in zip(inputs, batch.samples.tolist(), strict=True)
+        ]
+        return nn.utils.rnn.pad_sequence(alone, batch_first=True)
+
+    def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """Frames that the front end makes of waves with that many samples."""
+        model: Any = self.model
+        frames: Tensor = model._get_feat_extract_output_lengths(samples)
+        return frames

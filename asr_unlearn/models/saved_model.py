@@ -1,0 +1,152 @@
+"""A published model folder: what it was made from, and what it answers by."""
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.spelling import Spelling
+from asr_unlearn.data.split import Split
+from asr_unlearn.models.loading import load_model, read_config, task_of
+from asr_unlearn.models.supported import TaskName
+from asr_unlearn.models.tasks import Task, task_for
+from asr_unlearn.models.tasks.transcript_spelling import settle_spelling
+from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import digest
+
+Key = tuple[str, int]
+"""Name and seed: one model among all of an evaluation."""
+# What transformers saves beside the weights, and reads again.
+SETTINGS = (
+    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "normalizer.json"),
+)
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A published model folder and the name it goes by in the report.
+
+    `kept` is the folder for what it answers, where that is not its own; `window` is the seconds of
+    a Whisper encoder's window to use, None for the model's own; `spelling` is that of a Whisper's
+    transcripts, None for what its config says.
+    """
+
+    name: str
+    seed: int
+    folder: Path
+    kept: Path | None = None
+    window: float | None = None
+    spelling: Spelling | None = None
+
+    @property
+    def answers(self) -> Path:
+        """The folder for what it answers."""
+        return self.kept or self.folder
+
+    @property
+    def key(self) -> Key:
+        return self.name, self.seed
+
+    @classmethod
+    def at(cls, folder: Path) -> "SavedModel":
+        """Named by its folder, with the seed its run.json tells."""
+        model = cls(folder.name, 0, folder)
+        return replace(model, seed=model.run().get("seed", 0))
+
+    def run(self) -> dict[str, Any]:
+        """Its run.json; empty for a model made elsewhere."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def kind(self) -> TaskName:
+        """What the model was made for."""
+        return task_of(read_config(str(self.folder)))
+
+    def original(self) -> Path:
+        """The folder of the model that it was unlearned from, also when both have been moved.
+
+        Raises:
+            ValueError: its run.json does not say.
+        """
+        if (original := self._made_from("original")) is None:
+            raise InputError(f"{self.folder}/run.json does not say which model it was made from")
+        return original
+
+    def outsider(self) -> Path | None:
+        """The folder of the model that told its stop rule who is hard, if one was asked."""
+        return self._made_from("outsider")
+
+    def _made_from(self, name: str) -> Path | None:
+        source = self.run().get(name)
+        # Written without the detour through this folder, as a person would.
+        return source and Path(os.path.normpath(self.folder / source["path"]))
+
+    def acquaintance(self, split: Split, parts: Collection[str]) -> str | None:
+        """Why it may have met people of these parts, as far as its run.json says; else None.
+
+        A model that was made elsewhere says nothing, and is taken at its word.
+        """
+        run = self.run()
+        if run.get("kind") == "unlearn":
+            return "it was unlearned, and has met those to be forgotten"
+        if run.get("kind") != "train":
+            return None
+        if not set(parts).isdisjoint(learned := run["options"]["parts"]):
+            return (
+                f"it was trained on the parts {', '.join(learned)}; "
+                "`asr-unlearn train --parts retain` trains one"
+            )
+        if run.get("request", split.digest) != split.digest:
+            return (
+                "it was trained for another split, and may have met those to be forgotten here; "
+                "train it again"
+            )
+        return None
+
+    def as_source(self, out: Path) -> dict[str, Any]:
+        """As the run.json of a model at `out` that is made from it names it."""
+        return {"path": os.path.relpath(self.folder, out), "sha256": self.weights()}
+
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of each file of weights."""
+        return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
+
+    def settings(self) -> dict[str, str]:
+        """SHA-256 of each file that says how the weights are used."""
+        paths = (self.folder / name for name in SETTINGS)
+        return {path.name: digest(path) for path in paths if path.is_file()}
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of all that it answers by; window and spelling where they are not its own."""
+        used = {"window": self.window, "spelling": self.spelling}
+        told = {name: str(value) for name, value in used.items() if value is not None}
+        return self.weights() | self.settings() | told
+
+    def task(self, device: torch.device, *, beams: int = 1) -> Task:
+        """The model, loaded, in eval mode."""
+        model, processor = load_model(str(self.folder))
+        task = task_for(model, processor, device, beams=beams)
+        if self.window is not None:
+            set_window(task, self.window, ())
+        if self.spelling is not None:
+            settle_spelling(task, (), self.spelling)
+        task.model.eval()
+        return task
+
+    def spelled(self, utterances: Sequence[Utterance], device: torch.device) -> "SavedModel":
+        """The model with the spelling that it writes, where its config does not say which.
+
+        `utterances` are those to choose by (see `settle_spelling`).
+        """
+        config = read_config(str(self.folder))
+        if self.kind() != "seq2seq" or getattr(config, "transcript_spelling", None):
+            return self
+        return replace(self, spelling=settle_spelling(self.task(device), utterances))

@@ -1,0 +1,131 @@
+"""Keywords or speakers told apart: one label for a whole utterance."""
+
+import re
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.data.labels import label_of
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.ecapa import EcapaConfig
+from asr_unlearn.models.front_ends.ecapa_features import FbankFrontEnd
+from asr_unlearn.models.front_ends.front_end import FrontEnd
+from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
+from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
+from asr_unlearn.models.tasks.confidence import Answers, certainty
+from asr_unlearn.models.tasks.task import Task, check_finite, check_labels, layers_of
+from asr_unlearn.runtime.errors import InputError
+
+FRONT_ENDS: dict[str, Any] = {"whisper": LogMelFrontEnd, EcapaConfig.model_type: FbankFrontEnd}
+
+
+class Classification(Task):
+    """A classifier and its feature extractor: what `AutoModelForAudioClassification` loads.
+
+    wav2vec2, HuBERT, WavLM and their kin, Whisper's encoder, and ECAPA-TDNN. The answer is the name
+    of the likeliest class, and an error rate over answers is one minus accuracy.
+    """
+
+    one_label = True
+
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
+    ) -> None:
+        extractor = getattr(processor, "feature_extractor", processor)
+        kind = FRONT_ENDS.get(model.config.model_type, ConvFrontEnd)
+        front_end: FrontEnd = kind(model, extractor)
+        super().__init__(model, processor, front_end, device)
+
+    def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
+        """The index of the utterance's class, [1].
+
+        Raises:
+            InputError: the model has no such class, or no output for it.
+        """
+        classes: Any = self.model.config.label2id
+        label = label_of(utterance)
+        if label not in classes:
+            nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in classes)
+            hint = "; set id2label and label2id in its config to the speakers" if nameless else ""
+            raise InputError(
+                f"utterance {utterance.id}: the model has no class {label!r}; "
+                f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
+            )
+        model: Any = self.model
+        outputs = model.classifier.weight.shape[0]
+        check_labels(utterance, [classes[label]], outputs, asking="label2id")
+        return torch.tensor([classes[label]])
+
+    def reference(self, utterance: Utterance) -> str:
+        return label_of(utterance)
+
+    def logits(self, batch: Batch) -> Float[Tensor, "B V"]:
+        """Unnormalised log-probabilities of the classes."""
+        logits: Tensor = self.front_end.output(batch).logits
+        return logits
+
+    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
+        """Cross-entropy of each utterance.
+
+        Raises:
+            NonFiniteLossError: naming the utterances whose loss is not finite.
+        """
+        losses = self.losses_from_logits(self.logits(batch), batch)
+        check_finite(losses, batch, "the model has diverged")
+        return losses
+
+    def losses_from_logits(self, logits: Float[Tensor, "B V"], batch: Batch) -> Float[Tensor, " B"]:
+        return F.cross_entropy(logits.float(), batch.targets[:, 0], reduction="none")
+
+    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
+        """Log-probabilities of the classes; there is one true frame."""
+        return self._distributions(self.logits(batch))
+
+    def _distributions(
+        self, logits: Float[Tensor, "B V"]
+    ) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
+        log_probabilities = logits.float().log_softmax(-1)[:, None]
+        return log_probabilities, torch.ones_like(log_probabilities[:, :, 0], dtype=torch.bool)
+
+    def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
+        """An utterance of any length can have any label."""
+        return True
+
+    def with_model(self, model: PreTrainedModel) -> "Classification":
+        return Classification(model, self.processor)
+
+    def layers(self) -> list[nn.Module]:
+        """The transformer's layers, the projection of its states and the classifier.
+
+        Of an ECAPA-TDNN its blocks, what pools them, the embedding and the classifier.
+        """
+        model: Any = self.model
+        backbone: Any = model.base_model
+        if isinstance(self.front_end, FbankFrontEnd):
+            pooling = nn.ModuleList([backbone.mfa, backbone.asp, backbone.asp_bn])
+            return [*backbone.blocks, pooling, backbone.fc, model.classifier]
+        return layers_of(self.model, "projector", "classifier")
+
+    def embeddings(self, batch: Batch) -> Float[Tensor, "B C"]:
+        """What the last layer is given: an ECAPA-TDNN's embedding, else the pooled projection."""
+        given: list[Tensor] = []
+        head: Any = getattr(self.model, "classifier")  # noqa: B009
+        listening = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+        try:
+            self.logits(batch)
+        finally:
+            listening.remove()
+        return given[0]
+
+    def score(self, batch: Batch) -> Answers:
+        """Losses, the names of the likeliest classes, and certainty."""
+        logits = self.logits(batch)
+        names: Any = self.model.config.id2label
+        answers = [names[i] for i in logits.argmax(-1).tolist()]
+        sure = certainty(*self._distributions(logits))
+        return Answers(self.losses_from_logits(logits, batch), answers, sure)

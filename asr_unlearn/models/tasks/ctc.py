@@ -1,0 +1,170 @@
+"""Speech recognition with connectionist temporal classification (Graves et al., 2006).
+
+Works with whatever `AutoModelForCTC` loads that hears a raw wave through a convolutional front
+end, wav2vec2, HuBERT, WavLM, Data2Vec, UniSpeech, SEW and their kin; and with `TdnnForCTC`.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.spelling import NAMES, respelled, tokenizer_spelling
+from asr_unlearn.models.front_ends.tdnn_features import MelFrontEnd
+from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
+from asr_unlearn.models.tasks.confidence import Answers, certainty
+from asr_unlearn.models.tasks.task import Task, check_finite, check_labels, layers_of
+from asr_unlearn.models.tdnn import TdnnForCTC
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.log import say_once
+
+
+class CTC(Task):
+    """A CTC recogniser and its processor."""
+
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
+    ) -> None:
+        kind: Any = MelFrontEnd if isinstance(model, TdnnForCTC) else ConvFrontEnd
+        front_end = kind(model, getattr(processor, "feature_extractor", None))
+        super().__init__(model, processor, front_end, device)
+        _check_blank(model, processor.tokenizer)
+        self.spelling = tokenizer_spelling(processor.tokenizer)
+
+    def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
+        """Character ids of the transcript, in the case of the vocabulary.
+
+        Raises:
+            InputError: the utterance has no transcript, or one with marks of the vocabulary or
+                characters outside it; or the head has no output for one of the labels.
+        """
+        if not utterance.text:
+            raise InputError(f"utterance {utterance.id} has no transcript")
+        if marks := [mark for mark in self._marks() if mark in utterance.text]:
+            raise InputError(
+                f"utterance {utterance.id}: {' '.join(map(repr, marks))} in {utterance.text!r}: "
+                "the vocabulary has it for a mark, not for a character; write words and spaces "
+                "only, or leave the utterance out"
+            )
+        text = self.reference(utterance)
+        labels = self._labels(text)
+        if labels is None:
+            raise InputError(f"utterance {utterance.id}: {self._lacking(text)}")
+        if text != utterance.text:
+            say_once(f"transcripts are spelled {NAMES[self.spelling]}, as the model writes")
+        model: Any = self.model
+        check_labels(utterance, labels, model.lm_head.weight.shape[0])
+        return torch.tensor(labels, dtype=torch.long)
+
+    def _labels(self, text: str) -> list[int] | None:
+        """The ids of a text; None if the vocabulary lacks some of it."""
+        tokenizer = self.processor.tokenizer
+        # A vocabulary without an unknown token gives None, at which calling the tokenizer fails.
+        labels: list[Any] = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
+        return None if {None, tokenizer.unk_token_id} & set(labels) else labels
+
+    def _lacking(self, text: str) -> str:
+        """What the vocabulary has not of a transcript, and what to do."""
+        lacking = " ".join(repr(c) for c in dict.fromkeys(text) if self._labels(c) is None)
+        said = f"the vocabulary lacks {lacking or 'a character'} of {text!r}"
+        for case, spelling in (("lower", text.lower()), ("upper", text.upper())):
+            if self._labels(spelling) is not None:
+                return f"{said}: the model writes {case} case; spell the manifest's transcripts so"
+        return f"{said}: spell it with the model's characters, or leave it out"
+
+    def _marks(self) -> list[str]:
+        """The tokens that stand for no character: blank, unknown, sentence ends, word delimiter."""
+        names = ("pad_token", "unk_token", "bos_token", "eos_token", "word_delimiter_token")
+        marks = {getattr(self.processor.tokenizer, name, None) for name in names}
+        return sorted(mark for mark in marks if mark and mark != " ")
+
+    def reference(self, utterance: Utterance) -> str:
+        return respelled(utterance.text or "", self.spelling)
+
+    def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """CTC frames of waves with that many samples."""
+        return self.front_end.frames(samples)
+
+    def logits(self, batch: Batch) -> Float[Tensor, "B T V"]:
+        """Unnormalised log-probabilities per frame; frames past an utterance's end are void."""
+        logits: Tensor = self.front_end.output(batch).logits
+        return logits
+
+    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
+        """CTC loss summed over frames, divided by the number of labels, per utterance.
+
+        Raises:
+            NonFiniteLossError: naming the utterances whose loss is not finite.
+        """
+        losses = self.losses_from_logits(self.logits(batch), batch)
+        cause = "a transcript longer than its frames, or a model that has diverged"
+        check_finite(losses, batch, cause)
+        return losses
+
+    def losses_from_logits(
+        self, logits: Float[Tensor, "B T V"], batch: Batch
+    ) -> Float[Tensor, " B"]:
+        summed = F.ctc_loss(
+            logits.float().log_softmax(-1).transpose(0, 1),
+            batch.targets.clamp(min=0),
+            self.frames(batch.samples),
+            batch.target_lengths,
+            blank=self.model.config.pad_token_id,
+            reduction="none",
+        )
+        return summed / batch.target_lengths
+
+    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
+        """Log-probabilities of every frame, and which frames are an utterance's own."""
+        logits = self.logits(batch)
+        return self._distributions(logits, batch)
+
+    def _distributions(
+        self, logits: Float[Tensor, "B T V"], batch: Batch
+    ) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
+        return logits.float().log_softmax(-1), self.front_end.is_true(logits.shape[1], batch)
+
+    def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
+        """CTC needs a frame a label, and one more between two that are the same."""
+        repeats = int((target[1:] == target[:-1]).sum())
+        return len(target) + repeats <= int(self.frames(torch.tensor([samples])))
+
+    def with_model(self, model: PreTrainedModel) -> "CTC":
+        return CTC(model, self.processor)
+
+    def layers(self) -> list[nn.Module]:
+        """The encoder's layers and the output projection."""
+        return layers_of(self.model, "lm_head")
+
+    def transcripts(self, logits: Float[Tensor, "B T V"], batch: Batch) -> list[str]:
+        """Best path, repeats and blanks removed."""
+        best = logits.argmax(-1)
+        blank = self.model.config.pad_token_id
+        own = best.masked_fill(~self.front_end.is_true(logits.shape[1], batch), blank)
+        texts: list[str] = self.processor.batch_decode(own)
+        return texts
+
+    def score(self, batch: Batch) -> Answers:
+        """Losses, transcripts and certainty from one forward pass."""
+        logits = self.logits(batch)
+        return Answers(
+            self.losses_from_logits(logits, batch),
+            self.transcripts(logits, batch),
+            certainty(*self._distributions(logits, batch)),
+        )
+
+
+def _check_blank(model: PreTrainedModel, tokenizer: Any) -> None:
+    """Raises InputError unless the blank of the loss is the one that decoding leaves out."""
+    trained, decoded = model.config.pad_token_id, tokenizer.pad_token_id
+    if trained != decoded:
+        raise InputError(
+            f"the CTC blank is {trained} by pad_token_id of config.json, but {decoded} "
+            f"({tokenizer.pad_token!r}) by pad_token of the tokenizer: set the wrong one to the "
+            "blank that the model was trained with"
+        )

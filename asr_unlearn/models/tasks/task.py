@@ -1,0 +1,150 @@
+"""What every task offers: a model with one loss, one answer and one reference an utterance."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.front_ends.front_end import FrontEnd
+from asr_unlearn.models.tasks.confidence import Answers
+from asr_unlearn.runtime.errors import InputError
+
+
+class NonFiniteLossError(InputError):
+    """A loss or gradient that is not a number; the message names the utterances."""
+
+
+class Task(ABC):
+    """A model behind a front end, and its processor.
+
+    Args:
+        model: is moved to `device`.
+        processor: feature extractor and tokenizer of the model.
+        front_end: encodes utterances for the model.
+        device: None leaves the model where it is.
+    """
+
+    one_label: ClassVar[bool] = False
+    """Whether an answer is the name of a class, right or wrong as a whole."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        processor: Any,
+        front_end: FrontEnd,
+        device: torch.device | None = None,
+    ) -> None:
+        self.model = model if device is None else nn.Module.to(model, device)
+        self.processor = processor
+        self.front_end = front_end
+
+    @abstractmethod
+    def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
+        """Label ids of one utterance; raises InputError, naming it, where it can have none."""
+
+    @abstractmethod
+    def reference(self, utterance: Utterance) -> str:
+        """The right answer, spelled as `score` spells its own."""
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
+        """Per-utterance losses, differentiable with respect to the trainable parameters."""
+
+    @abstractmethod
+    def score(self, batch: Batch) -> Answers:
+        """Losses, greedily decoded answers and their certainty, from one forward pass."""
+
+    @abstractmethod
+    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
+        """Log-probabilities of each frame or token, and which of them are not padding."""
+
+    @abstractmethod
+    def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
+        """Whether an utterance of that many samples can have that target at all."""
+
+    @abstractmethod
+    def with_model(self, model: PreTrainedModel) -> "Task":
+        """The same task for another model of the same class, a teacher for instance."""
+
+    @abstractmethod
+    def layers(self) -> list[nn.Module]:
+        """The layers behind the front end in order of computation; the head is last."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is; batches are moved there."""
+        return self.model.device
+
+    @property
+    def batches_are_exact(self) -> bool:
+        """Whether an utterance in a padded batch gives what it gives alone."""
+        return self.front_end.batches_are_exact
+
+    @property
+    def front_end_is_frozen(self) -> bool:
+        """Whether no parameter of the front end is trained."""
+        return self.front_end.is_frozen
+
+    def freeze_front_end(self) -> None:
+        """Keep the front end's parameters as they are; its features can be cached."""
+        for parameter in self.front_end.parameters():
+            parameter.requires_grad_(False)
+
+    def cache_key(self) -> str | None:
+        """Names what `encode` computes if that is worth keeping on disk; None for a bare wave."""
+        return self.front_end.cache_key()
+
+    def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
+        """One utterance's model input, unpadded: a wave [samples], or features [T, C]."""
+        return self.front_end.encode(audio)
+
+    def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
+        """The encoder's last states, and which of them are not padding."""
+        return self.front_end.states(batch)
+
+
+def layers_of(model: PreTrainedModel, *heads: str) -> list[nn.Module]:
+    """The layers of a model's encoder, first to last, then its heads of these names.
+
+    Raises:
+        InputError: the model has them elsewhere.
+    """
+    encoder: Any = getattr(model.base_model, "encoder", model.base_model)
+    # SEW-D has a transformer encoder within its encoder, as BERT's is.
+    places = [(encoder, "layers"), (getattr(encoder, "encoder", None), "layer")]
+    found = [getattr(holder, name, None) for holder, name in places]
+    layers = next((each for each in found if isinstance(each, nn.ModuleList)), None)
+    ends = [getattr(model, head, None) for head in heads]
+    if layers is None or not all(isinstance(end, nn.Module) for end in ends):
+        raise InputError(
+            f"{type(model).__name__}: which layers are last cannot be told; it needs its encoder's "
+            f"as a ModuleList encoder.layers, and {', '.join(heads)}; choose another method"
+        )
+    return [*layers, *ends]
+
+
+def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
+    """Raises NonFiniteLossError, naming the utterances whose loss is not finite."""
+    if torch.isfinite(losses).all():
+        return
+    finite = torch.isfinite(losses).tolist()
+    names = [i for i, fine in zip(batch.ids, finite, strict=True) if not fine]
+    raise NonFiniteLossError(f"the loss of {', '.join(names)} is not finite: {cause}")
+
+
+def check_labels(
+    utterance: Utterance, labels: Sequence[int], outputs: int, asking: str = "the tokenizer"
+) -> None:
+    """Raises InputError for a label that the head has no output for; `asking` gave the labels."""
+    if (highest := max(labels, default=0)) >= outputs:
+        raise InputError(
+            f"utterance {utterance.id}: the head has {outputs} outputs, {asking} asks for "
+            f"label {highest}: give the model the vocabulary that it was trained with"
+        )

@@ -1,0 +1,1 @@
+"""Files, devices, processes, provenance and messages: what every package stands on."""

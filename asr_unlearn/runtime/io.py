@@ -1,0 +1,144 @@
+"""Files that appear whole or not at all, and the text of those that a person wrote."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.runtime.errors import InputError
+
+
+@contextmanager
+def write_aside(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes `path`'s place only when all went well.
+
+    Without `durable` a crash of the system may leave an empty file: for what is cheap to make
+    again and is checked when it is read, since waiting for the disk takes longer than writing.
+
+    Raises:
+        OSError: naming `path`, also where the error of the system or of a library names no file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with naming(path, instead_of=aside):
+            yield aside
+            if durable:
+                flush(aside)
+            aside.replace(path)
+            if durable:
+                flush(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
+    """Within: an error of the system names `path` where it names no file or `instead_of`.
+
+    Safetensors and torch wrap errors of the system in their own, which become OSError again.
+    """
+    try:
+        yield
+    except Exception as error:
+        number, already = _system_error(error), getattr(error, "filename", None)
+        if number is None or (already is not None and str(already) != str(instead_of)):
+            raise
+        named = OSError(number, os.strerror(number), str(path))
+        raise named from error
+
+
+def _system_error(error: BaseException | None) -> int | None:
+    """The number of the system's error that is, or is behind, an error; None for any other."""
+    if isinstance(error, OSError):
+        return error.errno
+    # As Rust writes it, for safetensors.
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(found[1])
+    # torch.save fails once more when it closes its archive.
+    if type(error) is RuntimeError and isinstance(error.__context__, OSError):
+        return error.__context__.errno
+    return None
+
+
+def flush(path: Path) -> None:
+    """Have a file's content, or a folder's list of names, on the disk before anything else is done.
+
+    Without it a rename may be on the disk earlier than the content, and a crash of the system
+    leaves an empty file under the final name.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do this for folders.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person may have written: UTF-8, a byte order mark left out.
+
+    Raises:
+        ValueError: a folder, or not UTF-8.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON, published at once; half a character is written as an escape."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    with write_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def stands(target: Path, basis: str) -> bool:
+    """Whether a file or folder is there, made from what `basis` is the digest of."""
+    note = _note(target)
+    return target.exists() and note.exists() and note.read_text() == basis
+
+
+def stamp(target: Path, basis: str) -> None:
+    """Note beside a file or folder what it was made from."""
+    with write_aside(_note(target)) as aside:
+        aside.write_text(basis)
+
+
+def _note(target: Path) -> Path:
+    return target.with_suffix(".stamp")
+
+
+def publish_folder(partial: Path, final: Path) -> None:
+    """Rename a finished folder into place; what stood there stays as `NAME.old-N`."""
+    for path in [*partial.rglob("*"), partial]:
+        flush(path)
+    if final.exists():
+        number = 1
+        while final.with_name(f"{final.name}.old-{number}").exists():
+            number += 1
+        final.rename(final.with_name(f"{final.name}.old-{number}"))
+    partial.rename(final)
+    flush(final.parent)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of what can be written as JSON."""
+    return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()

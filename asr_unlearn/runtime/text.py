@@ -1,0 +1,44 @@
+"""The one spelling of transcripts and of names that look alike, and text that any file can hold."""
+
+import difflib
+import unicodedata
+from collections.abc import Collection
+
+# Controls and format characters: zero-width spaces and joiners, byte order marks, marks of
+# direction, soft hyphens.
+INVISIBLE = ("Cc", "Cf")
+
+
+def normal_text(text: str) -> str:
+    """A transcript with single spaces between its words and no other white space of Unicode."""
+    return " ".join(text.split())
+
+
+def normal_name(name: str) -> str:
+    """An id, speaker or label as all that look like it are spelled.
+
+    Invisible characters are left out, composed characters are composed (Unicode's form NFC), and
+    white space is as in `normal_text`.
+    """
+    if name.isascii() and name.isprintable():
+        return normal_text(name)
+    seen = (c for c in name if c.isspace() or unicodedata.category(c) not in INVISIBLE)
+    return normal_text(unicodedata.normalize("NFC", "".join(seen)))
+
+
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold `text`; not so for the name of a file that is in another encoding."""
+    # Python keeps bytes of file names that are not UTF-8 as lone surrogates.
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def printable(text: str) -> str:
+    """`text` with whatever UTF-8 cannot hold as an escape such as `\\udce9`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """` (did you mean 'a', 'b'?)` of the names much like it, whatever the case; or nothing."""
+    folded = {other.casefold(): other for other in sorted(known)}
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    return f" (did you mean {', '.join(repr(folded[n]) for n in near)}?)" if near else ""

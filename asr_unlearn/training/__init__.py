@@ -1,0 +1,1 @@
+"""The training loop, and the runs that use it: fine-tuning, unlearning, tuning."""

@@ -1,0 +1,307 @@
+"""One loop: fine-tuning, retraining and unlearning differ only in the method of the step."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import send_to_device
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from tqdm import tqdm
+
+from asr_unlearn.data.augmentation import Crop
+from asr_unlearn.data.batching import Change, Stream
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.split import Part
+from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
+from asr_unlearn.methods import Course, Method, Step
+from asr_unlearn.methods.context import Batches
+from asr_unlearn.methods.method import Direction
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import Level
+from asr_unlearn.models.tasks import Task
+from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime.errors import AsrUnlearnError
+from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
+from asr_unlearn.training.checkpoint import (
+    load_checkpoint,
+    remove_damaged,
+    save_checkpoint,
+    seed_everything,
+)
+from asr_unlearn.training.early_stopping import Watch
+from asr_unlearn.training.run_log import Run
+from asr_unlearn.training.stop_rule import StopRule
+
+
+class DivergedError(AsrUnlearnError, ArithmeticError):
+    """Training ran into values that are not finite; the last checkpoint is untouched."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: seconds are summed over interruptions.
+
+    `kept_step` is a fraction where the run had gone too far and was taken back part of the way;
+    `target` is what the stop rule compares with, None without one. Of unlearning, `kept` are the
+    figures of `asr_unlearn.training.retain_check`, and `warning` what they warn of.
+    """
+
+    steps: int
+    kept_step: float
+    seconds: float
+    stopped: str
+    peak_bytes: int | None
+    target: Level | None = None
+    kept: Mapping[str, Any] | None = None
+    warning: str | None = None
+
+
+@dataclass
+class Progress:
+    """What the loop carries from step to step, all of it in every checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    drawn: dict[Part, int] = field(default_factory=dict)
+
+
+class Training:
+    """A model, a method and the parts it draws from, in a folder where it can be resumed.
+
+    Args:
+        parts: the utterances of each part that the method needs.
+        watched: the utterances the stop rule measures; the forget set.
+        difficulty: of the forget speakers (see `strangers`), for methods with a target.
+        changes: to the utterances of every batch, in this order; only for a trained front end,
+            but for a `Crop`. Only crops train the statistics of batch norm, which would count the
+            padding of whole utterances.
+        checkpoint_seconds: how much work a kill may cost at most.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        method: Method,
+        parts: Mapping[Part, Sequence[Utterance]],
+        inputs: Inputs,
+        folder: Path,
+        *,
+        seed: int,
+        stop: StopRule | None = None,
+        difficulty: float = 1.0,
+        watched: Sequence[Utterance] = (),
+        changes: Sequence[Change] = (),
+        checkpoint_seconds: float = 60.0,
+        description: str = "training",
+    ) -> None:
+        self.task, self.method, self.inputs = task, method, inputs
+        self.seed, self.description = seed, description
+        self.cropped = any(isinstance(change, Crop) for change in changes)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.folder, self.run = folder, Run(folder)
+        self.watch = None if stop is None else Watch(stop, inputs, watched, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        method.confine(task)
+        self.parameters = trainable_parameters(task.model)
+        self.streams: dict[Part, Stream] = {
+            part: Stream(
+                parts[part],
+                inputs,
+                batch_size=method.batch_size(part),
+                # Forget and retain batches are drawn independently.
+                seed=2 * seed + (part == "forget"),
+                changes=changes,
+                device=task.device,
+                share=distributed.share(),
+            )
+            for part in method.needs
+        }
+        self.total = method.steps(self.streams)
+        self.course = Course(
+            task,
+            self.streams,
+            method.pace(self.streams),
+            self.total,
+            seed=seed,
+            difficulty=difficulty,
+            group=distributed.group(),
+        )
+        self.optimizer = method.optimizer(list(self.parameters.values()))
+        self.progress = Progress()
+
+    @property
+    def stopped(self) -> str:
+        """Why the stop rule has ended the run; empty where it has not."""
+        return self.watch.seen.stopped if self.watch else ""
+
+    def __call__(self) -> Outcome:
+        """Run to the end, or to where the stop rule says; the model is left as the result.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite.
+        """
+        reset_peak_memory(self.task.device)
+        self._resume()
+        if self.watch is not None and self.progress.step == 0:
+            self._look(self.watch)
+        saved = time.monotonic()
+        bar = tqdm(
+            total=self.total,
+            initial=self.progress.step,
+            desc=self.description,
+            unit="step",
+            disable=not distributed.is_first(),
+        )
+        with bar:
+            while self.progress.step < self.total and not self.stopped:
+                self._step(bar)
+                if time.monotonic() - saved > self.checkpoint_seconds:
+                    self._save()
+                    saved = time.monotonic()
+        # A kill between here and the publication of the result must not cost the run.
+        self._save()
+        return self._outcome()
+
+    def _step(self, bar: "tqdm[Any]") -> None:
+        began = time.monotonic()
+        now = self.progress
+        rate = self.method.rate(now.step, self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.method.lr * rate
+        direction = self._update()
+        losses = {part: _mean(own) for part, own in direction.losses.items()}
+        now.step += 1
+        now.seconds += time.monotonic() - began
+        self._log(
+            step=now.step,
+            epoch=round(self.method.epoch(now.step, self.course), 3),
+            seconds=round(now.seconds, 3),
+            lr=self.method.lr * rate,
+            **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
+            **direction.noted,
+        )
+        bar.update()
+        bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
+        if self.watch is not None and (
+            self.method.is_measured(now.step, self.course, self.watch.rule.every)
+            or now.step == self.total
+        ):
+            self._look(self.watch)
+
+    def _update(self) -> Direction:
+        """One step of the optimizer along the method's direction."""
+        drawn: list[str] = []
+
+        def draw(part: Part) -> Batches:
+            batches = self._batches(part)
+            drawn.extend(i for batch in pieces_of(batches) for i in batch.ids)
+            return batches
+
+        if self.course.group is not None:
+            # Noise of its own for each process, and the same again when a run is taken up.
+            entropy = [self.seed, self.progress.step, distributed.share().rank]
+            seed_everything(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        step = Step(self.course, self.progress.step, draw)
+        self.task.model.train(self.method.trains)
+        for module in self.task.model.modules() if not self.cropped else ():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        direction = self.method.direction(step)
+        for name, parameter in self.parameters.items():
+            parameter.grad = direction.gradient[name]
+        limit = self.method.largest_norm(step)
+        norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
+        if not torch.isfinite(norm):
+            raise DivergedError(
+                f"the gradient at step {self.progress.step + 1} is not finite; lower the learning "
+                f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: "
+                f"{', '.join(drawn)}"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.method.settle(step)
+        return direction
+
+    def _batches(self, part: Part) -> Batches:
+        count = self.method.batches_a_step(part)
+        first = self.progress.drawn.get(part, 0)
+        self.progress.drawn[part] = first + count
+        drawn = [self.streams[part][first + i] for i in range(count)]
+        return drawn[0] if count == 1 else MicroBatches(drawn)
+
+    def _look(self, watch: Watch) -> None:
+        began = time.monotonic()
+        now = self.progress
+        found = watch.look(now.step)
+        now.seconds += time.monotonic() - began
+        figures = {name: round(figure, 6) for name, figure in found.items()}
+        self._log(step=now.step, seconds=round(now.seconds, 3), **figures)
+
+    def _log(self, **row: Any) -> None:
+        if distributed.is_first():
+            self.run.log(**row)
+
+    def _save(self) -> None:
+        if not distributed.is_first():
+            return
+        state = {
+            **asdict(self.progress),
+            "optimizer": self.optimizer.state_dict(),
+            "method": self.method.state_dict(),
+            "watch": self.watch.state_dict() if self.watch else {},
+        }
+        if self.watch:
+            self.watch.flush()
+        save_checkpoint(self.folder, self.task.model, state)
+        if self.watch:
+            self.watch.clear()
+
+    def _resume(self) -> None:
+        seed_everything(self.seed)
+        began = time.monotonic()
+        self.task.model.eval()
+        self.method.begin(self.course)
+        self.progress.seconds += time.monotonic() - began
+        if distributed.is_first():
+            remove_damaged(self.folder)
+        distributed.wait()
+        state = load_checkpoint(self.folder, self.task.model)
+        distributed.wait()
+        if distributed.is_first():
+            self.run.forget_rows_after(-1 if state is None else state["step"])
+        if state is not None:
+            self.optimizer.load_state_dict(state.pop("optimizer"))
+            self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
+            watched = state.pop("watch")
+            if self.watch:
+                self.watch.load_state_dict(watched)
+            self.progress = Progress(**state)
+
+    def _outcome(self) -> Outcome:
+        began = time.monotonic()
+        now = self.progress
+        kept, stopped = float(now.step), self.stopped or f"after all {self.total} steps"
+        if self.watch is not None:
+            kept, which = self.watch.end(now.step)
+            stopped = "; ".join(filter(None, (stopped, which)))
+        now.seconds += time.monotonic() - began
+        return Outcome(
+            steps=now.step,
+            kept_step=kept,
+            seconds=round(now.seconds, 2),
+            stopped=stopped,
+            peak_bytes=peak_memory(self.task.device),
+            target=self.watch.rule.target if self.watch else None,
+        )
+
+
+def _mean(losses: Float[Tensor, " B"]) -> float:
+    """The mean over all processes' utterances."""
+    everyones: list[float] = distributed.gathered(losses.tolist())
+    return sum(everyones) / len(everyones)

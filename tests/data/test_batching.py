@@ -1,0 +1,74 @@
+"""Every utterance once an epoch, little padding, and any step can be looked up."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_unlearn.data.batching import Example, Stream, by_length, collate, epoch_order
+from asr_unlearn.data.manifest import Utterance
+
+lengths = st.lists(st.floats(0.1, 30), min_size=1, max_size=200)
+
+
+@given(lengths, st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
+def test_an_epoch_holds_every_utterance_once(seconds, batch_size, seed, epoch):
+    batches = epoch_order(seconds, batch_size, seed, epoch)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(seconds)))
+    assert max(map(len, batches)) <= batch_size
+    assert len(batches) == -(-len(seconds) // batch_size)
+    assert batches == epoch_order(seconds, batch_size, seed, epoch)
+
+
+def test_lengths_are_bucketed_and_epochs_differ():
+    seconds = np.random.default_rng(0).uniform(1, 20, size=1000).tolist()
+    batches = epoch_order(seconds, 8, seed=0, epoch=0)
+    padding = 1 - sum(seconds) / sum(len(b) * max(seconds[i] for i in b) for b in batches)
+    assert padding < 0.05
+    assert batches != epoch_order(seconds, 8, seed=0, epoch=1)
+
+
+def example(utterance: Utterance) -> Example:
+    wave = torch.full((round(utterance.seconds * 10),), float(utterance.id))
+    return Example(utterance.id, wave, len(wave), torch.arange(int(utterance.id) % 3 + 1))
+
+
+def utterances(count: int) -> list[Utterance]:
+    return [
+        Utterance(id=str(i), audio=Path("x"), speaker="s", seconds=1.0 + i % 4, text="A")
+        for i in range(count)
+    ]
+
+
+def test_padding_is_zero_and_minus_100():
+    batch = collate([example(u) for u in utterances(4)])
+    assert batch.inputs.shape == (4, 40)
+    assert batch.samples.tolist() == [10, 20, 30, 40]
+    assert batch.inputs[1, 20:].eq(0).all()
+    assert batch.inputs[1, :20].eq(1).all()
+    assert batch.targets.tolist()[0] == [0, -100, -100]
+    assert batch.target_lengths.tolist() == [1, 2, 3, 1]
+
+
+def test_a_stream_is_a_function_of_the_step():
+    one, other = (Stream(utterances(21), example, batch_size=4, seed=7) for _ in range(2))
+    ahead = [one[step].ids for step in range(14)]
+    assert [other[step].ids for step in reversed(range(14))] == ahead[::-1]
+    for epoch in (ahead[:6], ahead[6:12]):
+        assert sorted(i for ids in epoch for i in ids) == sorted(u.id for u in utterances(21))
+
+
+def test_batches_come_on_the_device_that_was_asked_for():
+    stream = Stream(utterances(3), example, batch_size=2, seed=0, device=torch.device("meta"))
+    batch = stream[0]
+    assert {batch.inputs.device.type, batch.samples.device.type, batch.targets.device.type} == {
+        "meta"
+    }
+
+
+def test_evaluation_begins_with_the_longest():
+    groups = by_length(utterances(9), 4)
+    assert [len(g) for g in groups] == [4, 4, 1]
+    assert groups[0][0].seconds == 4.0

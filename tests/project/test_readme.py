@@ -1,0 +1,136 @@
+"""Every code block of the documentation: commands are parsed by their programs, Python is run."""
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+from asr_unlearn import Stop, unlearn
+from asr_unlearn.cli import main
+from asr_unlearn.cli.recipe import read_recipe
+from asr_unlearn.cli.run_recipe import check, make_plan, parser
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.models.loading import character_processor
+from tests.support.tiny_model import tiny_options
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "recipes").glob("*/README.md"))]
+PAGES += [*sorted((ROOT / "benchmarks").glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LANGUAGES = {"bash", "python"}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    """The words of each command in the page's bash blocks."""
+    lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def understand_recipe(words, monkeypatch):
+    """Parse a recipe's flags, and every command that follows from them."""
+    folder = ROOT / Path(words[0]).parent
+    recipe = read_recipe(folder / "recipe.yaml")
+    given = parser(recipe, folder).parse_args(words[1:])
+    # No name of the Hub can be asked what kind of model it is of.
+    task = "seq2seq" if "whisper" in (given.model or "") + str(given.preset) else None
+    kind = task or recipe.training.get("task") or "ctc"
+    monkeypatch.setattr("asr_unlearn.cli.run_recipe.read_config", lambda _: None)
+    monkeypatch.setattr("asr_unlearn.cli.run_recipe.task_of", lambda _: kind)
+    for command in make_plan(recipe, folder, given).commands():
+        check(command)
+
+
+class ParsedError(Exception):
+    """Raised in place of the work that would follow."""
+
+
+def understand_preparation(words, monkeypatch):
+    """Parse the flags of a module of data_prep or benchmarks."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parsed(self, arguments=None, namespace=None):
+        raise ParsedError(parse(self, arguments, namespace))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", parsed)
+        patched.setattr("sys.argv", words)
+        patched.setattr("asr_unlearn.runtime.program.carry_out", lambda _, work, **__: work())
+        with pytest.raises(ParsedError):
+            importlib.import_module(words[0]).main()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_every_command_is_understood(page, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(block_of("class Mine"))
+    monkeypatch.chdir(tmp_path)
+    for words in commands(page):
+        if "asr_unlearn" in words:
+            rest = words[words.index("asr_unlearn") + 1 :]
+            assert rest[0] in cli.IN_SEVERAL_PROCESSES
+        elif words[0] == "asr-unlearn":
+            main.understood(words[1:])
+        elif words[0].endswith("run.sh"):
+            understand_recipe(words, monkeypatch)
+        elif words[:2] == ["python", "-m"]:
+            understand_preparation(words[2:], monkeypatch)
+        elif words[0] == "make":
+            assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+        else:
+            assert words[:2] == ["pip", "install"], words
+
+
+def test_no_block_is_of_another_language():
+    found = {
+        language for page in PAGES for language in re.findall(r"^```(\w+)$", page.read_text(), re.M)
+    }
+    assert found == LANGUAGES
+    assert commands(PAGES[0])
+
+
+def block_of(phrase):
+    (block,) = [b for b in blocks(ROOT / "README.md", "python") if phrase in b]
+    return block
+
+
+@pytest.fixture
+def tiny(corpus):
+    """A model, its processor, and the parts of a small corpus, by the names that README uses."""
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    processor = character_processor(alphabet_of(data.manifest), attention_mask=True)
+    size = {"vocab_size": len(processor.tokenizer), "pad_token_id": 0}
+    torch.manual_seed(0)
+    model = Wav2Vec2ForCTC(Wav2Vec2Config(**tiny_options() | size, feat_extract_norm="layer"))
+    parts = {part: data.part(part) for part in ("forget", "retain", "unseen")}
+    return {"model": model, "processor": processor, **parts}
+
+
+def test_unlearning_in_python(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # A model that was never trained has nothing to forget by the usual stop rule.
+    by_steps = {"stop": Stop(rule="steps"), "epochs": 1}
+    monkeypatch.setattr(
+        "asr_unlearn.unlearn", lambda *given, **named: unlearn(*given, **named, **by_steps)
+    )
+    exec(block_of("found.model.save_pretrained"), tiny)
+    assert tiny["found"].steps > 0
+    saved = Wav2Vec2ForCTC.from_pretrained(tmp_path / "forgotten").state_dict()
+    for name, tensor in tiny["model"].state_dict().items():
+        assert torch.equal(saved[name], tensor), name
+
+
+def test_a_method_of_ones_own(tiny, tmp_path):
+    (tmp_path / "mine.py").write_text(block_of("class Mine"))
+    before = {name: tensor.clone() for name, tensor in tiny["model"].state_dict().items()}
+    method = {"method": f"{tmp_path / 'mine.py'}:Mine", "power": 1.0, "epochs": 1}
+    found = unlearn(**tiny, **method, stop=Stop(rule="steps"))
+    assert found.steps > 0
+    assert any(not torch.equal(t, before[n]) for n, t in found.model.state_dict().items())

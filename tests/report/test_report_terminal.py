@@ -1,0 +1,74 @@
+"""A terminal whose encoding lacks ∇, τ or α is told all the same, with "?" in their place."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from asr_unlearn.cli.main import COMMANDS, main
+from asr_unlearn.data.manifest import read_manifest, write_manifest
+from data_prep import check
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Carry out a command as a program on such a terminal; status, and what it prints."""
+
+    def run(*argv, program=main):
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="cp1252") for _ in range(2))
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", ["asr-unlearn", *map(str, argv)])
+            patch.setattr("sys.stdout", out)
+            patch.setattr("sys.stderr", err)
+            try:
+                status = program() or 0
+            except SystemExit as ended:
+                status = ended.code
+            out.flush()
+            err.flush()
+        return status, *(stream.buffer.getvalue().decode("cp1252") for stream in (out, err))
+
+    return run
+
+
+def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_path, said):
+    folder = tmp_path / "ατ∇"
+    manifest, split = folder / "manifest.jsonl", folder / "split.json"
+    utterances = read_manifest(corpus / "manifest.jsonl")
+    write_manifest(manifest, [replace(u, speaker=f"∇{u.speaker}") for u in utterances])
+    request = folder / "forget.txt"
+    request.write_text("∇s0\n∇s1\n", encoding="utf-8")
+    data = ["--manifest", manifest, "--split", split]
+    original, made = folder / "original", folder / "ga"
+    forgetting = ["--model", original, "--method", "gradient_ascent", "--stop.rule", "steps"]
+    epochs = ["--set", "epochs=1"]
+    commands = [
+        ["split", "--manifest", manifest, "--out", split, "--forget", request],
+        ["train", *data, "--model", tiny_config, "--out", original, *epochs],
+        ["unlearn", *data, *forgetting, "--out", made, *epochs],
+        ["tune", *data, *forgetting, "--out", folder / "tune.journal", *epochs, "--trials", 1],
+        ["evaluate", *data, "--models", "original,ga", "--out", folder / "results.json"],
+        ["report", "--results", folder / "results.json"],
+        ["verify", "--model", made],
+        ["methods"],
+    ]
+    assert {command[0] for command in commands} == set(COMMANDS)
+    for command in commands:
+        status, out, err = said(*command)
+        assert status == 0, err
+        assert out
+        if command[0] not in ("verify", "tune"):
+            assert "?" in out, command
+    assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["corpus"] == "ατ∇"
+    assert "ατ∇" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_errors_and_other_programs_do_as_well(tmp_path, said):
+    nowhere = tmp_path / "∇.jsonl"
+    status, _, err = said("split", "--manifest", nowhere, "--out", tmp_path / "s.json")
+    assert status == 1
+    assert err == f"asr-unlearn: {tmp_path}/?.jsonl: No such file or directory; check the path\n"
+    status, _, err = said(nowhere, "--out", tmp_path / "o.jsonl", program=check.main)
+    assert status == 2
+    assert f"{tmp_path}/?.jsonl: No such file" in err

@@ -1,0 +1,29 @@
+"""A run of any method on the tiny corpus."""
+
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.methods import METHODS
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.loading import model_from_config
+from asr_unlearn.models.tasks import CTC
+from asr_unlearn.training.trainer import Training
+
+
+def tiny_training(corpus, config, folder, name, *, make_task=CTC, stop=None, changes=(), **options):
+    """A method on a fresh model, a checkpoint after each step."""
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
+    task = make_task(model, processor)
+    method = METHODS[name](**options)
+    return Training(
+        task,
+        method,
+        {part: data.part(part) for part in method.needs},
+        Inputs(task),
+        folder,
+        seed=1,
+        stop=stop,
+        watched=data.part("forget"),
+        changes=changes,
+        checkpoint_seconds=0.0,
+    )

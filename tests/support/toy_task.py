@@ -1,0 +1,106 @@
+"""A softmax classifier of four numbers, whose gradients can be written down by hand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from asr_unlearn.data.batching import Batch, Example, Stream
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.methods import Course, Step
+
+CLASSES = 3
+
+
+class ToyModel(nn.Linear):
+    """Logits W x; the configuration says nothing."""
+
+    dtype = torch.float64
+
+    def __init__(self, config=None):
+        super().__init__(4, CLASSES, bias=False)
+        self.config = config
+
+
+@dataclass
+class Toy:
+    """As much of a task as a method asks for."""
+
+    model: nn.Module
+    labels: dict
+
+    device = torch.device("cpu")
+    one_label = False
+
+    def logits(self, batch):
+        return self.model(batch.inputs)
+
+    def losses(self, batch):
+        return nn.functional.cross_entropy(
+            self.logits(batch), batch.targets[:, 0], reduction="none"
+        )
+
+    def distributions(self, batch):
+        logits = self.logits(batch)[:, None]
+        return logits.log_softmax(-1), torch.ones(logits.shape[:2], dtype=torch.bool)
+
+    def with_model(self, model):
+        return Toy(model, self.labels)
+
+    def layers(self):
+        return [self.model]
+
+    def target(self, utterance):
+        return torch.tensor([self.labels[utterance.id]])
+
+    def fits(self, target, samples):
+        return samples >= 10 * int(target[0])
+
+
+SAMPLES = {"f0": 40, "f1": 15, "r0": 40, "r1": 40, "r2": 40, "u0": 40, "u1": 40}
+PARTS = {part: [n for n in SAMPLES if n[0] == part[0]] for part in ("forget", "retain", "unseen")}
+
+
+def course(total=8, seed=0, batch_size=8, labels=None, **sizes):
+    """A toy course; every part is one batch, in the order of its names."""
+    generator = torch.Generator().manual_seed(0)
+    labels = labels or {"f0": 0, "f1": 1, "r0": 0, "r1": 1, "r2": 2, "u0": 2, "u1": 0}
+    model = ToyModel().double()
+    with torch.no_grad():
+        model.weight.copy_(torch.randn(CLASSES, 4, generator=generator) / 2)
+    task = Toy(model, labels)
+    vectors = {name: torch.randn(4, generator=generator).double() for name in SAMPLES}
+
+    def example(utterance):
+        name = utterance.id
+        return Example(name, vectors[name], SAMPLES[name], task.target(utterance))
+
+    streams = {}
+    for part, names in PARTS.items():
+        chosen = names[: sizes.get(part, len(names))]
+        utterances = [
+            Utterance(id=n, audio=f"{n}.wav", speaker=n, seconds=SAMPLES[n] / 16e3, text=n)
+            for n in chosen
+        ]
+        streams[part] = Stream(utterances, example, batch_size=batch_size, seed=seed)
+    return Course(task, streams, pace=2, total=total, seed=seed)
+
+
+def step(course, number=0):
+    return Step(course, number, lambda part: course.streams[part][0])
+
+
+def gradients(course, batch: Batch, targets=None):
+    """By hand: a row (p − y) xᵀ for each utterance, and the losses. [B, V, 4], [B]."""
+    w = course.model.weight.detach().numpy()
+    x = batch.inputs.numpy()
+    y = (batch.targets[:, 0] if targets is None else targets).numpy()
+    p = softmax(x @ w.T)
+    rows = (p - np.eye(CLASSES)[y])[:, :, None] * x[:, None, :]
+    return rows, -np.log(p[np.arange(len(y)), y])
+
+
+def softmax(logits):
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)

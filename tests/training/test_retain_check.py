@@ -1,0 +1,99 @@
+"""A model that unlearning has ruined is never published without a word."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from asr_unlearn.cli.main import main
+from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.models.inference import Level
+from asr_unlearn.models.loading import model_from_config, save_model
+from asr_unlearn.models.tasks import CTC
+from asr_unlearn.training import unlearning
+from asr_unlearn.training.retain_check import Kept, check_finite, sample
+from asr_unlearn.training.trainer import DivergedError
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        (Level(0.05, 0.02), Level(0.06, 0.02), None),
+        (Level(0.05, 0.02), Level(1.5, 0.6), None),
+        (Level(0.05, 0.02), Level(2.9, 0.97), "97% of what it says of them is wrong, 2% before"),
+        (
+            Level(0.05, 0.02),
+            Level(80.0, 0.9),
+            "its loss on them is 80, 0.05 before, and that of a uniform guess among 32 outputs is "
+            "3.47",
+        ),
+        # Which recognised nothing before either.
+        (Level(3.0, 1.0), Level(3.5, 1.0), None),
+    ],
+)
+def test_ruined_is_worse_than_a_guess(before, after, why):
+    said = Kept(before, after, utterances=50, outputs=32).warning
+    if why is None:
+        assert said is None
+    else:
+        assert said.startswith("the model is ruined: of 50 utterances of people who are to be")
+        assert f"kept, {why}; unlearn with a lower lr" in said
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0, 0), (1, 1), (50, 50), (51, 26), (1000, 50)])
+def test_the_sample_is_of_50_at_most(count, chosen):
+    assert len(sample(list(range(count)))) == chosen
+
+
+@pytest.fixture
+def original(corpus, tiny_config, tmp_path):
+    alphabet = alphabet_of(read_manifest(corpus / "manifest.jsonl"))
+    model, processor = model_from_config(str(tiny_config), alphabet, 0)
+    save_model(model, processor, tmp_path / "original")
+    return CTC(model, processor)
+
+
+def unlearn(corpus, folder, *flags):
+    argv = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    argv += ["--model", str(folder / "original"), "--out", str(folder / "ga"), *flags]
+    argv += ["--method", "gradient_ascent", "--stop.rule", "steps"]
+    main(["unlearn", *argv])
+    return json.loads((folder / "ga" / "run.json").read_text())
+
+
+def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys):
+    levels = [Level(0.05, 0.02), Level(400.0, 1.0)]
+    monkeypatch.setattr(unlearning, "_level_of_kept", lambda *_: levels.pop(0))
+    run = unlearn(corpus, tmp_path, "--set", "epochs=1")
+    assert run["warning"].startswith("the model is ruined: of ")
+    assert "100% of what it says of them is wrong, 2% before" in run["warning"]
+    assert run["kept"]["before"] == {"loss": 0.05, "cer": 0.02}
+    assert run["kept"]["after"] == {"loss": 400.0, "cer": 1.0}
+    assert f"{tmp_path}/ga: WARNING: {run['warning']}" in capsys.readouterr().err
+    argv = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    results = tmp_path / "results.json"
+    main(["evaluate", *argv, "--models", "original,ga", "--out", str(results)])
+    main(["report", "--results", str(results)])
+    report = " ".join((tmp_path / "report.md").read_text().split())
+    assert f"Warning, seed 0: {run['warning']}." in report.replace("\\", "")
+
+
+def test_a_model_that_is_as_good_as_before_says_nothing(original, corpus, tmp_path):
+    run = unlearn(corpus, tmp_path, "--set", "epochs=1,lr=1e-7")
+    assert run["warning"] is None
+    before, after = run["kept"]["before"], run["kept"]["after"]
+    assert math.isclose(before["loss"], after["loss"], rel_tol=0.01)
+    assert run["kept"]["utterances"] == len(
+        json.loads((corpus / "split.json").read_text())["parts"]["retain"]
+    )
+
+
+def test_what_is_not_finite_is_an_error(original):
+    check_finite(original, Level(1.0, 1.0))
+    with pytest.raises(DivergedError, match=r"loss on retain utterances is inf; .* lower lr"):
+        check_finite(original, Level(math.inf, 1.0))
+    torch.nn.init.constant_(original.model.lm_head.bias, math.nan)
+    with pytest.raises(DivergedError, match=r"1 tensors .*, lm_head\.bias the first"):
+        check_finite(original, None)

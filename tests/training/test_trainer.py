@@ -1,0 +1,339 @@
+"""The one loop: it learns, resumes as if never killed, stops by the rule, and names failure."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from asr_unlearn.data.augmentation import PolarityAndShift, Speeds
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.methods import METHODS
+from asr_unlearn.methods.gradient_ascent import GradientAscent
+from asr_unlearn.models.inference import Level
+from asr_unlearn.models.tasks.task import NonFiniteLossError
+from asr_unlearn.training import stopping_check as watch_module
+from asr_unlearn.training.checkpoint import checkpoints, random_state, restore_random_state
+from asr_unlearn.training.interpolation import HALVINGS, between
+from asr_unlearn.training.stop_rule import StopRule
+from asr_unlearn.training.trainer import DivergedError, Training
+from tests.support.killing import run_until_killed
+from tests.support.tiny_training import tiny_training
+
+CHANGES = [Speeds((0.9, 1.0, 1.1)), PolarityAndShift()]
+
+
+@pytest.fixture
+def parts(corpus):
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    return data, {part: data.part(part) for part in ("forget", "retain", "unseen")}
+
+
+def make(corpus, config, folder, name="finetune", stop=None, **options):
+    options = {"lr": 3e-3, "epochs": 4, "retain_batch": 4, "forget_batch": 4} | options
+    changes = CHANGES if name == "finetune" else ()
+    return tiny_training(corpus, config, folder, name, stop=stop, changes=changes, **options)
+
+
+def weights(run: Training) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in run.task.model.state_dict().items()}
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_descent_lowers_the_loss(corpus, tiny_config, tmp_path):
+    run = make(corpus, tiny_config, tmp_path, epochs=30)
+    outcome = run()
+    losses = [row["retain_loss"] for row in rows(tmp_path)]
+    assert len(losses) == outcome.steps == run.total
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("killed_at", [3, 6])
+def test_interrupted_equals_uninterrupted(name, killed_at, corpus, tiny_config, tmp_path):
+    """Bit for bit, with dropout and SpecAugment drawing from torch's and NumPy's generators."""
+    paced_by = METHODS[name].paced_by
+    options = {"epochs": 2 if paced_by == "retain" else 4, "lr": 1.0 if name == "ssd" else 1e-3}
+    if name == "sfr_on":
+        options["beta"] = 0.5
+    whole = make(corpus, tiny_config, tmp_path / "whole", name, **options)
+    whole()
+    assert whole.progress.step > killed_at
+
+    killed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
+    run_until_killed(killed, killed_at)
+    torch.manual_seed(99)  # A new process does not begin where the old one was.
+    resumed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
+    resumed()
+    expected = weights(whole)
+    for key, tensor in weights(resumed).items():
+        assert torch.equal(tensor, expected[key]), key
+    timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "whole")]
+    again = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "killed")]
+    assert again == timeless
+
+
+@pytest.mark.parametrize("name", ["orthograd", "sfr_on", "finetune"])
+def test_what_was_saved_on_gpus_is_taken_up_without_one(
+    name, corpus, tiny_config, tmp_path, monkeypatch
+):
+    options = {"epochs": 2, "lr": 1e-3} | ({"beta": 0.5} if name == "sfr_on" else {})
+    whole = make(corpus, tiny_config, tmp_path / "whole", name, **options)
+    whole()
+    with monkeypatch.context() as gpus:
+        cuda = {"cuda": [torch.get_rng_state()] * 2}
+        gpus.setattr("asr_unlearn.training.checkpoint.random_state", lambda: random_state() | cuda)
+        gpus.setattr("torch.serialization.location_tag", lambda _: "cuda:1")
+        run_until_killed(make(corpus, tiny_config, tmp_path / "killed", name, **options), 3)
+    resumed = make(corpus, tiny_config, tmp_path / "killed", name, **options)
+    resumed()
+    expected = weights(whole)
+    assert all(torch.equal(t, expected[k]) for k, t in weights(resumed).items())
+
+
+def test_only_the_generators_of_gpus_that_are_there_are_restored(monkeypatch):
+    restored = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.set_rng_state_all", restored.extend)
+    restore_random_state(random_state() | {"cuda": ["first", "second"]})
+    assert restored == ["first"]
+
+
+def test_what_a_method_carries_comes_back_on_the_models_device(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    options = {"epochs": 2, "lr": 1e-3}
+    run_until_killed(make(corpus, tiny_config, tmp_path, "orthograd", **options), 1)
+    resumed = make(corpus, tiny_config, tmp_path, "orthograd", **options)
+    monkeypatch.setattr(type(resumed.task), "device", torch.device("meta"))
+    monkeypatch.setattr(resumed.method, "begin", lambda _: None)
+    resumed._resume()
+    carried = resumed.method.state_dict()
+    assert carried.keys() == {"retain", "second_moment"}
+    assert {t.device.type for own in carried.values() for t in own.values()} == {"meta"}
+
+
+def test_the_seed_reproduces_a_run(corpus, tiny_config, tmp_path):
+    one, other = (make(corpus, tiny_config, tmp_path / name) for name in ("one", "other"))
+    one()
+    other()
+    expected = weights(one)
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in weights(other).items())
+
+
+def test_a_kill_while_saving_leaves_the_checkpoint_before(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    run = make(corpus, tiny_config, tmp_path)
+    run()
+    (before,) = checkpoints(tmp_path)
+
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    run.progress.step += 1
+    monkeypatch.setattr("asr_unlearn.training.checkpoint.torch.save", full)
+    with pytest.raises(OSError, match="no space"):
+        run._save()
+    assert checkpoints(tmp_path) == [before]
+    assert (before / "state.pt").exists()
+
+
+@dataclass(kw_only=True)
+class Exploding(GradientAscent):
+    name: ClassVar[str] = "exploding"
+    broken_from: int = 4
+
+    def direction(self, step):
+        found = super().direction(step)
+        self.broken_from -= 1
+        if self.broken_from == 0:
+            found.gradient["lm_head.weight"][0, 0] = float("nan")
+        return found
+
+
+def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_model(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(METHODS, "exploding", Exploding)
+    run = make(corpus, tiny_config, tmp_path, "exploding", lr=1e-3)
+    with pytest.raises(DivergedError, match=r"step 4 is not finite.*exploding\.lr"):
+        run()
+    (kept,) = checkpoints(tmp_path)
+    assert kept.name == "checkpoint-000000003"
+    fresh = make(corpus, tiny_config, tmp_path, "exploding", lr=1e-3)
+    fresh._resume()
+    assert fresh.progress.step == 3
+    assert all(torch.isfinite(p).all() for p in fresh.task.model.parameters())
+
+
+def scripted(levels, monkeypatch):
+    """Make the stop rule see these levels, one a look."""
+    queue = iter(levels)
+    monkeypatch.setattr(watch_module, "score", lambda *_, **__: [])
+    monkeypatch.setattr(watch_module, "level", lambda _: next(queue))
+
+
+RULE = StopRule(target=Level(loss=1.0, cer=0.5), every=1)
+APPROACH = [Level(0.1, 0.0), Level(0.5, 0.2), Level(0.9, 0.45), Level(3.0, 0.9)]
+
+
+def remembering(run, monkeypatch):
+    """The weights after each step of a run that is not yet begun."""
+    found = {}
+    look = run.watch.look
+
+    def spy(step):
+        found[step] = weights(run)
+        return look(step)
+
+    monkeypatch.setattr(run.watch, "look", spy)
+    return found
+
+
+def test_stops_at_the_first_to_arrive_and_goes_back_to_where_it_happened(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    halfway = [Level(2.0, 0.7), Level(0.95, 0.5), Level(0.92, 0.46), Level(0.94, 0.47)]
+    scripted([*APPROACH, *halfway], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
+    after = remembering(run, monkeypatch)
+    outcome = run()
+    assert outcome.steps == 3
+    assert outcome.kept_step == 2.25
+    reached = "forget loss 3.000 reached a stranger's 1.000"
+    assert outcome.stopped == f"{reached}; nearest between steps 2 and 3, and kept there"
+    for key, tensor in weights(run).items():
+        assert torch.equal(tensor, between(after[2][key], after[3][key], 0.25)), key
+
+
+def test_keeps_the_step_before_if_nothing_on_the_way_back_is_nearer(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    scripted([*APPROACH, *[Level(3.0, 0.9)] * HALVINGS], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
+    after = remembering(run, monkeypatch)
+    outcome = run()
+    assert outcome.kept_step == 2
+    assert outcome.stopped.endswith("; step 2 of 3 was nearer and is kept")
+    assert all(torch.equal(t, after[2][k]) for k, t in weights(run).items())
+
+
+def test_too_far_at_once_goes_back_towards_the_original_but_is_not_it(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    scripted([Level(0.9, 0.45), *[Level(9.0, 1.0)] * (1 + HALVINGS)], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
+    after = remembering(run, monkeypatch)
+    assert run().kept_step == 0.5**HALVINGS
+    for key, tensor in weights(run).items():
+        assert torch.equal(tensor, between(after[0][key], after[1][key], 0.5**HALVINGS)), key
+
+
+def test_a_run_that_is_killed_on_its_way_back_goes_back_again(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    halfway = [Level(2.0, 0.7), Level(0.95, 0.5), Level(0.92, 0.46), Level(0.94, 0.47)]
+
+    def run_with(looks, folder):
+        scripted(looks, monkeypatch)
+        run = make(corpus, tiny_config, folder, "gradient_ascent", stop=RULE, lr=1e-3)
+        return run, run()
+
+    whole, expected = run_with([*APPROACH, *halfway], tmp_path / "whole")
+    # The looks run out: as good as a kill.
+    with pytest.raises(StopIteration):
+        run_with([*APPROACH, *halfway[:2]], tmp_path / "killed")
+    resumed, found = run_with(halfway, tmp_path / "killed")
+    assert (found.kept_step, found.stopped) == (expected.kept_step, expected.stopped)
+    known = weights(whole)
+    assert all(torch.equal(t, known[k]) for k, t in weights(resumed).items())
+
+
+def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_path, monkeypatch):
+    scripted([Level(1.2, 0.0)], monkeypatch)
+    rule = StopRule(target=Level(loss=1.0, cer=0.5))
+    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=rule)
+    before = weights(run)
+    assert run().steps == 0
+    assert all(torch.equal(t, before[k]) for k, t in weights(run).items())
+
+
+@pytest.mark.parametrize(
+    ("on", "now", "arrived"),
+    [
+        ("loss", Level(1.0, 0.0), True),
+        ("loss", Level(0.9, 0.9), False),
+        ("cer", Level(9.0, 0.4), False),
+        ("cer", Level(0.0, 0.5), True),
+        ("both", Level(0.0, 0.5), True),
+        ("both", Level(0.9, 0.4), False),
+        ("all", Level(9.0, 0.4), False),
+        ("all", Level(0.9, 0.9), False),
+        ("all", Level(1.0, 0.5), True),
+    ],
+)
+def test_what_stops(on, now, arrived):
+    assert (StopRule(Level(1.0, 0.5), on=on).reached(now) is not None) == arrived
+
+
+def test_what_is_short_counts_where_all_must_arrive():
+    target, named, beyond = Level(8.0, 1.0), Level(8.1, 0.67), Level(12.0, 1.0)
+    nearest, complete = StopRule(target), StopRule(target, on="all")
+    assert nearest.distance(named) < nearest.distance(beyond)
+    assert complete.distance(beyond) == 0 < complete.distance(named)
+    assert complete.distance(Level(4.0, 0.5)) == pytest.approx(1.0)
+
+
+def test_an_error_rate_of_nothing_says_nothing():
+    strangers = Level(0.5, 0.0)
+    for on, short in (("both", Level(0.4, 0.0)), ("all", Level(0.4, 0.3))):
+        rule = StopRule(strangers, on=on)
+        assert rule.reached(short) is None
+        assert rule.distance(short) == pytest.approx(0.2)
+        assert rule.reached(Level(0.5, 0.0)).startswith("forget loss 0.500 reached")
+    with pytest.raises(ValueError, match=r"a CER of 0, .*: stop on loss"):
+        StopRule(strangers, on="cer")
+
+
+def test_tolerance_is_relative():
+    assert StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.91, 0.0))
+    assert not StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.89, 0.0))
+
+
+def test_the_schedule_rises_and_falls():
+    method = METHODS["finetune"](warmup=0.1, final_lr=0.02)
+    rates = [method.rate(step, 100) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10] == 1.0
+    assert rates == rates[:10] + sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0.02, abs=0.02)
+    assert METHODS["finetune"](warmup=0.0, final_lr=1.0).rate(0, 10) == 1.0
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"ssd"}))
+def test_a_method_that_explodes_ends_with_an_error_that_says_so(
+    name, corpus, tiny_config, tmp_path
+):
+    run = make(corpus, tiny_config, tmp_path, name, lr=1e30, warmup=0.0)
+    with pytest.raises((DivergedError, NonFiniteLossError), match="is not finite"):
+        run()
+    # What the last checkpoint holds is still numbers.
+    assert all(torch.isfinite(t).all() for t in saved(tmp_path).values())
+
+
+def test_ssd_has_nothing_that_could_explode(corpus, tiny_config, tmp_path):
+    run = make(corpus, tiny_config, tmp_path, "ssd", lr=1.0)
+    before = {name: p.detach().clone() for name, p in run.parameters.items()}
+    run()
+    assert all((p.abs() <= before[name].abs()).all() for name, p in run.parameters.items())
+
+
+def saved(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoints(folder)[-1] / "model.safetensors")
