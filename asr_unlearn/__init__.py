@@ -3,11 +3,12 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from asr_unlearn.runtime.version import __version__
+
 # OpenMP's threads wait for each other spinning; on a machine with other work that made training
 # thirty times slower. Has to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-__version__ = "0.1.0"
 __all__ = ["Stop", "Unlearned", "Utterance", "__version__", "unlearn"]
 
 if TYPE_CHECKING:

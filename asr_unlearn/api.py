@@ -18,14 +18,14 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import task_for
-from asr_unlearn.models.tasks.transcript_spelling import settle_spelling
+from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.text import normal_name
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.unlearn import make_forget
+from asr_unlearn.training.unlearn import run_unlearning
 
 Wave = Float[np.ndarray, " samples"] | Float[Tensor, " samples"] | Sequence[float]
 
@@ -51,7 +51,7 @@ class Unlearned:
     kept_step: float
     seconds: float
     stopped: str
-    target: Level | None
+    target: MeanScore | None
     warning: str | None
 
 
@@ -106,12 +106,12 @@ def unlearn(
 
     with _flags_kept(model), _weights_kept_on_failure(model), TemporaryDirectory() as folder:
         task = task_for(model, processor)
-        settle_spelling(task, retain or forget, load=load)
+        choose_spelling(task, retain or forget, load=load)
         if freeze_front_end:
             task.freeze_front_end()
         set_window(task, "auto", [*forget, *retain, *unseen])
         inputs = Inputs(task, load=load)
-        outcome = make_forget(inputs, chosen, given, stop or Stop(), Path(folder), seed)
+        outcome = run_unlearning(inputs, chosen, given, stop or Stop(), Path(folder), seed)
     return Unlearned(
         model=model,
         steps=outcome.steps,

@@ -54,7 +54,7 @@ class Espeak:
         # It has just seeded its flutter and breath with the time of day.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._blocks: list[np.ndarray] = []
-        # Kept on self: the library holds a bare pointer to it.
+        # RetainCheck on self: the library holds a bare pointer to it.
         self._callback = SynthCallback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 

@@ -126,7 +126,7 @@ def prepare(
         validation = validate(scan(options), alphabet=alphabet, frames=frames, max_seconds=longest)
         return publish(validation, options.out, strict=options.strict)
 
-    return program.carry_out(parser.prog, work, debug=debug, failed=2)
+    return program.run_program(parser.prog, work, debug=debug, failed=2)
 
 
 def check_number(flag: str, value: float, *, at_least: float) -> None:

@@ -17,7 +17,7 @@ import soundfile
 from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import write_aside
+from asr_unlearn.runtime.io import atomic_write
 from data_prep.download import Archive
 from data_prep.lists import check_matches, key_of, read_lines
 from data_prep.prepare import add_download_flags, check_number, command_line, locate, prepare
@@ -148,7 +148,7 @@ def cut_silence(
             low, high = (round(end * len(waves[name])) for end in STRETCHES[subset])
             start = int(rng.integers(low, max(low, high - SAMPLE_RATE) + 1))
             path = folder / f"{name}_{subset}_{index}.wav"
-            with write_aside(path) as aside:
+            with atomic_write(path) as aside:
                 second = waves[name][start : start + SAMPLE_RATE]
                 soundfile.write(aside, second, SAMPLE_RATE, "PCM_16", format="WAV")
             yield Utterance(

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import write_aside, write_json
+from asr_unlearn.runtime.io import atomic_write, write_json
 from data_prep import librispeech
 from data_prep.espeak import Espeak, Voice
 from data_prep.prepare import check_number, command_line, prepare
@@ -208,7 +208,7 @@ def _write_speakers(root: Path, speakers: Sequence[Speaker]) -> None:
         rows.append(
             f"{speaker.id:<4} | {speaker.sex} | {SUBSET:<16} | {minutes:<5.2f} | {speaker.voice}"
         )
-    with write_aside(root / "SPEAKERS.TXT") as aside:
+    with atomic_write(root / "SPEAKERS.TXT") as aside:
         aside.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from asr_unlearn.data.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import read_text, write_aside
+from asr_unlearn.runtime.io import atomic_write, read_text
 from data_prep.lists import key_of
 
 KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")
@@ -90,7 +90,7 @@ def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> It
     known = read_known(memory)
     # Ids made of file names may hold bytes that are not UTF-8; as escapes they are still JSON.
     escaped = "backslashreplace"
-    with write_aside(memory) as aside:
+    with atomic_write(memory) as aside:
         rows = "".join(_row(*pair) for pair in known.items())
         aside.write_text(rows, encoding="utf-8", errors=escaped)
     with memory.open("a", encoding="utf-8", errors=escaped) as file:

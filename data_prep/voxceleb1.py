@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import write_aside
+from asr_unlearn.runtime.io import atomic_write
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.text import normal_name
 from data_prep import recordings
@@ -149,7 +149,7 @@ def write_trials(folder: Path, manifest: Path) -> None:
         for same, first, second in verification_pairs(folder)
     ]
     whole = [pair for pair in pairs if kept.issuperset(pair[1:])]
-    with write_aside(manifest.with_name(TRIALS)) as aside:
+    with atomic_write(manifest.with_name(TRIALS)) as aside:
         aside.write_text("".join(f"{' '.join(pair)}\n" for pair in whole), encoding="utf-8")
     print(f"{len(whole)} of {len(pairs)} verification trials have both utterances")
 

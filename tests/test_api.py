@@ -13,7 +13,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.methods.gradient_ascent import GradientAscent
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import level, score
+from asr_unlearn.models.inference import mean_score, score
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.runtime.errors import InputError
@@ -64,7 +64,7 @@ def test_the_target_that_a_run_went_to_is_returned(setting):
     data, model, processor = setting
     parts = {name: data.part(name) for name in ("forget", "unseen")}
     task = task_for(model, processor)
-    expected = level(score(task, Inputs(task), parts["unseen"]))
+    expected = mean_score(score(task, Inputs(task), parts["unseen"]))
     options = {"method": "gradient_ascent", "epochs": 4.0, "lr": 1e-3}
     found = unlearn(model, processor, **parts, stop=Stop(on="loss", by_difficulty=False), **options)
     assert found.target.loss == pytest.approx(expected.loss)

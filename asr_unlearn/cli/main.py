@@ -14,7 +14,7 @@ from asr_unlearn.cli.commands import evaluate, methods, report, split, train, tu
 from asr_unlearn.runtime import distributed, program
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.provenance import carrying_out
+from asr_unlearn.runtime.provenance import recorded_command
 
 # The others would do the same work in each process, and write the same files.
 IN_SEVERAL_PROCESSES = ("train", "unlearn")
@@ -104,14 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
     if arguments is not None:
-        _carry_out(given)
-    elif status := program.carry_out("asr-unlearn", lambda: _carry_out(given), debug=debug):
+        _run(given)
+    elif status := program.run_program("asr-unlearn", lambda: _run(given), debug=debug):
         sys.exit(status)
 
 
-def _carry_out(given: Sequence[str]) -> None:
+def _run(given: Sequence[str]) -> None:
     command, options = understood(given)
-    with carrying_out(["asr-unlearn", *given]):
+    with recorded_command(["asr-unlearn", *given]):
         _check_processes(command)
         # A GPU that is not there is said before anything is read.
         if "device" in options:

@@ -12,7 +12,7 @@ from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.registry import find_method, own_method
 from asr_unlearn.runtime.errors import InputError
 
-OUTSIDER = "outsider"
+REFERENCE_MODEL = "reference_model"
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 
 
@@ -25,7 +25,7 @@ class Recipe:
         prepare: the module of data_prep, and its flags.
         model: a Hugging Face name, or a config to train from scratch beside recipe.yaml.
         split, stop: flags of `asr-unlearn split`, and `--stop.*` of `asr-unlearn unlearn`.
-        outsider: its `model`, and options of `finetune` to train it on the retain set; it tells
+        reference_model: its `model`, and options of `finetune` to train it on the retain set; it tells
             the stop rule who is hard. None without a model.
         train: options of `finetune` for the original and the retrained model.
         training: further flags of `asr-unlearn train`.
@@ -41,7 +41,7 @@ class Recipe:
     model: str
     split: dict[str, Any] = field(default_factory=dict)
     stop: dict[str, Any] = field(default_factory=dict)
-    outsider: dict[str, Any] = field(default_factory=dict)
+    reference_model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     pretrained: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class Recipe:
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A preset leaves the outsider out with "null".
-        self.outsider = self.outsider or {}
+        # A preset leaves the reference_model out with "null".
+        self.reference_model = self.reference_model or {}
 
     def choose_methods(self, names: Sequence[str]) -> None:
         """Keep these methods, with the recipe's options for those it knows; "all" is every one."""
@@ -93,7 +93,15 @@ class Recipe:
         section, dot, key = path.rpartition(".")
         sections: dict[str, dict[str, Any]] = {
             name: getattr(self, name)
-            for name in ("prepare", "split", "stop", "outsider", "train", "training", "evaluate")
+            for name in (
+                "prepare",
+                "split",
+                "stop",
+                "reference_model",
+                "train",
+                "training",
+                "evaluate",
+            )
         } | self.methods
         # One's own method is spelled as a path, and has a name as well.
         for spelled, options in self.methods.items():
@@ -174,13 +182,13 @@ class Plan:
                 self._train(3, "original", "retain,forget", seed),
                 self._train(4, "retrained", "retain", seed),
             ]
-            if self._has_outsider():
-                steps.append(self._train_outsider(seed))
+            if self._has_reference_model():
+                steps.append(self._train_reference_model(seed))
             steps += [self._unlearn(method, seed) for method in self.recipe.methods]
         models = [
             step.leaves
             for step in steps
-            if step.stage in (3, 4, 5) and step.leaves.name != OUTSIDER
+            if step.stage in (3, 4, 5) and step.leaves.name != REFERENCE_MODEL
         ]
         steps += [self._evaluate(models), self._report()]
         # All originals before all retrained models, so that `--stop-stage` means what it says.
@@ -212,26 +220,26 @@ class Plan:
         source = [Path(self.model)] if Path(self.model).exists() else []
         return self._publish(stage, name, argv, seed, source)
 
-    def _has_outsider(self) -> bool:
-        return bool(self.recipe.outsider.get("model"))
+    def _has_reference_model(self) -> bool:
+        return bool(self.recipe.reference_model.get("model"))
 
-    def _train_outsider(self, seed: int) -> Command:
-        options = dict(self.recipe.outsider)
+    def _train_reference_model(self, seed: int) -> Command:
+        options = dict(self.recipe.reference_model)
         model = str(options.pop("model"))
         argv = ["train", *self._corpus(), "--model", model, "--parts", "retain"]
         argv += _assignments(options)
         source = [Path(model)] if Path(model).exists() else []
-        return self._publish(5, OUTSIDER, argv, seed, source)
+        return self._publish(5, REFERENCE_MODEL, argv, seed, source)
 
     def _unlearn(self, method: str, seed: int) -> Command:
         original = self.folders[seed] / "original"
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
         argv += flags(self.recipe.stop, "--stop.")
         sources = [original]
-        if self._has_outsider():
-            outsider = self.folders[seed] / OUTSIDER
-            argv += ["--stop.outsider", str(outsider)]
-            sources.append(outsider)
+        if self._has_reference_model():
+            reference_model = self.folders[seed] / REFERENCE_MODEL
+            argv += ["--stop.reference_model", str(reference_model)]
+            sources.append(reference_model)
         argv += _assignments(self.recipe.methods[method])
         # Somebody's own method is a file that changes between runs.
         if own := own_method(method):

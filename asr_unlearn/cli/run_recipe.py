@@ -18,10 +18,9 @@ from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio
 if __name__ == "__main__":
     end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
 
-from asr_unlearn import __version__
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
-from asr_unlearn.evaluation.attacks.budget import Effort
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.methods.registry import make_method, parse_assignments
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
@@ -30,7 +29,8 @@ from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, digest_of, write_json
 from asr_unlearn.runtime.outputs import check_folder
-from asr_unlearn.runtime.provenance import carrying_out
+from asr_unlearn.runtime.provenance import recorded_command
+from asr_unlearn.runtime.version import __version__
 
 ATTACKS = {
     "informed": "attack each unlearned model with N that were unlearned of others",
@@ -69,10 +69,10 @@ def check(command: Command) -> None:
     if "set" in options:
         make_method(options.get("method", "finetune"), parse_assignments(options["set"]))
     if "shadows" in options:
-        Effort(**{f.name: options[f.name] for f in fields(Effort)})
+        AttackBudget(**{f.name: options[f.name] for f in fields(AttackBudget)})
 
 
-def carry_out(command: Command, out: Path, *, debug: bool = False) -> None:
+def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
     """Run one command in this process, unless its marker says that it is complete.
 
     Raises:
@@ -200,8 +200,8 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
         recipe.apply(setting)
-    if outsider := recipe.outsider.get("model"):
-        recipe.outsider["model"] = _beside(folder, outsider)
+    if reference_model := recipe.reference_model.get("model"):
+        recipe.reference_model["model"] = _beside(folder, reference_model)
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
@@ -232,14 +232,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given:
         sys.exit("usage: python -m asr_unlearn.cli.run_recipe RECIPE_FOLDER [flags]")
     if arguments is not None:
-        _carry_out(given, debug)
+        _run(given, debug)
         return
     name = Path(given[0]).name
-    if status := program.carry_out(name, lambda: _carry_out(given, debug), debug=debug):
+    if status := program.run_program(name, lambda: _run(given, debug), debug=debug):
         sys.exit(status)
 
 
-def _carry_out(arguments: Sequence[str], debug: bool) -> None:
+def _run(arguments: Sequence[str], debug: bool) -> None:
     folder, rest = Path(arguments[0]), arguments[1:]
     recipe = read_recipe(folder / "recipe.yaml")
     given = parser(recipe, folder).parse_args(rest)
@@ -253,10 +253,10 @@ def _carry_out(arguments: Sequence[str], debug: bool) -> None:
     commands = plan.commands()
     for command in commands:
         check(command)
-    with carrying_out([f"recipes/{folder.name}/run.sh", *rest]):
+    with recorded_command([f"recipes/{folder.name}/run.sh", *rest]):
         for command in commands:
             if given.stage <= command.stage <= given.stop_stage:
-                carry_out(command, plan.out, debug=debug)
+                run_stage(command, plan.out, debug=debug)
 
 
 if __name__ == "__main__":

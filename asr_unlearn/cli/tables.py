@@ -26,7 +26,7 @@ def methods_listing(methods: Mapping[str, type[Method]]) -> RenderableType:
         options = (f"{f.name}: {_type_name(hints[f.name])} = {f.default}" for f in fields(method))
         lines = (
             summary,
-            f"data: {' + '.join(method.needs)}; at most {passes:g} passes over {method.paced_by}",
+            f"data: {' + '.join(method.needs)}; at most {passes:g} passes over {method.epoch_part}",
             f"options: {', '.join(options)}",
         )
         shown.append(f"[bold]{name}[/bold]  {method.paper}")

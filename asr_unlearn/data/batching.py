@@ -101,10 +101,10 @@ def epoch_order(
     return [batches[i] for i in rng.permutation(count)]
 
 
-class Stream:
+class BatchSource:
     """The endless sequence of batches drawn from one part of the corpus.
 
-    `stream[step]` is the batch of that step, or a process's share of it; steps run through epoch
+    `source[step]` is the batch of that step, or a process's share of it; steps run through epoch
     after epoch.
 
     Raises:

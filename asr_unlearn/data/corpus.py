@@ -26,9 +26,9 @@ class Corpus:
     def read(cls, manifest: Path, split: Path, cache: Path | None = None) -> "Corpus":
         """Raises ValueError, naming it, for an utterance that nobody has measured."""
         utterances = read_manifest(manifest)
-        if unmeasured := [u.id for u in utterances if not u.seconds]:
+        if without_retrained := [u.id for u in utterances if not u.seconds]:
             raise InputError(
-                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
+                f"{manifest}: utterance {without_retrained[0]} has 0 seconds; run python -m "
                 f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
             )
         return cls(utterances, read_split(split, manifest), cache)

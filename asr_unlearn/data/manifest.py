@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import read_text, write_aside
+from asr_unlearn.runtime.io import atomic_write, read_text
 from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
 
 SUBSETS = ("train", "dev", "test")
@@ -87,7 +87,7 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     folder = absolute(path).parent
     # Bytes of a file's name that are not UTF-8 become escapes, as JSON has them.
     with (
-        write_aside(path) as aside,
+        atomic_write(path) as aside,
         aside.open("w", encoding="utf-8", errors="backslashreplace") as lines,
     ):
         for utterance in utterances:

@@ -17,7 +17,7 @@ from asr_unlearn.runtime.text import normal_name
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # A corpus' own sets of speakers that are never trained on, and the parts they become.
-STRANGERS = {"dev": "unseen", "test": "test"}
+HELD_OUT_SETS = {"dev": "unseen", "test": "test"}
 SCHEMA = 1
 
 
@@ -73,7 +73,7 @@ def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> lis
 
     A name that begins with "_" stands for nobody, such as the noise of Speech Commands.
     """
-    speakers = sorted({u.speaker for u in utterances if u.subset not in STRANGERS})
+    speakers = sorted({u.speaker for u in utterances if u.subset not in HELD_OUT_SETS})
     speakers = [name for name in speakers if not name.startswith("_")]
     if count >= len(speakers):
         raise SplitError(f"cannot forget {count} of {len(speakers)} training speakers")
@@ -109,13 +109,13 @@ def make_split(
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = generator(seed, 0)
-    train = [u for u in utterances if u.subset not in STRANGERS]
-    set_aside = {u.speaker for u in utterances if u.subset in STRANGERS}
+    train = [u for u in utterances if u.subset not in HELD_OUT_SETS]
+    set_aside = {u.speaker for u in utterances if u.subset in HELD_OUT_SETS}
     check_request("speaker", forget, {u.speaker for u in train}, set_aside)
     wanted = set(forget)
     spared = _tests_of_the_same_people(utterances)
     others = [u for u in utterances if u.id not in spared]
-    away = _strangers(others, wanted, unseen, 0.0 if spared else test, rng)
+    away = _held_out_speakers(others, wanted, unseen, 0.0 if spared else test, rng)
     tested = {u.speaker for u in utterances if u.id in spared}
     by_speaker = ids_by((u.speaker, u.id) for u in train if u.speaker in wanted)
     shares = [(ids, 0.0 if s in tested else heldout) for s, ids in by_speaker.items()]
@@ -147,7 +147,7 @@ def _check_shares(**shares: float) -> None:
 
 def _tests_of_the_same_people(utterances: Sequence[Utterance]) -> set[str]:
     """Utterances of the corpus' own test set whose speakers are in the training set too."""
-    train = {u.speaker for u in utterances if u.subset not in STRANGERS}
+    train = {u.speaker for u in utterances if u.subset not in HELD_OUT_SETS}
     return {u.id for u in utterances if u.subset == "test" and u.speaker in train}
 
 
@@ -172,7 +172,7 @@ def make_label_split(
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = generator(seed, 0)
-    away = _strangers(utterances, set(), unseen, test, rng)
+    away = _held_out_speakers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
     set_aside = {u.label for u in utterances if u.label and u.speaker in away}
     check_request("label", forget, {u.label for u in train if u.label}, set_aside)
@@ -199,7 +199,7 @@ def make_label_split(
     return split
 
 
-def _strangers(
+def _held_out_speakers(
     utterances: Sequence[Utterance],
     trained: Collection[str],
     unseen: float,
@@ -210,9 +210,11 @@ def _strangers(
 
     Speakers in `trained` are not drawn.
     """
-    own = {u.speaker: STRANGERS[u.subset] for u in utterances if u.subset in STRANGERS}
-    train = {u.speaker for u in utterances if u.subset not in STRANGERS}
-    mixed = {u.speaker for u in utterances if STRANGERS.get(u.subset or "") != own.get(u.speaker)}
+    own = {u.speaker: HELD_OUT_SETS[u.subset] for u in utterances if u.subset in HELD_OUT_SETS}
+    train = {u.speaker for u in utterances if u.subset not in HELD_OUT_SETS}
+    mixed = {
+        u.speaker for u in utterances if HELD_OUT_SETS.get(u.subset or "") != own.get(u.speaker)
+    }
     if mixed:
         raise SplitError(
             "speakers in more than one of the training, development and test sets: "

@@ -9,7 +9,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.recordings import measure
 from asr_unlearn.data.spelling import NAMES, respelled, spelling_of
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.log import warn_once
 from asr_unlearn.runtime.text import is_utf8, printable
 
 
@@ -57,7 +57,7 @@ def validate(
     allowed: vocabularies spell it as they like); where its letters have one case, transcripts are
     put in that case. `frames` maps samples at 16 kHz to CTC frames.
     Without a transcript (`text` None, a corpus for classification) the transcript checks do not
-    apply. Kept utterances keep their order and carry measured seconds and the
+    apply. RetainCheck utterances keep their order and carry measured seconds and the
     digest of their recording, so that whoever reads the manifest sees that one was replaced.
 
     The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
@@ -123,7 +123,7 @@ def _fitted(utterance: Utterance, alphabet: Collection[str] | None) -> Utterance
     text = respelled(utterance.text, spelling)
     if _unknown(text, alphabet):
         return utterance
-    say_once(f"transcripts are put {NAMES[spelling]}, as the alphabet is")
+    warn_once(f"transcripts are put {NAMES[spelling]}, as the alphabet is")
     return replace(utterance, text=text)
 
 

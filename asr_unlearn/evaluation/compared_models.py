@@ -15,7 +15,7 @@ def place(folder: Path, root: Path) -> Path:
     return Path(os.path.relpath(folder, root))
 
 
-def check_places(models: Sequence[SavedModel], root: Path) -> None:
+def check_folders(models: Sequence[SavedModel], root: Path) -> None:
     """Raises ValueError where a model is not under `root`, or two have one name and seed."""
     for model in models:
         if ".." in place(model.folder, root).parts:
@@ -29,14 +29,14 @@ def check_places(models: Sequence[SavedModel], root: Path) -> None:
 RETRAINED = "retrained"
 
 
-def check_yardstick(models: Sequence[SavedModel], split: Split) -> None:
+def check_retrained(models: Sequence[SavedModel], split: Split) -> None:
     """Raises ValueError where a model called retrained has met whom it must not, as it says."""
     for model in models:
-        if model.name == RETRAINED and (why := model.acquaintance(split, ["forget"])):
+        if model.name == RETRAINED and (why := model.training_overlap(split, ["forget"])):
             raise InputError(f"{model.folder} is called retrained, but is not: {why}")
 
 
-def unmeasured(models: Sequence[SavedModel]) -> list[SavedModel]:
+def without_retrained(models: Sequence[SavedModel]) -> list[SavedModel]:
     """Models of seeds of which there is no retrained one, where there is one of another seed."""
     seeds = {model.seed for model in models if model.name == RETRAINED}
     return [model for model in models if model.seed not in seeds] if seeds else []

@@ -13,10 +13,10 @@ import torch
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Split
-from asr_unlearn.evaluation.attacks.budget import Effort
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.relearning import relearn
-from asr_unlearn.evaluation.compared_models import RETRAINED, check_places, check_yardstick, place
+from asr_unlearn.evaluation.compared_models import RETRAINED, check_folders, check_retrained, place
 from asr_unlearn.evaluation.predictions import (
     Row,
     classified,
@@ -31,10 +31,10 @@ from asr_unlearn.metrics.divergence import earth_mover
 from asr_unlearn.metrics.gap import gap
 from asr_unlearn.metrics.speaker_probe import probe
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
-from asr_unlearn.models.inference import answerable
+from asr_unlearn.models.inference import with_known_labels
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
-from asr_unlearn.runtime.cache import answers_folder, cache_folder
+from asr_unlearn.runtime.cache import cache_folder, predictions_folder
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.provenance import invocation, versions
@@ -127,13 +127,13 @@ def evaluate(
     left_out: Mapping[str, Any],
     device: torch.device,
     beams: int = 1,
-    effort: Effort = Effort(),  # noqa: B008
+    budget: AttackBudget = AttackBudget(),  # noqa: B008
     trials: Path | None = None,
     judge: Path | None = None,
 ) -> dict[str, Any]:
     """The content of results.json for these models; paths are relative to `root`.
 
-    `beams` is the width of the search for transcripts where a decoder writes them; `effort` says
+    `beams` is the width of the search for transcripts where a decoder writes them; `budget` says
     which attacks are made that have to be trained for. `trials` are a corpus' own of speaker
     verification, `judge` a folder of speaker classifiers that were treated as the models were.
     Gaps and relative costs are against the model named "retrained" of the same seed, and are
@@ -145,8 +145,8 @@ def evaluate(
             original, and there is none; or a model called retrained that has met the forget
             speakers.
     """
-    check_places(models, root)
-    check_yardstick(models, split)
+    check_folders(models, root)
+    check_retrained(models, split)
     kinds = {m.kind() for m in models}
     if len(kinds) > 1:
         raise InputError(
@@ -154,18 +154,18 @@ def evaluate(
         )
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     models = [
-        replace(m, kept=answers_folder(m.folder, root)).spelled(data.part("retain"), device)
+        replace(m, cache=predictions_folder(m.folder, root)).spelled(data.part("retain"), device)
         for m in models
     ]
-    attackers = Attackers.of(models, data, root, effort, device=device, beams=beams)
+    attackers = Attackers.of(models, data, root, budget, device=device, beams=beams)
     # All models have one task: trials are for classifiers of speakers, a judge for the others.
     tried = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
     judged = Judge.at(judge, data, root) if judge else None
-    check_answerable(
+    check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
-    attackers.train(root, effort.side_by_side(device))
+    attackers.train(root, budget.side_by_side(device))
     shared = _Shared(
         data=data,
         root=root,
@@ -175,7 +175,7 @@ def evaluate(
         rows=rows,
         figures={key: figures(own) for key, own in rows.items()},
         attackers=attackers,
-        relearned=relearn(models, rows, data, root, effort, device=device),
+        relearned=relearn(models, rows, data, root, budget, device=device),
         trials=tried,
         judge=judged,
     )
@@ -199,7 +199,7 @@ def evaluate(
     }
 
 
-def check_answerable(models: Sequence[SavedModel], data: Corpus) -> None:
+def check_all_targets(models: Sequence[SavedModel], data: Corpus) -> None:
     """See that each model can be asked of every utterance it has an answer for, before any is.
 
     Models of the same settings spell alike, and one of them is asked for all.
@@ -210,7 +210,7 @@ def check_answerable(models: Sequence[SavedModel], data: Corpus) -> None:
     kinds = {digest_of(model.settings()): model for model in models}
     for model in kinds.values():
         task = model.task(torch.device("cpu"))
-        check_targets(task, answerable(task, data.part(*PARTS)))
+        check_targets(task, with_known_labels(task, data.part(*PARTS)))
 
 
 def _entry(model: SavedModel, shared: _Shared) -> dict[str, Any]:

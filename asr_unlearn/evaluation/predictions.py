@@ -19,11 +19,11 @@ from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.metrics.divergence import divergences
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Score, answerable, score
+from asr_unlearn.models.inference import Score, score, with_known_labels
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Classification, Task
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest_of, stamp, stands, write_aside
+from asr_unlearn.runtime.io import atomic_write, digest_of, stamp, stands
 
 Row = dict[str, Any]
 TRANSCRIPTS = "utterances.jsonl"
@@ -48,13 +48,13 @@ def transcribe(
     They stand in utterances.jsonl among the model's answers. What a classifier has no class for is
     left out, and said.
     """
-    target = saved.answers / TRANSCRIPTS
+    target = saved.predictions / TRANSCRIPTS
     part_of = {name: part for part in parts for name in split.parts[part]}
     everything = [u for u in manifest if u.id in part_of]
     basis = _basis(saved, part_of, everything, beams)
     if not stands(target, basis):
         task = saved.task(device, beams=beams)
-        utterances = answerable(task, everything)
+        utterances = with_known_labels(task, everything)
         wanted, answered = (Counter(part_of[u.id] for u in us) for us in (everything, utterances))
         for part, count in (wanted - answered).items():
             print(
@@ -67,7 +67,7 @@ def transcribe(
         )
         rows = [_row(part_of[one.utterance.id], one) for one in scored]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with write_aside(target) as aside:
+        with atomic_write(target) as aside:
             aside.write_text(lines, encoding="utf-8")
         stamp(target, basis)
     # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
@@ -80,7 +80,7 @@ def is_transcribed(
     """Whether `transcribe` of all parts has nothing left to do."""
     part_of = {name: part for part in PARTS for name in split.parts[part]}
     everything = [u for u in manifest if u.id in part_of]
-    return stands(saved.answers / TRANSCRIPTS, _basis(saved, part_of, everything, beams))
+    return stands(saved.predictions / TRANSCRIPTS, _basis(saved, part_of, everything, beams))
 
 
 def _basis(
@@ -172,7 +172,7 @@ def _vectors(
     batch_size: int,
 ) -> Float[np.ndarray, "N C"]:
     """A vector of each utterance, kept in NAME.npz among the model's answers."""
-    target = saved.answers / f"{name}.npz"
+    target = saved.predictions / f"{name}.npz"
     basis = digest_of([VECTORS, saved.files(), content(utterances)])
     if not stands(target, basis):
         task = saved.task(device)
@@ -186,7 +186,7 @@ def _vectors(
                 vectors = of(task, batch).float().cpu().numpy()
                 found.update(zip(batch.ids, vectors, strict=True))
                 bar.update(len(group))
-        with write_aside(target) as aside, aside.open("wb") as file:
+        with atomic_write(target) as aside, aside.open("wb") as file:
             np.savez(file, vectors=np.stack([found[u.id] for u in utterances]))
         stamp(target, basis)
     with np.load(target) as stored:
@@ -207,13 +207,13 @@ def divergence(
     They stand in divergence.json among the model's answers. None where the two models do not say
     the same things: another vocabulary, or another number of frames.
     """
-    target = saved.answers / "divergence.json"
+    target = saved.predictions / "divergence.json"
     made_from = [reference.files(), saved.files()]
     basis = digest_of([made_from, content(utterances)])
     if not stands(target, basis):
         pair = (reference.task(device), saved.task(device))
         found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")
-        with write_aside(target) as aside:
+        with atomic_write(target) as aside:
             aside.write_text(json.dumps(found))
         stamp(target, basis)
     kept: dict[str, float] | None = json.loads(target.read_text())

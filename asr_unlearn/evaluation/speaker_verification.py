@@ -12,7 +12,7 @@ from asr_unlearn.evaluation.predictions import Row, embeddings, transcribe
 from asr_unlearn.metrics.accuracy import accuracy
 from asr_unlearn.metrics.verification import Trial, Verification, draw_trials, read_trials, verify
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.runtime.cache import answers_folder
+from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.errors import InputError
 
 TRIALS = "trials.txt"
@@ -120,7 +120,7 @@ class Judge:
             if (folder / "config.json").is_file():
                 found = SavedModel.at(folder)
                 if found.seed == model.seed:
-                    return replace(found, kept=answers_folder(folder, self.root))
+                    return replace(found, cache=predictions_folder(folder, self.root))
         return None
 
     def figures(self, model: SavedModel, *, device: torch.device) -> dict[str, float]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from asr_unlearn.gradients.factors import Contribution, Dense, Paired
-from asr_unlearn.gradients.recorder import Forward, Use, leaves, watch
+from asr_unlearn.gradients.recorder import Forward, Use, leaves, record
 from asr_unlearn.gradients.rules import Pair
 from asr_unlearn.gradients.sample_assignment import (
     Owner,
@@ -34,7 +34,7 @@ def contributions(
     per utterance, and a warning names their parameters.
     """
     random = _random_state()
-    forward = watch(model, losses, batch)
+    forward = record(model, losses, batch)
     layout = (len(forward.losses), *(use.positions for use in forward.uses))
     owners = known_owners(model, layout)
     if owners is None:
@@ -43,7 +43,7 @@ def contributions(
         _backward(forward, weights, lambda i, delta: sketches.update({i: sketch(delta)}))
         del forward  # two forward passes' inputs would not fit where one does
         _restore(random)
-        forward = watch(model, losses, batch)
+        forward = record(model, losses, batch)
         uses = list(forward.uses)
         owners, certain = _measure(forward, sketches, weights)
         if certain:
@@ -52,7 +52,7 @@ def contributions(
         del uses
         del forward
         _restore(random)
-        forward = watch(model, losses, batch)
+        forward = record(model, losses, batch)
     return _contributions(forward, owners), forward.losses.detach()
 
 

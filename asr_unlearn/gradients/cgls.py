@@ -17,7 +17,7 @@ from tqdm import tqdm
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.gram import products, statistics
 from asr_unlearn.gradients.jacobian import GradientRows
-from asr_unlearn.gradients.metric import kept_fraction, metric_at
+from asr_unlearn.gradients.metric import metric_at, remaining_fraction
 from asr_unlearn.gradients.types import (
     Batch,
     Gradient,
@@ -84,7 +84,7 @@ def pool_step(
         retain=survey.mean,
         forget_losses=forget_losses,
         retain_losses=survey.losses,
-        kept=kept_fraction(u, remainder, scale),
+        kept=remaining_fraction(u, remainder, scale),
         rank={},
         residual=residual,
         iterations=iterations,

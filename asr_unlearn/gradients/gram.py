@@ -17,7 +17,7 @@ from torch.distributed import ProcessGroup
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.factors import Paired
 from asr_unlearn.gradients.jacobian import GradientRows, Range, Source, columns
-from asr_unlearn.gradients.metric import kept_fraction, metric_at
+from asr_unlearn.gradients.metric import metric_at, remaining_fraction
 from asr_unlearn.gradients.projection import (
     Projection,
     asks_for_float64,
@@ -258,7 +258,7 @@ def streaming_step(
         retain=known.mean,
         forget_losses=forget_losses,
         retain_losses=rows.losses,
-        kept=kept_fraction(u, orthogonal, scale),
+        kept=remaining_fraction(u, orthogonal, scale),
         rank=ranks({name: projections[name] for name in parameters}, scope),
     )
 

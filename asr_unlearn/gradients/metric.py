@@ -34,7 +34,7 @@ def metric_at(
     return metric
 
 
-def kept_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient | None) -> float:
+def remaining_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient | None) -> float:
     """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹, from u and Δ = D⁻¹(u − Gᵀc); 0 for a zero u."""
     whole = part = 0.0
     for name, u in forget.items():

@@ -1,4 +1,4 @@
-"""Watch a forward pass and note every place where trainable tensors meet the batch.
+"""EarlyStopping a forward pass and note every place where trainable tensors meet the batch.
 
 The watch is on operations, not on modules, so weights that are tied, normalised, used twice or
 handed to a function are seen like any other. Tensors made from parameters, buffers and constants
@@ -78,9 +78,9 @@ class Forward:
     anchor: Tensor
 
 
-def watch(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
+def record(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
     """Run the losses and note every use of every trainable parameter."""
-    watcher = _Watcher(model)
+    watcher = _Recorder(model)
     with watcher:
         values = utterance_losses(losses, batch)
     trainable = {id(p) for p in trainable_parameters(model).values()}
@@ -152,7 +152,7 @@ class _Tapped(torch.autograd.Function):
         return deltas[0], None, None
 
 
-class _Watcher(TorchFunctionMode):
+class _Recorder(TorchFunctionMode):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.uses: list[Use] = []

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients.metric import kept_fraction, metric_at
+from asr_unlearn.gradients.metric import metric_at, remaining_fraction
 from asr_unlearn.gradients.projection import exact_cutoff, project_parameters, ranks
 from asr_unlearn.gradients.types import (
     Batch,
@@ -60,7 +60,7 @@ def stacked_step(
         retain={name: rows[name].mean(0).view_as(u[name]) for name in parameters},
         forget_losses=forget_losses,
         retain_losses=retain_losses,
-        kept=kept_fraction(u, orthogonal, scale),
+        kept=remaining_fraction(u, orthogonal, scale),
         rank=ranks(projections, scope),
     )
 

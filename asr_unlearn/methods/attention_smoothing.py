@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.models.tasks.task import Task
@@ -67,12 +67,12 @@ class AttentionSmoothing(Method):
         self.demand("above 0", "smoothing")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.3, 0.95), "smoothing": (1.5, 10.0)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "alpha": (0.3, 0.95), "smoothing": (1.5, 10.0)}
 
-    def begin(self, course: Course) -> None:
-        teacher = smoothed_copy(course.task, self.smoothing)
-        self._from_teacher = divergence_from(teacher, course.task)
+    def prepare(self, context: TrainingContext) -> None:
+        teacher = smoothed_copy(context.task, self.smoothing)
+        self._from_teacher = divergence_from(teacher, context.task)
 
     def direction(self, step: Step) -> Direction:
         away, forget = step.gradient(step.forget, losses=self._from_teacher)

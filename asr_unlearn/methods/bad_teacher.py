@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy, untrained
 from asr_unlearn.methods.method import Direction, Method
 
@@ -37,12 +37,12 @@ class BadTeacher(Method):
         self.demand("above 0", "temperature")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.5, 0.99)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "alpha": (0.5, 0.99)}
 
-    def begin(self, course: Course) -> None:
-        task = course.task
-        good, bad = frozen_copy(task), untrained(task, course.seed)
+    def prepare(self, context: TrainingContext) -> None:
+        task = context.task
+        good, bad = frozen_copy(task), untrained(task, context.seed)
         self._from_good = divergence_from(good, task, self.temperature)
         self._from_bad = divergence_from(bad, task, self.temperature)
 

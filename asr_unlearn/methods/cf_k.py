@@ -21,7 +21,7 @@ class CFK(Finetune):
 
     layers: int = 2
 
-    def confine(self, task: Task) -> None:
+    def freeze_parameters(self, task: Task) -> None:
         """Freeze all but the last k layers; raises ValueError when the model has fewer."""
         layers = task.layers()
         if not 0 < self.layers <= len(layers):

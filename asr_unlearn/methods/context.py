@@ -1,17 +1,15 @@
-"""What a method works with: the course of a run, and one step of it."""
+"""What a method works with: the context of a run, and one step of it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
-from asr_unlearn.data.batching import Batch, Example
-from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.batching import Batch, BatchSource
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import (
     Gradient,
@@ -27,24 +25,14 @@ from asr_unlearn.runtime.distributed import gathered
 Batches = Batch | MicroBatches[Batch]
 
 
-class Batched(Protocol):
-    """The endless sequence of batches of one part, open to any step."""
-
-    utterances: list[Utterance]
-    example: Callable[[Utterance], Example]
-    steps_per_epoch: int
-
-    def __getitem__(self, step: int, /) -> Batch: ...
-
-
 @dataclass(frozen=True)
-class Course:
+class TrainingContext:
     """What stays the same from the first step to the last.
 
     Attributes:
         task: the model that learns or forgets, and how its utterances are encoded and scored.
-        streams: the batches of each part that the method needs.
-        pace: steps an epoch.
+        sources: the batches of each part that the method needs.
+        steps_per_epoch: steps an epoch.
         total: steps at most; the stop rule may end the run sooner.
         difficulty: how much higher a stranger's loss would be, were strangers as hard to recognise
             as the forget speakers (see `strangers`).
@@ -53,8 +41,8 @@ class Course:
     """
 
     task: Task
-    streams: Mapping[Part, Batched]
-    pace: int
+    sources: Mapping[Part, BatchSource]
+    steps_per_epoch: int
     total: int
     seed: int
     difficulty: float = 1.0
@@ -66,8 +54,8 @@ class Course:
 
     def one_epoch(self, part: Part) -> Iterator[Batch]:
         """Every utterance of a part once."""
-        stream = self.streams[part]
-        return (stream[step] for step in range(stream.steps_per_epoch))
+        source = self.sources[part]
+        return (source[step] for step in range(source.steps_per_epoch))
 
     def gradient(
         self,
@@ -96,15 +84,15 @@ class Course:
         losses = self.losses(part).values()
         return sum(losses) / len(losses)
 
-    def stranger_loss(self) -> float:
+    def unseen_loss(self) -> float:
         """What the forget speakers' mean loss would be, had the model never met them."""
         return self.difficulty * self.mean_loss("unseen")
 
     def fisher(self, part: Part, batches: int | None = None) -> Gradient:
         """The diagonal Fisher information of a part, or of its first batches."""
-        stream = self.streams[part]
-        count = min(batches or stream.steps_per_epoch, stream.steps_per_epoch)
-        drawn = (stream[step] for step in range(count))
+        source = self.sources[part]
+        count = min(batches or source.steps_per_epoch, source.steps_per_epoch)
+        drawn = (source[step] for step in range(count))
         return diagonal_fisher(self.model, self.task.losses, drawn, group=self.group)
 
 
@@ -112,27 +100,27 @@ class Course:
 class Step:
     """One step of a run; its batches are drawn when they are asked for, and only then."""
 
-    course: Course
+    context: TrainingContext
     number: int
     draw: Callable[[Part], Batches]
 
     @property
     def model(self) -> nn.Module:
-        return self.course.model
+        return self.context.model
 
     @property
     def losses(self) -> Losses[Batch]:
         """One differentiable loss per utterance of a batch."""
-        return self.course.task.losses
+        return self.context.task.losses
 
     @property
     def epoch(self) -> int:
-        return self.number // self.course.pace
+        return self.number // self.context.steps_per_epoch
 
     @property
     def done(self) -> float:
         """Share of all steps that lie behind, from 0."""
-        return self.number / self.course.total
+        return self.number / self.context.total
 
     @cached_property
     def forget(self) -> Batches:
@@ -148,5 +136,5 @@ class Step:
         weights: Weights | None = None,
         losses: Losses[Batch] | None = None,
     ) -> tuple[Gradient, Float[Tensor, " B"]]:
-        """As `Course.gradient`."""
-        return self.course.gradient(batch, weights, losses)
+        """As `TrainingContext.gradient`."""
+        return self.context.gradient(batch, weights, losses)

@@ -22,7 +22,7 @@ class Finetune(Method):
     name: ClassVar[str] = "finetune"
     paper: ClassVar[str] = "baseline FT of arXiv 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("retain",)
-    paced_by: ClassVar[Part] = "retain"
+    epoch_part: ClassVar[Part] = "retain"
     trains: ClassVar[bool] = True
 
     lr: float = 3e-4

@@ -27,8 +27,8 @@ class L1Sparse(Finetune):
         self.demand("0 or more", "lam")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "lam": (1e-6, 1e-2)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "lam": (1e-6, 1e-2)}
 
     def direction(self, step: Step) -> Direction:
         found = super().direction(step)

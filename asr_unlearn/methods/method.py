@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from asr_unlearn.data.batching import BatchSource
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient
-from asr_unlearn.methods.context import Batched, Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 
@@ -32,7 +33,7 @@ class Direction:
 
     gradient: Gradient
     losses: Mapping[Part, Float[Tensor, " _"]]
-    noted: Mapping[str, float] = field(default_factory=dict)
+    logged: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -53,7 +54,7 @@ class Method(ABC):
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[tuple[Part, ...]]
-    paced_by: ClassVar[Part] = "forget"
+    epoch_part: ClassVar[Part] = "forget"
     trains: ClassVar[bool] = False
     """Whether dropout and SpecAugment are on; off, gradients are those of the saved model."""
 
@@ -82,31 +83,31 @@ class Method(ABC):
                 raise InputError(f"{self.name}: {option} must be finite, not {value}")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
+    def search_space(cls) -> dict[str, tuple[float, float]]:
         """Options that `asr-unlearn tune` searches, with their lowest and highest values."""
         defaults: dict[str, Any] = {option.name: option.default for option in fields(cls)}
         return {"lr": (defaults["lr"] / 10, defaults["lr"] * 10)}
 
-    def confine(self, task: Task) -> None:  # noqa: B027 - most methods move what is trainable
+    def freeze_parameters(self, task: Task) -> None:  # noqa: B027 - most methods move what is trainable
         """Freeze what the method leaves alone, before anything else is done."""
 
-    def pace(self, streams: Mapping[Part, Batched]) -> int:
+    def steps_per_epoch(self, sources: Mapping[Part, BatchSource]) -> int:
         """Steps an epoch."""
-        return streams[self.paced_by].steps_per_epoch
+        return sources[self.epoch_part].steps_per_epoch
 
-    def steps(self, streams: Mapping[Part, Batched]) -> int:
+    def steps(self, sources: Mapping[Part, BatchSource]) -> int:
         """Steps of a whole run."""
-        return max(1, round(self.epochs * self.pace(streams)))
+        return max(1, round(self.epochs * self.steps_per_epoch(sources)))
 
-    def epoch(self, steps: int, course: Course) -> float:
+    def epoch(self, steps: int, context: TrainingContext) -> float:
         """How many epochs that many steps are."""
-        return steps / course.pace
+        return steps / context.steps_per_epoch
 
-    def largest_norm(self, step: Step) -> float:
+    def max_norm(self, step: Step) -> float:
         """What the gradient of this step is clipped to."""
         return self.clip or math.inf
 
-    def begin(self, course: Course) -> None:  # noqa: B027 - some need nothing from the original
+    def prepare(self, context: TrainingContext) -> None:  # noqa: B027 - some need nothing from the original
         """Look at the original model before the first step.
 
         Called again, on the original, when a killed run is taken up: what is found here need not
@@ -128,11 +129,11 @@ class Method(ABC):
             return (step + 1) / rise
         return 1 - (1 - self.final_lr) * (step - rise) / max(1, total - rise)
 
-    def is_measured(self, steps: int, course: Course, every: int) -> bool:
+    def is_checked(self, steps: int, context: TrainingContext, every: int) -> bool:
         """Whether the stop rule looks at the model after that many steps."""
         return steps % every == 0
 
-    def settle(self, step: Step) -> None:  # noqa: B027 - most leave the optimizer's step as it is
+    def after_step(self, step: Step) -> None:  # noqa: B027 - most leave the optimizer's step as it is
         """Change the model once the optimizer has taken its step."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,6 +148,6 @@ class Method(ABC):
     def batch_size(self, part: Part) -> int:
         return self.retain_batch if part == "retain" else self.forget_batch
 
-    def batches_a_step(self, part: Part) -> int:
+    def batches_per_step(self, part: Part) -> int:
         """How many batches are drawn at once; several come as `MicroBatches`."""
         return 1

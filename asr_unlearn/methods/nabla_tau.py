@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
 
 # The target is measured anew after so many passes over the forget set, as in the authors' code.
@@ -31,21 +31,21 @@ class NablaTau(Method):
     name: ClassVar[str] = "nabla_tau"
     paper: ClassVar[str] = "arXiv 2403.14339"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
-    paced_by: ClassVar[Part] = "retain"
+    epoch_part: ClassVar[Part] = "retain"
 
     lr: float = 1e-3
     epochs: float = 4.0
     retain_batch: int = 16
 
-    def begin(self, course: Course) -> None:
-        forget, retain = (len(course.streams[part].utterances) for part in ("forget", "retain"))
+    def prepare(self, context: TrainingContext) -> None:
+        forget, retain = (len(context.sources[part].utterances) for part in ("forget", "retain"))
         self._alpha = min(1.0, 5 / 3 * forget / (forget + retain))
-        self._target = course.stranger_loss()
+        self._target = context.unseen_loss()
 
     def direction(self, step: Step) -> Direction:
-        interval = PASSES_A_TARGET * step.course.streams["forget"].steps_per_epoch
+        interval = PASSES_A_TARGET * step.context.sources["forget"].steps_per_epoch
         if step.number and step.number % interval == 0:
-            self._target = step.course.stranger_loss()
+            self._target = step.context.unseen_loss()
         alpha = self._alpha * (1 - step.done)
 
         def slope(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:

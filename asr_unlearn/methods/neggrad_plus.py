@@ -27,8 +27,8 @@ class NegGradPlus(Method):
         self.demand("from 0 to 1", "alpha")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.3, 0.95)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "alpha": (0.3, 0.95)}
 
     def direction(self, step: Step) -> Direction:
         up, forget = step.gradient(step.forget)

@@ -21,7 +21,7 @@ from asr_unlearn.gradients import (
     trainable_parameters,
 )
 from asr_unlearn.gradients.cgls import TOLERANCE
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.runtime.errors import InputError
 
@@ -105,25 +105,25 @@ class OrthoGrad(Method):
             )
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.1, 0.9)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "alpha": (0.1, 0.9)}
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr)
 
-    def batches_a_step(self, part: Part) -> int:
+    def batches_per_step(self, part: Part) -> int:
         pooled = part == "retain" and self.retain_pool > self.retain_batch
         return -(-self.retain_pool // self.retain_batch) if pooled else 1
 
-    def begin(self, course: Course) -> None:
+    def prepare(self, context: TrainingContext) -> None:
         # Groups may depend on the parameters there are.
-        self._check_optimizer(list(trainable_parameters(course.model).values()))
+        self._check_optimizer(list(trainable_parameters(context.model).values()))
         if self._adapts:
-            self._retain, _ = course.gradient(course.streams["retain"][0])
+            self._retain, _ = context.gradient(context.sources["retain"][0])
         if self.metric == "adam_fisher":
-            self._fisher = course.fisher("retain", self.fisher_batches)
+            self._fisher = context.fisher("retain", self.fisher_batches)
         if self.metric == "fisher":
-            fisher = course.fisher("retain", self.fisher_batches)
+            fisher = context.fisher("retain", self.fisher_batches)
             total = sum(float(f.sum()) for f in fisher.values())
             mean = total / sum(f.numel() for f in fisher.values())
             self._fisher = {name: f / mean + self.damping for name, f in fisher.items()}
@@ -160,10 +160,10 @@ class OrthoGrad(Method):
                 step.losses,
                 step.forget,
                 step.retain,
-                group=step.course.group,
+                group=step.context.group,
                 **options,
             )
-        if step.course.group is not None:
+        if step.context.group is not None:
             raise InputError(f"{self.name}: retain_pool needs one process; use a larger batch")
         if isinstance(step.forget, MicroBatches):
             raise InputError("the forget batch of a step with a retain pool is one batch")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, Weights, pieces_of
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.orthograd import OrthoGrad
@@ -72,15 +72,15 @@ class OrthoGradTau(OrthoGrad):
         self._lengths: list[float] = []
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "target": (1.0, 2.5), "power": (0.0, 0.9)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "target": (1.0, 2.5), "power": (0.0, 0.9)}
 
-    def begin(self, course: Course) -> None:
-        super().begin(course)
-        self._from_original = divergence_from(frozen_copy(course.task), course.task)
-        scale = self.target * course.difficulty
-        strangers = [scale * loss for loss in course.losses("unseen").values()]
-        self._targets = of_the_same_rank(course.losses("forget"), strangers)
+    def prepare(self, context: TrainingContext) -> None:
+        super().prepare(context)
+        self._from_original = divergence_from(frozen_copy(context.task), context.task)
+        scale = self.target * context.difficulty
+        strangers = [scale * loss for loss in context.losses("unseen").values()]
+        self._targets = of_the_same_rank(context.losses("forget"), strangers)
 
     def direction(self, step: Step) -> Direction:
         retain, _ = step.gradient(step.retain, losses=self._from_original)

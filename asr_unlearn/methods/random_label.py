@@ -11,14 +11,14 @@ from torch import Tensor
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import MicroBatches
-from asr_unlearn.methods.context import Batches, Course, Step
+from asr_unlearn.methods.context import Batches, Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.runtime.errors import InputError
 
 Targets = dict[str, Int[Tensor, " labels"]]
 
 
-def foreign_targets(course: Course) -> Targets:
+def foreign_targets(context: TrainingContext) -> Targets:
     """A target for each forget utterance: another speaker's transcript, or a wrong class.
 
     Each is another transcript of the retain set, as long as there are enough, or the class of
@@ -28,9 +28,9 @@ def foreign_targets(course: Course) -> Targets:
     Raises:
         ValueError: no retain utterance has such a target.
     """
-    task, forget = course.task, course.streams["forget"]
-    others = course.streams["retain"].utterances
-    order = np.random.default_rng(course.seed).permutation(len(others))
+    task, forget = context.task, context.sources["forget"]
+    others = context.sources["retain"].utterances
+    order = np.random.default_rng(context.seed).permutation(len(others))
     pool = [task.target(others[i]) for i in order]
     if not task.one_label:
         # What many people say would otherwise be drawn many times.
@@ -96,11 +96,11 @@ class RandomLabel(Method):
         self.demand("from 0 to 1", "alpha")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "alpha": (0.5, 0.99)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "alpha": (0.5, 0.99)}
 
-    def begin(self, course: Course) -> None:
-        self._targets = foreign_targets(course)
+    def prepare(self, context: TrainingContext) -> None:
+        self._targets = foreign_targets(context)
 
     def direction(self, step: Step) -> Direction:
         wrong, _ = step.gradient(relabelled(step.forget, self._targets))

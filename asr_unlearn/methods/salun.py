@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from asr_unlearn.gradients import Gradient
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.random_label import RandomLabel
 
@@ -33,13 +33,13 @@ class SalUn(RandomLabel):
         super().__post_init__()
         self.demand("from 0 to 1", "share")
 
-    def begin(self, course: Course) -> None:
-        super().begin(course)
+    def prepare(self, context: TrainingContext) -> None:
+        super().prepare(context)
         mean: Gradient = {}
-        utterances = course.streams["forget"].utterances
-        for batch in course.one_epoch("forget"):
+        utterances = context.sources["forget"].utterances
+        for batch in context.one_epoch("forget"):
             weights = torch.full((len(batch.ids),), 1 / len(utterances))
-            gradient, _ = course.gradient(batch, weights)
+            gradient, _ = context.gradient(batch, weights)
             for name, g in gradient.items():
                 mean[name] = mean[name].add_(g) if name in mean else g
         saliency = torch.cat([g.abs().flatten() for g in mean.values()])

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from asr_unlearn.data.batching import BatchSource
 from asr_unlearn.data.split import Part
-from asr_unlearn.methods.context import Batched, Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction, Method
 
@@ -43,38 +44,38 @@ class SCRUB(Method):
         self.demand("0 or more", "max_epochs", "alpha", "gamma")
         self.demand("above 0", "temperature")
 
-    def pace(self, streams: Mapping[Part, Batched]) -> int:
+    def steps_per_epoch(self, sources: Mapping[Part, BatchSource]) -> int:
         """Steps of an epoch with a maximising pass."""
-        return streams["forget"].steps_per_epoch + streams["retain"].steps_per_epoch
+        return sources["forget"].steps_per_epoch + sources["retain"].steps_per_epoch
 
-    def steps(self, streams: Mapping[Part, Batched]) -> int:
+    def steps(self, sources: Mapping[Part, BatchSource]) -> int:
         longer = min(self.epochs, float(self.max_epochs))
-        shorter = (self.epochs - longer) * streams["retain"].steps_per_epoch
-        return max(1, round(longer * self.pace(streams) + shorter))
+        shorter = (self.epochs - longer) * sources["retain"].steps_per_epoch
+        return max(1, round(longer * self.steps_per_epoch(sources) + shorter))
 
-    def epoch(self, steps: int, course: Course) -> float:
-        epoch, position, length = self._place(steps, course)
+    def epoch(self, steps: int, context: TrainingContext) -> float:
+        epoch, position, length = self._place(steps, context)
         return epoch + position / length
 
-    def _place(self, steps: int, course: Course) -> tuple[int, int, int]:
+    def _place(self, steps: int, context: TrainingContext) -> tuple[int, int, int]:
         """The epoch after that many steps, how far it has come, and how long it is."""
-        longer = self.max_epochs * course.pace
+        longer = self.max_epochs * context.steps_per_epoch
         if steps < longer:
-            return *divmod(steps, course.pace), course.pace
-        retain = course.streams["retain"].steps_per_epoch
+            return *divmod(steps, context.steps_per_epoch), context.steps_per_epoch
+        retain = context.sources["retain"].steps_per_epoch
         epoch, position = divmod(steps - longer, retain)
         return self.max_epochs + epoch, position, retain
 
-    def is_measured(self, steps: int, course: Course, every: int) -> bool:
-        return self._place(steps, course)[1] == 0
+    def is_checked(self, steps: int, context: TrainingContext, every: int) -> bool:
+        return self._place(steps, context)[1] == 0
 
-    def begin(self, course: Course) -> None:
-        original = frozen_copy(course.task)
-        self._from_original = divergence_from(original, course.task, self.temperature)
+    def prepare(self, context: TrainingContext) -> None:
+        original = frozen_copy(context.task)
+        self._from_original = divergence_from(original, context.task, self.temperature)
 
     def direction(self, step: Step) -> Direction:
-        epoch, position, _ = self._place(step.number, step.course)
-        maximising = step.course.streams["forget"].steps_per_epoch
+        epoch, position, _ = self._place(step.number, step.context)
+        maximising = step.context.sources["forget"].steps_per_epoch
         if epoch < self.max_epochs and position < maximising:
             away, values = step.gradient(step.forget, losses=self._from_original)
             return Direction({name: -g for name, g in away.items()}, {"forget": values})

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import trainable_parameters
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
 from asr_unlearn.methods.random_label import foreign_targets, relabelled
 
@@ -42,13 +42,13 @@ class SelectiveAmnesia(Method):
         self.demand("0 or more", "gamma", "lam")
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "gamma": (3.0, 100.0), "lam": (10.0, 10000.0)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "gamma": (3.0, 100.0), "lam": (10.0, 10000.0)}
 
-    def begin(self, course: Course) -> None:
-        self._targets = foreign_targets(course)
-        self._fisher = course.fisher("retain")
-        weights = trainable_parameters(course.model)
+    def prepare(self, context: TrainingContext) -> None:
+        self._targets = foreign_targets(context)
+        self._fisher = context.fisher("retain")
+        weights = trainable_parameters(context.model)
         self._original = {name: weight.detach().clone() for name, weight in weights.items()}
 
     def direction(self, step: Step) -> Direction:

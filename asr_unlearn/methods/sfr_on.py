@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
 
 TINY = 1e-15
@@ -63,12 +63,12 @@ class SFROn(Method):
         self.demand("0 or more", "gamma", "lam", "forget_scale", "retain_steps")
         self._slow: Gradient = {}
 
-    def pace(self, streams: Any) -> int:
-        return super().pace(streams) * (1 + self.retain_steps)
+    def steps_per_epoch(self, sources: Any) -> int:
+        return super().steps_per_epoch(sources) * (1 + self.retain_steps)
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
-        return {**super().search(), "forget_scale": (1.0, 100.0), "gamma": (0.3, 3.0)}
+    def search_space(cls) -> dict[str, tuple[float, float]]:
+        return {**super().search_space(), "forget_scale": (1.0, 100.0), "gamma": (0.3, 3.0)}
 
     def rate(self, step: int, total: int) -> float:
         rise = round(self.warmup * total)
@@ -77,19 +77,19 @@ class SFROn(Method):
         fall = _cosine((step - rise) / max(1, total - rise))
         return self.final_lr + (1 - self.final_lr) * fall
 
-    def largest_norm(self, step: Step) -> float:
-        return super().largest_norm(step) if self._ascends(step) else math.inf
+    def max_norm(self, step: Step) -> float:
+        return super().max_norm(step) if self._ascends(step) else math.inf
 
     def _ascends(self, step: Step) -> bool:
         return step.number % (1 + self.retain_steps) == 0
 
-    def begin(self, course: Course) -> None:
-        forget, retain = course.fisher("forget"), course.fisher("retain")
+    def prepare(self, context: TrainingContext) -> None:
+        forget, retain = context.fisher("forget"), context.fisher("retain")
         self._mask = {
             name: (forget[name] + TINY) / (retain[name] + TINY) >= self.gamma for name in forget
         }
         if self.beta != 1:
-            self._slow = {n: p.detach().clone() for n, p in _weights(course).items()}
+            self._slow = {n: p.detach().clone() for n, p in _weights(context).items()}
 
     def direction(self, step: Step) -> Direction:
         if not self._ascends(step):
@@ -104,11 +104,11 @@ class SFROn(Method):
         weights = losses.clamp(min=TINY) ** -self.lam
         return weights / weights.sum()
 
-    def settle(self, step: Step) -> None:
+    def after_step(self, step: Step) -> None:
         if self.beta == 1 or (step.number + 1) % (1 + self.retain_steps):
             return
         with torch.no_grad():
-            for name, weight in _weights(step.course).items():
+            for name, weight in _weights(step.context).items():
                 weight.copy_(self._slow[name].lerp_(weight, self.beta))
 
     def state_dict(self) -> dict[str, Any]:
@@ -118,8 +118,8 @@ class SFROn(Method):
         self._slow = state["slow"]
 
 
-def _weights(course: Course) -> dict[str, torch.nn.Parameter]:
-    return trainable_parameters(course.model)
+def _weights(context: TrainingContext) -> dict[str, torch.nn.Parameter]:
+    return trainable_parameters(context.model)
 
 
 def _cosine(done: float) -> float:

@@ -8,7 +8,7 @@ from torch import nn
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
-from asr_unlearn.methods.context import Course, Step
+from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
 
 
@@ -50,32 +50,32 @@ class SSD(Method):
         super().__post_init__()
         self.demand("above 0", "weakest", "strongest", "lam", "levels")
 
-    def pace(self, streams: Any) -> int:
+    def steps_per_epoch(self, sources: Any) -> int:
         return self.levels
 
     @classmethod
-    def search(cls) -> dict[str, tuple[float, float]]:
+    def search_space(cls) -> dict[str, tuple[float, float]]:
         return {"lam": (0.1, 1.0)}
 
     def rate(self, step: int, total: int) -> float:
         return 1.0
 
-    def is_measured(self, steps: int, course: Course, every: int) -> bool:
+    def is_checked(self, steps: int, context: TrainingContext, every: int) -> bool:
         before = self._dampened(steps - 2) if steps > 1 else 0
         return self._dampened(steps - 1) != before
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr)
 
-    def begin(self, course: Course) -> None:
-        forget, retain = course.fisher("forget"), course.fisher("retain")
-        sizes = {part: len(course.streams[part].utterances) for part in self.needs}
+    def prepare(self, context: TrainingContext) -> None:
+        forget, retain = context.fisher("forget"), context.fisher("retain")
+        sizes = {part: len(context.sources[part].utterances) for part in self.needs}
         share = sizes["forget"] / sum(sizes.values())
         self._ratio = {
             name: forget[name] / (share * forget[name] + (1 - share) * g).clamp(min=1e-30)
             for name, g in retain.items()
         }
-        weights = trainable_parameters(course.model)
+        weights = trainable_parameters(context.model)
         self._original = {name: weight.detach().clone() for name, weight in weights.items()}
 
     def direction(self, step: Step) -> Direction:

@@ -20,7 +20,7 @@ from asr_unlearn.data.batching import Example
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import write_aside
+from asr_unlearn.runtime.io import atomic_write
 
 GIB = 1024**3
 NO_TARGET = torch.empty(0, dtype=torch.long)
@@ -75,7 +75,7 @@ class Inputs:
         if (kept := _read(path)) is None:
             audio = self._heard(utterance)
             kept = self.task.encode(audio), len(audio)
-            with write_aside(path, durable=False) as aside, aside.open("wb") as file:
+            with atomic_write(path, durable=False) as aside, aside.open("wb") as file:
                 np.savez(file, features=kept[0].numpy(), samples=np.int64(kept[1]))
         features, samples = kept
         return Example(utterance.id, features, samples, target)

@@ -18,7 +18,7 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True)
-class Heard:
+class UtteranceLoss:
     """A model's loss on an utterance, in nats per label."""
 
     utterance: Utterance
@@ -26,7 +26,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Score(Heard):
+class Score(UtteranceLoss):
     """The loss, the model's answer, and the right one.
 
     `confidence` and `entropy` say how sure it was (see `Certainty`).
@@ -46,7 +46,7 @@ class Score(Heard):
 
 
 @dataclass(frozen=True)
-class Level:
+class MeanScore:
     """How well a model knows a group of speakers: mean per-utterance loss, and pooled CER.
 
     Of a classifier, `cer` is the share of wrong answers.
@@ -79,19 +79,19 @@ def score(
     return [found[u.id] for u in utterances]
 
 
-def hear(
+def measure_losses(
     task: Task,
     example: Callable[[Utterance], Example],
     utterances: Sequence[Utterance],
     *,
     batch_size: int = 16,
     description: str | None = None,
-) -> list[Heard]:
+) -> list[UtteranceLoss]:
     """Only the losses: a decoder is spared writing, which takes most of the time."""
-    found: dict[str, Heard] = {}
+    found: dict[str, UtteranceLoss] = {}
     for group, losses in _ask(task.losses, task, example, utterances, batch_size, description):
         for utterance, loss in zip(group, losses.tolist(), strict=True):
-            found[utterance.id] = Heard(utterance, loss)
+            found[utterance.id] = UtteranceLoss(utterance, loss)
     return [found[u.id] for u in utterances]
 
 
@@ -120,7 +120,7 @@ def _ask(
     return answers
 
 
-def level(scores: Sequence[Score]) -> Level:
+def mean_score(scores: Sequence[Score]) -> MeanScore:
     """The level of a group of scored utterances.
 
     Raises:
@@ -129,10 +129,10 @@ def level(scores: Sequence[Score]) -> Level:
     if not scores:
         raise InputError("no utterances to measure a level on")
     counts = [s.errors("character") for s in scores]
-    return Level(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))
+    return MeanScore(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))
 
 
-def answerable(task: Task, utterances: Sequence[Utterance]) -> list[Utterance]:
+def with_known_labels(task: Task, utterances: Sequence[Utterance]) -> list[Utterance]:
     """Those that have a right answer: a classifier of speakers has no stranger's name."""
     if not task.one_label:
         return list(utterances)

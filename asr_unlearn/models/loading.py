@@ -54,7 +54,7 @@ from asr_unlearn.models.whisper import (
     token_settings,
 )
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.log import warn_once
 
 # Its bars for single files would drown those of the runs.
 disable_progress_bar()
@@ -257,7 +257,7 @@ def _own_processor(source: str, task: TaskName) -> Any:
 
 
 def _without_language_model(processor: Any, source: str) -> Wav2Vec2Processor:
-    say_once(f"{source}: its language model is not used, transcripts are the model's own (greedy)")
+    warn_once(f"{source}: its language model is not used, transcripts are the model's own (greedy)")
     return Wav2Vec2Processor(processor.feature_extractor, processor.tokenizer)
 
 
@@ -267,7 +267,7 @@ def _with_weights(
     """`headless`: weights in front of the backbone's output may be lacking, and are random then."""
     model: PreTrainedModel
     if prefix := wrapper(Path(source)):
-        say_once(f"{source}: the prefix {prefix!r} of its weights' names is taken off")
+        warn_once(f"{source}: the prefix {prefix!r} of its weights' names is taken off")
     try:
         model, found = LOADERS[task].from_pretrained(
             source,

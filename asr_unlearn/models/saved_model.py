@@ -15,7 +15,7 @@ from asr_unlearn.data.split import Split
 from asr_unlearn.models.loading import load_model, read_config, task_of
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.tasks import Task, task_for
-from asr_unlearn.models.tasks.transcript_spelling import settle_spelling
+from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest
@@ -42,14 +42,14 @@ class SavedModel:
     name: str
     seed: int
     folder: Path
-    kept: Path | None = None
+    cache: Path | None = None
     window: float | None = None
     spelling: Spelling | None = None
 
     @property
-    def answers(self) -> Path:
+    def predictions(self) -> Path:
         """The folder for what it answers."""
-        return self.kept or self.folder
+        return self.cache or self.folder
 
     @property
     def key(self) -> Key:
@@ -80,16 +80,16 @@ class SavedModel:
             raise InputError(f"{self.folder}/run.json does not say which model it was made from")
         return original
 
-    def outsider(self) -> Path | None:
+    def reference_model(self) -> Path | None:
         """The folder of the model that told its stop rule who is hard, if one was asked."""
-        return self._made_from("outsider")
+        return self._made_from("reference_model")
 
     def _made_from(self, name: str) -> Path | None:
         source = self.run().get(name)
         # Written without the detour through this folder, as a person would.
         return source and Path(os.path.normpath(self.folder / source["path"]))
 
-    def acquaintance(self, split: Split, parts: Collection[str]) -> str | None:
+    def training_overlap(self, split: Split, parts: Collection[str]) -> str | None:
         """Why it may have met people of these parts, as far as its run.json says; else None.
 
         A model that was made elsewhere says nothing, and is taken at its word.
@@ -137,16 +137,16 @@ class SavedModel:
         if self.window is not None:
             set_window(task, self.window, ())
         if self.spelling is not None:
-            settle_spelling(task, (), self.spelling)
+            choose_spelling(task, (), self.spelling)
         task.model.eval()
         return task
 
     def spelled(self, utterances: Sequence[Utterance], device: torch.device) -> "SavedModel":
         """The model with the spelling that it writes, where its config does not say which.
 
-        `utterances` are those to choose by (see `settle_spelling`).
+        `utterances` are those to choose by (see `choose_spelling`).
         """
         config = read_config(str(self.folder))
         if self.kind() != "seq2seq" or getattr(config, "transcript_spelling", None):
             return self
-        return replace(self, spelling=settle_spelling(self.task(device), utterances))
+        return replace(self, spelling=choose_spelling(self.task(device), utterances))

@@ -8,7 +8,7 @@ from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS
-from asr_unlearn.models.inference import answerable
+from asr_unlearn.models.inference import with_known_labels
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime.errors import InputError
 
@@ -53,4 +53,4 @@ def check_parts(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float
     """
     others = corpus.part(*(part for part in PARTS if part not in parts))
     check_targets(task, corpus.part(*parts), fastest)
-    check_targets(task, answerable(task, others))
+    check_targets(task, with_known_labels(task, others))

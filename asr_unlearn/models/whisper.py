@@ -56,7 +56,7 @@ def feature_extractor(source: Path, config: Any) -> WhisperFeatureExtractor:
     """As the file beside the config says, else with OpenAI's frames of 10 ms.
 
     Raises:
-        ValueError: without the former, an encoder that does not hear whole seconds.
+        ValueError: without the former, an encoder that does not measure_losses whole seconds.
     """
     folder = source if source.is_dir() else source.parent
     if any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")):

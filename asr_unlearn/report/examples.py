@@ -1,4 +1,4 @@
-"""A few utterances of each part: to hear, to see, and as every model transcribed them."""
+"""A few utterances of each part: to measure_losses, to see, and as every model transcribed them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from asr_unlearn.report.sound import Sound, sound
 EXAMPLES = 5
 
 
-class Heard(NamedTuple):
+class UtteranceLoss(NamedTuple):
     """What one or more models made of an utterance, all of them the same."""
 
     models: list[str]
@@ -32,7 +32,7 @@ class Example(NamedTuple):
     speaker: str
     seconds: float | None
     reference: str
-    heard: list[Heard]
+    heard: list[UtteranceLoss]
     sound: Sound | None
 
 
@@ -64,7 +64,7 @@ def examples(
 
     They are drawn by the hash of their id, so the choice is the same in every report of a corpus
     and looks at neither transcript nor error. Recordings that cannot be read are added to
-    `recorded.missing`; without `recorded` there is nothing to hear.
+    `recorded.missing`; without `recorded` there is nothing to measure_losses.
     """
     rows = {
         entry.name: {row.id: row for row in runs[key(entry.models[0])].transcripts}
@@ -87,7 +87,7 @@ def examples(
 def _example(
     id_: str, rows: Mapping[str, Mapping[str, Transcript]], recorded: Recordings | None
 ) -> Example:
-    said: dict[str, Heard] = {}
+    said: dict[str, UtteranceLoss] = {}
     first: Transcript | None = None
     for model, of_model in rows.items():
         row = of_model.get(id_)
@@ -97,7 +97,7 @@ def _example(
         if row.hypothesis not in said:
             words = align(row.reference, row.hypothesis)
             errors = sum(word.kind != "equal" for word in words)
-            said[row.hypothesis] = Heard([], words, [], errors)
+            said[row.hypothesis] = UtteranceLoss([], words, [], errors)
         said[row.hypothesis].models.append(model)
         if row.loss is not None:
             said[row.hypothesis].losses.append(row.loss)

@@ -15,7 +15,7 @@ from asr_unlearn.report.markdown import grid
 from asr_unlearn.report.tables.column import Column, by_part, figure_cell, present, seed_remark
 from asr_unlearn.report.tables.table import Cell, Row, Table
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import write_aside
+from asr_unlearn.runtime.io import atomic_write
 
 BEGIN, END = "<!-- headline -->", "<!-- end of headline -->"
 
@@ -79,7 +79,7 @@ def main() -> None:
     given = parser.parse_args()
     text = given.readme.read_text(encoding="utf-8")
     changed = put_headline(text, headline_block(read_results(given.results)))
-    with write_aside(given.readme) as aside:
+    with atomic_write(given.readme) as aside:
         aside.write_text(changed, encoding="utf-8")
 
 

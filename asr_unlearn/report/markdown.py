@@ -39,7 +39,9 @@ def markdown(told: Mapping[str, Any]) -> str:
     if told["missing"]:
         missing = ", ".join(map(escape, told["missing"]))
         blocks.append(f"Not found, so what they would tell is left out: {missing}.")
-    blocks.append(f"Plots, and examples to read, hear and see, are in {escape(told['page'])}.")
+    blocks.append(
+        f"Plots, and examples to read, measure_losses and see, are in {escape(told['page'])}."
+    )
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 

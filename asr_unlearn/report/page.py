@@ -15,8 +15,8 @@ from asr_unlearn.report.markdown import markdown
 from asr_unlearn.report.pictures import pictures, settings
 from asr_unlearn.report.runs import Runs, key, read_run
 from asr_unlearn.report.words import summary
-from asr_unlearn.runtime.cache import answers_folder
-from asr_unlearn.runtime.io import write_aside
+from asr_unlearn.runtime.cache import predictions_folder
+from asr_unlearn.runtime.io import atomic_write
 
 
 def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
@@ -32,14 +32,14 @@ def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
     results = read_results(results_path)
     models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
     root = results_path.parent
-    runs = {key(m): read_run(m.folder, answers_folder(m.folder, root)) for m in models}
+    runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
     found = compare(results)
     stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
     paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")
     told = {**_told(results, found, runs), "page": paths[1].name}
     pages = markdown(told), _html({**told, **_only_html(results, found, runs, told, audio)})
     for path, text in zip(paths, pages, strict=True):
-        with write_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.write_text(text, encoding="utf-8")
     return paths
 

@@ -1,4 +1,4 @@
-"""A recording to hear and to see: a small MP3 and a spectrogram, inside the page."""
+"""A recording to measure_losses and to see: a small MP3 and a spectrogram, inside the page."""
 
 import base64
 import io
@@ -44,7 +44,7 @@ def sound(path: Path) -> Sound:
 
 
 def spectrogram(samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "bands frames"]:
-    """Level between 0 (65 dB below the loudest) and 1, the highest band (8 kHz) first."""
+    """MeanScore between 0 (65 dB below the loudest) and 1, the highest band (8 kHz) first."""
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
     transform = ShortTimeFFT(hann(WINDOW, sym=False), HOP, SAMPLE_RATE)

@@ -14,7 +14,7 @@ from asr_unlearn.runtime.errors import InputError
 
 
 @contextmanager
-def write_aside(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes `path`'s place only when all went well.
 
     Without `durable` a crash of the system may leave an empty file: for what is cheap to make
@@ -100,7 +100,7 @@ def read_text(path: Path) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON, published at once; half a character is written as an escape."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
@@ -112,7 +112,7 @@ def stands(target: Path, basis: str) -> bool:
 
 def stamp(target: Path, basis: str) -> None:
     """Note beside a file or folder what it was made from."""
-    with write_aside(_note(target)) as aside:
+    with atomic_write(_note(target)) as aside:
         aside.write_text(basis)
 
 

@@ -1,10 +1,12 @@
-"""Notices that are printed once."""
+"""Notices that are given once a process, however often there is cause."""
 
-import sys
+import logging
 from functools import cache
+
+logger = logging.getLogger("asr_unlearn")
 
 
 @cache
-def say_once(sentence: str) -> None:
-    """Prints a notice to stderr, once however often it is given."""
-    print(sentence, file=sys.stderr)
+def warn_once(sentence: str) -> None:
+    """Log a warning the first time that it is given."""
+    logger.warning(sentence)

@@ -34,7 +34,7 @@ def without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return rest, len(rest) < len(arguments)
 
 
-def carry_out(
+def run_program(
     program: str, work: Callable[[], int | None], *, debug: bool = False, failed: int = 1
 ) -> int:
     """Do a program's work and return its exit status.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from asr_unlearn import __version__
+from asr_unlearn.runtime.version import __version__
 
 PACKAGES = ("torch", "transformers", "jiwer", "soundfile", "numpy")
 
@@ -35,7 +35,7 @@ _COMMANDS: ContextVar[tuple[str, ...]] = ContextVar("_COMMANDS", default=())
 
 
 @contextmanager
-def carrying_out(argv: Sequence[str]) -> Iterator[None]:
+def recorded_command(argv: Sequence[str]) -> Iterator[None]:
     """Within: `argv` is the command that is carried out, perhaps by a recipe that calls it."""
     token = _COMMANDS.set((*_COMMANDS.get(), shlex.join(argv)))
     try:

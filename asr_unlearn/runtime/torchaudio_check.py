@@ -43,7 +43,7 @@ def end_without_torchaudio(name: str) -> None:
         name: of the program, which the line begins with.
     """
     _, debug = program.without_debug(sys.argv[1:])
-    if status := program.carry_out(name, check_torchaudio, debug=debug):
+    if status := program.run_program(name, check_torchaudio, debug=debug):
         sys.exit(status)
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import flush, write_aside
+from asr_unlearn.runtime.io import atomic_write, flush
 
 # Of what a checkpoint holds: one of another format is no longer taken up.
 FORMAT = 3
@@ -62,7 +62,7 @@ def save_weights(model: nn.Module, path: Path, *, durable: bool = True) -> None:
         if tensor.data_ptr() not in unique or tensor.numel() == 0:
             unique[tensor.data_ptr()] = name
             tensors[name] = tensor.detach().contiguous()
-    with write_aside(path, durable=durable) as aside:
+    with atomic_write(path, durable=durable) as aside:
         save_file(tensors, aside)
 
 
@@ -96,7 +96,7 @@ def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> No
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_weights(model, partial / WEIGHTS)
-    with write_aside(partial / STATE) as aside, aside.open("wb") as file:
+    with atomic_write(partial / STATE) as aside, aside.open("wb") as file:
         torch.save({**state, "random": random_state()}, file)
     final = folder / f"checkpoint-{state['step']:09d}"
     if final not in older:
@@ -120,7 +120,7 @@ def damage(checkpoint: Path) -> str | None:
     """Which file of a checkpoint cannot be read, and why; None where all can."""
     path = checkpoint / STATE
     try:
-        nearest = _read_state(path).get("watch", {}).get("nearest")
+        nearest = _read_state(path).get("early_stopping", {}).get("nearest")
         for path in (
             checkpoint / WEIGHTS,
             *([] if nearest is None else [best_weights(checkpoint.parent, nearest)]),

@@ -15,7 +15,7 @@ def forgets_classes(task: Task, given: Mapping[Part, Sequence[Utterance]]) -> bo
     return task.one_label and disjoint(forget, retain)
 
 
-def asked_for_forgotten(given: Mapping[Part, Sequence[Utterance]]) -> list[Utterance]:
+def relabelled_unseen(given: Mapping[Part, Sequence[Utterance]]) -> list[Utterance]:
     """The unseen utterances with the forgotten classes, in turn, as their labels.
 
     The level to forget a class down to. There are no strangers to a class: the model knows the

@@ -7,16 +7,16 @@ from typing import Any
 
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Level, level, score
+from asr_unlearn.models.inference import MeanScore, mean_score, score
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.io import flush
 from asr_unlearn.training.checkpoint import best_weights, load_weights, read_weights, save_weights
-from asr_unlearn.training.interpolation import land
+from asr_unlearn.training.interpolation import interpolate_to_target
 from asr_unlearn.training.stop_rule import StopRule
 
 
 @dataclass
-class Seen:
+class CheckState:
     """What was seen so far, all of it in every checkpoint.
 
     Attributes:
@@ -31,21 +31,21 @@ class Seen:
     stopped: str = ""
 
 
-class Watch:
+class EarlyStopping:
     """Measures `utterances` by the model of a run, and keeps its nearest weights in `folder`."""
 
     def __init__(
         self, rule: StopRule, inputs: Inputs, utterances: Sequence[Utterance], folder: Path
     ) -> None:
         self.rule, self.inputs, self.utterances, self.folder = rule, inputs, utterances, folder
-        self.seen = Seen()
+        self.state = CheckState()
 
-    def look(self, step: int) -> dict[str, float]:
+    def check(self, step: int) -> dict[str, float]:
         """Measure the model; stop the run where the rule says, or keep the nearest step so far.
 
         Returns what was measured and what it is to be, for the log.
         """
-        measured, target, seen = self._level(), self.rule.target, self.seen
+        measured, target, seen = self._level(), self.rule.target, self.state
         seen.distance = self.rule.distance(measured)
         seen.stopped = self.rule.reached(measured) or ""
         if not seen.stopped and seen.distance < seen.nearest_distance:
@@ -67,14 +67,14 @@ class Watch:
 
         Returns the step that is kept, a fraction between two looks, and which it is in words.
         """
-        seen = self.seen
+        seen = self.state
         if seen.nearest is None or seen.nearest == step:
             return step, ""
         # The file must be there before all read it, and is cleared away on publication.
         distributed.wait()
         task, place = self.inputs.task, 0.0
         if seen.stopped:
-            place = land(
+            place = interpolate_to_target(
                 task.model,
                 read_weights(self._kept(), task.device),
                 self.rule,
@@ -93,7 +93,7 @@ class Watch:
 
     def flush(self) -> None:
         """Have the nearest weights on the disk, for a checkpoint that counts on them."""
-        if self.seen.nearest is not None:
+        if self.state.nearest is not None:
             flush(self._kept())
 
     def clear(self) -> None:
@@ -103,17 +103,17 @@ class Watch:
                 path.unlink()
 
     def state_dict(self) -> dict[str, Any]:
-        return asdict(self.seen)
+        return asdict(self.state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.seen = Seen(**state)
+        self.state = CheckState(**state)
 
     def _kept(self) -> Path:
-        return best_weights(self.folder, self.seen.nearest)
+        return best_weights(self.folder, self.state.nearest)
 
-    def _level(self, description: str | None = None) -> Level:
+    def _level(self, description: str | None = None) -> MeanScore:
         """The level of the utterances, measured by all processes together."""
         mine = distributed.share().of_all(self.utterances)
         shown = description if distributed.is_first() else None
         scores = score(self.inputs.task, self.inputs, mine, description=shown)
-        return level(distributed.gathered(scores))
+        return mean_score(distributed.gathered(scores))

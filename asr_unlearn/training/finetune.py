@@ -30,8 +30,8 @@ from asr_unlearn.models.loading import (
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
-from asr_unlearn.models.tasks.from_scratch import Aids, Seq2SeqFromScratch
-from asr_unlearn.models.tasks.transcript_spelling import Asked, settle_spelling
+from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAids
+from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.checkpoint import seed_everything
@@ -40,7 +40,7 @@ from asr_unlearn.training.trainer import Outcome, Training
 
 # Enough audio to set the filter bank's output variance.
 CALIBRATION_UTTERANCES = 40
-NO_AIDS = Aids()
+NO_AIDS = TrainingAids()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Setup:
     Attributes:
         task: what to train for, by default what the model was made for.
         language: of a multilingual recogniser (see `Seq2Seq`).
-        spelling: of a Whisper's transcripts (see `settle_spelling`).
+        spelling: of a Whisper's transcripts (see `choose_spelling`).
         filterbank: a first convolution of random weights starts as band-pass filters.
         augmented: random polarity and shift of the waves.
         speeds: at which the waves are heard, one of them drawn each time.
@@ -68,7 +68,7 @@ class Setup:
     speeds: tuple[float, ...] = (1.0,)
     crop_seconds: float = 0.0
     front_end_frozen: bool | None = None
-    aids: Aids = NO_AIDS
+    aids: TrainingAids = NO_AIDS
     window: Window | None = "auto"
 
     @classmethod
@@ -76,7 +76,7 @@ class Setup:
         """What a model was trained with, from the options in its run.json."""
         given = {f.name: options[f.name] for f in fields(cls) if f.name in options}
         read = {
-            "aids": Aids(**given.get("aids", {})),
+            "aids": TrainingAids(**given.get("aids", {})),
             "speeds": tuple(given.get("speeds", cls.speeds)),
             # A run without one was trained in the model's own.
             "window": given.get("window"),
@@ -196,7 +196,7 @@ def _task_to_train(
     task = task_for(model, processor, device, language=setup.language)
     # Random weights tell nothing, but the vocabulary was made of the transcripts as given.
     made = scratch and kind == "seq2seq" and setup.spelling == "auto"
-    settle_spelling(task, corpus.part("retain"), "as_given" if made else setup.spelling)
+    choose_spelling(task, corpus.part("retain"), "as_given" if made else setup.spelling)
     return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
 
 
@@ -227,7 +227,9 @@ def _start_from_filterbank(task: Task, corpus: Corpus) -> None:
         ValueError: the model has no convolution that hears the wave.
     """
     if not isinstance(task.front_end, ConvFrontEnd):
-        raise InputError(f"filterbank: {type(task.model).__name__} does not hear the wave itself")
+        raise InputError(
+            f"filterbank: {type(task.model).__name__} does not measure_losses the wave itself"
+        )
     inputs = Inputs(task)
     waves = [inputs(u).input for u in corpus.part("retain")[:CALIBRATION_UTTERANCES]]
     start_from_filterbank(task.front_end.first_convolution, waves)

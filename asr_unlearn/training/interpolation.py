@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.training.stop_rule import StopRule
 
 HALVINGS = 4
 
 
-def land(
+def interpolate_to_target(
     model: nn.Module,
     short: Mapping[str, Tensor],
     rule: StopRule,
-    measure: Callable[[], Level],
+    measure: Callable[[], MeanScore],
     distances: tuple[float, float],
 ) -> float:
     """Set the model between `short`, where the rule was not reached, and its weights, where it was.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.training.trainer import DivergedError
 
@@ -30,14 +30,14 @@ def sample(utterances: Sequence[Utterance]) -> list[Utterance]:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Level of the same retain utterances before and after, and the number of the model's outputs.
+class RetainCheck:
+    """MeanScore of the same retain utterances before and after, and the number of the model's outputs.
 
     Outputs are the entries of a recogniser's vocabulary, or a classifier's classes.
     """
 
-    before: Level
-    after: Level
+    before: MeanScore
+    after: MeanScore
     utterances: int
     outputs: int
 
@@ -74,7 +74,7 @@ def outputs(task: Task) -> int:
     return int(config.num_labels if task.one_label else config.vocab_size)
 
 
-def check_finite(task: Task, after: Level | None) -> None:
+def check_finite(task: Task, after: MeanScore | None) -> None:
     """Raises DivergedError for weights, or a loss on retain utterances, that are not finite."""
     bad = [n for n, p in task.model.named_parameters() if not torch.isfinite(p).all()]
     if bad:

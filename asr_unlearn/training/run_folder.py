@@ -16,7 +16,7 @@ from asr_unlearn.models.tasks import Task
 from asr_unlearn.models.tasks.from_scratch import remove_head
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest_of, naming, publish_folder, write_aside
+from asr_unlearn.runtime.io import atomic_write, digest_of, naming, publish_folder
 from asr_unlearn.training.checkpoint import FORMAT, checkpoints
 from asr_unlearn.training.run_log import Run
 from asr_unlearn.training.trainer import Outcome
@@ -32,11 +32,11 @@ def carry_out(
     out: Path,
     options: Mapping[str, Any],
     seed: int,
-    **noted: Any,
+    **logged: Any,
 ) -> Outcome:
     """Run in a folder, or take up what was interrupted there, and publish the model at `out`.
 
-    `data` is what an interrupted run must have begun with to be taken up; `noted` goes into
+    `data` is what an interrupted run must have begun with to be taken up; `logged` goes into
     run.json beside the options and the outcome.
 
     Raises:
@@ -52,7 +52,7 @@ def carry_out(
         outcome = run(work)
         if first:
             record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
-            _publish(task, work, out, processes=distributed.share().of, **record, **noted)
+            _publish(task, work, out, processes=distributed.share().of, **record, **logged)
     distributed.wait()
     return outcome
 
@@ -77,7 +77,7 @@ def _clear_other_work(work: Path, stamp: str) -> None:
                 shutil.rmtree(path)
             elif path.name != LOCK:
                 path.unlink()
-    with write_aside(note) as aside:
+    with atomic_write(note) as aside:
         aside.write_text(stamp)
 
 

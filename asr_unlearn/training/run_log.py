@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from asr_unlearn.runtime.io import naming, write_aside, write_json
+from asr_unlearn.runtime.io import atomic_write, naming, write_json
 from asr_unlearn.runtime.provenance import command, versions
 
 
@@ -40,5 +40,5 @@ class Run:
                 json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")
             ]
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= step]
-            with write_aside(path) as aside:
+            with atomic_write(path) as aside:
                 aside.write_text("".join(kept))

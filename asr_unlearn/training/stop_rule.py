@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.runtime.errors import InputError
 
 StopOn = Literal["loss", "cer", "both", "all"]
@@ -27,7 +27,7 @@ class StopRule:
         ValueError: to stop on an error rate that is 0 for strangers.
     """
 
-    target: Level
+    target: MeanScore
     on: StopOn = "both"
     tolerance: float = 0.0
     every: int = 4
@@ -42,7 +42,7 @@ class StopRule:
                 f"strangers have a {self.figure} of 0, which cannot tell when to stop: stop on loss"
             )
 
-    def reached(self, now: Level) -> str | None:
+    def reached(self, now: MeanScore) -> str | None:
         """Which of loss and CER has arrived (within the relative tolerance), if it is enough."""
         share = 1 - self.tolerance
         arrived = {}
@@ -66,7 +66,7 @@ class StopRule:
         low, high = self.interval
         return f"{self.target.loss:.3f} (95% interval {low:.3f} to {high:.3f})"
 
-    def distance(self, now: Level) -> float:
+    def distance(self, now: MeanScore) -> float:
         """Relative distance to the target, summed over loss and CER; with "all", of what lacks."""
         loss = (now.loss - self.target.loss) / max(self.target.loss, 1e-8)
         cer = (now.cer - self.target.cer) / self.target.cer if self.target.cer > 0 else 0.0
@@ -78,12 +78,12 @@ class StopRule:
 class Relearned(StopRule):
     """Stop when the forget set is known again: its mean loss has come down to the target's."""
 
-    def reached(self, now: Level) -> str | None:
+    def reached(self, now: MeanScore) -> str | None:
         if now.loss > self.target.loss:
             return None
         return f"forget loss {now.loss:.3f} is down to {self.target.loss:.3f}"
 
-    def distance(self, now: Level) -> float:
+    def distance(self, now: MeanScore) -> float:
         """Infinite: the steps are what is asked for, and no model is kept."""
         return float("inf")
 
@@ -102,7 +102,7 @@ class Stop:
         by_difficulty: expect what strangers would have who are as hard to recognise as the forget
             speakers (see `strangers`); without it, or without retain utterances to compare them
             with, what the unseen speakers have. Holds for the target of a method too.
-        outsider: folder of a recogniser that has met neither the forget nor the unseen speakers,
+        reference_model: folder of a recogniser that has met neither the forget nor the unseen speakers,
             which tells how hard they are better than the model to be unlearned, who has (see
             `outsider`).
 
@@ -115,16 +115,18 @@ class Stop:
     tolerance: float = 0.0
     every: int = 4
     by_difficulty: bool = True
-    outsider: Path | None = None
+    reference_model: Path | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise InputError(f"stop.every must be 1 or more, not {self.every}")
         if not 0 <= self.tolerance < 1:
             raise InputError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
-        if self.outsider and not self.by_difficulty:
-            raise InputError("stop.outsider tells a difficulty that stop.by_difficulty leaves out")
+        if self.reference_model and not self.by_difficulty:
+            raise InputError(
+                "stop.reference_model tells a difficulty that stop.by_difficulty leaves out"
+            )
 
     def recorded(self) -> dict[str, Any]:
-        """The rule as options of a run, where the outsider stands beside it."""
-        return {name: value for name, value in asdict(self).items() if name != "outsider"}
+        """The rule as options of a run, where the reference_model stands beside it."""
+        return {name: value for name, value in asdict(self).items() if name != "reference_model"}

@@ -4,7 +4,7 @@ Nobody who needs unlearning can measure it. How the model treats people it has r
 the nearest that can be measured, but some people are harder to recognise than others, whether they
 were trained on or not: a forget list of such people is not forgotten yet at the loss of the average
 stranger. How hard the forget speakers are is told by what the model makes of them after training,
-roughly, or by an outsider, a recogniser that has met neither them nor the strangers.
+roughly, or by an reference_model, a recogniser that has met neither them nor the strangers.
 """
 
 from collections import defaultdict
@@ -20,7 +20,14 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part, Split
 from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Heard, Level, Score, hear, level, score
+from asr_unlearn.models.inference import (
+    MeanScore,
+    Score,
+    UtteranceLoss,
+    mean_score,
+    measure_losses,
+    score,
+)
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
@@ -32,22 +39,24 @@ from asr_unlearn.training.stop_rule import Stop, StopRule
 POWER = 0.4
 # And like this power of what it is to a small recogniser that has met neither him nor the others:
 # of 0 to 2.5, what tells the losses of seven of AN4's unseen speakers best from seven others'.
-OUTSIDER_POWER = 1.5
-# It falls like this power of the number of speakers that a recogniser has learned from: outsiders
+REFERENCE_POWER = 1.5
+# It falls like this power of the number of speakers that a recogniser has learned from: reference_models
 # of 26 and of 53 of AN4's speakers, on two forget lists (1.27 and 0.69 on average).
-TEACHERS_POWER = 0.86
+SPEAKERS_POWER = 0.86
 # What is known of the difficulty of a few speakers should not decide alone.
 BOUNDS = (0.5, 2.0)
 # Enough of the retain set to know how hard its people are.
 SPEAKERS, UTTERANCES = 50, 20
 
 
-def difficulty(forget: Sequence[Heard], others: Sequence[Heard], power: float = POWER) -> float:
+def difficulty(
+    forget: Sequence[UtteranceLoss], others: Sequence[UtteranceLoss], power: float = POWER
+) -> float:
     """How much higher a stranger's loss would be, were strangers as hard as the forget speakers.
 
     The ratio of the groups' means of ℓ^power, ℓ the mean loss of an utterance's speaker. With the
     default power the losses are those of the model that was trained on both groups; they differ by
-    far more than losses of strangers. With `OUTSIDER_POWER` they are an outsider's, and the others
+    far more than losses of strangers. With `REFERENCE_POWER` they are an reference_model's, and the others
     are the unseen speakers; it knows less, and its losses differ less. Between 0.5 and 2.
 
     Raises:
@@ -59,7 +68,7 @@ def difficulty(forget: Sequence[Heard], others: Sequence[Heard], power: float = 
     return float(np.clip(hard / max(usual, 1e-12), *BOUNDS))
 
 
-def hardness(heard: Sequence[Heard], power: float) -> list[float]:
+def hardness(heard: Sequence[UtteranceLoss], power: float) -> list[float]:
     """Of each utterance: its speaker's mean loss, to that power."""
     losses: defaultdict[str, list[float]] = defaultdict(list)
     for one in heard:
@@ -68,7 +77,7 @@ def hardness(heard: Sequence[Heard], power: float) -> list[float]:
     return [hard[one.utterance.speaker] for one in heard]
 
 
-def fewer_teachers(forget: Sequence[Utterance], retain: Sequence[Utterance]) -> float:
+def fewer_speakers_factor(forget: Sequence[Utterance], retain: Sequence[Utterance]) -> float:
     """How much higher strangers' losses are to a model that has learned from the retain set alone.
 
     It has heard fewer people than the original, whose losses are at hand. 1 without a retain set,
@@ -76,26 +85,28 @@ def fewer_teachers(forget: Sequence[Utterance], retain: Sequence[Utterance]) -> 
     """
     kept = {u.speaker for u in retain}
     everybody = kept | {u.speaker for u in forget}
-    return float((len(everybody) / len(kept)) ** TEACHERS_POWER) if kept else 1.0
+    return float((len(everybody) / len(kept)) ** SPEAKERS_POWER) if kept else 1.0
 
 
-def as_strangers(unseen: Level, difficulty: float) -> Level:
+def forgetting_target(unseen: MeanScore, difficulty: float) -> MeanScore:
     """The level of strangers that are so much harder, in loss and, likewise, in CER."""
-    return Level(loss=unseen.loss * difficulty, cer=min(1.0, unseen.cer * difficulty))
+    return MeanScore(loss=unseen.loss * difficulty, cer=min(1.0, unseen.cer * difficulty))
 
 
-def level_interval(
-    unseen: Sequence[Heard], difficulty: float, to_outsider: Sequence[Heard] = ()
+def target_interval(
+    unseen: Sequence[UtteranceLoss],
+    difficulty: float,
+    reference_losses: Sequence[UtteranceLoss] = (),
 ) -> tuple[float, float] | None:
-    """How well these strangers tell the loss of `as_strangers`: 95%, over speakers.
+    """How well these strangers tell the loss of `forgetting_target`: 95%, over speakers.
 
     What an outsider makes of the same utterances says which of them are hard, so that it matters
     less who the strangers happen to be. None with fewer than two speakers.
     """
     losses = [difficulty * one.loss for one in unseen]
     weights = [1.0] * len(losses)
-    if to_outsider:
-        hard = hardness(to_outsider, OUTSIDER_POWER)
+    if reference_losses:
+        hard = hardness(reference_losses, REFERENCE_POWER)
         weights = [own / float(np.mean(hard)) for own in hard]
     return ratio_interval(losses, weights, [one.utterance.speaker for one in unseen])
 
@@ -115,30 +126,30 @@ def representatives(retain: Sequence[Utterance]) -> list[Utterance]:
 TOO_MANY_ERRORS = 0.5
 
 
-def check_outsider(folder: Path, split: Split) -> None:
+def check_reference_model(folder: Path, split: Split) -> None:
     """See that there is such a model, which was not trained on those whom it is to judge.
 
     Raises:
         ValueError: there is none, or its run.json says that it was.
     """
     if not folder.is_dir():
-        raise InputError(f"--stop.outsider {folder}: there is no such model folder")
+        raise InputError(f"--stop.reference_model {folder}: there is no such model folder")
     others = [part for part in PARTS if part != "retain"]
-    if why := SavedModel.at(folder).acquaintance(split, others):
-        raise InputError(f"{folder} is no outsider: {why}")
+    if why := SavedModel.at(folder).training_overlap(split, others):
+        raise InputError(f"{folder} is no reference_model: {why}")
 
 
-def outsider_inputs(folder: Path, inputs: Inputs) -> Inputs:
-    """The outsider at `folder`, and the recordings as `inputs` reads them."""
+def reference_inputs(folder: Path, inputs: Inputs) -> Inputs:
+    """The reference_model at `folder`, and the recordings as `inputs` reads them."""
     return Inputs(SavedModel.at(folder).task(inputs.task.device), load=inputs.load)
 
 
-def check_learned(folder: Path, strangers: Sequence[Score]) -> None:
-    """Raises ValueError where the outsider has not learned enough to tell who is hard."""
-    if (errors := level(strangers).cer) > TOO_MANY_ERRORS:
+def check_reference_errors(folder: Path, strangers: Sequence[Score]) -> None:
+    """Raises ValueError where the reference_model has not learned enough to tell who is hard."""
+    if (errors := mean_score(strangers).cer) > TOO_MANY_ERRORS:
         raise InputError(
-            f"the outsider {folder} mishears {errors:.0%} of what strangers say, and cannot tell "
-            "who of them is hard: train it longer, or leave --stop.outsider out"
+            f"the reference_model {folder} mishears {errors:.0%} of what strangers say, and cannot tell "
+            "who of them is hard: train it longer, or leave --stop.reference_model out"
         )
 
 
@@ -147,7 +158,7 @@ def training_seconds(folder: Path) -> float:
     return float(SavedModel.at(folder).run().get("seconds", 0.0))
 
 
-H = TypeVar("H", bound=Heard)
+H = TypeVar("H", bound=UtteranceLoss)
 
 
 @dataclass(frozen=True)
@@ -156,52 +167,52 @@ class Difficulty:
 
     Attributes:
         ratio: of what strangers as hard would have to what the unseen speakers have; with an
-            outsider, to a model that has not learned from the forget speakers either.
-        to_outsider: what an outsider makes of the unseen speakers, if one was asked.
-        seconds: what it took to train the outsider.
+            reference_model, to a model that has not learned from the forget speakers either.
+        reference_losses: what an outsider makes of the unseen speakers, if one was asked.
+        seconds: what it took to train the reference_model.
     """
 
     ratio: float = 1.0
-    to_outsider: Sequence[Heard] = ()
+    reference_losses: Sequence[UtteranceLoss] = ()
     seconds: float = 0.0
 
 
 def forget_difficulty(
     inputs: Inputs, given: Mapping[Part, Sequence[Utterance]], stop: Stop
 ) -> Difficulty:
-    """How hard the forget speakers are to an outsider, or to the model as it is; 1 for classes.
+    """How hard the forget speakers are to an reference_model, or to the model as it is; 1 for classes.
 
     Raises:
         ValueError: an outsider for classes, or one that has not learned to recognise speech.
     """
     if forgets_classes(inputs.task, given):
-        if stop.outsider is not None:
-            raise InputError("there are no strangers to a class: leave --stop.outsider out")
+        if stop.reference_model is not None:
+            raise InputError("there are no strangers to a class: leave --stop.reference_model out")
         return Difficulty()
     if not stop.by_difficulty:
         return Difficulty()
-    if stop.outsider is not None:
-        return _difficulty_to(stop.outsider, inputs, given)
+    if stop.reference_model is not None:
+        return _difficulty_to(stop.reference_model, inputs, given)
     if not given["retain"]:
         return Difficulty()
     others = representatives(given["retain"])
     ratio = difficulty(
-        _everyones(hear, inputs, given["forget"], "difficulty of those to forget"),
-        _everyones(hear, inputs, others, "difficulty of the others"),
+        _everyones(measure_losses, inputs, given["forget"], "difficulty of those to forget"),
+        _everyones(measure_losses, inputs, others, "difficulty of the others"),
     )
     return Difficulty(ratio)
 
 
 def _difficulty_to(
-    outsider: Path, inputs: Inputs, given: Mapping[Part, Sequence[Utterance]]
+    reference_model: Path, inputs: Inputs, given: Mapping[Part, Sequence[Utterance]]
 ) -> Difficulty:
-    theirs = outsider_inputs(outsider, inputs)
-    unseen = _everyones(score, theirs, given["unseen"], "outsider on strangers")
-    check_learned(outsider, unseen)
-    forget = _everyones(score, theirs, given["forget"], "outsider on those to forget")
-    harder = difficulty(forget, unseen, OUTSIDER_POWER)
-    ratio = harder * fewer_teachers(given["forget"], given["retain"])
-    return Difficulty(ratio, unseen, training_seconds(outsider))
+    theirs = reference_inputs(reference_model, inputs)
+    unseen = _everyones(score, theirs, given["unseen"], "reference_model on strangers")
+    check_reference_errors(reference_model, unseen)
+    forget = _everyones(score, theirs, given["forget"], "reference_model on those to forget")
+    harder = difficulty(forget, unseen, REFERENCE_POWER)
+    ratio = harder * fewer_speakers_factor(given["forget"], given["retain"])
+    return Difficulty(ratio, unseen, training_seconds(reference_model))
 
 
 def stop_rule(
@@ -211,19 +222,19 @@ def stop_rule(
     strangers = _everyones(score, inputs, unseen, "level of strangers")
     figure = "error rate" if inputs.task.one_label else "CER"
     return StopRule(
-        target=as_strangers(level(strangers), harder.ratio),
+        target=forgetting_target(mean_score(strangers), harder.ratio),
         on=stop.on,
         tolerance=stop.tolerance,
         every=stop.every,
         figure=figure,
-        interval=level_interval(strangers, harder.ratio, harder.to_outsider),
+        interval=target_interval(strangers, harder.ratio, harder.reference_losses),
     )
 
 
 def _everyones(
     ask: Callable[..., list[H]], inputs: Inputs, utterances: Sequence[Utterance], description: str
 ) -> list[H]:
-    """What `hear` or `score` find in all processes together."""
+    """What `measure_losses` or `score` find in all processes together."""
     mine = distributed.share().of_all(utterances)
     shown = description if distributed.is_first() else None
     return distributed.gathered(ask(inputs.task, inputs, mine, description=shown))

@@ -15,15 +15,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from asr_unlearn.data.augmentation import Crop
-from asr_unlearn.data.batching import Change, Stream
+from asr_unlearn.data.batching import BatchSource, Change
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
-from asr_unlearn.methods import Course, Method, Step
+from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import AsrUnlearnError
@@ -34,7 +34,7 @@ from asr_unlearn.training.checkpoint import (
     save_checkpoint,
     seed_everything,
 )
-from asr_unlearn.training.early_stopping import Watch
+from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.run_log import Run
 from asr_unlearn.training.stop_rule import StopRule
 
@@ -57,7 +57,7 @@ class Outcome:
     seconds: float
     stopped: str
     peak_bytes: int | None
-    target: Level | None = None
+    target: MeanScore | None = None
     kept: Mapping[str, Any] | None = None
     warning: str | None = None
 
@@ -76,7 +76,7 @@ class Training:
 
     Args:
         parts: the utterances of each part that the method needs.
-        watched: the utterances the stop rule measures; the forget set.
+        checked: the utterances the stop rule measures; the forget set.
         difficulty: of the forget speakers (see `strangers`), for methods with a target.
         changes: to the utterances of every batch, in this order; only for a trained front end,
             but for a `Crop`. Only crops train the statistics of batch norm, which would count the
@@ -95,7 +95,7 @@ class Training:
         seed: int,
         stop: StopRule | None = None,
         difficulty: float = 1.0,
-        watched: Sequence[Utterance] = (),
+        checked: Sequence[Utterance] = (),
         changes: Sequence[Change] = (),
         checkpoint_seconds: float = 60.0,
         description: str = "training",
@@ -105,12 +105,12 @@ class Training:
         self.cropped = any(isinstance(change, Crop) for change in changes)
         self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run = folder, Run(folder)
-        self.watch = None if stop is None else Watch(stop, inputs, watched, folder)
+        self.early_stopping = None if stop is None else EarlyStopping(stop, inputs, checked, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        method.confine(task)
+        method.freeze_parameters(task)
         self.parameters = trainable_parameters(task.model)
-        self.streams: dict[Part, Stream] = {
-            part: Stream(
+        self.sources: dict[Part, BatchSource] = {
+            part: BatchSource(
                 parts[part],
                 inputs,
                 batch_size=method.batch_size(part),
@@ -122,11 +122,11 @@ class Training:
             )
             for part in method.needs
         }
-        self.total = method.steps(self.streams)
-        self.course = Course(
+        self.total = method.steps(self.sources)
+        self.context = TrainingContext(
             task,
-            self.streams,
-            method.pace(self.streams),
+            self.sources,
+            method.steps_per_epoch(self.sources),
             self.total,
             seed=seed,
             difficulty=difficulty,
@@ -138,7 +138,7 @@ class Training:
     @property
     def stopped(self) -> str:
         """Why the stop rule has ended the run; empty where it has not."""
-        return self.watch.seen.stopped if self.watch else ""
+        return self.early_stopping.state.stopped if self.early_stopping else ""
 
     def __call__(self) -> Outcome:
         """Run to the end, or to where the stop rule says; the model is left as the result.
@@ -148,8 +148,8 @@ class Training:
         """
         reset_peak_memory(self.task.device)
         self._resume()
-        if self.watch is not None and self.progress.step == 0:
-            self._look(self.watch)
+        if self.early_stopping is not None and self.progress.step == 0:
+            self._check(self.early_stopping)
         saved = time.monotonic()
         bar = tqdm(
             total=self.total,
@@ -180,19 +180,19 @@ class Training:
         now.seconds += time.monotonic() - began
         self._log(
             step=now.step,
-            epoch=round(self.method.epoch(now.step, self.course), 3),
+            epoch=round(self.method.epoch(now.step, self.context), 3),
             seconds=round(now.seconds, 3),
             lr=self.method.lr * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
-            **direction.noted,
+            **direction.logged,
         )
         bar.update()
         bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
-        if self.watch is not None and (
-            self.method.is_measured(now.step, self.course, self.watch.rule.every)
+        if self.early_stopping is not None and (
+            self.method.is_checked(now.step, self.context, self.early_stopping.rule.every)
             or now.step == self.total
         ):
-            self._look(self.watch)
+            self._check(self.early_stopping)
 
     def _update(self) -> Direction:
         """One step of the optimizer along the method's direction."""
@@ -203,11 +203,11 @@ class Training:
             drawn.extend(i for batch in pieces_of(batches) for i in batch.ids)
             return batches
 
-        if self.course.group is not None:
+        if self.context.group is not None:
             # Noise of its own for each process, and the same again when a run is taken up.
             entropy = [self.seed, self.progress.step, distributed.share().rank]
             seed_everything(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        step = Step(self.course, self.progress.step, draw)
+        step = Step(self.context, self.progress.step, draw)
         self.task.model.train(self.method.trains)
         for module in self.task.model.modules() if not self.cropped else ():
             if isinstance(module, _BatchNorm):
@@ -215,7 +215,7 @@ class Training:
         direction = self.method.direction(step)
         for name, parameter in self.parameters.items():
             parameter.grad = direction.gradient[name]
-        limit = self.method.largest_norm(step)
+        limit = self.method.max_norm(step)
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
         if not torch.isfinite(norm):
             raise DivergedError(
@@ -225,20 +225,20 @@ class Training:
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.method.settle(step)
+        self.method.after_step(step)
         return direction
 
     def _batches(self, part: Part) -> Batches:
-        count = self.method.batches_a_step(part)
+        count = self.method.batches_per_step(part)
         first = self.progress.drawn.get(part, 0)
         self.progress.drawn[part] = first + count
-        drawn = [self.streams[part][first + i] for i in range(count)]
+        drawn = [self.sources[part][first + i] for i in range(count)]
         return drawn[0] if count == 1 else MicroBatches(drawn)
 
-    def _look(self, watch: Watch) -> None:
+    def _check(self, early_stopping: EarlyStopping) -> None:
         began = time.monotonic()
         now = self.progress
-        found = watch.look(now.step)
+        found = early_stopping.check(now.step)
         now.seconds += time.monotonic() - began
         figures = {name: round(figure, 6) for name, figure in found.items()}
         self._log(step=now.step, seconds=round(now.seconds, 3), **figures)
@@ -254,19 +254,19 @@ class Training:
             **asdict(self.progress),
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
-            "watch": self.watch.state_dict() if self.watch else {},
+            "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
         }
-        if self.watch:
-            self.watch.flush()
+        if self.early_stopping:
+            self.early_stopping.flush()
         save_checkpoint(self.folder, self.task.model, state)
-        if self.watch:
-            self.watch.clear()
+        if self.early_stopping:
+            self.early_stopping.clear()
 
     def _resume(self) -> None:
         seed_everything(self.seed)
         began = time.monotonic()
         self.task.model.eval()
-        self.method.begin(self.course)
+        self.method.prepare(self.context)
         self.progress.seconds += time.monotonic() - began
         if distributed.is_first():
             remove_damaged(self.folder)
@@ -278,17 +278,17 @@ class Training:
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
-            watched = state.pop("watch")
-            if self.watch:
-                self.watch.load_state_dict(watched)
+            checked = state.pop("early_stopping")
+            if self.early_stopping:
+                self.early_stopping.load_state_dict(checked)
             self.progress = Progress(**state)
 
     def _outcome(self) -> Outcome:
         began = time.monotonic()
         now = self.progress
         kept, stopped = float(now.step), self.stopped or f"after all {self.total} steps"
-        if self.watch is not None:
-            kept, which = self.watch.end(now.step)
+        if self.early_stopping is not None:
+            kept, which = self.early_stopping.end(now.step)
             stopped = "; ".join(filter(None, (stopped, which)))
         now.seconds += time.monotonic() - began
         return Outcome(
@@ -297,7 +297,7 @@ class Training:
             seconds=round(now.seconds, 2),
             stopped=stopped,
             peak_bytes=peak_memory(self.task.device),
-            target=self.watch.rule.target if self.watch else None,
+            target=self.early_stopping.rule.target if self.early_stopping else None,
         )
 
 

@@ -21,23 +21,23 @@ from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import find_method, make_method
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.inference import Level, answerable, level, score
+from asr_unlearn.models.inference import MeanScore, mean_score, score, with_known_labels
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
-from asr_unlearn.training.class_unlearning import asked_for_forgotten, forgets_classes
+from asr_unlearn.training.class_unlearning import forgets_classes, relabelled_unseen
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.stop_target import as_strangers, forget_difficulty
-from asr_unlearn.training.unlearn import make_forget
+from asr_unlearn.training.stop_target import forget_difficulty, forgetting_target
+from asr_unlearn.training.unlearn import run_unlearning
 
 # Where retain sets are large, a sample tells as much, and a trial costs what unlearning costs.
 RETAIN_SAMPLE = 240
 LOG_SCALE_FROM = 10.0
 
-Levels = Mapping[str, Level]
+Levels = Mapping[str, MeanScore]
 
 
-def cost(now: Levels, original: Levels, target: Level) -> float:
+def cost(now: Levels, original: Levels, target: MeanScore) -> float:
     """How far a model is from having forgotten, and from having kept the rest: 0 is best.
 
     Distance of the forget set from the target, the original's level on strangers, in loss and in
@@ -66,7 +66,7 @@ def suggest(trial: optuna.Trial, searched: Mapping[str, tuple[float, float]]) ->
 
 
 @dataclass(frozen=True)
-class Bench:
+class TuningProblem:
     """An original model, its task and utterances, and what is measured on them."""
 
     task: Task
@@ -82,7 +82,7 @@ class Bench:
         model = [fingerprint(self.task.model), self.task.front_end_is_frozen]
         return digest_of([model, asked, asdict(self.stop), self.seed])
 
-    def levels(self) -> dict[str, Level]:
+    def levels(self) -> dict[str, MeanScore]:
         """The model's level on the forget set, the unseen speakers and a sample of the rest.
 
         Without the unseen speakers, where they are classes that the model does not have.
@@ -90,27 +90,29 @@ class Bench:
         spread = max(1, len(self.given["retain"]) // RETAIN_SAMPLE)
         parts = {**self.given, "retain": self.given["retain"][::spread]}
         return {
-            part: level(score(self.task, self.inputs, utterances))
+            part: mean_score(score(self.task, self.inputs, utterances))
             for part, asked in parts.items()
-            if (utterances := answerable(self.task, asked))
+            if (utterances := with_known_labels(self.task, asked))
         }
 
-    def target(self) -> Level:
+    def target(self) -> MeanScore:
         """The level to forget down to, by the model as it is."""
         classes = forgets_classes(self.task, self.given)
-        strangers = asked_for_forgotten(self.given) if classes else self.given["unseen"]
+        strangers = relabelled_unseen(self.given) if classes else self.given["unseen"]
         difficulty = forget_difficulty(self.inputs, self.given, self.stop)
-        return as_strangers(level(score(self.task, self.inputs, strangers)), difficulty.ratio)
+        return forgetting_target(
+            mean_score(score(self.task, self.inputs, strangers)), difficulty.ratio
+        )
 
     def forget(self, method: Method) -> str:
         """Unlearn with the method; says why it stopped."""
         with TemporaryDirectory() as folder:
             made = (self.inputs, method, self.given, self.stop, Path(folder), self.seed)
-            return make_forget(*made).stopped
+            return run_unlearning(*made).stopped
 
 
 def tune(
-    bench: Bench,
+    bench: TuningProblem,
     name: str,
     fixed: Mapping[str, Any],
     *,
@@ -135,7 +137,7 @@ def tune(
     # What is JSON but no entry of a journal is taken for an impossible one.
     except (AssertionError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{journal} is no journal of a search; give another --out") from error
-    searched = {name: span for name, span in method.search().items() if name not in fixed}
+    searched = {name: span for name, span in method.search_space().items() if name not in fixed}
     original = {k: v.detach().clone() for k, v in bench.task.model.state_dict().items()}
     trainable = [p for p in bench.task.model.parameters() if p.requires_grad]
     before, target = bench.levels(), bench.target()

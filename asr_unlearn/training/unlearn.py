@@ -14,24 +14,24 @@ from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import spelling as method_spelling
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.inference import Level, level, score
+from asr_unlearn.models.inference import MeanScore, mean_score, score
 from asr_unlearn.models.loading import (
     load_model,
 )
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
-from asr_unlearn.models.tasks.transcript_spelling import Asked, settle_spelling
+from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.training.class_unlearning import asked_for_forgotten, forgets_classes
-from asr_unlearn.training.retain_check import Kept, check_finite, outputs, sample
+from asr_unlearn.training.class_unlearning import forgets_classes, relabelled_unseen
+from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs, sample
 from asr_unlearn.training.run_folder import carry_out
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     Difficulty,
     _everyones,
-    check_outsider,
+    check_reference_model,
     forget_difficulty,
     stop_rule,
 )
@@ -57,17 +57,17 @@ def unlearn_model(
 
     Raises:
         ValueError: `out` is the original's own place, a part lacks utterances or targets, the
-            stop rule's outsider is none, or nothing was unlearned.
+            stop rule's reference_model is none, or nothing was unlearned.
     """
     if out.resolve() == original.resolve():
         raise InputError(f"{out} is the original: give the unlearned model a place of its own")
     made_from = {"original": SavedModel.at(original).as_source(out)}
-    if stop.outsider is not None:
-        check_outsider(stop.outsider, corpus.split)
-        made_from["outsider"] = SavedModel.at(stop.outsider).as_source(out)
+    if stop.reference_model is not None:
+        check_reference_model(stop.reference_model, corpus.split)
+        made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
     task = original_task(original, device, freeze_front_end)
     seconds = set_window(task, window, corpus.part(*PARTS))
-    settle_spelling(task, corpus.part("retain"), spelling)
+    choose_spelling(task, corpus.part("retain"), spelling)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
     answered = ("forget", "retain") if forgets_classes(task, given) else PARTS_USED
     check_parts(task, corpus, answered)
@@ -82,12 +82,12 @@ def unlearn_model(
         options["window"] = seconds
     if spelling != "auto":
         options["spelling"] = spelling
-    if "outsider" in made_from:
-        options["outsider"] = made_from["outsider"]["path"]
+    if "reference_model" in made_from:
+        options["reference_model"] = made_from["reference_model"]["path"]
 
     def run(folder: Path) -> Outcome:
         inputs = Inputs(task, feature_cache=corpus.features)
-        return make_forget(inputs, method, given, stop, folder, seed)
+        return run_unlearning(inputs, method, given, stop, folder, seed)
 
     return carry_out(
         "unlearn",
@@ -111,7 +111,7 @@ def original_task(folder: Path, device: torch.device, freeze_front_end: bool) ->
     return task
 
 
-def make_forget(
+def run_unlearning(
     inputs: Inputs,
     method: Method,
     given: Mapping[Part, Sequence[Utterance]],
@@ -137,7 +137,7 @@ def make_forget(
     before = fingerprint(inputs.task.model)
     began = time.monotonic()
     if forgets_classes(inputs.task, given):
-        given = {**given, "unseen": asked_for_forgotten(given)}
+        given = {**given, "unseen": relabelled_unseen(given)}
     harder = forget_difficulty(inputs, given, stop) if "unseen" in needed else Difficulty()
     rule = stop_rule(inputs, given["unseen"], stop, harder) if stop.rule == "unseen" else None
     run = Training(
@@ -149,7 +149,7 @@ def make_forget(
         seed=seed,
         stop=rule,
         difficulty=harder.ratio,
-        watched=given["forget"],
+        checked=given["forget"],
         description=method.name,
     )
     # Measuring the level of strangers is part of what unlearning costs.
@@ -162,14 +162,14 @@ def make_forget(
     check_finite(inputs.task, level_after)
     if level_before is None or level_after is None:
         return outcome
-    kept = Kept(level_before, level_after, len(keeps), outputs(inputs.task))
+    kept = RetainCheck(level_before, level_after, len(keeps), outputs(inputs.task))
     return replace(outcome, kept=kept.recorded(), warning=kept.warning)
 
 
-def _level_of_kept(inputs: Inputs, utterances: Sequence[Utterance]) -> Level | None:
+def _level_of_kept(inputs: Inputs, utterances: Sequence[Utterance]) -> MeanScore | None:
     if not utterances:
         return None
-    return level(_everyones(score, inputs, utterances, "level of those to keep"))
+    return mean_score(_everyones(score, inputs, utterances, "level of those to keep"))
 
 
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:

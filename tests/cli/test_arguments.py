@@ -57,7 +57,11 @@ BAD = [
     (f"{UNLEARN} --method T/none.py:X", 1, "method 'T/none.py:X': there is no file T/none.py"),
     (f"{UNLEARN} --seed -1", 2, 'Parser key "seed": Not of type Seed: -1 does not conform'),
     (f"{UNLEARN} --stop.rule nosuch", 2, 'Parser key "stop.rule": Expected a typing.Literal'),
-    (f"{UNLEARN} --stop.outsider T/none", 1, "--stop.outsider T/none: there is no such model fo"),
+    (
+        f"{UNLEARN} --stop.reference_model T/none",
+        1,
+        "--stop.reference_model T/none: there is no such model fo",
+    ),
     (f"{UNLEARN} --set alpha=2", 1, "orthograd_tau: alpha must be from 0 to 1, not 2.0"),
     (f"{TUNE} --trials 0", 2, 'Parser key "trials": Not of type PositiveInt: 0 does not conform'),
     (f"{TUNE} --set nosuch=1", 1, "orthograd_tau has no option 'nosuch'"),

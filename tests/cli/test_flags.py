@@ -67,8 +67,8 @@ def test_pieces_that_are_too_short_for_the_model_are_refused(
 def test_a_corpus_must_be_measured(command, corpus, tmp_path):
     manifest, split = tmp_path / "manifest.jsonl", tmp_path / "split.json"
     utterances = read_manifest(corpus / "manifest.jsonl")
-    unmeasured = [replace(u, seconds=0.0) if u.id == "s3-1" else u for u in utterances]
-    write_manifest(manifest, unmeasured)
+    without_retrained = [replace(u, seconds=0.0) if u.id == "s3-1" else u for u in utterances]
+    write_manifest(manifest, without_retrained)
     main(["split", "--manifest", str(manifest), "--out", str(split)])
     argv = [command, "--manifest", str(manifest), "--split", str(split), "--out", "out"]
     argv += ["--models" if command == "evaluate" else "--model", "m"]

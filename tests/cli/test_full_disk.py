@@ -66,7 +66,7 @@ def asr_unlearn(*commands):
     carried_out = [
         f"subprocess.run({command!r}, shell=True)"
         if isinstance(command, str)
-        else f"print(program.carry_out('asr-unlearn', lambda: main({list(map(str, command))!r})))"
+        else f"print(program.run_program('asr-unlearn', lambda: main({list(map(str, command))!r})))"
         for command in commands
     ]
     return python(
@@ -77,7 +77,7 @@ def asr_unlearn(*commands):
 
 WRITERS = {
     "json": "write_json(path, {'a': 'x' * 10**6})",
-    "cache": "with write_aside(path, durable=False) as a, a.open('wb') as f:\n"
+    "cache": "with atomic_write(path, durable=False) as a, a.open('wb') as f:\n"
     "    np.savez(f, x=np.zeros(10**6))",
     "weights": "save_weights(torch.nn.Linear(1000, 1000), path)",
     "log": "path.mkdir(); Run(path).log(step=1, text='x' * 10**6)",
@@ -98,11 +98,11 @@ from pathlib import Path
 from safetensors.torch import save_file
 from asr_unlearn.runtime import program
 from asr_unlearn.training.checkpoint import save_checkpoint, save_weights
-from asr_unlearn.runtime.io import naming, write_aside, write_json
+from asr_unlearn.runtime.io import naming, atomic_write, write_json
 from asr_unlearn.training.run_log import Run
 path = Path({str(tmp_path / "target")!r})
 for code in {list(WRITERS.values())!r}:
-    print(program.carry_out("it", lambda: exec(code)))
+    print(program.run_program("it", lambda: exec(code)))
     for left in path.parent.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 """
@@ -129,7 +129,7 @@ def test_the_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
     aside = f".precious.json.{os.getpid()}.partial"
     assert done == [("flush", aside), ("rename", "precious.json"), ("flush", tmp_path.name)]
     done.clear()
-    with io.write_aside(tmp_path / "cheap", durable=False) as path:
+    with io.atomic_write(tmp_path / "cheap", durable=False) as path:
         path.touch()
     assert done == [("rename", "cheap")]
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_unlearn.data.batching import Example, Stream, by_length, collate, epoch_order
+from asr_unlearn.data.batching import BatchSource, Example, by_length, collate, epoch_order
 from asr_unlearn.data.manifest import Utterance
 
 lengths = st.lists(st.floats(0.1, 30), min_size=1, max_size=200)
@@ -53,7 +53,7 @@ def test_padding_is_zero_and_minus_100():
 
 
 def test_a_stream_is_a_function_of_the_step():
-    one, other = (Stream(utterances(21), example, batch_size=4, seed=7) for _ in range(2))
+    one, other = (BatchSource(utterances(21), example, batch_size=4, seed=7) for _ in range(2))
     ahead = [one[step].ids for step in range(14)]
     assert [other[step].ids for step in reversed(range(14))] == ahead[::-1]
     for epoch in (ahead[:6], ahead[6:12]):
@@ -61,8 +61,8 @@ def test_a_stream_is_a_function_of_the_step():
 
 
 def test_batches_come_on_the_device_that_was_asked_for():
-    stream = Stream(utterances(3), example, batch_size=2, seed=0, device=torch.device("meta"))
-    batch = stream[0]
+    source = BatchSource(utterances(3), example, batch_size=2, seed=0, device=torch.device("meta"))
+    batch = source[0]
     assert {batch.inputs.device.type, batch.samples.device.type, batch.targets.device.type} == {
         "meta"
     }

@@ -12,7 +12,7 @@ import soundfile
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.validation import validate
-from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.log import warn_once
 from data_prep import an4, check, librispeech, speechcommands, synthetic
 from data_prep.prepare import command_line, prepare
 
@@ -70,7 +70,7 @@ def test_the_alphabet_may_be_a_string_a_text_or_a_vocabulary(tmp_path: Path) -> 
 def test_transcripts_are_put_in_the_case_of_the_alphabet_which_is_said_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    say_once.cache_clear()
+    warn_once.cache_clear()
     vocabulary = tmp_path / "vocab.json"
     vocabulary.write_text(json.dumps({"<pad>": 0, "|": 1, "a": 2, "b": 3, "'": 4}))
     status, out = run(tmp_path, ["A B", "b'A", "C A", "ab"], "--alphabet", str(vocabulary))

@@ -17,10 +17,10 @@ from asr_unlearn.cli.main import main
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.split import PARTS, make_split, write_split
-from asr_unlearn.evaluation.attacks.budget import Effort
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.informed import Unlearning, other_request
 from asr_unlearn.evaluation.attacks.membership import Attackers
-from asr_unlearn.evaluation.attacks.processes import carry_out
+from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.relearning import (
     Relearning,
     known_again,
@@ -28,9 +28,9 @@ from asr_unlearn.evaluation.attacks.relearning import (
 )
 from asr_unlearn.evaluation.attacks.shadows import Shadow, shadow_corpus
 from asr_unlearn.evaluation.results import read_results
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.models.tasks.from_scratch import Aids
+from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.training.finetune import Setup
 from tests.support.copying import Copying
 
@@ -117,7 +117,7 @@ def test_shadows_are_trained_as_the_original_was(data, evaluated):
 
 
 def test_what_was_recorded_of_a_training_is_all_that_was_set():
-    aids = Aids(ctc=0.3, joined=0.5)
+    aids = TrainingAids(ctc=0.3, joined=0.5)
     odd = Setup(
         task="seq2seq",
         language="german",
@@ -162,7 +162,7 @@ def test_attackers_are_made_anew_where_the_method_was_another(
 
     monkeypatch.setattr("asr_unlearn.evaluation.attacks.informed.unlearn_model", unlearn_model)
     models = [SavedModel("forgotten", 0, moved.cache / "forgotten")]
-    attackers = Attackers.of(models, moved, moved.cache, Effort(informed=1), device=CPU)
+    attackers = Attackers.of(models, moved, moved.cache, AttackBudget(informed=1), device=CPU)
     attackers.train(moved.cache, workers=1)
     assert [method.alpha for method in made] == [0.9]
 
@@ -176,7 +176,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
         made = (original.folder, run, data.cache / "none", CPU, 1, None)
         yield Unlearning(corpus, *made).basis
         yield Shadow(corpus, original.run(), 0, data.cache / "none", CPU, None).basis
-        yield Relearning(original, corpus, Level(loss=1.0, cer=0.0), CPU).basis
+        yield Relearning(original, corpus, MeanScore(loss=1.0, cer=0.0), CPU).basis
 
     before, after = kept(data), kept(replace(data, manifest=said))
     assert all(old != new for old, new in zip(before, after, strict=True))
@@ -235,7 +235,7 @@ def test_every_speaker_is_in_half_of_the_shadows(data):
 def test_shadows_need_an_original_that_was_trained(data, evaluated):
     models = [SavedModel("original", 0, data.cache / "forgotten")]
     with pytest.raises(ValueError, match=r"has no run\.json of `asr-unlearn train`"):
-        Attackers.of(models, data, data.cache, Effort(shadows=2), device=CPU)
+        Attackers.of(models, data, data.cache, AttackBudget(shadows=2), device=CPU)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     now = evaluated["retrained"]["loss"]["forget"]
 
     def relearned(share):
-        job = Relearning(model, data, Level(share * now, 0.0), CPU)
+        job = Relearning(model, data, MeanScore(share * now, 0.0), CPU)
         assert not job.is_done()
         job()
         assert job.is_done()
@@ -299,13 +299,13 @@ def test_jobs_side_by_side_all_end_or_say_which_did_not(tmp_path):
     (tmp_path / "source").write_text("by ")
     jobs = [Copying(tmp_path / "source", tmp_path / str(i)) for i in range(3)]
     jobs[0]()
-    carry_out(jobs, 2, tmp_path / "log", "copying")
+    run_jobs(jobs, 2, tmp_path / "log", "copying")
     by = [job.target.read_text() for job in jobs]
     assert by[0] == f"by {os.getpid()}"
     assert by[0] not in by[1:]
     missing = [Copying(tmp_path / "nowhere", tmp_path / f"{i}?") for i in range(2)]
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        carry_out(missing, 2, tmp_path / "log", "copying")
+        run_jobs(missing, 2, tmp_path / "log", "copying")
 
 
 def test_a_killed_run_leaves_nobody_at_work(tmp_path):
@@ -314,7 +314,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
     script.write_text(
         "import os, time\n"
         "from pathlib import Path\n"
-        "from asr_unlearn.evaluation.attacks.processes import carry_out\n"
+        "from asr_unlearn.evaluation.attacks.processes import run_jobs\n"
         "class Job(str):\n"
         "    def is_done(self):\n"
         "        return False\n"
@@ -322,7 +322,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
         "        Path(self).write_text(str(os.getpid()))\n"
         "        time.sleep(600)\n"
         "if __name__ == '__main__':\n"
-        "    carry_out([Job(name) for name in 'ab'], 2, Path('log'), 'sleeping')\n"
+        "    run_jobs([Job(name) for name in 'ab'], 2, Path('log'), 'sleeping')\n"
     )
     with subprocess.Popen(
         [sys.executable, str(script)],

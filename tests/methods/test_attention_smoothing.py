@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from asr_unlearn.methods import METHODS, Course
+from asr_unlearn.methods import METHODS, TrainingContext
 from asr_unlearn.methods.attention_smoothing import smoothed_copy
 from asr_unlearn.models.loading import character_processor
 from asr_unlearn.models.tasks import CTC
-from tests.support.toy_task import course, step
+from tests.support.toy_task import context, step
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_attention_is_raised_to_a_temperature(recogniser):
 
 
 def test_a_model_without_attention_is_refused():
-    given = course()
+    given = context()
     with pytest.raises(ValueError, match="ToyModel has no attention to smooth"):
         smoothed_copy(given.task, 2.0)
 
@@ -54,19 +54,19 @@ class Attentive(nn.Module):
 
 
 def test_the_direction_leads_to_the_teacher_and_down_on_the_retain_set():
-    given = course()
+    given = context()
     task = given.task.with_model(Attentive().double())
-    given = Course(task, given.streams, pace=2, total=8, seed=0)
+    given = TrainingContext(task, given.sources, steps_per_epoch=2, total=8, seed=0)
     method = METHODS["attention_smoothing"](alpha=0.25, smoothing=2.0)
-    method.begin(given)
+    method.prepare(given)
     found = method.direction(step(given)).gradient["out.weight"]
     weights = task.model.out.weight.detach().clone().requires_grad_()
-    hidden = {p: task.model.q_proj(given.streams[p][0].inputs).detach() for p in given.streams}
+    hidden = {p: task.model.q_proj(given.sources[p][0].inputs).detach() for p in given.sources}
     target = (hidden["forget"] / 2 @ weights.detach().T).softmax(-1)
     away = nn.functional.kl_div(
         (hidden["forget"] @ weights.T).log_softmax(-1), target, reduction="batchmean"
     )
-    labels = given.streams["retain"][0].targets[:, 0]
+    labels = given.sources["retain"][0].targets[:, 0]
     down = nn.functional.cross_entropy(hidden["retain"] @ weights.T, labels)
     (expected,) = torch.autograd.grad(0.25 * down + 0.75 * away, weights)
     torch.testing.assert_close(found, expected)

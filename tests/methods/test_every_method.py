@@ -183,7 +183,7 @@ def test_wrong_targets_are_other_targets(kind, data, tmp_path):
     method = METHODS["random_label"](**OPTIONS)
     parts = {part: data.part(part) for part in method.needs}
     run = Training(task, method, parts, Inputs(task), tmp_path / "run", seed=0)
-    drawn = foreign_targets(run.course)
+    drawn = foreign_targets(run.context)
     others = [task.target(u).tolist() for u in data.part("retain")]
     for utterance in data.part("forget"):
         assert drawn[utterance.id].tolist() != task.target(utterance).tolist()

@@ -12,7 +12,7 @@ from torch import nn
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
-from asr_unlearn.methods import METHODS, Course, Step
+from asr_unlearn.methods import METHODS, Step, TrainingContext
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC
@@ -38,7 +38,7 @@ class Toy:
 
 
 class One(list):
-    """A stream whose only batch comes again and again."""
+    """A source whose only batch comes again and again."""
 
     steps_per_epoch = 1
 
@@ -66,9 +66,9 @@ def by_hand(model, x):
 
 def direction(name, linear, **options):
     method = METHODS[name](**options)
-    course = Course(Toy(*linear), STREAMS, pace=1, total=4, seed=0)
-    method.begin(course)
-    found = method.direction(Step(course, 0, lambda part: STREAMS[part][0]))
+    context = TrainingContext(Toy(*linear), STREAMS, steps_per_epoch=1, total=4, seed=0)
+    method.prepare(context)
+    found = method.direction(Step(context, 0, lambda part: STREAMS[part][0]))
     assert set(found.gradient) == {"weight"}
     assert set(found.losses) == set(method.needs)
     return found.gradient["weight"][0].double().numpy()
@@ -143,7 +143,7 @@ def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_conf
         method = METHODS["orthograd"](metric="euclidean", **options)
         parts = {p: data.part(p) for p in method.needs}
         run = Training(task, method, parts, Inputs(task), tmp_path, seed=0)
-        found.append(method.direction(Step(run.course, 0, run._batches)).gradient)
+        found.append(method.direction(Step(run.context, 0, run._batches)).gradient)
     exact, pooled = (torch.cat([g.flatten() for g in gradient.values()]) for gradient in found)
     # The residual allows a thousandth of the forget gradient along each retain gradient.
     assert (pooled - exact).norm() < 0.02 * exact.norm()
@@ -178,10 +178,10 @@ def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config,
     inputs = Inputs(task)
     run = Training(task, method, {p: data.part(p) for p in method.needs}, inputs, tmp_path, seed=0)
     model.eval()
-    method.begin(run.course)
+    method.prepare(run.context)
     for step in range(3):
         model.eval()
-        batch = run.streams["retain"][step]
+        batch = run.sources["retain"][step]
         rows = [
             torch.autograd.grad(
                 loss, list(run.parameters.values()), retain_graph=True, allow_unused=True,
@@ -218,7 +218,9 @@ def test_orthograd_refuses_an_optimizer_that_takes_another_step(optimizer, named
     model = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Flatten(), nn.Linear(1, 1))
     losses = lambda x: model(x)[:, 0] ** 2  # noqa: E731
     with pytest.raises(ValueError, match=f"{named} would not take the step"):
-        Own().begin(Course(Toy(model, losses), STREAMS, pace=1, total=1, seed=0))
+        Own().prepare(
+            TrainingContext(Toy(model, losses), STREAMS, steps_per_epoch=1, total=1, seed=0)
+        )
 
 
 def test_options_are_checked():
@@ -232,5 +234,5 @@ def test_every_method_says_where_it_comes_from_and_what_it_needs():
         assert method.name == name
         assert method.paper
         assert set(method.needs) <= {"forget", "retain", "unseen"}
-        assert method.paced_by in method.needs
+        assert method.epoch_part in method.needs
         assert method.__doc__

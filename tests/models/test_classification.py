@@ -20,7 +20,7 @@ from asr_unlearn.gradients import (
 from asr_unlearn.metrics.wer import rate
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import LEAKS_PADDING
-from asr_unlearn.models.inference import level, score
+from asr_unlearn.models.inference import mean_score, score
 from asr_unlearn.models.loading import (
     model_from_config,
     pretrained_model,
@@ -204,7 +204,7 @@ def test_the_error_rate_is_one_minus_accuracy(tmp_path):
     assert {s.hypothesis for s in scores} - {"turn right"}
     for unit in ("word", "character"):
         assert rate([s.errors(unit) for s in scores]) == pytest.approx(1 - accuracy)
-    assert level(scores).cer == pytest.approx(1 - accuracy)
+    assert mean_score(scores).cer == pytest.approx(1 - accuracy)
 
 
 def test_a_whisper_recogniser_becomes_a_classifier_that_hears_as_it_did(tmp_path):

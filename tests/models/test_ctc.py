@@ -22,7 +22,7 @@ from asr_unlearn.models.loading import character_processor, wave_extractor
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.log import warn_once
 from tests.support.rounding import tolerance
 from tests.support.tiny_model import tiny_options
 
@@ -163,7 +163,7 @@ def spoken(text: str) -> Utterance:
 
 
 def test_transcripts_are_put_in_the_case_of_the_vocabulary_which_is_said_once(capsys):
-    say_once.cache_clear()
+    warn_once.cache_clear()
     task = build("wav2vec2")
     for text in ("AB CAB", "ab cab", "Ab cAB"):
         assert task.target(spoken(text)).tolist() == [3, 4, 2, 5, 3, 4]
@@ -296,7 +296,7 @@ def test_cf_k_trains_the_last_layers_of_every_family(family):
     task = build(family)
     layers = task.layers()
     assert len(layers) == tiny_options()["num_hidden_layers"] + 1
-    METHODS["cf_k"](layers=2).confine(task)
+    METHODS["cf_k"](layers=2).freeze_parameters(task)
     left = {n for n, p in task.model.named_parameters() if p.requires_grad}
     last = {n for n, _ in task.model.named_parameters() if ".1." in n and ".layer" in n.lower()}
     last = {n for n in last if "feature_extractor" not in n and "pos_conv" not in n}
@@ -310,4 +310,4 @@ def test_layers_that_are_elsewhere_are_asked_for_in_one_line():
     encoder.blocks = encoder.layers
     del encoder.layers
     with pytest.raises(InputError, match=r"Wav2Vec2ForCTC: .* needs its encoder's .*lm_head"):
-        METHODS["cf_k"]().confine(task)
+        METHODS["cf_k"]().freeze_parameters(task)

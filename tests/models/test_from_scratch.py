@@ -15,14 +15,19 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks import Seq2Seq
-from asr_unlearn.models.tasks.from_scratch import HEAD, Aids, Seq2SeqFromScratch, remove_head
+from asr_unlearn.models.tasks.from_scratch import (
+    HEAD,
+    Seq2SeqFromScratch,
+    TrainingAids,
+    remove_head,
+)
 from asr_unlearn.training.finetune import Setup, train_model
 from tests.support.killing import run_until_killed
 from tests.support.tiny_model import tiny_whisper_options
 from tests.support.tiny_training import tiny_training
 from tests.support.whisper_task import TEXTS, batches, build, load, utterances
 
-ALL = Aids(ctc=0.3, token_noise=0.2, joined=0.5)
+ALL = TrainingAids(ctc=0.3, token_noise=0.2, joined=0.5)
 
 
 def aided(folder, aids):
@@ -33,7 +38,7 @@ def aided(folder, aids):
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_the_loss_is_the_decoders_and_the_encoders(share, tmp_path):
-    task = aided(tmp_path, Aids(ctc=share))
+    task = aided(tmp_path, TrainingAids(ctc=share))
     plain = Seq2Seq(task.model, task.processor)
     together, alone = batches(task)
     with torch.no_grad():
@@ -56,7 +61,7 @@ def test_the_loss_is_the_decoders_and_the_encoders(share, tmp_path):
 
 
 def test_without_aids_it_is_the_plain_task_and_without_training_too(tmp_path):
-    task = aided(tmp_path, Aids(token_noise=1.0, joined=1.0))
+    task = aided(tmp_path, TrainingAids(token_noise=1.0, joined=1.0))
     plain = Seq2Seq(task.model, task.processor)
     together, _ = batches(task)
     with torch.no_grad():
@@ -64,12 +69,12 @@ def test_without_aids_it_is_the_plain_task_and_without_training_too(tmp_path):
         assert torch.equal(task.losses(together), expected)
         task.model.train()
         assert not torch.allclose(task.losses(together), expected, rtol=0.01)
-        task.aids = Aids()
+        task.aids = TrainingAids()
         assert torch.equal(task.losses(together), expected)
 
 
 def test_an_utterance_without_room_is_left_to_the_decoder(tmp_path):
-    task = aided(tmp_path, Aids(ctc=0.5))
+    task = aided(tmp_path, TrainingAids(ctc=0.5))
     plain = Seq2Seq(task.model, task.processor)
     # 5500 samples are 18 positions of the encoder, and twelve equal letters need 23.
     batch, _ = batches(task, {"b": "A" * 12})
@@ -78,7 +83,7 @@ def test_an_utterance_without_room_is_left_to_the_decoder(tmp_path):
 
 
 def test_noise_leaves_the_prompt_and_the_targets_alone(tmp_path):
-    task = aided(tmp_path, Aids(token_noise=0.5))
+    task = aided(tmp_path, TrainingAids(token_noise=0.5))
     together, _ = batches(task)
     right = task._decoder_inputs(together)
     task.model.train()
@@ -95,7 +100,7 @@ def test_noise_leaves_the_prompt_and_the_targets_alone(tmp_path):
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_joined_utterances_are_two_of_the_batch_where_there_is_room(shared_task, seed, share):
     task = shared_task
-    task.aids = Aids(joined=share)
+    task.aids = TrainingAids(joined=share)
     together, _ = batches(task)
     alone = {e.id: e for e in task._parted(together)}
     torch.manual_seed(seed)
@@ -121,17 +126,17 @@ def test_joined_utterances_are_two_of_the_batch_where_there_is_room(shared_task,
 
 @pytest.fixture(scope="module")
 def shared_task(tmp_path_factory):
-    return aided(tmp_path_factory.mktemp("whisper"), Aids())
+    return aided(tmp_path_factory.mktemp("whisper"), TrainingAids())
 
 
 def test_a_joined_spectrogram_is_that_of_the_joined_waves(tmp_path):
-    task = aided(tmp_path, Aids(joined=1.0))
+    task = aided(tmp_path, TrainingAids(joined=1.0))
     a, b = (u for u in utterances() if u.id in "ab")
     both = task._after(*(Inputs(task, load=load)(u) for u in (a, b)))
     wave = load(a)[: len(load(a)) // 160 * 160]
     expected = task.encode(np.concatenate([wave, load(b)]))
     assert both.input.shape == expected.shape
-    # But for the frames whose windows hear both waves: 400 samples, 160 from frame to frame.
+    # But for the frames whose windows measure_losses both waves: 400 samples, 160 from frame to frame.
     seam = len(wave) // 160
     away = (torch.arange(len(expected)) - seam).abs() > 2
     torch.testing.assert_close(both.input[away], expected[away], rtol=0, atol=1e-4)
@@ -215,9 +220,9 @@ def test_the_head_comes_off(tmp_path):
 
 def test_aids_are_for_a_whisper_from_scratch(corpus, tiny_config, tmp_path):
     with pytest.raises(ValueError, match="joined are for a Whisper that starts from its config"):
-        train(corpus, tiny_config, tmp_path / "model", Setup(aids=Aids(joined=0.1)))
+        train(corpus, tiny_config, tmp_path / "model", Setup(aids=TrainingAids(joined=0.1)))
     with pytest.raises(ValueError, match=r"token_noise=1\.5 is not between 0 and 1"):
-        Aids(token_noise=1.5)
+        TrainingAids(token_noise=1.5)
 
 
 def test_with_a_ctc_head_the_encoder_learns_to_listen(corpus, tiny_whisper, tmp_path):

@@ -1,4 +1,4 @@
-"""Gabor filters hear the bands they are meant for."""
+"""Gabor filters measure_losses the bands they are meant for."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import score
 from asr_unlearn.models.loading import load_model, save_model
 from asr_unlearn.models.tasks import task_for
-from asr_unlearn.models.tasks.transcript_spelling import settle_spelling
+from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from data_prep.librispeech import scan
@@ -57,7 +57,7 @@ def test_transcripts_are_those_of_the_pipeline_in_either_window(
     task = task_for(*load_model(folder))
     task.model.eval()
     # LibriSpeech is written in capitals; OpenAI's models are not.
-    assert settle_spelling(task, spoken) == "lower"
+    assert choose_spelling(task, spoken) == "lower"
     assert set_window(task, "full", spoken) == 30
     whole = score(task, Inputs(task), spoken)
     recogniser = pipeline("automatic-speech-recognition", model=folder, dtype=torch.float32)
@@ -98,7 +98,7 @@ def test_unlearning_changes_what_is_trained_and_nothing_else(
     losses = {}
     for name, source in (("before", folder), ("after", str(tmp_path / "forgotten"))):
         task = task_for(*load_model(source))
-        settle_spelling(task, (), "lower")
+        choose_spelling(task, (), "lower")
         set_window(task, "auto", spoken)
         task.model.eval()
         with torch.no_grad():

@@ -22,7 +22,7 @@ from asr_unlearn.gradients import (
     trainable_parameters,
 )
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import hear, score
+from asr_unlearn.models.inference import measure_losses, score
 from asr_unlearn.models.targets import check_targets
 from asr_unlearn.training.checkpoint import load_weights, save_weights
 from tests.support.rounding import tolerance
@@ -227,7 +227,7 @@ def test_unlearning_in_memory(task):
 
 def test_losses_alone_are_those_of_the_scores(task):
     inputs = Inputs(task, load=load)
-    heard, scored = hear(task, inputs, utterances()), score(task, inputs, utterances())
+    heard, scored = measure_losses(task, inputs, utterances()), score(task, inputs, utterances())
     assert [h.utterance for h in heard] == utterances()
     allowed = tolerance(task, batches(task)[0])
     close = pytest.approx([s.loss for s in scored], rel=allowed["rtol"], abs=allowed["atol"])

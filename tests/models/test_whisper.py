@@ -24,7 +24,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.loading import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Seq2Seq, task_for
-from asr_unlearn.models.tasks.transcript_spelling import settle_spelling
+from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.whisper import character_tokenizer
 from asr_unlearn.runtime.errors import InputError
 from tests.support.tiny_model import tiny_whisper_options
@@ -75,7 +75,7 @@ def test_other_encoder_decoders_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"speech_to_text.* is not supported"):
         model_from_config(str(tmp_path), "AB", seed=0)
     processor = WhisperProcessor(WhisperFeatureExtractor(20), character_tokenizer("AB"))
-    with pytest.raises(InputError, match="does not hear log-mel spectrograms"):
+    with pytest.raises(InputError, match="does not measure_losses log-mel spectrograms"):
         task_for(Speech2TextForConditionalGeneration(config), processor)
 
 
@@ -294,18 +294,18 @@ def test_transcripts_are_spelled_as_the_model_writes_by_its_loss(
 ):
     model = writing(letters, *multilingual).train()
     task = Seq2Seq(model, multilingual[1])
-    assert settle_spelling(task, SPOKEN, load=load) == spelling
+    assert choose_spelling(task, SPOKEN, load=load) == spelling
     assert model.training
     assert task._text(task.target(SPOKEN[2])[:-1].tolist()) == spelled
     # References are compared without case by this vocabulary.
     assert task.reference(SPOKEN[2]) == "cab a"
     # Once for the model: neither other utterances nor another task choose again.
-    assert settle_spelling(task.with_model(model), SPOKEN[:1], load=load) == spelling
+    assert choose_spelling(task.with_model(model), SPOKEN[:1], load=load) == spelling
     save_model(model, multilingual[1], tmp_path)
     again = task_for(*load_model(str(tmp_path)))
-    assert settle_spelling(again, [], load=load) == spelling
+    assert choose_spelling(again, [], load=load) == spelling
     assert torch.equal(again.target(SPOKEN[2]), task.target(SPOKEN[2]))
-    assert settle_spelling(again, [], "as_given", load=load) == "as_given"
+    assert choose_spelling(again, [], "as_given", load=load) == "as_given"
     assert again._text(again.target(SPOKEN[2])[:-1].tolist()) == "Cab A"
 
 
@@ -329,13 +329,13 @@ def test_a_character_vocabulary_of_one_case_spells_target_and_reference_so(task)
     spoken = [replace(u, text=u.text.lower()) for u in SPOKEN]
     with pytest.raises(InputError, match="the vocabulary cannot spell 'a cab'"):
         task.target(spoken[0])
-    assert settle_spelling(task, spoken, load=load) == "upper"
+    assert choose_spelling(task, spoken, load=load) == "upper"
     assert task.reference(spoken[0]) == "A CAB"
     assert torch.equal(task.target(spoken[0]), task.target(SPOKEN[0]))
 
 
 def test_where_nothing_tells_spellings_apart_none_is_recorded(task):
-    assert settle_spelling(task, [replace(SPOKEN[0], text="1 2")], load=load) is None
+    assert choose_spelling(task, [replace(SPOKEN[0], text="1 2")], load=load) is None
     assert not hasattr(task.model.config, "transcript_spelling") or task.spelling is None
 
 

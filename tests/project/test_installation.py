@@ -128,7 +128,7 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "import sys\n"
             "from asr_unlearn.runtime import program\n"
             "from data_prep.espeak import Espeak\n"
-            "sys.exit(program.carry_out('x', lambda: Espeak() and 0))",
+            "sys.exit(program.run_program('x', lambda: Espeak() and 0))",
             "x: synthetic speech needs espeakng_loader, which is not installed: "
             "pip install 'asr_unlearn[quickstart]'",
         ),
@@ -137,7 +137,7 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "import sys\n"
             "from asr_unlearn.runtime import program\n"
             "from asr_unlearn.models.ecapa import EcapaConfig, EcapaForAudioClassification\n"
-            "sys.exit(program.carry_out('x', lambda: EcapaForAudioClassification(EcapaConfig())))",
+            "sys.exit(program.run_program('x', lambda: EcapaForAudioClassification(EcapaConfig())))",
             "x: ECAPA-TDNN needs speechbrain, which is not installed: "
             "pip install 'asr_unlearn[speaker]'",
         ),

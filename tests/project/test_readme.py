@@ -63,7 +63,7 @@ def understand_preparation(words, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(argparse.ArgumentParser, "parse_args", parsed)
         patched.setattr("sys.argv", words)
-        patched.setattr("asr_unlearn.runtime.program.carry_out", lambda _, work, **__: work())
+        patched.setattr("asr_unlearn.runtime.program.run_program", lambda _, work, **__: work())
         with pytest.raises(ParsedError):
             importlib.import_module(words[0]).main()
 

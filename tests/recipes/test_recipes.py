@@ -51,7 +51,7 @@ def an4(tmp_path: Path, shared: Path) -> list[str]:
             audio.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / "wav" / f"{file}.flac", audio)
     # So few speakers teach an outsider nothing, and it would be refused.
-    return ["--data", str(folder), "--set", "split.forget_count=2", "outsider.model="]
+    return ["--data", str(folder), "--set", "split.forget_count=2", "reference_model.model="]
 
 
 def librispeech(tmp_path: Path, shared: Path) -> list[str]:
@@ -320,7 +320,7 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
     def stage(out, option="1"):
         argv = ["train", "--manifest", str(out / "m.jsonl"), "--out", str(out / "a" / "model")]
         command = Command(3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl")
-        run_recipe.carry_out(command, out)
+        run_recipe.run_stage(command, out)
 
     monkeypatch.setattr(run_recipe, "run", lambda command, **_: done.append(command))
     monkeypatch.chdir(tmp_path)

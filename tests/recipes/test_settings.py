@@ -53,7 +53,7 @@ def test_what_is_mistyped_is_said_before_anything_is_done(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        run_recipe, "carry_out", lambda command, *_, **__: pytest.fail(command.name)
+        run_recipe, "run_stage", lambda command, *_, **__: pytest.fail(command.name)
     )
     monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), "--set", setting])
     with pytest.raises(SystemExit) as ended:
@@ -79,7 +79,7 @@ def test_what_the_system_refuses_is_said(
     def refused(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/x/y")
 
-    monkeypatch.setattr(run_recipe, "carry_out", refused)
+    monkeypatch.setattr(run_recipe, "run_stage", refused)
     with pytest.raises(OSError, match="Read-only file system"):
         run_recipe.main([str(AN4), "--out", str(tmp_path), *flags])
     monkeypatch.setattr("sys.argv", ["stages", *flags, str(AN4), "--out", str(tmp_path)])
@@ -113,7 +113,7 @@ def test_bad_flags_are_said_before_anything_is_done(
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setattr(
-        run_recipe, "carry_out", lambda command, *_, **__: pytest.fail(command.name)
+        run_recipe, "run_stage", lambda command, *_, **__: pytest.fail(command.name)
     )
     given = [str(file) if flag == "FILE" else flag for flag in flags]
     monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), *given])

@@ -17,7 +17,7 @@ from transformers import Wav2Vec2Config
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.methods.orthograd import OrthoGrad
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.runtime import distributed
 from asr_unlearn.training.stop_rule import StopRule
@@ -65,7 +65,7 @@ def run_cases(place, suffix):
 
 def stopping(place, folder):
     """A loss that is passed by, so that the run goes part of the way back."""
-    rule = StopRule(target=Level(loss=4.6, cer=1.0), on="loss", every=2)
+    rule = StopRule(target=MeanScore(loss=4.6, cer=1.0), on="loss", every=2)
     return make(place, "gradient_ascent", folder, stop=rule, epochs=3, lr=1e-2)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from asr_unlearn.data.batching import Batch, Example, Stream
+from asr_unlearn.data.batching import Batch, BatchSource, Example
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.methods import Course, Step
+from asr_unlearn.methods import Step, TrainingContext
 
 CLASSES = 3
 
@@ -62,8 +62,8 @@ SAMPLES = {"f0": 40, "f1": 15, "r0": 40, "r1": 40, "r2": 40, "u0": 40, "u1": 40}
 PARTS = {part: [n for n in SAMPLES if n[0] == part[0]] for part in ("forget", "retain", "unseen")}
 
 
-def course(total=8, seed=0, batch_size=8, labels=None, **sizes):
-    """A toy course; every part is one batch, in the order of its names."""
+def context(total=8, seed=0, batch_size=8, labels=None, **sizes):
+    """A toy context; every part is one batch, in the order of its names."""
     generator = torch.Generator().manual_seed(0)
     labels = labels or {"f0": 0, "f1": 1, "r0": 0, "r1": 1, "r2": 2, "u0": 2, "u1": 0}
     model = ToyModel().double()
@@ -76,24 +76,24 @@ def course(total=8, seed=0, batch_size=8, labels=None, **sizes):
         name = utterance.id
         return Example(name, vectors[name], SAMPLES[name], task.target(utterance))
 
-    streams = {}
+    sources = {}
     for part, names in PARTS.items():
         chosen = names[: sizes.get(part, len(names))]
         utterances = [
             Utterance(id=n, audio=f"{n}.wav", speaker=n, seconds=SAMPLES[n] / 16e3, text=n)
             for n in chosen
         ]
-        streams[part] = Stream(utterances, example, batch_size=batch_size, seed=seed)
-    return Course(task, streams, pace=2, total=total, seed=seed)
+        sources[part] = BatchSource(utterances, example, batch_size=batch_size, seed=seed)
+    return TrainingContext(task, sources, steps_per_epoch=2, total=total, seed=seed)
 
 
-def step(course, number=0):
-    return Step(course, number, lambda part: course.streams[part][0])
+def step(context, number=0):
+    return Step(context, number, lambda part: context.sources[part][0])
 
 
-def gradients(course, batch: Batch, targets=None):
+def gradients(context, batch: Batch, targets=None):
     """By hand: a row (p − y) xᵀ for each utterance, and the losses. [B, V, 4], [B]."""
-    w = course.model.weight.detach().numpy()
+    w = context.model.weight.detach().numpy()
     x = batch.inputs.numpy()
     y = (batch.targets[:, 0] if targets is None else targets).numpy()
     p = softmax(x @ w.T)

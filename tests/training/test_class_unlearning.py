@@ -21,13 +21,13 @@ from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.gap import gap
 from asr_unlearn.metrics.mia import matched
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import answerable, level, score
+from asr_unlearn.models.inference import mean_score, score, with_known_labels
 from asr_unlearn.models.loading import model_from_config, save_model, vocabulary_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import task_for
-from asr_unlearn.training.class_unlearning import asked_for_forgotten, forgets_classes
+from asr_unlearn.training.class_unlearning import forgets_classes, relabelled_unseen
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.tune import Bench, ranked, tune
+from asr_unlearn.training.tune import TuningProblem, ranked, tune
 from tests.support.tiny_model import tiny_options
 
 
@@ -146,7 +146,7 @@ def test_unseen_utterances_are_asked_for_what_is_forgotten():
         "retain": [],
         "unseen": utterances("u", ["go"] * 5),
     }
-    asked = asked_for_forgotten(given)
+    asked = relabelled_unseen(given)
     assert [u.label for u in asked] == ["down", "up", "down", "up", "down"]
     assert [u.id for u in asked][:2] == ["u0 as down", "u1 as up"]
     assert {u.audio for u in asked} == {Path("x")}
@@ -177,12 +177,12 @@ def test_a_search_forgets_a_voice_down_to_that_of_strangers(corpus, tmp_path):
     given = {part: data.part(part) for part in ("forget", "retain", "unseen")}
     assert forgets_classes(task, given)
     known = given["forget"][:2]
-    assert answerable(task, [*given["unseen"], *known]) == known
-    bench = Bench(task, Inputs(task), given, Stop(rule="steps"), seed=0)
+    assert with_known_labels(task, [*given["unseen"], *known]) == known
+    bench = TuningProblem(task, Inputs(task), given, Stop(rule="steps"), seed=0)
     assert set(bench.levels()) == {"forget", "retain"}
-    asked = score(task, Inputs(task), asked_for_forgotten(given))
-    assert bench.target() == level(asked)
-    told = replace(bench, stop=Stop(outsider=tmp_path))
+    asked = score(task, Inputs(task), relabelled_unseen(given))
+    assert bench.target() == mean_score(asked)
+    told = replace(bench, stop=Stop(reference_model=tmp_path))
     with pytest.raises(ValueError, match="no strangers to a class"):
         told.target()
     study = tune(bench, "finetune", {"epochs": 1.0}, trials=1, journal=tmp_path / "journal")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from asr_unlearn.models.inference import Level
-from asr_unlearn.training.interpolation import HALVINGS, between, land
+from asr_unlearn.models.inference import MeanScore
+from asr_unlearn.training.interpolation import HALVINGS, between, interpolate_to_target
 from asr_unlearn.training.stop_rule import StopRule
 
 STEP = 0.5**HALVINGS
@@ -27,7 +27,7 @@ def landed(loss, rule, cer=lambda _: 0.0):
     model, looks = Line(1.0), []
 
     def level(place):
-        return Level(loss(place), cer(place))
+        return MeanScore(loss(place), cer(place))
 
     def measure():
         looks.append(model.place.item())
@@ -35,7 +35,7 @@ def landed(loss, rule, cer=lambda _: 0.0):
 
     short = {name: tensor.clone() for name, tensor in Line(0.0).state_dict().items()}
     ends = (rule.distance(level(0.0)), rule.distance(level(1.0)))
-    place = land(model, short, rule, measure, ends)
+    place = interpolate_to_target(model, short, rule, measure, ends)
     assert model.place.item() == place
     return place, looks
 
@@ -52,7 +52,7 @@ def test_lands_beside_the_crossing_wherever_it_is(target, bend, short, far):
     def loss(place):
         return low + (high - low) * place**bend
 
-    place, looks = landed(loss, StopRule(Level(target, 1.0), on="loss"))
+    place, looks = landed(loss, StopRule(MeanScore(target, 1.0), on="loss"))
     crossing = ((target - low) / (high - low)) ** (1 / bend)
     assert abs(place - crossing) <= STEP
     assert len(looks) == HALVINGS
@@ -60,7 +60,7 @@ def test_lands_beside_the_crossing_wherever_it_is(target, bend, short, far):
 
 def test_no_point_is_further_than_either_end():
     """On a curve that is nearest to its target at the short end."""
-    rule = StopRule(Level(1.0, 1.0), on="loss")
+    rule = StopRule(MeanScore(1.0, 1.0), on="loss")
     place, _ = landed(lambda place: 0.99 if place == 0 else 2.0 + place, rule)
     assert place == 0
     place, _ = landed(lambda place: 1.0 if place == 1 else 0.1, rule)
@@ -69,7 +69,7 @@ def test_no_point_is_further_than_either_end():
 
 def test_where_everything_has_arrived_it_goes_no_further():
     """To the rule "all" no point beyond is worse: the first is taken."""
-    rule = StopRule(Level(1.0, 0.5), on="all")
+    rule = StopRule(MeanScore(1.0, 0.5), on="all")
     place, _ = landed(lambda place: 10 * place, rule, cer=lambda place: float(place >= 0.5))
     assert place == 0.5
 
@@ -90,6 +90,8 @@ def test_what_has_not_moved_is_not_touched():
     with torch.no_grad():
         model[1].weight += 1
     before = model[0].weight._version
-    land(model, short, StopRule(Level(1.0, 1.0)), lambda: Level(0.9, 0.0), (5.0, 7.0))
+    interpolate_to_target(
+        model, short, StopRule(MeanScore(1.0, 1.0)), lambda: MeanScore(0.9, 0.0), (5.0, 7.0)
+    )
     assert model[0].weight._version == before
     assert torch.allclose(model[1].weight, short["1.weight"] + 0.5)

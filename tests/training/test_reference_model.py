@@ -14,22 +14,22 @@ from asr_unlearn.data.split import make_split
 from asr_unlearn.evaluation.attacks.informed import unlearnings
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Heard, level, score
+from asr_unlearn.models.inference import UtteranceLoss, mean_score, score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tdnn import TdnnConfig
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
-    OUTSIDER_POWER,
-    TEACHERS_POWER,
+    REFERENCE_POWER,
+    SPEAKERS_POWER,
     Difficulty,
-    check_learned,
-    check_outsider,
+    check_reference_errors,
+    check_reference_model,
     difficulty,
-    fewer_teachers,
+    fewer_speakers_factor,
     forget_difficulty,
     hardness,
-    level_interval,
+    target_interval,
 )
 from asr_unlearn.training.unlearn import original_task, unlearn_model
 from tests.support.tiny_model import tiny_tdnn_options
@@ -49,7 +49,10 @@ def models(data, tiny_config, tmp_path_factory):
     TdnnConfig(**tiny_tdnn_options(), architectures=["TdnnForCTC"]).save_pretrained(
         folder / "config"
     )
-    made = {"original": (tiny_config, ["retain", "forget"]), "outsider": ("config", ["retain"])}
+    made = {
+        "original": (tiny_config, ["retain", "forget"]),
+        "reference_model": ("config", ["retain"]),
+    }
     for name, (source, parts) in made.items():
         method = METHODS["finetune"](epochs=1.0)
         given = {"parts": parts, "seed": 0, "device": CPU, "setup": Setup()}
@@ -59,7 +62,7 @@ def models(data, tiny_config, tmp_path_factory):
 
 @pytest.fixture
 def learned(monkeypatch):
-    """The tiny outsider has learned nothing in its one epoch; nor has the original."""
+    """The tiny reference_model has learned nothing in its one epoch; nor has the original."""
     monkeypatch.setattr("asr_unlearn.training.stop_target.TOO_MANY_ERRORS", 10.0)
 
 
@@ -82,25 +85,27 @@ def heard(data, part, task):
 
 def test_the_difficulty_is_the_ratio_of_what_it_mishears(data, models, learned):
     task = original_task(models / "original", CPU, True)
-    stop = Stop(outsider=models / "outsider")
+    stop = Stop(reference_model=models / "reference_model")
     found = forget_difficulty(Inputs(task), given(data), stop)
-    outsider = SavedModel.at(models / "outsider").task(CPU)
-    unseen = heard(data, "unseen", outsider)
-    forget = heard(data, "forget", outsider)
+    reference_model = SavedModel.at(models / "reference_model").task(CPU)
+    unseen = heard(data, "unseen", reference_model)
+    forget = heard(data, "forget", reference_model)
     speakers = {}
     for one in [*forget, *unseen]:
         speakers.setdefault(one.utterance.speaker, []).append(one.loss)
     by_hand = [
-        np.mean([np.mean(speakers[one.utterance.speaker]) ** OUTSIDER_POWER for one in group])
+        np.mean([np.mean(speakers[one.utterance.speaker]) ** REFERENCE_POWER for one in group])
         for group in (forget, unseen)
     ]
     harder = by_hand[0] / by_hand[1]
     kept = {u.speaker for u in data.part("retain")}
-    fewer = ((len(kept) + 2) / len(kept)) ** TEACHERS_POWER
+    fewer = ((len(kept) + 2) / len(kept)) ** SPEAKERS_POWER
     assert found.ratio == pytest.approx(harder * fewer)
     assert harder != 1
-    assert [one.loss for one in found.to_outsider] == pytest.approx([one.loss for one in unseen])
-    assert found.seconds == SavedModel.at(models / "outsider").run()["seconds"] > 0
+    assert [one.loss for one in found.reference_losses] == pytest.approx(
+        [one.loss for one in unseen]
+    )
+    assert found.seconds == SavedModel.at(models / "reference_model").run()["seconds"] > 0
     # Nobody knows then how many the model has learned from.
     alone = forget_difficulty(Inputs(task), {**given(data), "retain": []}, stop)
     assert alone.ratio == pytest.approx(harder)
@@ -109,7 +114,7 @@ def test_the_difficulty_is_the_ratio_of_what_it_mishears(data, models, learned):
 def test_the_run_forgets_down_to_that_level_and_says_what_it_cost(
     data, models, learned, distant, tmp_path
 ):
-    stop = Stop(outsider=models / "outsider", on="loss")
+    stop = Stop(reference_model=models / "reference_model", on="loss")
     method = METHODS["gradient_ascent"](lr=1e-3, epochs=1.0)
     out = tmp_path / "unlearned"
     outcome = unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
@@ -117,89 +122,93 @@ def test_the_run_forgets_down_to_that_level_and_says_what_it_cost(
     task = original_task(models / "original", CPU, True)
     found = forget_difficulty(Inputs(task), given(data), stop)
     row = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
-    unseen = level(heard(data, "unseen", task))
+    unseen = mean_score(heard(data, "unseen", task))
     assert row["target_loss"] == pytest.approx(found.ratio * unseen.loss, abs=1e-5)
-    assert outcome.seconds > SavedModel.at(models / "outsider").run()["seconds"]
-    assert SavedModel.at(out).outsider() == models / "outsider"
-    assert run["options"]["outsider"] == run["outsider"]["path"]
-    assert run["outsider"]["sha256"] == SavedModel.at(models / "outsider").weights()
-    assert Stop(**run["options"]["stop"]) == replace(stop, outsider=None)
+    assert outcome.seconds > SavedModel.at(models / "reference_model").run()["seconds"]
+    assert SavedModel.at(out).reference_model() == models / "reference_model"
+    assert run["options"]["reference_model"] == run["reference_model"]["path"]
+    assert run["reference_model"]["sha256"] == SavedModel.at(models / "reference_model").weights()
+    assert Stop(**run["options"]["stop"]) == replace(stop, reference_model=None)
 
 
 def test_an_outsider_that_has_not_learned_is_refused(data, models):
     task = original_task(models / "original", CPU, True)
     with pytest.raises(ValueError, match=r"mishears 1?[0-9][0-9]% of what strangers say"):
-        forget_difficulty(Inputs(task), given(data), Stop(outsider=models / "outsider"))
+        forget_difficulty(
+            Inputs(task), given(data), Stop(reference_model=models / "reference_model")
+        )
     scores = heard(data, "unseen", task)
-    check_learned(Path("o"), [replace(one, hypothesis=one.reference) for one in scores])
+    check_reference_errors(Path("o"), [replace(one, hypothesis=one.reference) for one in scores])
 
 
 def test_who_has_met_them_is_no_outsider(data, models, tmp_path):
-    check_outsider(models / "outsider", data.split)
-    with pytest.raises(ValueError, match="no outsider: it was trained on the parts retain, forget"):
-        check_outsider(models / "original", data.split)
+    check_reference_model(models / "reference_model", data.split)
+    with pytest.raises(
+        ValueError, match="no reference_model: it was trained on the parts retain, forget"
+    ):
+        check_reference_model(models / "original", data.split)
     other = make_split(data.manifest, [data.part("retain")[0].speaker])
-    with pytest.raises(ValueError, match="no outsider: it was trained for another split"):
-        check_outsider(models / "outsider", other)
+    with pytest.raises(ValueError, match="no reference_model: it was trained for another split"):
+        check_reference_model(models / "reference_model", other)
     for run, refused in ({"kind": "unlearn"}, True), ({}, False):
         (tmp_path / "run.json").write_text(json.dumps(run))
         if refused:
             with pytest.raises(ValueError, match="it was unlearned, and has met those"):
-                check_outsider(tmp_path, data.split)
+                check_reference_model(tmp_path, data.split)
         else:
-            check_outsider(tmp_path, data.split)
+            check_reference_model(tmp_path, data.split)
 
 
 def test_without_difficulty_there_is_nothing_for_an_outsider_to_tell():
     with pytest.raises(ValueError, match=r"stop\.by_difficulty leaves out"):
-        Stop(outsider=Path("o"), by_difficulty=False)
+        Stop(reference_model=Path("o"), by_difficulty=False)
     assert Difficulty().ratio == 1
 
 
 def test_the_interval_is_narrower_where_the_outsider_finds_the_same_people_hard(data):
     utterances = {u.speaker: u for u in data.manifest}.values()
     losses = [0.1 * (i + 1) for i in range(len(utterances))]
-    strangers = [Heard(u, loss) for u, loss in zip(utterances, losses, strict=True)]
-    outsider = [Heard(u, 2 * x ** (1 / OUTSIDER_POWER)) for u, x in
+    strangers = [UtteranceLoss(u, loss) for u, loss in zip(utterances, losses, strict=True)]
+    reference_model = [UtteranceLoss(u, 2 * x ** (1 / REFERENCE_POWER)) for u, x in
                 zip(utterances, losses, strict=True)]  # fmt: skip
-    low, high = level_interval(strangers, 1.5, outsider)
+    low, high = target_interval(strangers, 1.5, reference_model)
     mean = 1.5 * float(np.mean(losses))
     assert low == pytest.approx(mean)
     assert high == pytest.approx(mean)
-    wide = level_interval(strangers, 1.5)
+    wide = target_interval(strangers, 1.5)
     assert wide[0] < 0.8 * mean < 1.2 * mean < wide[1]
-    assert difficulty(outsider, outsider, OUTSIDER_POWER) == pytest.approx(1)
-    assert hardness(outsider, OUTSIDER_POWER)[0] == pytest.approx(2**OUTSIDER_POWER * 0.1)
+    assert difficulty(reference_model, reference_model, REFERENCE_POWER) == pytest.approx(1)
+    assert hardness(reference_model, REFERENCE_POWER)[0] == pytest.approx(2**REFERENCE_POWER * 0.1)
 
 
 def test_a_model_that_has_heard_fewer_people_knows_strangers_less(data):
     forget, retain = data.part("forget"), data.part("retain")
-    once = fewer_teachers(forget, retain)
-    assert 1 < once < fewer_teachers(retain, forget)
-    assert fewer_teachers(forget[:1], retain) < once
-    assert fewer_teachers(forget, [*retain, *forget]) == 1
+    once = fewer_speakers_factor(forget, retain)
+    assert 1 < once < fewer_speakers_factor(retain, forget)
+    assert fewer_speakers_factor(forget[:1], retain) < once
+    assert fewer_speakers_factor(forget, [*retain, *forget]) == 1
 
 
 def test_an_informed_attacker_has_outsiders_of_his_own(data, models, learned, distant, tmp_path):
-    """The outsider of the model under attack has met those whom his models forget."""
+    """The reference_model of the model under attack has met those whom his models forget."""
     method = METHODS["gradient_ascent"](lr=1e-3, epochs=1.0)
-    stop = Stop(outsider=models / "outsider", on="loss")
+    stop = Stop(reference_model=models / "reference_model", on="loss")
     out = tmp_path / "ga"
     unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
     (one,) = unlearnings(SavedModel.at(out), data, tmp_path / "attack", count=1, device=CPU)
     one()
     made = SavedModel.at(one.out)
-    own = made.outsider()
+    own = made.reference_model()
     assert own is not None
-    assert own != models / "outsider"
+    assert own != models / "reference_model"
     assert SavedModel.at(own).run()["request"] == one.corpus.split.digest != data.split.digest
-    check_outsider(own, one.corpus.split)
-    (models / "outsider").rename(tmp_path / "away")
+    check_reference_model(own, one.corpus.split)
+    (models / "reference_model").rename(tmp_path / "away")
     try:
         with pytest.raises(ValueError, match="evaluate without --informed"):
             unlearnings(SavedModel.at(out), data, tmp_path / "attack", count=1, device=CPU)
     finally:
-        (tmp_path / "away").rename(models / "outsider")
+        (tmp_path / "away").rename(models / "reference_model")
 
 
 def test_a_recipe_trains_one_before_the_methods_and_does_not_evaluate_it(tmp_path):
@@ -212,12 +221,12 @@ def test_a_recipe_trains_one_before_the_methods_and_does_not_evaluate_it(tmp_pat
         given = parser(recipe, folder).parse_args(["--out", str(tmp_path), *arguments])
         return [c for c in make_plan(recipe, folder, given).commands() if c.stage in (5, 6)]
 
-    outsider, first, *_, evaluate = commands("--methods", "ssd,scrub")
-    assert outsider.leaves == tmp_path / "outsider"
-    assert outsider.argv[outsider.argv.index("--parts") + 1] == "retain"
-    assert first.argv[first.argv.index("--stop.outsider") + 1] == str(outsider.leaves)
-    assert outsider.leaves in first.reads
+    reference_model, first, *_, evaluate = commands("--methods", "ssd,scrub")
+    assert reference_model.leaves == tmp_path / "reference_model"
+    assert reference_model.argv[reference_model.argv.index("--parts") + 1] == "retain"
+    assert first.argv[first.argv.index("--stop.reference_model") + 1] == str(reference_model.leaves)
+    assert reference_model.leaves in first.reads
     models = evaluate.argv[evaluate.argv.index("--models") + 1]
     assert models == "original,retrained,ssd,scrub"
-    for off in (["--preset", "whisper"], ["--set", "outsider.model="]):
-        assert not any("outsider" in " ".join(command.argv) for command in commands(*off))
+    for off in (["--preset", "whisper"], ["--set", "reference_model.model="]):
+        assert not any("reference_model" in " ".join(command.argv) for command in commands(*off))

@@ -9,32 +9,36 @@ import torch
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.training import unlearning
-from asr_unlearn.training.retain_check import Kept, check_finite, sample
+from asr_unlearn.training.retain_check import RetainCheck, check_finite, sample
 from asr_unlearn.training.trainer import DivergedError
 
 
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
-        (Level(0.05, 0.02), Level(0.06, 0.02), None),
-        (Level(0.05, 0.02), Level(1.5, 0.6), None),
-        (Level(0.05, 0.02), Level(2.9, 0.97), "97% of what it says of them is wrong, 2% before"),
+        (MeanScore(0.05, 0.02), MeanScore(0.06, 0.02), None),
+        (MeanScore(0.05, 0.02), MeanScore(1.5, 0.6), None),
         (
-            Level(0.05, 0.02),
-            Level(80.0, 0.9),
+            MeanScore(0.05, 0.02),
+            MeanScore(2.9, 0.97),
+            "97% of what it says of them is wrong, 2% before",
+        ),
+        (
+            MeanScore(0.05, 0.02),
+            MeanScore(80.0, 0.9),
             "its loss on them is 80, 0.05 before, and that of a uniform guess among 32 outputs is "
             "3.47",
         ),
         # Which recognised nothing before either.
-        (Level(3.0, 1.0), Level(3.5, 1.0), None),
+        (MeanScore(3.0, 1.0), MeanScore(3.5, 1.0), None),
     ],
 )
 def test_ruined_is_worse_than_a_guess(before, after, why):
-    said = Kept(before, after, utterances=50, outputs=32).warning
+    said = RetainCheck(before, after, utterances=50, outputs=32).warning
     if why is None:
         assert said is None
     else:
@@ -64,7 +68,7 @@ def unlearn(corpus, folder, *flags):
 
 
 def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys):
-    levels = [Level(0.05, 0.02), Level(400.0, 1.0)]
+    levels = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
     monkeypatch.setattr(unlearning, "_level_of_kept", lambda *_: levels.pop(0))
     run = unlearn(corpus, tmp_path, "--set", "epochs=1")
     assert run["warning"].startswith("the model is ruined: of ")
@@ -91,9 +95,9 @@ def test_a_model_that_is_as_good_as_before_says_nothing(original, corpus, tmp_pa
 
 
 def test_what_is_not_finite_is_an_error(original):
-    check_finite(original, Level(1.0, 1.0))
+    check_finite(original, MeanScore(1.0, 1.0))
     with pytest.raises(DivergedError, match=r"loss on retain utterances is inf; .* lower lr"):
-        check_finite(original, Level(math.inf, 1.0))
+        check_finite(original, MeanScore(math.inf, 1.0))
     torch.nn.init.constant_(original.model.lm_head.bias, math.nan)
     with pytest.raises(DivergedError, match=r"1 tensors .*, lm_head\.bias the first"):
         check_finite(original, None)

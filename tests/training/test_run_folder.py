@@ -144,7 +144,7 @@ def test_lost_weights_that_a_checkpoint_counts_on_count_as_damage(tmp_path):
     """Those of the step nearest to the target lie beside it."""
     model = torch.nn.Linear(2, 2)
     for step in (1, 2):
-        save_checkpoint(tmp_path, model, {"step": step, "watch": {"nearest": 1}})
+        save_checkpoint(tmp_path, model, {"step": step, "early_stopping": {"nearest": 1}})
     (checkpoint,) = checkpoints(tmp_path)
     assert str(tmp_path / "best-1.safetensors") in damage(checkpoint)
     save_weights(model, tmp_path / "best-1.safetensors")

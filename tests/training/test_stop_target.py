@@ -7,21 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.models.inference import Heard, Level
+from asr_unlearn.models.inference import MeanScore, UtteranceLoss
 from asr_unlearn.training.stop_rule import StopRule
 from asr_unlearn.training.stop_target import (
     BOUNDS,
     POWER,
-    as_strangers,
     difficulty,
-    level_interval,
+    forgetting_target,
     representatives,
+    target_interval,
 )
 
 
-def heard(**losses: list[float]) -> list[Heard]:
+def heard(**losses: list[float]) -> list[UtteranceLoss]:
     return [
-        Heard(Utterance(id=f"{name}{i}", audio=Path("a"), speaker=name, seconds=1.0), loss)
+        UtteranceLoss(Utterance(id=f"{name}{i}", audio=Path("a"), speaker=name, seconds=1.0), loss)
         for name, own in losses.items()
         for i, loss in enumerate(own)
     ]
@@ -58,20 +58,20 @@ def test_nothing_to_compare_is_refused():
 
 
 def test_an_error_rate_does_not_rise_above_all():
-    assert as_strangers(Level(0.5, 0.8), 1.5) == Level(0.75, 1.0)
+    assert forgetting_target(MeanScore(0.5, 0.8), 1.5) == MeanScore(0.75, 1.0)
 
 
 def test_the_interval_of_the_level_is_of_its_speakers():
     """Of so few the ends are what the easiest and the hardest of them alone would tell."""
     strangers = heard(a=[0.1] * 4, b=[0.2] * 4, c=[0.6] * 4)
-    assert level_interval(strangers, 2.0) == pytest.approx((0.2, 1.2))
-    assert level_interval(strangers[:4], 2.0) is None
+    assert target_interval(strangers, 2.0) == pytest.approx((0.2, 1.2))
+    assert target_interval(strangers[:4], 2.0) is None
 
 
 def test_the_reason_to_stop_says_how_well_the_level_is_known():
-    rule = StopRule(Level(0.4, 0.1), on="loss", interval=(0.1, 0.9))
+    rule = StopRule(MeanScore(0.4, 0.1), on="loss", interval=(0.1, 0.9))
     reason = "forget loss 0.500 reached a stranger's 0.400 (95% interval 0.100 to 0.900)"
-    assert rule.reached(Level(0.5, 0.0)) == reason
+    assert rule.reached(MeanScore(0.5, 0.0)) == reason
 
 
 def test_representatives_are_whole_and_from_everywhere():

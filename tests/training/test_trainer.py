@@ -13,7 +13,7 @@ from asr_unlearn.data.augmentation import PolarityAndShift, Speeds
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.gradient_ascent import GradientAscent
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.training import stopping_check as watch_module
 from asr_unlearn.training.checkpoint import checkpoints, random_state, restore_random_state
@@ -58,8 +58,8 @@ def test_descent_lowers_the_loss(corpus, tiny_config, tmp_path):
 @pytest.mark.parametrize("killed_at", [3, 6])
 def test_interrupted_equals_uninterrupted(name, killed_at, corpus, tiny_config, tmp_path):
     """Bit for bit, with dropout and SpecAugment drawing from torch's and NumPy's generators."""
-    paced_by = METHODS[name].paced_by
-    options = {"epochs": 2 if paced_by == "retain" else 4, "lr": 1.0 if name == "ssd" else 1e-3}
+    epoch_part = METHODS[name].epoch_part
+    options = {"epochs": 2 if epoch_part == "retain" else 4, "lr": 1.0 if name == "ssd" else 1e-3}
     if name == "sfr_on":
         options["beta"] = 0.5
     whole = make(corpus, tiny_config, tmp_path / "whole", name, **options)
@@ -180,27 +180,32 @@ def scripted(levels, monkeypatch):
     monkeypatch.setattr(watch_module, "level", lambda _: next(queue))
 
 
-RULE = StopRule(target=Level(loss=1.0, cer=0.5), every=1)
-APPROACH = [Level(0.1, 0.0), Level(0.5, 0.2), Level(0.9, 0.45), Level(3.0, 0.9)]
+RULE = StopRule(target=MeanScore(loss=1.0, cer=0.5), every=1)
+APPROACH = [MeanScore(0.1, 0.0), MeanScore(0.5, 0.2), MeanScore(0.9, 0.45), MeanScore(3.0, 0.9)]
 
 
 def remembering(run, monkeypatch):
     """The weights after each step of a run that is not yet begun."""
     found = {}
-    look = run.watch.look
+    look = run.early_stopping.look
 
     def spy(step):
         found[step] = weights(run)
         return look(step)
 
-    monkeypatch.setattr(run.watch, "look", spy)
+    monkeypatch.setattr(run.early_stopping, "look", spy)
     return found
 
 
 def test_stops_at_the_first_to_arrive_and_goes_back_to_where_it_happened(
     corpus, tiny_config, tmp_path, monkeypatch
 ):
-    halfway = [Level(2.0, 0.7), Level(0.95, 0.5), Level(0.92, 0.46), Level(0.94, 0.47)]
+    halfway = [
+        MeanScore(2.0, 0.7),
+        MeanScore(0.95, 0.5),
+        MeanScore(0.92, 0.46),
+        MeanScore(0.94, 0.47),
+    ]
     scripted([*APPROACH, *halfway], monkeypatch)
     run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
     after = remembering(run, monkeypatch)
@@ -216,7 +221,7 @@ def test_stops_at_the_first_to_arrive_and_goes_back_to_where_it_happened(
 def test_keeps_the_step_before_if_nothing_on_the_way_back_is_nearer(
     corpus, tiny_config, tmp_path, monkeypatch
 ):
-    scripted([*APPROACH, *[Level(3.0, 0.9)] * HALVINGS], monkeypatch)
+    scripted([*APPROACH, *[MeanScore(3.0, 0.9)] * HALVINGS], monkeypatch)
     run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
     after = remembering(run, monkeypatch)
     outcome = run()
@@ -228,7 +233,7 @@ def test_keeps_the_step_before_if_nothing_on_the_way_back_is_nearer(
 def test_too_far_at_once_goes_back_towards_the_original_but_is_not_it(
     corpus, tiny_config, tmp_path, monkeypatch
 ):
-    scripted([Level(0.9, 0.45), *[Level(9.0, 1.0)] * (1 + HALVINGS)], monkeypatch)
+    scripted([MeanScore(0.9, 0.45), *[MeanScore(9.0, 1.0)] * (1 + HALVINGS)], monkeypatch)
     run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
     after = remembering(run, monkeypatch)
     assert run().kept_step == 0.5**HALVINGS
@@ -239,7 +244,12 @@ def test_too_far_at_once_goes_back_towards_the_original_but_is_not_it(
 def test_a_run_that_is_killed_on_its_way_back_goes_back_again(
     corpus, tiny_config, tmp_path, monkeypatch
 ):
-    halfway = [Level(2.0, 0.7), Level(0.95, 0.5), Level(0.92, 0.46), Level(0.94, 0.47)]
+    halfway = [
+        MeanScore(2.0, 0.7),
+        MeanScore(0.95, 0.5),
+        MeanScore(0.92, 0.46),
+        MeanScore(0.94, 0.47),
+    ]
 
     def run_with(looks, folder):
         scripted(looks, monkeypatch)
@@ -257,8 +267,8 @@ def test_a_run_that_is_killed_on_its_way_back_goes_back_again(
 
 
 def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_path, monkeypatch):
-    scripted([Level(1.2, 0.0)], monkeypatch)
-    rule = StopRule(target=Level(loss=1.0, cer=0.5))
+    scripted([MeanScore(1.2, 0.0)], monkeypatch)
+    rule = StopRule(target=MeanScore(loss=1.0, cer=0.5))
     run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=rule)
     before = weights(run)
     assert run().steps == 0
@@ -268,43 +278,43 @@ def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_p
 @pytest.mark.parametrize(
     ("on", "now", "arrived"),
     [
-        ("loss", Level(1.0, 0.0), True),
-        ("loss", Level(0.9, 0.9), False),
-        ("cer", Level(9.0, 0.4), False),
-        ("cer", Level(0.0, 0.5), True),
-        ("both", Level(0.0, 0.5), True),
-        ("both", Level(0.9, 0.4), False),
-        ("all", Level(9.0, 0.4), False),
-        ("all", Level(0.9, 0.9), False),
-        ("all", Level(1.0, 0.5), True),
+        ("loss", MeanScore(1.0, 0.0), True),
+        ("loss", MeanScore(0.9, 0.9), False),
+        ("cer", MeanScore(9.0, 0.4), False),
+        ("cer", MeanScore(0.0, 0.5), True),
+        ("both", MeanScore(0.0, 0.5), True),
+        ("both", MeanScore(0.9, 0.4), False),
+        ("all", MeanScore(9.0, 0.4), False),
+        ("all", MeanScore(0.9, 0.9), False),
+        ("all", MeanScore(1.0, 0.5), True),
     ],
 )
 def test_what_stops(on, now, arrived):
-    assert (StopRule(Level(1.0, 0.5), on=on).reached(now) is not None) == arrived
+    assert (StopRule(MeanScore(1.0, 0.5), on=on).reached(now) is not None) == arrived
 
 
 def test_what_is_short_counts_where_all_must_arrive():
-    target, named, beyond = Level(8.0, 1.0), Level(8.1, 0.67), Level(12.0, 1.0)
+    target, named, beyond = MeanScore(8.0, 1.0), MeanScore(8.1, 0.67), MeanScore(12.0, 1.0)
     nearest, complete = StopRule(target), StopRule(target, on="all")
     assert nearest.distance(named) < nearest.distance(beyond)
     assert complete.distance(beyond) == 0 < complete.distance(named)
-    assert complete.distance(Level(4.0, 0.5)) == pytest.approx(1.0)
+    assert complete.distance(MeanScore(4.0, 0.5)) == pytest.approx(1.0)
 
 
 def test_an_error_rate_of_nothing_says_nothing():
-    strangers = Level(0.5, 0.0)
-    for on, short in (("both", Level(0.4, 0.0)), ("all", Level(0.4, 0.3))):
+    strangers = MeanScore(0.5, 0.0)
+    for on, short in (("both", MeanScore(0.4, 0.0)), ("all", MeanScore(0.4, 0.3))):
         rule = StopRule(strangers, on=on)
         assert rule.reached(short) is None
         assert rule.distance(short) == pytest.approx(0.2)
-        assert rule.reached(Level(0.5, 0.0)).startswith("forget loss 0.500 reached")
+        assert rule.reached(MeanScore(0.5, 0.0)).startswith("forget loss 0.500 reached")
     with pytest.raises(ValueError, match=r"a CER of 0, .*: stop on loss"):
         StopRule(strangers, on="cer")
 
 
 def test_tolerance_is_relative():
-    assert StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.91, 0.0))
-    assert not StopRule(Level(1.0, 0.5), on="loss", tolerance=0.1).reached(Level(0.89, 0.0))
+    assert StopRule(MeanScore(1.0, 0.5), on="loss", tolerance=0.1).reached(MeanScore(0.91, 0.0))
+    assert not StopRule(MeanScore(1.0, 0.5), on="loss", tolerance=0.1).reached(MeanScore(0.89, 0.0))
 
 
 def test_the_schedule_rises_and_falls():

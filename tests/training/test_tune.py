@@ -10,37 +10,45 @@ from asr_unlearn.cli.main import main
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.tune import Bench, cost, finished, ranked, tune
+from asr_unlearn.training.tune import TuningProblem, cost, finished, ranked, tune
 
-ORIGINAL = {"forget": Level(0.0, 0.0), "retain": Level(0.1, 0.02), "unseen": Level(0.5, 0.2)}
-STRANGERS = ORIGINAL["unseen"]
+ORIGINAL = {
+    "forget": MeanScore(0.0, 0.0),
+    "retain": MeanScore(0.1, 0.02),
+    "unseen": MeanScore(0.5, 0.2),
+}
+HELD_OUT_SETS = ORIGINAL["unseen"]
 
 
 def test_like_strangers_with_the_rest_untouched_costs_nothing():
-    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL, STRANGERS) == 0
+    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL, HELD_OUT_SETS) == 0
     # Nothing forgotten: all of the way in loss and in CER.
-    assert cost(ORIGINAL, ORIGINAL, STRANGERS) == 2
+    assert cost(ORIGINAL, ORIGINAL, HELD_OUT_SETS) == 2
 
 
 def test_harm_and_overshooting_cost_and_improvement_does_not_pay():
     forgotten = {**ORIGINAL, "forget": ORIGINAL["unseen"]}
-    assert cost({**forgotten, "forget": Level(1.0, 0.2)}, ORIGINAL, STRANGERS) == pytest.approx(1)
-    assert cost({**forgotten, "retain": Level(0.2, 0.02)}, ORIGINAL, STRANGERS) == pytest.approx(
-        0.2
-    )
-    assert cost({**forgotten, "unseen": Level(0.5, 0.4)}, ORIGINAL, STRANGERS) == pytest.approx(1)
-    assert cost({**forgotten, "retain": Level(0.0, 0.0)}, ORIGINAL, STRANGERS) == 0
-    diverged = {**forgotten, "retain": Level(float("nan"), 0.0)}
-    assert cost(diverged, ORIGINAL, STRANGERS) == float("inf")
+    assert cost(
+        {**forgotten, "forget": MeanScore(1.0, 0.2)}, ORIGINAL, HELD_OUT_SETS
+    ) == pytest.approx(1)
+    assert cost(
+        {**forgotten, "retain": MeanScore(0.2, 0.02)}, ORIGINAL, HELD_OUT_SETS
+    ) == pytest.approx(0.2)
+    assert cost(
+        {**forgotten, "unseen": MeanScore(0.5, 0.4)}, ORIGINAL, HELD_OUT_SETS
+    ) == pytest.approx(1)
+    assert cost({**forgotten, "retain": MeanScore(0.0, 0.0)}, ORIGINAL, HELD_OUT_SETS) == 0
+    diverged = {**forgotten, "retain": MeanScore(float("nan"), 0.0)}
+    assert cost(diverged, ORIGINAL, HELD_OUT_SETS) == float("inf")
 
 
 def test_an_error_rate_that_strangers_do_not_have_is_no_measure():
-    faultless = Level(STRANGERS.loss, 0.0)
-    forgotten = {**ORIGINAL, "forget": Level(STRANGERS.loss, 0.1)}
+    faultless = MeanScore(HELD_OUT_SETS.loss, 0.0)
+    forgotten = {**ORIGINAL, "forget": MeanScore(HELD_OUT_SETS.loss, 0.1)}
     assert cost(forgotten, ORIGINAL, faultless) == 0
 
 
@@ -51,7 +59,7 @@ def bench(corpus, tiny_config):
     task = CTC(model, processor)
     task.freeze_front_end()
     given = {part: data.part(part) for part in ("forget", "retain", "unseen")}
-    return Bench(task, Inputs(task), given, Stop(rule="steps"), seed=0)
+    return TuningProblem(task, Inputs(task), given, Stop(rule="steps"), seed=0)
 
 
 def test_a_search_that_was_killed_goes_on_where_it_was(bench, tmp_path, monkeypatch):

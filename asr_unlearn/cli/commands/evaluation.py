@@ -14,8 +14,8 @@ from rich.console import Console
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import absolute
 from asr_unlearn.data.split import PARTS
-from asr_unlearn.evaluation.attacks.budget import Effort
-from asr_unlearn.evaluation.compared_models import unmeasured
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.compared_models import without_retrained
 from asr_unlearn.evaluation.deletion_record import changed_figures, differences, write_records
 from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
 from asr_unlearn.evaluation.results import read_results, write_results
@@ -75,7 +75,7 @@ def evaluate(
             rounded up to whole seconds, which takes less time; or seconds.
     """
     check_file(out)
-    effort = Effort(informed, shadows, relearn, workers)
+    budget = AttackBudget(informed, shadows, relearn, workers)
     data = Corpus.read(manifest, split)
     root = out.parent
     chosen = _models(models, root, original=original, retrained=retrained)
@@ -89,12 +89,12 @@ def evaluate(
         left_out=_left_out(manifest),
         device=pick_device(device),
         beams=beams,
-        effort=effort,
+        budget=budget,
         trials=manifest.with_name(TRIALS),
         judge=judge,
     )
     write_results(out, results)
-    for model in unmeasured(chosen):
+    for model in without_retrained(chosen):
         print(
             f"{model.folder} has the seed {model.seed}, of which there is no retrained model: it "
             "is not measured against one",

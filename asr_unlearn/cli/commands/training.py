@@ -27,8 +27,8 @@ from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.registry import make_method, parse_assignments
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.supported import TaskName
-from asr_unlearn.models.tasks.from_scratch import Aids
-from asr_unlearn.models.tasks.transcript_spelling import Asked, settle_spelling
+from asr_unlearn.models.tasks.from_scratch import TrainingAids
+from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.cache import cache_folder
@@ -40,7 +40,7 @@ from asr_unlearn.runtime.outputs import check_file, check_folder
 from asr_unlearn.runtime.text import normal_name
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.stop_target import check_outsider
+from asr_unlearn.training.stop_target import check_reference_model
 from asr_unlearn.training.unlearn import PARTS_USED, original_task, unlearn_model
 
 
@@ -171,7 +171,7 @@ def train(
             speeds=speeds,
             crop_seconds=crop_seconds,
             front_end_frozen=freeze_front_end,
-            aids=Aids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
+            aids=TrainingAids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
             window=window,
         ),
     )
@@ -265,21 +265,21 @@ def tune(
         freeze_front_end: leave the convolutional front end as it is.
     """
     need_extra("tune", "the search for options")
-    from asr_unlearn.training.tune import Bench, ranked
+    from asr_unlearn.training.tune import TuningProblem, ranked
     from asr_unlearn.training.tune import tune as search_options
 
     check_file(out)
     fixed = parse_assignments(set)
     make_method(method, fixed)
     corpus = Corpus.read(manifest, split, cache_folder(out))
-    if stop.outsider is not None:
-        check_outsider(stop.outsider, corpus.split)
+    if stop.reference_model is not None:
+        check_reference_model(stop.reference_model, corpus.split)
     task = original_task(model, pick_device(device), freeze_front_end)
     set_window(task, "auto", corpus.part(*PARTS))
-    settle_spelling(task, corpus.part("retain"))
+    choose_spelling(task, corpus.part("retain"))
     inputs = Inputs(task, feature_cache=corpus.features)
     given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
-    bench = Bench(task, inputs, given, stop, seed)
+    bench = TuningProblem(task, inputs, given, stop, seed)
     # Optuna's errors on a full disk name no file.
     with naming(out):
         best = ranked(search_options(bench, method, fixed, trials=trials, journal=out).trials)

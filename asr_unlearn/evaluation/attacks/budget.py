@@ -10,7 +10,7 @@ from asr_unlearn.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
-class Effort:
+class AttackBudget:
     """What is trained, beyond looking at the models as they were saved.
 
     Attributes:

@@ -75,15 +75,15 @@ class Unlearning:
     device: torch.device
     beams: int
     window: float | None
-    outsider: Path | None = None
+    reference_model: Path | None = None
 
     @property
     def basis(self) -> str:
         """Of all that the model is made from."""
         weights = SavedModel.at(self.original).weights()
         made = [weights, self.run["options"], self.run["seed"], self.corpus.content()]
-        if self.outsider is not None:
-            made.append(SavedModel.at(self.outsider).run()["options"])
+        if self.reference_model is not None:
+            made.append(SavedModel.at(self.reference_model).run()["options"])
         return digest_of(made)
 
     def is_done(self) -> bool:
@@ -93,7 +93,7 @@ class Unlearning:
         if not self.is_done():
             options = self.run["options"]
             shutil.rmtree(self.out, ignore_errors=True)
-            stop = Stop(**options["stop"], outsider=self._own_outsider())
+            stop = Stop(**options["stop"], reference_model=self._own_reference_model())
             unlearn_model(
                 self.corpus,
                 self.original,
@@ -108,14 +108,14 @@ class Unlearning:
             stamp(self.out, self.basis)
         self.rows()
 
-    def _own_outsider(self) -> Path | None:
+    def _own_reference_model(self) -> Path | None:
         """One that has not met those whom this model is to forget, trained anew."""
-        if self.outsider is None:
+        if self.reference_model is None:
             return None
-        own = self.out.with_name(f"{self.out.name}-outsider")
+        own = self.out.with_name(f"{self.out.name}-reference_model")
         shutil.rmtree(own, ignore_errors=True)
         train_alike(
-            SavedModel.at(self.outsider).run(),
+            SavedModel.at(self.reference_model).run(),
             self.corpus,
             own,
             parts=("retain",),
@@ -165,10 +165,10 @@ def unlearnings(
     run = model.run()
     if run.get("kind") != "unlearn":
         return []
-    outsider = model.outsider()
-    if outsider and SavedModel.at(outsider).run().get("kind") != "train":
+    reference_model = model.reference_model()
+    if reference_model and SavedModel.at(reference_model).run().get("kind") != "train":
         raise InputError(
-            f"an informed attacker trains outsiders like {outsider}, which has no run.json of "
+            f"an informed attacker trains reference_models like {reference_model}, which has no run.json of "
             "`asr-unlearn train` that says how; evaluate without --informed"
         )
     return [
@@ -180,7 +180,7 @@ def unlearnings(
             device,
             beams,
             model.window,
-            outsider,
+            reference_model,
         )
         for number in range(count)
     ]

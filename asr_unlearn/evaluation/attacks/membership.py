@@ -10,10 +10,10 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import disjoint, label_of
-from asr_unlearn.evaluation.attacks.budget import Effort
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.informed import Unlearning, unlearnings
 from asr_unlearn.evaluation.attacks.observations import compared, target_loss
-from asr_unlearn.evaluation.attacks.processes import carry_out
+from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows, shadows_of
 from asr_unlearn.evaluation.compared_models import place
 from asr_unlearn.evaluation.predictions import Row
@@ -45,12 +45,12 @@ class Attackers:
         models: Sequence[SavedModel],
         corpus: Corpus,
         root: Path,
-        effort: Effort,
+        budget: AttackBudget,
         *,
         device: torch.device,
         beams: int = 1,
     ) -> "Attackers":
-        """Those that `effort` asks for, in `root`/informed and `root`/shadows.
+        """Those that `budget` asks for, in `root`/informed and `root`/shadows.
 
         Nothing is trained yet, so that what cannot be is refused before anything was worked for.
 
@@ -58,8 +58,8 @@ class Attackers:
             ValueError: attacks that go by the original, and there is none, or not one that says
                 how it was trained; or classes that are forgotten, whoever speaks.
         """
-        effort.check([model.name for model in models])
-        if (effort.informed or effort.shadows) and _without_strangers(models, corpus):
+        budget.check([model.name for model in models])
+        if (budget.informed or budget.shadows) and _without_unseen_speakers(models, corpus):
             raise InputError(
                 "--informed and --shadows compare forgotten speakers with strangers; this request "
                 "is to forget labels or whole classes, which have none"
@@ -69,23 +69,23 @@ class Attackers:
                 model,
                 corpus,
                 root / "informed" / place(model.folder, root),
-                count=effort.informed,
+                count=budget.informed,
                 device=device,
                 beams=beams,
             )
             for model in models
         }
-        if not effort.shadows:
+        if not budget.shadows:
             return cls(own, [])
         original = next(model for model in models if model.name == "original")
         folder = root / "shadows"
-        return cls(own, shadows_of(original, corpus, folder, count=effort.shadows, device=device))
+        return cls(own, shadows_of(original, corpus, folder, count=budget.shadows, device=device))
 
     def train(self, root: Path, workers: int) -> None:
         """What stands for the same inputs is taken as it is, what was interrupted goes on."""
         jobs = [job for each in self.own.values() for job in each]
-        carry_out(jobs, workers, root / "informed.log", "informed attackers")
-        carry_out(self.trained_alike, workers, root / "shadows.log", "shadow models")
+        run_jobs(jobs, workers, root / "informed.log", "informed attackers")
+        run_jobs(self.trained_alike, workers, root / "shadows.log", "shadow models")
 
     @cached_property
     def shadows(self) -> Shadows | None:
@@ -93,7 +93,7 @@ class Attackers:
         return Shadows.read(self.trained_alike) if self.trained_alike else None
 
 
-def _without_strangers(models: Sequence[SavedModel], corpus: Corpus) -> bool:
+def _without_unseen_speakers(models: Sequence[SavedModel], corpus: Corpus) -> bool:
     classes = ({label_of(u) for u in corpus.part(part)} for part in ("forget", "retain"))
     classifiers = any(model.kind() == "classification" for model in models)
     return bool(corpus.split.forget_labels) or (classifiers and disjoint(*classes))

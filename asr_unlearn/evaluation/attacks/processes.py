@@ -23,7 +23,7 @@ class Job(Protocol):
         """Whether what it leaves is there already."""
 
 
-def carry_out(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
+def run_jobs(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
     """Do all jobs that are not done; one that fails ends the rest, which can be taken up later.
 
     With one worker they are done in this process. What processes of their own have to say, they

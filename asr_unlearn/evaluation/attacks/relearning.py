@@ -17,12 +17,12 @@ import torch
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS
-from asr_unlearn.evaluation.attacks.budget import Effort
-from asr_unlearn.evaluation.attacks.processes import carry_out
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Level
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.io import digest_of, stamp, stands, write_json
@@ -40,7 +40,7 @@ LR = 3e-4
 VERSION = 2
 
 
-def known_again(rows: Sequence[Row]) -> Level:
+def known_again(rows: Sequence[Row]) -> MeanScore:
     """The mean forget loss at which they are known as well as by the original with these rows.
 
     Only the loss matters; the CER of it is the best there is. Without strangers to compare them
@@ -51,7 +51,7 @@ def known_again(rows: Sequence[Row]) -> Level:
     }
     own = float(np.mean(losses["forget"]))
     strangers = float(np.mean(losses["unseen"] or losses["forget"]))
-    return Level(loss=own + TOLERANCE * max(0.0, strangers - own), cer=0.0)
+    return MeanScore(loss=own + TOLERANCE * max(0.0, strangers - own), cer=0.0)
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class Relearning:
 
     model: SavedModel
     corpus: Corpus
-    target: Level
+    target: MeanScore
     device: torch.device
 
     @property
     def path(self) -> Path:
-        return self.model.answers / "relearning.json"
+        return self.model.predictions / "relearning.json"
 
     def sets(self) -> dict[str, list[Utterance]]:
         """What to fine-tune on."""
@@ -81,9 +81,9 @@ class Relearning:
     def basis(self) -> str:
         """Of all that the figures come from."""
         learned = {name: content(utterances) for name, utterances in self.sets().items()}
-        watched = content(self.corpus.part("forget"))
+        checked = content(self.corpus.part("forget"))
         settings = [VERSION, LIMIT, EVERY, LR, self.target.loss]
-        return digest_of([self.model.files(), learned, watched, settings])
+        return digest_of([self.model.files(), learned, checked, settings])
 
     def is_done(self) -> bool:
         return stands(self.path, self.basis)
@@ -119,7 +119,7 @@ class Relearning:
                 Path(folder),
                 seed=self.corpus.split.seed,
                 stop=Relearned(self.target, on="loss", every=EVERY),
-                watched=self.corpus.part("forget"),
+                checked=self.corpus.part("forget"),
                 description=description,
             )
             outcome = training()
@@ -134,16 +134,16 @@ def relearn(
     rows: Mapping[Key, Sequence[Row]],
     corpus: Corpus,
     root: Path,
-    effort: Effort,
+    budget: AttackBudget,
     *,
     device: torch.device,
 ) -> dict[Key, dict[str, float]]:
     """What `Relearning` finds of every model whose original is among those with rows."""
-    if not effort.relearn:
+    if not budget.relearn:
         return {}
     targets = {seed: known_again(own) for (name, seed), own in rows.items() if name == "original"}
     jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
-    carry_out(jobs, effort.side_by_side(device), root / "relearning.log", "relearning")
+    run_jobs(jobs, budget.side_by_side(device), root / "relearning.log", "relearning")
     return {job.model.key: job.found() for job in jobs}
 
 

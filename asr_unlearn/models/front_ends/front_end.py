@@ -1,4 +1,4 @@
-"""What comes first in a model: how an utterance becomes its input, and the layers that hear it."""
+"""What comes first in a model: how an utterance becomes its input, and the layers that measure_losses it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -67,7 +67,7 @@ class LogMelFrontEnd(FrontEnd):
         encoder: Any = getattr(model.base_model, "encoder", None)
         if not (hasattr(encoder, "conv1") and hasattr(encoder, "conv2")):
             raise InputError(
-                f"{type(model).__name__} does not hear log-mel spectrograms as Whisper does"
+                f"{type(model).__name__} does not measure_losses log-mel spectrograms as Whisper does"
             )
         self.model, self.extractor, self.encoder = model, extractor, encoder
         # Fixed sinusoids, which transformers 5 makes trainable when it loads a model.
@@ -174,6 +174,6 @@ class LogMelFrontEnd(FrontEnd):
         return states, self.is_true(states.shape[1], batch)
 
     def is_true(self, positions: int, batch: Batch) -> Bool[Tensor, "B {positions}"]:
-        """Which of so many positions of the encoder hear some of the utterance."""
+        """Which of so many positions of the encoder measure_losses some of the utterance."""
         frames = self.length // positions * torch.arange(positions, device=batch.samples.device)
         return frames < self.frames(batch.samples)[:, None]

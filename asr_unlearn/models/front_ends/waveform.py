@@ -1,4 +1,4 @@
-"""Models that hear a raw wave through convolutions: wav2vec2, HuBERT, WavLM and their kin."""
+"""Models that measure_losses a raw wave through convolutions: wav2vec2, HuBERT, WavLM and their kin."""
 
 import hashlib
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ from asr_unlearn.models.front_ends.ecapa_features import FbankFrontEnd
 from asr_unlearn.models.front_ends.front_end import FrontEnd
 from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
-from asr_unlearn.models.tasks.confidence import Answers, certainty
+from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_finite, check_labels, layers_of
 from asr_unlearn.runtime.errors import InputError
 
@@ -122,10 +122,10 @@ class Classification(Task):
             listening.remove()
         return given[0]
 
-    def score(self, batch: Batch) -> Answers:
+    def score(self, batch: Batch) -> ScoredBatch:
         """Losses, the names of the likeliest classes, and certainty."""
         logits = self.logits(batch)
         names: Any = self.model.config.id2label
         answers = [names[i] for i in logits.argmax(-1).tolist()]
         sure = certainty(*self._distributions(logits))
-        return Answers(self.losses_from_logits(logits, batch), answers, sure)
+        return ScoredBatch(self.losses_from_logits(logits, batch), answers, sure)

@@ -14,7 +14,7 @@ class Certainty(NamedTuple):
     entropy: Float[Tensor, " B"]
 
 
-class Answers(NamedTuple):
+class ScoredBatch(NamedTuple):
     """What a model makes of a batch: losses, transcripts or classes, and how sure it is."""
 
     losses: Float[Tensor, " B"]

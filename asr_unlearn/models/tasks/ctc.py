@@ -17,11 +17,11 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import NAMES, respelled, tokenizer_spelling
 from asr_unlearn.models.front_ends.tdnn_features import MelFrontEnd
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
-from asr_unlearn.models.tasks.confidence import Answers, certainty
+from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_finite, check_labels, layers_of
 from asr_unlearn.models.tdnn import TdnnForCTC
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.log import warn_once
 
 
 class CTC(Task):
@@ -56,7 +56,7 @@ class CTC(Task):
         if labels is None:
             raise InputError(f"utterance {utterance.id}: {self._lacking(text)}")
         if text != utterance.text:
-            say_once(f"transcripts are spelled {NAMES[self.spelling]}, as the model writes")
+            warn_once(f"transcripts are spelled {NAMES[self.spelling]}, as the model writes")
         model: Any = self.model
         check_labels(utterance, labels, model.lm_head.weight.shape[0])
         return torch.tensor(labels, dtype=torch.long)
@@ -149,10 +149,10 @@ class CTC(Task):
         texts: list[str] = self.processor.batch_decode(own)
         return texts
 
-    def score(self, batch: Batch) -> Answers:
+    def score(self, batch: Batch) -> ScoredBatch:
         """Losses, transcripts and certainty from one forward pass."""
         logits = self.logits(batch)
-        return Answers(
+        return ScoredBatch(
             self.losses_from_logits(logits, batch),
             self.transcripts(logits, batch),
             certainty(*self._distributions(logits, batch)),

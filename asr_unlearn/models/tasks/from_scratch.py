@@ -22,7 +22,7 @@ HEAD = "auxiliary_ctc"
 
 
 @dataclass(frozen=True)
-class Aids:
+class TrainingAids:
     """How much of which help.
 
     Attributes:
@@ -60,7 +60,11 @@ class Seq2SeqFromScratch(Seq2Seq):
     """
 
     def __init__(
-        self, model: PreTrainedModel, processor: Any, device: torch.device | None, aids: Aids
+        self,
+        model: PreTrainedModel,
+        processor: Any,
+        device: torch.device | None,
+        aids: TrainingAids,
     ) -> None:
         # The blank comes behind the vocabulary.
         self.blank: int = model.config.vocab_size
@@ -141,7 +145,7 @@ class Seq2SeqFromScratch(Seq2Seq):
     def _after(self, first: Example, second: Example) -> Example:
         """One utterance behind another; the end of the first text becomes a space."""
         hop = self.front_end.extractor.hop_length
-        # The frames that begin within the wave: the last may hear only what is behind it.
+        # The frames that begin within the wave: the last may measure_losses only what is behind it.
         kept = first.samples // hop
         space = first.target.new_tensor([self.space])
         return Example(

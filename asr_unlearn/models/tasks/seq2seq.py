@@ -13,7 +13,7 @@ from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import Spelling, respelled
 from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
-from asr_unlearn.models.tasks.confidence import Answers, certainty
+from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_finite, check_labels
 from asr_unlearn.models.whisper import prompt_of, text_normaliser
 from asr_unlearn.runtime.errors import InputError
@@ -182,11 +182,11 @@ class Seq2Seq(Task):
         texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [self._compared(text) for text in texts]
 
-    def score(self, batch: Batch) -> Answers:
+    def score(self, batch: Batch) -> ScoredBatch:
         """Losses and certainty given the right labels, and transcripts given the model's own."""
         output = self._output(batch)
         logits = self._logits(output)
-        return Answers(
+        return ScoredBatch(
             self.losses_from_logits(logits, batch),
             self.transcripts(output.encoder_last_hidden_state),
             certainty(*self._distributions(logits, batch)),

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.front_ends.front_end import FrontEnd
-from asr_unlearn.models.tasks.confidence import Answers
+from asr_unlearn.models.tasks.confidence import ScoredBatch
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -58,7 +58,7 @@ class Task(ABC):
         """Per-utterance losses, differentiable with respect to the trainable parameters."""
 
     @abstractmethod
-    def score(self, batch: Batch) -> Answers:
+    def score(self, batch: Batch) -> ScoredBatch:
         """Losses, greedily decoded answers and their certainty, from one forward pass."""
 
     @abstractmethod

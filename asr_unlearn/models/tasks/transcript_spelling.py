@@ -15,14 +15,14 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks.seq2seq import Seq2Seq
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.log import say_once
+from asr_unlearn.runtime.log import warn_once
 
 Asked = Literal["auto", "as_given", "lower", "upper"]
 # Utterances that the choice is made on.
 FEW = 8
 
 
-def settle_spelling(
+def choose_spelling(
     task: Task,
     utterances: Sequence[Utterance],
     asked: Asked = "auto",
@@ -59,7 +59,7 @@ def settle_spelling(
         config.transcript_spelling = min(known, key=lambda s: known[s]) if known else None
         if known:
             name = NAMES[config.transcript_spelling]
-            say_once(f"transcripts are spelled {name}: by its loss the model writes so")
+            warn_once(f"transcripts are spelled {name}: by its loss the model writes so")
     return task.spelling
 
 
