@@ -1,7 +1,7 @@
-"""Methods of unlearning; a new one is one file of this folder with a subclass of `Method`."""
+"""Unlearning methods; a new one is one file of this folder with a subclass of `Method`."""
 
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.method import Direction, Method, Penalty, Term
 from asr_unlearn.methods.registry import METHODS
 
-__all__ = ["METHODS", "Direction", "Method", "Step", "TrainingContext"]
+__all__ = ["METHODS", "Direction", "Method", "Penalty", "Step", "Term", "TrainingContext"]

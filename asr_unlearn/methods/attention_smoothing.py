@@ -1,4 +1,4 @@
-"""Learn from oneself with a blurred attention."""
+"""Distillation from the original with smoothed attention."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,22 +8,23 @@ import torch
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 
 QUERIES = ("q_proj", "query_proj", "linear_q", "query")
-"""What transformers' speech models call the projection to queries."""
+"""Names of the projection to queries in transformers' speech models."""
 
 
 def smoothed_copy(task: Task, temperature: float) -> Task:
-    """The task with a frozen copy of its model whose attention has that temperature.
+    """The task with a frozen copy of its model whose attention scores are divided by `temperature`.
 
-    The queries are divided by it, and with them the scores softmax is taken of. WavLM's relative
-    position bias is added to the scores afterwards, and stays as it is.
+    The projection to queries is divided. WavLM's relative position bias, which is added to the
+    scores, stays as it is.
 
     Raises:
-        ValueError: the model has no attention with a projection to queries.
+        InputError: the model has no attention with a projection to queries.
     """
     teacher = frozen_copy(task)
     found = [m for name, m in teacher.model.named_modules() if name.split(".")[-1] in QUERIES]
@@ -41,30 +42,25 @@ def smoothed_copy(task: Task, temperature: float) -> Task:
 
 @dataclass(kw_only=True)
 class AttentionSmoothing(Method):
-    """Attention smoothing (ASU): a self-teacher whose attention is blurred.
+    """Attention smoothing (ASU): the teacher is the original with smoothed attention.
 
     Minimises α·ℓ_R + (1 − α)·KL(smoothed original ‖ model) on F. Compared for speech recognition
     in arXiv 2609.34092.
 
     Attributes:
-        alpha: share of the retain batch.
-        smoothing: temperature of the teacher's attention, above 1.
+        alpha: α, share of the retain batch.
+        smoothing: temperature of the teacher's attention, above 1 to smooth it.
     """
 
     name: ClassVar[str] = "attention_smoothing"
     paper: ClassVar[str] = "arXiv 2609.34092"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 5e-4
-    clip: float = 1.0
-    retain_batch: int = 16
-    alpha: float = 0.7
-    smoothing: float = 3.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("from 0 to 1", "alpha")
-        self.demand("above 0", "smoothing")
+    lr: Positive = 5e-4
+    clip: NonNegative = 1.0
+    retain_batch: PositiveInt = 16
+    alpha: Share = 0.7
+    smoothing: Positive = 3.0
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
@@ -74,8 +70,5 @@ class AttentionSmoothing(Method):
         teacher = smoothed_copy(context.task, self.smoothing)
         self._from_teacher = divergence_from(teacher, context.task)
 
-    def direction(self, step: Step) -> Direction:
-        away, forget = step.gradient(step.forget, losses=self._from_teacher)
-        down, retain = step.gradient(step.retain)
-        gradient = {n: self.alpha * down[n] + (1 - self.alpha) * away[n] for n in away}
-        return Direction(gradient, {"forget": forget, "retain": retain})
+    def loss(self, step: Step) -> Loss:
+        return [Term("forget", 1 - self.alpha, self._from_teacher), Term("retain", self.alpha)]

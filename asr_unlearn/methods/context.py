@@ -1,8 +1,7 @@
-"""What a method works with: the context of a run, and one step of it."""
+"""What a method works with: the context of a training run, and one step of it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -30,12 +29,12 @@ class TrainingContext:
     """What stays the same from the first step to the last.
 
     Attributes:
-        task: the model that learns or forgets, and how its utterances are encoded and scored.
+        task: the model that is trained, its inputs and its losses.
         sources: the batches of each part that the method needs.
         steps_per_epoch: steps an epoch.
-        total: steps at most; the stop rule may end the run sooner.
-        difficulty: how much higher a stranger's loss would be, were strangers as hard to recognise
-            as the forget speakers (see `strangers`).
+        total: largest number of steps; early stopping may end the run sooner.
+        difficulty: ratio of the forget speakers' loss to the unseen speakers', were neither
+            trained on (see `stop_target`).
         group: the processes that take each step together, None for one. Each has its own share
             of every batch.
     """
@@ -63,16 +62,19 @@ class TrainingContext:
         weights: Weights | None = None,
         losses: Losses[Batch] | None = None,
     ) -> tuple[Gradient, Float[Tensor, " B"]]:
-        """Σ wᵢ gᵢ of the task's losses, or of others; and this process's losses, detached.
+        """Σ wᵢ gᵢ over the utterances of all processes, and this process's losses, detached.
 
-        `weights` default to the mean; a function of the losses sees those of all processes.
+        Args:
+            weights: w, or a function of the losses of all processes that gives them; 1/B by
+                default.
+            losses: what gᵢ are the gradients of; the task's own by default.
         """
         return weighted_gradient(
             self.model, losses or self.task.losses, batch, weights, group=self.group
         )
 
     def losses(self, part: Part) -> dict[str, float]:
-        """The loss of each of a part's utterances, by id, by the model as it stands."""
+        """The current loss of each utterance of a part, by id."""
         own: list[tuple[str, float]] = []
         with torch.no_grad():
             for batch in self.one_epoch(part):
@@ -80,12 +82,12 @@ class TrainingContext:
         return dict(gathered(own))
 
     def mean_loss(self, part: Part) -> float:
-        """The mean loss of a part's utterances, by the model as it stands."""
+        """The current mean loss of a part's utterances."""
         losses = self.losses(part).values()
         return sum(losses) / len(losses)
 
     def unseen_loss(self) -> float:
-        """What the forget speakers' mean loss would be, had the model never met them."""
+        """The mean loss to be expected of the forget speakers, had they not been trained on."""
         return self.difficulty * self.mean_loss("unseen")
 
     def fisher(self, part: Part, batches: int | None = None) -> Gradient:
@@ -98,43 +100,29 @@ class TrainingContext:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a run; its batches are drawn when they are asked for, and only then."""
+    """One step of a run.
+
+    Attributes:
+        number: from 0.
+        draw: gives the next batch of a part; `batch` calls it once a part.
+    """
 
     context: TrainingContext
     number: int
     draw: Callable[[Part], Batches]
+    _drawn: dict[Part, Batches] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model(self) -> nn.Module:
         return self.context.model
 
     @property
-    def losses(self) -> Losses[Batch]:
-        """One differentiable loss per utterance of a batch."""
-        return self.context.task.losses
-
-    @property
-    def epoch(self) -> int:
-        return self.number // self.context.steps_per_epoch
-
-    @property
     def done(self) -> float:
-        """Share of all steps that lie behind, from 0."""
+        """Share of all steps that were taken before this one."""
         return self.number / self.context.total
 
-    @cached_property
-    def forget(self) -> Batches:
-        return self.draw("forget")
-
-    @cached_property
-    def retain(self) -> Batches:
-        return self.draw("retain")
-
-    def gradient(
-        self,
-        batch: Batches,
-        weights: Weights | None = None,
-        losses: Losses[Batch] | None = None,
-    ) -> tuple[Gradient, Float[Tensor, " B"]]:
-        """As `TrainingContext.gradient`."""
-        return self.context.gradient(batch, weights, losses)
+    def batch(self, part: Part) -> Batches:
+        """This step's batch of a part, drawn at the first call."""
+        if part not in self._drawn:
+            self._drawn[part] = self.draw(part)
+        return self._drawn[part]

@@ -1,4 +1,4 @@
-"""Models to learn from, or to move away from."""
+"""Teacher models, and the divergence of a model from its teacher."""
 
 import copy
 
@@ -13,14 +13,14 @@ from asr_unlearn.models.tasks.task import Task
 
 
 def frozen_copy(task: Task) -> Task:
-    """The task with a copy of its model that does not change any more, in eval mode."""
+    """The task with a frozen copy of its model, in eval mode."""
     return _frozen(task.with_model(copy.deepcopy(task.model)))
 
 
 def untrained(task: Task, seed: int) -> Task:
-    """The task with a model of the same configuration and random weights.
+    """The task with a frozen model of the same configuration and random weights, in eval mode.
 
-    Behind a frozen front end it hears the original's features.
+    A frozen front end is shared: the untrained model gets the original's features.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -35,9 +35,9 @@ def _frozen(task: Task) -> Task:
 
 
 def divergence_from(teacher: Task, task: Task, temperature: float = 1.0) -> Losses[Batch]:
-    """Per-utterance losses T²·KL(teacher ‖ model), mean over true frames or tokens.
+    """Per-utterance losses T²·KL(teacher ‖ model), each the mean over its true frames or tokens.
 
-    Both distributions are softened by the temperature (Hinton et al., arXiv 1503.02531).
+    The temperature T softens both distributions (Hinton et al., arXiv 1503.02531).
     """
 
     def losses(batch: Batch) -> Float[Tensor, " B"]:

@@ -5,25 +5,24 @@ from typing import ClassVar
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.option_types import NonNegative, Positive
 
 
 @dataclass(kw_only=True)
 class GradientAscent(Method):
     """Maximise the mean forget loss (GA; Thudi et al., arXiv 2109.13398), clipped.
 
-    Nothing holds the rest of the model in place: the plainest method, and the most harmful.
+    Nothing protects the rest of the model: the plainest method, and the most harmful.
     """
 
     name: ClassVar[str] = "gradient_ascent"
     paper: ClassVar[str] = "arXiv 2109.13398"
     needs: ClassVar[tuple[Part, ...]] = ("forget",)
 
-    lr: float = 3e-5
-    epochs: float = 16.0
-    clip: float = 1.0
+    lr: Positive = 3e-5
+    epochs: Positive = 16.0
+    clip: NonNegative = 1.0
 
-    def direction(self, step: Step) -> Direction:
-        up, values = step.gradient(step.forget)
-        gradient = {name: -g for name, g in up.items()}
-        return Direction(gradient, {"forget": values})
+    def loss(self, step: Step) -> Loss:
+        return [Term("forget", -1.0)]

@@ -1,12 +1,12 @@
-"""Fine-tune on the retain set while small weights are pulled to zero."""
+"""Fine-tuning on the retain set with a penalty that makes the weights sparse."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from asr_unlearn.gradients import trainable_parameters
 from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.method import Loss, Penalty
+from asr_unlearn.methods.option_types import NonNegative
 
 
 @dataclass(kw_only=True)
@@ -20,19 +20,12 @@ class L1Sparse(Finetune):
     name: ClassVar[str] = "l1_sparse"
     paper: ClassVar[str] = "arXiv 2304.04934"
 
-    lam: float = 1e-4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("0 or more", "lam")
+    lam: NonNegative = 1e-4
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "lam": (1e-6, 1e-2)}
 
-    def direction(self, step: Step) -> Direction:
-        found = super().direction(step)
+    def loss(self, step: Step) -> Loss:
         lam = self.lam * (1 - step.done)
-        weights = trainable_parameters(step.model)
-        gradient = {n: g + lam * weights[n].detach().sign() for n, g in found.gradient.items()}
-        return Direction(gradient, found.losses)
+        return [*super().loss(step), Penalty(lambda _, weight: lam * weight.sign())]

@@ -1,84 +1,137 @@
-"""What a method is: a rule that turns batches of forget and retain utterances into a gradient."""
+"""The base class of all methods: it turns batches of forget and retain utterances into a step."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import reduce
+from operator import add
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.data.batching import BatchSource
+from asr_unlearn.data.batching import Batch, BatchSource
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient
+from asr_unlearn.gradients import Gradient, Losses, Weights, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
+from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share, ranges
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
-
-Span = Literal["above 0", "0 or more", "from 0 to 1", "from 0 to below 1"]
-SPANS: dict[Span, Callable[[float], bool]] = {
-    "above 0": lambda value: value > 0,
-    "0 or more": lambda value: value >= 0,
-    "from 0 to 1": lambda value: 0 <= value <= 1,
-    "from 0 to below 1": lambda value: 0 <= value < 1,
-}
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What to descend along, by parameter name, the per-utterance losses it came from, and what
-    else of the step goes into the log."""
+    """What a step descends along.
+
+    Attributes:
+        gradient: by parameter name.
+        losses: the losses of the utterances in it, by part; the log has their means.
+        logged: further figures for the log.
+    """
 
     gradient: Gradient
     losses: Mapping[Part, Float[Tensor, " _"]]
     logged: Mapping[str, float] = field(default_factory=dict)
 
+    def __add__(self, other: "Direction") -> "Direction":
+        return Direction(
+            {name: g + other.gradient[name] for name, g in self.gradient.items()},
+            {**self.losses, **other.losses},
+            {**self.logged, **other.logged},
+        )
 
-@dataclass(kw_only=True)
-class Method(ABC):
-    """A rule for one step, its options, and the optimizer that takes the step.
+    def masked(self, mask: Mapping[str, Tensor]) -> "Direction":
+        """The same with the gradient times a mask, by parameter name."""
+        return replace(self, gradient={n: g * mask[n] for n, g in self.gradient.items()})
 
-    A new method is one file with a subclass; its fields are its options.
+
+@dataclass(frozen=True)
+class Term:
+    """A summand of a step's loss: coefficient · Σ wᵢ ℓᵢ over the batch of a part.
 
     Attributes:
-        lr: learning rate at its highest.
-        warmup: share of the steps over which it rises linearly from 0.
-        final_lr: what is left of it at the last step, as a share; it falls linearly.
-        epochs: passes over the part that paces the method; the stop rule may end it sooner.
-        clip: largest gradient norm, 0 for none.
+        part: whose batch.
+        coefficient: of the sum; negative to ascend.
+        losses: ℓ, one differentiable loss per utterance; the task's own by default.
+        weights: w, or a function of the detached losses that gives them; 1/B by default.
+        logged: whether the losses go into the log.
+    """
+
+    part: Part
+    coefficient: float = 1.0
+    losses: Losses[Batch] | None = None
+    weights: Weights | None = None
+    logged: bool = True
+
+    def direction(self, step: Step) -> Direction:
+        gradient, losses = step.context.gradient(step.batch(self.part), self.weights, self.losses)
+        scaled = {name: self.coefficient * g for name, g in gradient.items()}
+        return Direction(scaled, {self.part: losses} if self.logged else {})
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A summand of a step's loss that depends on the parameters alone.
+
+    Attributes:
+        derivative: gives the penalty's derivative, from a parameter's name and its value.
+    """
+
+    derivative: Callable[[str, Tensor], Tensor]
+
+    def direction(self, step: Step) -> Direction:
+        parameters = trainable_parameters(step.model)
+        return Direction({n: self.derivative(n, p.detach()) for n, p in parameters.items()}, {})
+
+
+Loss = Sequence[Term | Penalty]
+"""The summands of a step's loss."""
+
+
+@dataclass(kw_only=True)
+class Method:
+    """One rule for a training step, its options, and its optimizer.
+
+    A new method is one file with a subclass. Its fields are its options; numbers are annotated
+    with a range of `option_types`. It defines `loss`, or `direction` where a step is not the
+    gradient of a loss.
+
+    Attributes:
+        lr: highest learning rate.
+        warmup: share of the steps over which the learning rate rises linearly from 0.
+        final_lr: learning rate of the last step, as a share of `lr`; it falls linearly.
+        epochs: at most so many passes over `epoch_part`; early stopping may end the run sooner.
+        clip: largest gradient norm, 0 for no clipping.
         forget_batch, retain_batch: utterances a step.
+
+    Raises:
+        InputError: an option is outside its range.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[tuple[Part, ...]]
     epoch_part: ClassVar[Part] = "forget"
+    """The part that one epoch is a pass over."""
     trains: ClassVar[bool] = False
     """Whether dropout and SpecAugment are on; off, gradients are those of the saved model."""
 
-    lr: float
-    warmup: float = 0.0
-    final_lr: float = 0.1
-    epochs: float = 10.0
-    clip: float = 0.0
-    forget_batch: int = 8
-    retain_batch: int = 8
+    lr: Positive
+    warmup: Share = 0.0
+    final_lr: Share = 0.1
+    epochs: Positive = 10.0
+    clip: NonNegative = 0.0
+    forget_batch: PositiveInt = 8
+    retain_batch: PositiveInt = 8
 
     def __post_init__(self) -> None:
-        self.demand("above 0", "lr", "epochs", "forget_batch", "retain_batch")
-        self.demand("from 0 to 1", "warmup", "final_lr")
-        self.demand("0 or more", "clip")
-
-    def demand(self, span: Span, *options: str) -> None:
-        """Raises ValueError, naming it, for an option outside its span; for `__post_init__`.
-
-        No option may be infinite.
-        """
-        for option in options:
-            if not SPANS[span](value := getattr(self, option)):
-                raise InputError(f"{self.name}: {option} must be {span}, not {value}")
+        if type(self).loss is Method.loss and type(self).direction is Method.direction:
+            raise TypeError(f"{self.name} defines neither `loss` nor `direction`")
+        for option, allowed in ranges(type(self)).items():
+            value = getattr(self, option)
+            if value not in allowed:
+                raise InputError(f"{self.name}: {option} must be {allowed}, not {value}")
             if not math.isfinite(value):
                 raise InputError(f"{self.name}: {option} must be finite, not {value}")
 
@@ -88,8 +141,8 @@ class Method(ABC):
         defaults: dict[str, Any] = {option.name: option.default for option in fields(cls)}
         return {"lr": (defaults["lr"] / 10, defaults["lr"] * 10)}
 
-    def freeze_parameters(self, task: Task) -> None:  # noqa: B027 - most methods move what is trainable
-        """Freeze what the method leaves alone, before anything else is done."""
+    def freeze_parameters(self, task: Task) -> None:
+        """Freeze the parameters that the method leaves alone; called first of all."""
 
     def steps_per_epoch(self, sources: Mapping[Part, BatchSource]) -> int:
         """Steps an epoch."""
@@ -107,19 +160,23 @@ class Method(ABC):
         """What the gradient of this step is clipped to."""
         return self.clip or math.inf
 
-    def prepare(self, context: TrainingContext) -> None:  # noqa: B027 - some need nothing from the original
-        """Look at the original model before the first step.
+    def prepare(self, context: TrainingContext) -> None:
+        """Compute what the method needs of the original model, before the first step.
 
-        Called again, on the original, when a killed run is taken up: what is found here need not
-        be kept in `state_dict`, and must not depend on the generators.
+        Called again, on the original, when an interrupted run is resumed: the results need not be
+        in `state_dict`, and must not depend on the random generators.
         """
 
-    @abstractmethod
+    def loss(self, step: Step) -> Loss:
+        """The loss that this step descends."""
+        raise NotImplementedError
+
     def direction(self, step: Step) -> Direction:
-        """The direction to descend along at this step."""
+        """What this step descends along: the gradient of `loss`, unless a method overrides it."""
+        return reduce(add, (term.direction(step) for term in self.loss(step)))
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """AdamW unless the method is particular about the step that is really taken."""
+        """The optimizer of a run: AdamW without weight decay, unless a method overrides it."""
         return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=0.0)
 
     def rate(self, step: int, total: int) -> float:
@@ -130,24 +187,25 @@ class Method(ABC):
         return 1 - (1 - self.final_lr) * (step - rise) / max(1, total - rise)
 
     def is_checked(self, steps: int, context: TrainingContext, every: int) -> bool:
-        """Whether the stop rule looks at the model after that many steps."""
+        """Whether early stopping checks the model after that many steps."""
         return steps % every == 0
 
-    def after_step(self, step: Step) -> None:  # noqa: B027 - most leave the optimizer's step as it is
-        """Change the model once the optimizer has taken its step."""
+    def after_step(self, step: Step) -> None:
+        """Change the model after the optimizer's step."""
 
     def state_dict(self) -> dict[str, Any]:
         """What the method carries from step to step."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what a killed run had carried."""
+        """Restore what `state_dict` returned."""
         if state:
             raise InputError(f"{self.name} carries no state, but the checkpoint holds {set(state)}")
 
     def batch_size(self, part: Part) -> int:
+        """Utterances of a part's batch."""
         return self.retain_batch if part == "retain" else self.forget_batch
 
     def batches_per_step(self, part: Part) -> int:
-        """How many batches are drawn at once; several come as `MicroBatches`."""
+        """How many batches of a part a step draws at once; several come as `MicroBatches`."""
         return 1

@@ -1,4 +1,4 @@
-"""Ascend until the forget loss is a stranger's, with a share that fades out."""
+"""Ascent until the forget loss is that of unseen speakers, with a share that falls to 0."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,9 +9,10 @@ from torch import Tensor
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.method import Direction, Loss, Method, Term
+from asr_unlearn.methods.option_types import Positive, PositiveInt
 
-# The target is measured anew after so many passes over the forget set, as in the authors' code.
+# Passes over the forget set after which the target is measured again, as in the authors' code.
 PASSES_A_TARGET = 5
 
 
@@ -19,13 +20,13 @@ PASSES_A_TARGET = 5
 class NablaTau(Method):
     """Minimise α·ReLU(target − mean ℓ_F)² + (1 − α)·mean ℓ_R (∇τ; Trippa et al., arXiv 2403.14339).
 
-    The target is the loss of unseen speakers, measured anew after every 5 passes over the forget
-    set, as in the authors' code; an epoch here is a pass over the retain set, in which there are
-    many of those. α starts at min(1, 5/3·|F|/|F ∪ R|) and falls linearly to 0: there is nothing
-    to tune. The square is outside the ReLU, so that a forget loss above the target is left alone.
+    The target is the loss of unseen speakers, measured again after every 5 passes over the forget
+    set, as in the authors' code; an epoch is a pass over the retain set. α starts at
+    min(1, 5/3·|F|/|F ∪ R|) and falls linearly to 0, so there is nothing to tune. The square is
+    outside the ReLU: a forget loss above the target gives no gradient.
 
-    Deviation: the target is, as for all methods, that of unseen speakers as hard to recognise as
-    the forget speakers, not the unseen speakers' own loss.
+    Deviation: as for all methods, the target is scaled to unseen speakers who are as hard to
+    recognise as the forget speakers.
     """
 
     name: ClassVar[str] = "nabla_tau"
@@ -33,9 +34,9 @@ class NablaTau(Method):
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
     epoch_part: ClassVar[Part] = "retain"
 
-    lr: float = 1e-3
-    epochs: float = 4.0
-    retain_batch: int = 16
+    lr: Positive = 1e-3
+    epochs: Positive = 4.0
+    retain_batch: PositiveInt = 16
 
     def prepare(self, context: TrainingContext) -> None:
         forget, retain = (len(context.sources[part].utterances) for part in ("forget", "retain"))
@@ -46,6 +47,9 @@ class NablaTau(Method):
         interval = PASSES_A_TARGET * step.context.sources["forget"].steps_per_epoch
         if step.number and step.number % interval == 0:
             self._target = step.context.unseen_loss()
+        return super().direction(step)
+
+    def loss(self, step: Step) -> Loss:
         alpha = self._alpha * (1 - step.done)
 
         def slope(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
@@ -53,10 +57,7 @@ class NablaTau(Method):
             gap = (self._target - losses.mean()).clamp(min=0)
             return torch.full_like(losses, -2 * alpha / len(losses)) * gap
 
-        up, forget = step.gradient(step.forget, slope)
-        down, retain = step.gradient(step.retain)
-        gradient = {name: up[name] + (1 - alpha) * down[name] for name in up}
-        return Direction(gradient, {"forget": forget, "retain": retain})
+        return [Term("forget", weights=slope), Term("retain", 1 - alpha)]
 
     def state_dict(self) -> dict[str, float]:
         return {"target": self._target}

@@ -1,4 +1,4 @@
-"""Forget along what no retain utterance cares about."""
+"""Ascent on the forget set, orthogonal to the gradient of every retain utterance."""
 
 import warnings
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from asr_unlearn.gradients import (
 from asr_unlearn.gradients.cgls import TOLERANCE
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Share
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -40,48 +41,44 @@ class OrthoGrad(Method):
     span of the retain batch's per-utterance gradients. With α = 0 each step leaves every retain
     loss of the batch unchanged to first order.
 
-    Deviation: the authors' circulating code projects each parameter tensor by itself, and Adam
-    rescales the result; `scope` is "global" by default, as the paper writes it, and "tensor" is
-    the code's. The paper hands the direction to any optimizer, and an optimizer that rescales
-    coordinates or has momentum takes a step that is no longer orthogonal. Here the step is
-    plain SGD, and the rescaling is part of the projection: with a metric D the direction is
-    α·D⁻¹ḡ_R − (1 − α)·Δ with gᵢᵀΔ = 0 for the step that is really taken.
+    Deviation: the authors' code projects each parameter tensor by itself (`scope` "tensor"); the
+    default, "global", is what the paper says. The paper passes the direction to any optimizer, but
+    an optimizer that rescales coordinates or has momentum takes a step that is not orthogonal. Here
+    the optimizer is plain SGD, and the rescaling is part of the projection: with a metric D the
+    direction is α·D⁻¹ḡ_R − (1 − α)·Δ, where the step Δ itself satisfies gᵢᵀΔ = 0.
 
     Attributes:
-        alpha: share of the descent on the retain batch.
-        scope: "global" projects the whole gradient (the paper), "tensor" each parameter by itself.
+        alpha: α, share of the descent on the retain batch.
+        scope: "global" projects the whole gradient, "tensor" each parameter by itself.
         metric: "euclidean"; "adam", D = √v with v an exponential mean of squared gradients;
             "fisher", D = F/mean(F) + damping with F the retain set's diagonal Fisher information
-            at the start; or "adam_fisher", D = √(max(v, this step's squares) + F). The learning
-            rates of "adam" and "adam_fisher" are Adam's, of the others that of SGD.
-        decay: memory of v.
-        damping: what D is at least, for "fisher".
-        fisher_batches: retain batches that F is taken from.
-        retain_pool: be orthogonal to this many retain utterances, by conjugate gradients over
-            batches of `retain_batch`; 0 for one batch.
+            at the start; or "adam_fisher", D = √(max(v, this step's squares) + F). Learning rates
+            are those of Adam for "adam" and "adam_fisher", those of SGD for the others.
+        decay: decay rate of v.
+        damping: smallest D, for "fisher".
+        fisher_batches: number of retain batches that F is computed on.
+        retain_pool: number of retain utterances that the step is orthogonal to, by conjugate
+            gradients over batches of `retain_batch`; 0 for one batch.
     """
 
     name: ClassVar[str] = "orthograd"
     paper: ClassVar[str] = "arXiv 2503.02312"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-3
-    warmup: float = 0.1
-    epochs: float = 24.0
-    retain_batch: int = 16
-    alpha: float = 0.7
+    lr: Positive = 1e-3
+    warmup: Share = 0.1
+    epochs: Positive = 24.0
+    retain_batch: PositiveInt = 16
+    alpha: Share = 0.7
     scope: Scope = "global"
     metric: Literal["euclidean", "adam", "fisher", "adam_fisher"] = "adam_fisher"
-    decay: float = 0.95
-    damping: float = 0.1
-    fisher_batches: int = 16
-    retain_pool: int = 0
+    decay: Share = 0.95
+    damping: Positive = 0.1
+    fisher_batches: PositiveInt = 16
+    retain_pool: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.demand("from 0 to 1", "alpha", "decay")
-        self.demand("above 0", "damping", "fisher_batches")
-        self.demand("0 or more", "retain_pool")
         self._retain: Gradient = {}
         self._second_moment: Gradient = {}
         self._squares: Gradient = {}
@@ -89,7 +86,7 @@ class OrthoGrad(Method):
         self._check_optimizer([nn.Parameter(torch.zeros(1))])
 
     def _check_optimizer(self, parameters: list[nn.Parameter]) -> None:
-        """Raises ValueError where a subclass would have another step taken than is projected."""
+        """Raises InputError where a subclass's optimizer would change the projected step."""
         optimizer = self.optimizer(parameters)
         settings = ("momentum", "weight_decay", "maximize")
         changed = [key for key in settings if any(g.get(key) for g in optimizer.param_groups)]
@@ -116,7 +113,7 @@ class OrthoGrad(Method):
         return -(-self.retain_pool // self.retain_batch) if pooled else 1
 
     def prepare(self, context: TrainingContext) -> None:
-        # Groups may depend on the parameters there are.
+        # An optimizer's groups may depend on the model's parameters.
         self._check_optimizer(list(trainable_parameters(context.model).values()))
         if self._adapts:
             self._retain, _ = context.gradient(context.sources["retain"][0])
@@ -129,16 +126,16 @@ class OrthoGrad(Method):
             self._fisher = {name: f / mean + self.damping for name, f in fisher.items()}
 
     def forget_weights(self, step: Step) -> Weights | None:
-        """How much each utterance's gradient counts in u; None is equally."""
+        """The weight of each forget utterance's gradient in u; None for the mean."""
         return None
 
     def direction(self, step: Step) -> Direction:
         found = self._orthogonal_step(step)
         if self._adapts:
             self._retain = found.retain
-        return self._both(found, found.retain)
+        return self._combined(found, found.retain)
 
-    def _both(self, found: OrthogonalStep, retain: Gradient) -> Direction:
+    def _combined(self, found: OrthogonalStep, retain: Gradient) -> Direction:
         """α·D⁻¹·retain − (1 − α)·Δ."""
         metric = self._metric()
         gradient = {}
@@ -154,32 +151,27 @@ class OrthoGrad(Method):
             "scope": self.scope,
             "metric": self._root_mean_square if self._adapts else self._metric() or None,
         }
-        if not isinstance(step.retain, MicroBatches):
-            return streaming_step(
-                step.model,
-                step.losses,
-                step.forget,
-                step.retain,
-                group=step.context.group,
-                **options,
-            )
-        if step.context.group is not None:
+        model, losses, group = step.model, step.context.task.losses, step.context.group
+        forget, retain = step.batch("forget"), step.batch("retain")
+        if not isinstance(retain, MicroBatches):
+            return streaming_step(model, losses, forget, retain, group=group, **options)
+        if group is not None:
             raise InputError(f"{self.name}: retain_pool needs one process; use a larger batch")
-        if isinstance(step.forget, MicroBatches):
+        if isinstance(forget, MicroBatches):
             raise InputError("the forget batch of a step with a retain pool is one batch")
-        return pool_step(step.model, step.losses, step.forget, step.retain.pieces, **options)
+        return pool_step(model, losses, forget, retain.pieces, **options)
 
     @property
     def _adapts(self) -> bool:
-        """Whether D follows the gradients from step to step."""
+        """Whether D depends on the gradients of earlier steps."""
         return self.metric in ("adam", "adam_fisher")
 
     def _root_mean_square(self, forget: Gradient) -> Gradient:
-        """D with this step's forget gradient in v, and the retain gradient known by now.
+        """D, after this step's forget gradient and the last retain gradient are added to v.
 
-        Were v older than the gradient it divides, a gradient that suddenly grows would make a
-        step without bounds. The retain losses' gradient is that of the step before: it is small,
-        and only known after the projection.
+        If v did not include the gradient that it divides, a sudden large gradient would give an
+        unbounded step. The retain gradient is the previous step's: this step's is known only after
+        the projection, and it is small.
         """
         for name, u in forget.items():
             square = 0.5 * (u**2 + self._retain[name] ** 2)
@@ -191,13 +183,12 @@ class OrthoGrad(Method):
         return self._metric()
 
     def _metric(self) -> Gradient:
-        """D as it stands, empty for the Euclidean metric.
+        """The current D, empty for the Euclidean metric.
 
-        Positive also where no loss reaches a parameter: nothing moves there.
+        D is positive also where no loss reaches a parameter, which then does not change.
 
-        The Fisher information bounds what v alone does not: where the retain utterances' gradients
-        cancel in their mean, v is next to nothing, while the correction Gᵀc is a combination of
-        single gradients, and divided by √v would take a leap.
+        F is added to v because v is too small where the retain gradients cancel in their mean: the
+        correction Gᵀc is a combination of single gradients, and would be huge when divided by √v.
         """
         if not self._adapts:
             return self._fisher
@@ -218,7 +209,7 @@ class OrthoGrad(Method):
 
 
 def _residual(found: OrthogonalStep) -> dict[str, float]:
-    """How orthogonal to a pool the step is, to which iterations only come near."""
+    """The residual and the iterations of a pool step, for the log; warns of a large residual."""
     if not isinstance(found, PoolStep):
         return {}
     if found.residual > TOLERANCE:

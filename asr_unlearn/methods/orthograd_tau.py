@@ -1,4 +1,4 @@
-"""OrthoGrad that decides utterance by utterance when enough is forgotten."""
+"""OrthoGrad with a target loss for each forget utterance."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,59 +16,59 @@ from asr_unlearn.gradients import Gradient, Weights, pieces_of
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.option_types import Positive, Share, ShareBelowOne
 from asr_unlearn.methods.orthograd import OrthoGrad
 from asr_unlearn.runtime.distributed import gathered
 
-# What a loss is at least, lest one next to nothing has all the weight.
+# Added to losses, so that one near 0 does not take all the weight.
 SMALL = 1e-3
-# A step so many times as long as was usual is a leap: of 284 steps, on AN4 and Speech Commands, one
-# was 43 times as long as the median of the 32 before it, and no other more than 5.4 times.
+# A step is shortened if it is LEAP times as long as the median of the last USUAL steps, of which
+# there must be FEWEST. Of 284 steps on AN4 and Speech Commands, one was 43 times as long as that
+# median, and no other more than 5.4 times.
 LEAP, USUAL, FEWEST = 6.0, 32, 8
 
 
 @dataclass(kw_only=True)
 class OrthoGradTau(OrthoGrad):
-    """The union of OrthoGrad, ∇τ and SFR-on.
+    """OrthoGrad combined with ∇τ and SFR-on.
 
-    Of utterance i, at loss ℓᵢ, u ascends −½·ReLU(τᵢ^(1−λ) − ℓᵢ^(1−λ))² with λ = `power`: ∇τ's loss
-    (arXiv 2403.14339) for each utterance by itself, taken on a scale of losses on which its
-    gradient has SFR-on's weight ℓᵢ^(−λ) (arXiv 2409.19732). The weights are normalised over the
-    batch. A gate of ReLU(1 − ℓᵢ/τᵢ) would raise everybody's loss at once: too many utterances get a
-    wrong word each, and where a few strangers are hard the mean never reaches theirs.
+    The forget gradient u ascends Σ −½·ReLU(τᵢ^(1−λ) − ℓᵢ^(1−λ))² with λ = `power`: ∇τ's loss
+    (arXiv 2403.14339) for each utterance by itself, on a scale of losses where its gradient has
+    SFR-on's weight ℓᵢ^(−λ) (arXiv 2409.19732). The weights are normalised over the batch. A weight
+    of ReLU(1 − ℓᵢ/τᵢ) would raise all losses at once: too many utterances get one wrong word, and
+    where a few unseen utterances are hard, the mean never reaches the target.
 
-    The step is OrthoGrad's (arXiv 2503.02312): u less its projection onto the gradients of the
-    retain utterances' losses, in the metric of the step, and a share of descent. What descends is
-    not those losses but KL(original ‖ model) on the same utterances, which undoes what a step has
-    changed and no more. To descend on losses that are next to nothing makes the model surer of
-    all it says: people it has never met are misheard more often, and the forgotten have a
-    stranger's loss before they have a stranger's errors.
+    The step is OrthoGrad's (arXiv 2503.02312): u minus its projection onto the gradients of the
+    retain utterances' losses, in the metric of the step, and a share of descent. It descends not
+    those losses but KL(original ‖ model) on the same utterances, which only reverts what a step has
+    changed. Descent on losses near 0 makes the model more confident everywhere: unseen speakers get
+    a higher error rate, and forget speakers reach the loss of unseen speakers before they reach
+    their error rate.
 
-    A leap is shortened to the usual length, and stays orthogonal: where D is next to nothing, one
-    retain utterance that is badly recognised can make a correction without bounds.
+    A step much longer than usual is shortened to the usual length, and stays orthogonal: where D is
+    near 0, one badly recognised retain utterance can give an unbounded correction.
 
-    Were τ the same for all, the forget losses would crowd below it, which no stranger's do, and an
-    attacker who knows the method could look for that. τᵢ follows the loss of the unseen utterance
-    of the same rank, both parts sorted by the original model's loss: of all ways to give the forget
-    set the strangers' distribution of losses the one that changes single losses least.
+    With one τ for all, the forget losses would crowd below it, unlike those of unseen speakers, and
+    a membership inference attack could use that. τᵢ is therefore the scaled loss of the unseen
+    utterance of the same rank, with both parts sorted by the original model's loss: of all ways to
+    give the forget set the distribution of unseen losses, this one changes single losses least.
 
     Attributes:
-        target: of each utterance's loss, as a multiple of a stranger's of the same rank.
-        power: how much less the utterances count that are already forgotten, from 0 to below 1.
+        target: τᵢ, as a multiple of the expected loss of an unseen utterance of the same rank.
+        power: λ; the larger, the less an utterance with a high loss counts.
     """
 
     name: ClassVar[str] = "orthograd_tau"
     paper: ClassVar[str] = "arXiv 2503.02312 + 2403.14339 + 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
 
-    lr: float = 2e-3
-    alpha: float = 0.8
-    target: float = 1.6
-    power: float = 0.5
+    lr: Positive = 2e-3
+    alpha: Share = 0.8
+    target: Positive = 1.6
+    power: ShareBelowOne = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.demand("above 0", "target")
-        self.demand("from 0 to below 1", "power")
         self._lengths: list[float] = []
 
     @classmethod
@@ -79,17 +79,17 @@ class OrthoGradTau(OrthoGrad):
         super().prepare(context)
         self._from_original = divergence_from(frozen_copy(context.task), context.task)
         scale = self.target * context.difficulty
-        strangers = [scale * loss for loss in context.losses("unseen").values()]
-        self._targets = of_the_same_rank(context.losses("forget"), strangers)
+        unseen = [scale * loss for loss in context.losses("unseen").values()]
+        self._targets = of_the_same_rank(context.losses("forget"), unseen)
 
     def direction(self, step: Step) -> Direction:
-        retain, _ = step.gradient(step.retain, losses=self._from_original)
-        self._retain = retain
-        found = self._both(self._orthogonal_step(step), retain)
+        # The metric includes this gradient, which it divides.
+        self._retain, _ = step.context.gradient(step.batch("retain"), losses=self._from_original)
+        found = self._combined(self._orthogonal_step(step), self._retain)
         return replace(found, gradient=self._without_leap(found.gradient))
 
     def _without_leap(self, gradient: Gradient) -> Gradient:
-        """The gradient, shortened to the median length of those before it if it is a leap."""
+        """The gradient, shortened to the median length of the last ones if it is a leap."""
         length = math.sqrt(
             sum(float(g.square().sum(dtype=torch.float64)) for g in gradient.values())
         )
@@ -109,21 +109,21 @@ class OrthoGradTau(OrthoGrad):
         self._lengths = state["lengths"]
 
     def forget_weights(self, step: Step) -> Weights:
-        ids = gathered([name for batch in pieces_of(step.forget) for name in batch.ids])
+        ids = gathered([name for batch in pieces_of(step.batch("forget")) for name in batch.ids])
 
         def weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
             targets = SMALL + losses.new_tensor([self._targets[name] for name in ids])
             losses = SMALL + losses.clamp(min=0)
-            lacking = targets ** (1 - self.power) - losses ** (1 - self.power)
-            found = lacking.clamp(min=0) * losses**-self.power
-            # All at their target: nothing to ascend, and nothing to normalise.
+            gap = targets ** (1 - self.power) - losses ** (1 - self.power)
+            found = gap.clamp(min=0) * losses**-self.power
+            # The sum is 0 when all losses are at their targets.
             return found / found.sum().clamp(min=1e-12)
 
         return weights
 
 
-def of_the_same_rank(losses: Mapping[str, float], strangers: Sequence[float]) -> dict[str, float]:
-    """For each loss that of the stranger at the same quantile, positive, linearly interpolated."""
+def of_the_same_rank(losses: Mapping[str, float], unseen: Sequence[float]) -> dict[str, float]:
+    """For each loss the unseen loss at the same quantile, linearly interpolated, at least 1e-6."""
     ranked = sorted(losses, key=lambda name: (losses[name], name))
-    quantiles = np.quantile(strangers, (np.arange(len(ranked)) + 0.5) / len(ranked))
+    quantiles = np.quantile(unseen, (np.arange(len(ranked)) + 0.5) / len(ranked))
     return {name: max(float(q), 1e-6) for name, q in zip(ranked, quantiles, strict=True)}

@@ -1,4 +1,4 @@
-"""Learn wrong transcripts for the forget utterances."""
+"""Training on wrong transcripts of the forget utterances."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -10,30 +10,30 @@ from torch import Tensor
 
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import MicroBatches
-from asr_unlearn.methods.context import Batches, Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.gradients import Losses
+from asr_unlearn.methods.context import Step, TrainingContext
+from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
 from asr_unlearn.runtime.errors import InputError
 
 Targets = dict[str, Int[Tensor, " labels"]]
 
 
 def foreign_targets(context: TrainingContext) -> Targets:
-    """A target for each forget utterance: another speaker's transcript, or a wrong class.
+    """A wrong target for each forget utterance, by id: a transcript or class of the retain set.
 
-    Each is another transcript of the retain set, as long as there are enough, or the class of
-    another retain utterance; it says something else than the utterance does, and fits into its
-    length.
+    A target differs from the utterance's own and fits its length. Transcripts are not drawn twice
+    as long as there are enough.
 
     Raises:
-        ValueError: no retain utterance has such a target.
+        InputError: no retain utterance has such a target.
     """
     task, forget = context.task, context.sources["forget"]
     others = context.sources["retain"].utterances
     order = np.random.default_rng(context.seed).permutation(len(others))
     pool = [task.target(others[i]) for i in order]
     if not task.one_label:
-        # What many people say would otherwise be drawn many times.
+        # A common transcript would otherwise be drawn many times.
         pool = list({tuple(target.tolist()): target for target in pool}.values())
     drawn: Targets = {}
     for utterance in forget.utterances:
@@ -48,20 +48,14 @@ def foreign_targets(context: TrainingContext) -> Targets:
             raise InputError(
                 f"no retain utterance's transcript differs from {utterance.id}'s and fits it"
             )
-        # To the end of the queue, so that the next utterance gets another one.
+        # To the end of the queue: the next utterance gets another one.
         drawn[utterance.id] = pool.pop(chosen)
         pool.append(drawn[utterance.id])
     return drawn
 
 
-def relabelled(batches: Batches, targets: Targets) -> Batches:
-    """The same utterances with these targets."""
-    if isinstance(batches, MicroBatches):
-        return MicroBatches([_relabelled(batch, targets) for batch in batches.pieces])
-    return _relabelled(batches, targets)
-
-
-def _relabelled(batch: Batch, targets: Targets) -> Batch:
+def relabelled(batch: Batch, targets: Targets) -> Batch:
+    """The batch with these targets."""
     device = batch.inputs.device
     chosen = [targets[name].to(device) for name in batch.ids]
     pad = torch.nn.utils.rnn.pad_sequence
@@ -72,39 +66,41 @@ def _relabelled(batch: Batch, targets: Targets) -> Batch:
     )
 
 
+def foreign_losses(context: TrainingContext) -> Losses[Batch]:
+    """The task's losses of forget utterances, with the targets of `foreign_targets`."""
+    task, targets = context.task, foreign_targets(context)
+    return lambda batch: task.losses(relabelled(batch, targets))
+
+
 @dataclass(kw_only=True)
 class RandomLabel(Method):
     """Minimise α·ℓ_R + (1 − α)·ℓ_F with wrong targets for F (RL; arXiv 1911.04933).
 
     The targets are drawn once: transcripts of other speakers, a different text for each utterance.
+    The loss of the wrong targets is not logged: it falls, and does not measure forgetting.
 
     Attributes:
-        alpha: share of the retain batch.
+        alpha: α, share of the retain batch.
     """
 
     name: ClassVar[str] = "random_label"
     paper: ClassVar[str] = "arXiv 1911.04933"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 2e-4
-    clip: float = 1.0
-    retain_batch: int = 16
-    alpha: float = 0.95
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("from 0 to 1", "alpha")
+    lr: Positive = 2e-4
+    clip: NonNegative = 1.0
+    retain_batch: PositiveInt = 16
+    alpha: Share = 0.95
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "alpha": (0.5, 0.99)}
 
     def prepare(self, context: TrainingContext) -> None:
-        self._targets = foreign_targets(context)
+        self._wrong = foreign_losses(context)
 
-    def direction(self, step: Step) -> Direction:
-        wrong, _ = step.gradient(relabelled(step.forget, self._targets))
-        down, retain = step.gradient(step.retain)
-        gradient = {n: self.alpha * down[n] + (1 - self.alpha) * wrong[n] for n in wrong}
-        # The loss of the wrong targets falls; it says nothing of forgetting, and is not logged.
-        return Direction(gradient, {"retain": retain})
+    def loss(self, step: Step) -> Loss:
+        return [
+            Term("forget", 1 - self.alpha, self._wrong, logged=False),
+            Term("retain", self.alpha),
+        ]

@@ -23,7 +23,7 @@ def _found() -> dict[str, type[Method]]:
     for file in pkgutil.iter_modules([str(package)]):
         module = importlib.import_module(f"{__package__}.{file.name}")
         for found in filter(inspect.isclass, vars(module).values()):
-            if issubclass(found, Method) and not inspect.isabstract(found):
+            if issubclass(found, Method) and found is not Method:
                 methods[found.name] = found
     return dict(sorted(methods.items()))
 
@@ -104,7 +104,7 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
     except TypeError as error:
         raise InputError(
             f"method {name!r}: {error}; a method is a @dataclass(kw_only=True) with a default for "
-            "each option, and has a function `direction`"
+            "each option, and defines `loss` or `direction`"
         ) from error
 
 

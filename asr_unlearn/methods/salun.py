@@ -1,4 +1,4 @@
-"""Wrong transcripts, learned by the salient weights only."""
+"""Training of the salient weights alone on wrong transcripts."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +8,7 @@ import torch
 from asr_unlearn.gradients import Gradient
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.option_types import Share
 from asr_unlearn.methods.random_label import RandomLabel
 
 
@@ -15,23 +16,19 @@ from asr_unlearn.methods.random_label import RandomLabel
 class SalUn(RandomLabel):
     """RL on the weights with the largest forget gradient (SalUn; Fan et al., arXiv 2310.12508).
 
-    Saliency is the magnitude of the mean forget loss' gradient at the original model. The weights
-    that may move are those of the highest rank, all tensors together; of weights that are alike
-    the first, in the model's order, so that it is the share that was asked for and no more. The
-    optimizer has no weight decay, so that what is masked does not move at all.
+    Saliency is the magnitude of the mean forget loss' gradient at the original model. The most
+    salient weights of all tensors together are trained; of equally salient ones the first in the
+    model's order, so that the share is exact. The optimizer has no weight decay, so that masked
+    weights do not change.
 
     Attributes:
-        share: of the weights that may move.
+        share: of the weights, to be trained.
     """
 
     name: ClassVar[str] = "salun"
     paper: ClassVar[str] = "arXiv 2310.12508"
 
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("from 0 to 1", "share")
+    share: Share = 0.5
 
     def prepare(self, context: TrainingContext) -> None:
         super().prepare(context)
@@ -52,6 +49,4 @@ class SalUn(RandomLabel):
         self._mask = {n: piece.view_as(mean[n]) for n, piece in zip(mean, pieces, strict=True)}
 
     def direction(self, step: Step) -> Direction:
-        found = super().direction(step)
-        masked = {name: g * self._mask[name] for name, g in found.gradient.items()}
-        return Direction(masked, found.losses)
+        return super().direction(step).masked(self._mask)

@@ -1,4 +1,4 @@
-"""Move away from the original on the forget set, stay with it on the retain set, rewind."""
+"""Away from the original on the forget set, towards it on the retain set, in turn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from asr_unlearn.data.batching import BatchSource
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.option_types import NonNegative, NonNegativeInt, Positive, PositiveInt
 
 
 @dataclass(kw_only=True)
@@ -16,13 +17,13 @@ class SCRUB(Method):
     """SCRUB with rewinding (Kurmanji et al., arXiv 2302.09880).
 
     Each of the first `max_epochs` epochs begins with a pass over the forget set that maximises
-    T²·KL(original ‖ model); every epoch then minimises α·T²·KL(original ‖ model) + γ·ℓ over
-    the retain set; an epoch after those is a pass over the retain set alone. The model is measured
-    when an epoch ends, and rewound to the end whose forget set is nearest to the unseen speakers.
+    T²·KL(original ‖ model). Every epoch then minimises α·T²·KL(original ‖ model) + γ·ℓ over the
+    retain set. Early stopping checks the model at the end of each epoch, and keeps the end whose
+    forget loss is nearest to the stop target.
 
     Attributes:
-        max_epochs: epochs with a maximising pass.
-        alpha, gamma: shares of the divergence and of the loss on the retain set.
+        max_epochs: number of epochs with a maximising pass.
+        alpha, gamma: α and γ, of the divergence and of the loss on the retain set.
         temperature: T, softens both distributions.
     """
 
@@ -30,19 +31,14 @@ class SCRUB(Method):
     paper: ClassVar[str] = "arXiv 2302.09880"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 5e-4
-    epochs: float = 4.0
-    clip: float = 1.0
-    retain_batch: int = 16
-    max_epochs: int = 3
-    alpha: float = 0.1
-    gamma: float = 0.9
-    temperature: float = 2.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("0 or more", "max_epochs", "alpha", "gamma")
-        self.demand("above 0", "temperature")
+    lr: Positive = 5e-4
+    epochs: Positive = 4.0
+    clip: NonNegative = 1.0
+    retain_batch: PositiveInt = 16
+    max_epochs: NonNegativeInt = 3
+    alpha: NonNegative = 0.1
+    gamma: NonNegative = 0.9
+    temperature: Positive = 2.0
 
     def steps_per_epoch(self, sources: Mapping[Part, BatchSource]) -> int:
         """Steps of an epoch with a maximising pass."""
@@ -58,7 +54,7 @@ class SCRUB(Method):
         return epoch + position / length
 
     def _place(self, steps: int, context: TrainingContext) -> tuple[int, int, int]:
-        """The epoch after that many steps, how far it has come, and how long it is."""
+        """After that many steps: the epoch, the steps taken in it, and its length in steps."""
         longer = self.max_epochs * context.steps_per_epoch
         if steps < longer:
             return *divmod(steps, context.steps_per_epoch), context.steps_per_epoch
@@ -73,13 +69,12 @@ class SCRUB(Method):
         original = frozen_copy(context.task)
         self._from_original = divergence_from(original, context.task, self.temperature)
 
-    def direction(self, step: Step) -> Direction:
+    def loss(self, step: Step) -> Loss:
         epoch, position, _ = self._place(step.number, step.context)
         maximising = step.context.sources["forget"].steps_per_epoch
         if epoch < self.max_epochs and position < maximising:
-            away, values = step.gradient(step.forget, losses=self._from_original)
-            return Direction({name: -g for name, g in away.items()}, {"forget": values})
-        stay, _ = step.gradient(step.retain, losses=self._from_original)
-        down, values = step.gradient(step.retain)
-        gradient = {name: self.alpha * stay[name] + self.gamma * down[name] for name in stay}
-        return Direction(gradient, {"retain": values})
+            return [Term("forget", -1.0, self._from_original)]
+        return [
+            Term("retain", self.alpha, self._from_original, logged=False),
+            Term("retain", self.gamma),
+        ]

@@ -1,13 +1,16 @@
-"""Learn something else for the forget speakers, and hold on to what the rest depends on."""
+"""Training on wrong transcripts of the forget set, with an elastic penalty and replay."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
-from asr_unlearn.methods.random_label import foreign_targets, relabelled
+from asr_unlearn.methods.method import Loss, Method, Penalty, Term
+from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt
+from asr_unlearn.methods.random_label import foreign_losses
 
 
 @dataclass(kw_only=True)
@@ -17,13 +20,13 @@ class SelectiveAmnesia(Method):
     Minimises ℓ of a surrogate target on F + γ·ℓ_R + λ·Σ Fisher·(θ − θ*)², with the retain set's
     diagonal Fisher information at the original model θ*.
 
-    Deviation: the paper forgets in generative models and picks a surrogate distribution; here the
-    surrogate is another speaker's transcript, as in random labelling. The paper replays what the
-    generative model itself produces; here real retain utterances are replayed. Fisher information
-    is the mean of squared per-utterance gradients.
+    Deviation: the paper treats generative models, chooses a surrogate distribution, and replays
+    what the model generates. Here the surrogate is another speaker's transcript, as in random
+    labelling, and real retain utterances are replayed. Fisher information is the mean of squared
+    per-utterance gradients.
 
     Attributes:
-        gamma: of the replayed retain batch.
+        gamma: γ, of the replayed retain batch.
         lam: λ, of the penalty.
     """
 
@@ -31,31 +34,29 @@ class SelectiveAmnesia(Method):
     paper: ClassVar[str] = "arXiv 2305.10120"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 2e-4
-    clip: float = 1.0
-    retain_batch: int = 16
-    gamma: float = 30.0
-    lam: float = 1000.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("0 or more", "gamma", "lam")
+    lr: Positive = 2e-4
+    clip: NonNegative = 1.0
+    retain_batch: PositiveInt = 16
+    gamma: NonNegative = 30.0
+    lam: NonNegative = 1000.0
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "gamma": (3.0, 100.0), "lam": (10.0, 10000.0)}
 
     def prepare(self, context: TrainingContext) -> None:
-        self._targets = foreign_targets(context)
+        self._surrogate = foreign_losses(context)
         self._fisher = context.fisher("retain")
         weights = trainable_parameters(context.model)
         self._original = {name: weight.detach().clone() for name, weight in weights.items()}
 
-    def direction(self, step: Step) -> Direction:
-        surrogate, _ = step.gradient(relabelled(step.forget, self._targets))
-        replay, retain = step.gradient(step.retain)
-        gradient = {}
-        for name, weight in trainable_parameters(step.model).items():
-            pull = 2 * self.lam * self._fisher[name] * (weight.detach() - self._original[name])
-            gradient[name] = surrogate[name] + self.gamma * replay[name] + pull
-        return Direction(gradient, {"retain": retain})
+    def loss(self, step: Step) -> Loss:
+        return [
+            Term("forget", losses=self._surrogate, logged=False),
+            Term("retain", self.gamma),
+            Penalty(self._pull),
+        ]
+
+    def _pull(self, name: str, weight: Tensor) -> Tensor:
+        """The derivative of λ·Σ Fisher·(θ − θ*)²."""
+        return 2 * self.lam * self._fisher[name] * (weight - self._original[name])

@@ -1,4 +1,4 @@
-"""Forget where the retain set's information is small, with fast and slow weights."""
+"""Ascent where the retain set's Fisher information is small, with fast and slow weights."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,14 @@ from torch import Tensor
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.method import Direction, Loss, Method, Term
+from asr_unlearn.methods.option_types import (
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Share,
+)
 
 TINY = 1e-15
 
@@ -20,47 +27,45 @@ TINY = 1e-15
 class SFROn(Method):
     """SFR-on (Huang et al., arXiv 2409.19732): forget within the remain-preserving geometry.
 
-    A mask keeps the weights where the forget set's diagonal Fisher information is at least γ
-    times the retain set's. Then, in turn: one masked ascent step along Σ ℓ^(−λ) ℓ / Σ ℓ^(−λ), its
-    coefficients detached, times `forget_scale`·½(1 + cos πt/T); and `retain_steps` unmasked
+    A mask selects the weights whose diagonal Fisher information on the forget set is at least γ
+    times that on the retain set. A round is one masked ascent step along Σ ℓ^(−λ) ℓ / Σ ℓ^(−λ),
+    with detached coefficients, times `forget_scale`·½(1 + cos πt/T), and `retain_steps` unmasked
     descent steps on the retain set.
 
-    The slow weights follow the fast ones after each such round, θ ← θ_slow + β(θ − θ_slow). With
-    β = 1, as in the released code and by default here, that changes nothing.
+    After each round the slow weights follow the fast ones, θ ← θ_slow + β(θ − θ_slow). β = 1, the
+    default and the released code's value, changes nothing.
 
     Deviation: Fisher information is from per-utterance gradients, where the released code squares
-    the gradient of a batch's mean; and the mask is drawn once, on the original model.
+    the gradient of a batch's mean; and the mask is computed once, on the original model.
 
     The learning rate rises over `warmup` and falls along a cosine to `final_lr`; only the ascent
     steps are clipped.
 
     Attributes:
-        gamma: smallest ratio of Fisher informations at which a weight takes part in forgetting.
-        lam: λ, how much less the utterances count that are already forgotten.
-        forget_scale: of the ascent steps against the descent steps.
+        gamma: γ, smallest ratio of Fisher informations at which a weight ascends.
+        lam: λ; the larger, the less an utterance with a high loss counts.
+        forget_scale: scale of the ascent steps relative to the descent steps.
         retain_steps: descent steps after each ascent step.
-        beta: of the slow weights.
+        beta: β, of the slow weights.
     """
 
     name: ClassVar[str] = "sfr_on"
     paper: ClassVar[str] = "arXiv 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: float = 1e-3
-    epochs: float = 8.0
-    clip: float = 7.0
-    final_lr: float = 0.0
-    retain_batch: int = 16
-    gamma: float = 1.0
-    lam: float = 0.5
-    forget_scale: float = 10.0
-    retain_steps: int = 1
-    beta: float = 1.0
+    lr: Positive = 1e-3
+    epochs: Positive = 8.0
+    clip: NonNegative = 7.0
+    final_lr: Share = 0.0
+    retain_batch: PositiveInt = 16
+    gamma: NonNegative = 1.0
+    lam: NonNegative = 0.5
+    forget_scale: NonNegative = 10.0
+    retain_steps: NonNegativeInt = 1
+    beta: Share = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.demand("from 0 to 1", "beta")
-        self.demand("0 or more", "gamma", "lam", "forget_scale", "retain_steps")
         self._slow: Gradient = {}
 
     def steps_per_epoch(self, sources: Any) -> int:
@@ -92,13 +97,14 @@ class SFROn(Method):
             self._slow = {n: p.detach().clone() for n, p in _weights(context).items()}
 
     def direction(self, step: Step) -> Direction:
+        found = super().direction(step)
+        return found.masked(self._mask) if self._ascends(step) else found
+
+    def loss(self, step: Step) -> Loss:
         if not self._ascends(step):
-            down, losses = step.gradient(step.retain)
-            return Direction(down, {"retain": losses})
-        up, losses = step.gradient(step.forget, self._forget_weights)
+            return [Term("retain")]
         scale = self.forget_scale * _cosine(step.done)
-        gradient = {name: -scale * g * self._mask[name] for name, g in up.items()}
-        return Direction(gradient, {"forget": losses})
+        return [Term("forget", -scale, weights=self._forget_weights)]
 
     def _forget_weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         weights = losses.clamp(min=TINY) ** -self.lam
@@ -123,5 +129,5 @@ def _weights(context: TrainingContext) -> dict[str, torch.nn.Parameter]:
 
 
 def _cosine(done: float) -> float:
-    """From 1 to 0 along half a wave."""
+    """½(1 + cos π·done): from 1 to 0."""
     return 0.5 * (1 + math.cos(math.pi * done))

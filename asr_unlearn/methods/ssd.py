@@ -1,4 +1,4 @@
-"""Dampen the weights that matter more to the forget set than to everything."""
+"""Dampening of the weights that matter more to the forget set than to the whole set."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,45 +10,42 @@ from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.option_types import Positive, PositiveInt
 
 
 @dataclass(kw_only=True)
 class SSD(Method):
     """Selective synaptic dampening (SSD; Foster et al., arXiv 2308.07707).
 
-    A weight with Fisher_F > a·Fisher_all is multiplied by min(λ·Fisher_all/Fisher_F, 1): no
-    training, and no descent. Fisher_all is of the retain and the forget set together.
+    A weight with Fisher_F > a·Fisher_all is multiplied by min(λ·Fisher_all/Fisher_F, 1), without
+    any training. Fisher_all is that of the retain and the forget set together.
 
-    Deviation: the paper leaves `a` to a search on each model. Here it falls in `levels` geometric
-    steps from `weakest` to `strongest`, each dampening the original anew, and the stop rule
-    says where to stay; a level that dampens the same weights as the one before it is not measured.
-    Fisher information is the mean of squared per-utterance gradients, where the authors' code
-    squares the gradient of a batch's mean.
+    Deviation: the paper searches for `a` on each model. Here it falls in `levels` geometric steps
+    from `weakest` to `strongest`, each of which dampens the original, and early stopping chooses
+    one; a value that dampens the same weights as the one before it is not checked. Fisher
+    information is the mean of squared per-utterance gradients, where the authors' code squares the
+    gradient of a batch's mean.
 
     Attributes:
         weakest, strongest: the first and the last `a`.
         lam: λ.
-        levels: how many values of `a` are tried at most.
+        levels: largest number of values of `a`.
     """
 
     name: ClassVar[str] = "ssd"
     paper: ClassVar[str] = "arXiv 2308.07707"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    # There is no training that could warm up or end slowly: these are no options.
+    # Without training there is no learning rate to schedule: these are no options.
     warmup: ClassVar[float] = 0.0  # type: ignore[misc]
     final_lr: ClassVar[float] = 1.0  # type: ignore[misc]
 
-    lr: float = 1.0
-    epochs: float = 1.0
-    weakest: float = 100.0
-    strongest: float = 0.5
-    lam: float = 1.0
-    levels: int = 32
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand("above 0", "weakest", "strongest", "lam", "levels")
+    lr: Positive = 1.0
+    epochs: Positive = 1.0
+    weakest: Positive = 100.0
+    strongest: Positive = 0.5
+    lam: Positive = 1.0
+    levels: PositiveInt = 32
 
     def steps_per_epoch(self, sources: Any) -> int:
         return self.levels
@@ -79,7 +76,7 @@ class SSD(Method):
         self._original = {name: weight.detach().clone() for name, weight in weights.items()}
 
     def direction(self, step: Step) -> Direction:
-        """From where the weights are to where this level's dampening puts them."""
+        """The current weights minus those of this level; one SGD step of length 1 sets them."""
         selected = self._selected(step.number)
         gradient: Gradient = {}
         for name, weight in trainable_parameters(step.model).items():
@@ -94,7 +91,7 @@ class SSD(Method):
         return self.weakest * fall
 
     def _dampened(self, level: int) -> int:
-        """How many weights a level changes; those of two levels contain one another."""
+        """How many weights a level changes; a later level changes these and perhaps more."""
         bound = max(self._selected(level), self.lam)
         return sum(
             int(((ratio > bound) & (self._original[name] != 0)).sum())

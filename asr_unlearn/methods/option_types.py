@@ -1,0 +1,54 @@
+"""Types of method options: numbers with the range that `Method` checks."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, get_type_hints
+
+
+@dataclass(frozen=True, repr=False)
+class Range:
+    """An interval of numbers.
+
+    Attributes:
+        low, high: its ends.
+        open_low, open_high: whether that end is excluded.
+    """
+
+    low: float = 0
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __repr__(self) -> str:
+        """As messages and `--help` say it: "above 0", "from 0 to below 1"."""
+        if self.high == math.inf:
+            return f"above {self.low:g}" if self.open_low else f"{self.low:g} or more"
+        start = f"{'above' if self.open_low else 'from'} {self.low:g}"
+        return f"{start} to {'below ' if self.open_high else ''}{self.high:g}"
+
+
+Positive = Annotated[float, Range(open_low=True)]
+NonNegative = Annotated[float, Range()]
+Share = Annotated[float, Range(high=1)]
+ShareBelowOne = Annotated[float, Range(high=1, open_high=True)]
+PositiveInt = Annotated[int, Range(open_low=True)]
+NonNegativeInt = Annotated[int, Range()]
+
+
+def ranges(kind: type[Any]) -> dict[str, Range]:
+    """The range of each field of a dataclass that has one.
+
+    A subclass that annotates a field without a range inherits the range of its base.
+    """
+    found: dict[str, Range] = {}
+    for base in reversed(kind.__mro__):
+        for name, hint in get_type_hints(base, include_extras=True).items():
+            for each in getattr(hint, "__metadata__", ()):
+                if isinstance(each, Range):
+                    found[name] = each
+    return {field.name: found[field.name] for field in fields(kind) if field.name in found}
