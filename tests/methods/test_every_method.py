@@ -56,7 +56,7 @@ def weights(task):
     return {name: p.detach().clone() for name, p in task.model.named_parameters()}
 
 
-def learn(task, data, name, folder, **options):
+def train(task, data, name, folder, **options):
     method = METHODS[name](**(OPTIONS | EXTRA.get(name, {}) | options))
     parts = {part: data.part(part) for part in method.needs}
     outcome = Training(task, method, parts, Inputs(task), folder, seed=0)()
@@ -74,11 +74,11 @@ def test_two_steps(name, kind, data, tmp_path):
     task = build(kind, tmp_path / "config", data)
     if (name, kind) == ("attention_smoothing", "ecapa"):
         with pytest.raises(ValueError, match="no attention to smooth"):
-            learn(task, data, name, tmp_path / "run")
+            train(task, data, name, tmp_path / "run")
         return
     before = weights(task)
     trainable = {n for n, p in task.model.named_parameters() if p.requires_grad}
-    outcome, rows = learn(task, data, name, tmp_path / "run")
+    outcome, rows = train(task, data, name, tmp_path / "run")
     assert outcome.steps == STEPS[name]
     losses = [value for row in rows for key, value in row.items() if key.endswith("_loss")]
     assert (name == "ssd") == (not losses)
@@ -104,7 +104,7 @@ def test_cf_k_moves_the_last_layers_only(kind, data, tmp_path):
     last = {p for layer in task.layers()[-2:] for p in layer.parameters()}
     expected = {n for n, p in task.model.named_parameters() if p in last}
     assert 0 < len(expected) < len(before) / 2
-    learn(task, data, "cf_k", tmp_path / "run", layers=2)
+    train(task, data, "cf_k", tmp_path / "run", layers=2)
     changed = moved(task, before)
     assert {n for n in expected if not n.endswith(STILL)} <= changed <= expected
 
@@ -139,7 +139,7 @@ def test_every_attention_is_smoothed(kind, attentions, data, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_teachers_answer_the_same_question(kind, data, tmp_path):
+def test_teachers_give_distributions_over_the_same_frames(kind, data, tmp_path):
     """An untrained teacher's distributions are its own, over the same frames or tokens."""
     task = build(kind, tmp_path, data)
     teacher = untrained(task, seed=5)

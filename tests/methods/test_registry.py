@@ -51,7 +51,7 @@ def test_a_method_from_a_users_file(first, tmp_path):
         (
             MINE.replace("def direction", "def other"),
             "mine.py",
-            r"method '?direction'?; a method is a",
+            r"neither `loss` nor `direction`; a method is a",
         ),
     ],
 )

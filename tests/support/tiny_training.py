@@ -23,7 +23,7 @@ def tiny_training(corpus, config, folder, name, *, make_task=CTC, stop=None, cha
         folder,
         seed=1,
         stop=stop,
-        watched=data.part("forget"),
+        checked=data.part("forget"),
         changes=changes,
         checkpoint_seconds=0.0,
     )

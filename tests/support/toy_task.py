@@ -1,4 +1,4 @@
-"""A softmax classifier of four numbers, whose gradients can be written down by hand."""
+"""A softmax classifier of vectors of four numbers, whose gradients have a short formula."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from torch import nn
 
 from asr_unlearn.data.batching import Batch, BatchSource, Example
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.methods import Step, TrainingContext
+from asr_unlearn.methods import METHODS, Step, TrainingContext
 
 CLASSES = 3
 
 
 class ToyModel(nn.Linear):
-    """Logits W x; the configuration says nothing."""
+    """Logits W x; the configuration is ignored."""
 
     dtype = torch.float64
 
@@ -25,7 +25,7 @@ class ToyModel(nn.Linear):
 
 @dataclass
 class Toy:
-    """As much of a task as a method asks for."""
+    """The attributes of a task that methods use."""
 
     model: nn.Module
     labels: dict
@@ -63,7 +63,7 @@ PARTS = {part: [n for n in SAMPLES if n[0] == part[0]] for part in ("forget", "r
 
 
 def context(total=8, seed=0, batch_size=8, labels=None, **sizes):
-    """A toy context; every part is one batch, in the order of its names."""
+    """A context whose parts are one batch each by default, in the order of their names."""
     generator = torch.Generator().manual_seed(0)
     labels = labels or {"f0": 0, "f1": 1, "r0": 0, "r1": 1, "r2": 2, "u0": 2, "u1": 0}
     model = ToyModel().double()
@@ -92,7 +92,7 @@ def step(context, number=0):
 
 
 def gradients(context, batch: Batch, targets=None):
-    """By hand: a row (p − y) xᵀ for each utterance, and the losses. [B, V, 4], [B]."""
+    """The rows (p − y) xᵀ [B, V, 4] and the losses [B] of a batch, in NumPy."""
     w = context.model.weight.detach().numpy()
     x = batch.inputs.numpy()
     y = (batch.targets[:, 0] if targets is None else targets).numpy()
@@ -104,3 +104,28 @@ def gradients(context, batch: Batch, targets=None):
 def softmax(logits):
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)
+
+
+def mean_of(context, part):
+    """The mean gradient and the mean loss of a part's first batch."""
+    rows, losses = gradients(context, context.sources[part][0])
+    return rows.mean(0), losses.mean()
+
+
+def prepared(name, context, **options):
+    """A method as it is before the first step."""
+    method = METHODS[name](**options)
+    method.freeze_parameters(context.task)
+    method.prepare(context)
+    return method
+
+
+def direction(method, step):
+    """The direction of the only parameter, as an array."""
+    found = method.direction(step)
+    assert set(found.gradient) == {"weight"}
+    return found.gradient["weight"].numpy()
+
+
+def close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

@@ -1,9 +1,7 @@
-"""Each method's direction equals one derived by hand on a linear model."""
+"""OrthoGrad equals a step written out by hand, and the step taken is orthogonal."""
 
 import json
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,83 +10,20 @@ from torch import nn
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
-from asr_unlearn.methods import METHODS, Step, TrainingContext
+from asr_unlearn.methods import METHODS, Step
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.training.trainer import Training
+from tests.support.linear_task import (
+    FORGET,
+    RETAIN,
+    LinearTask,
+    by_hand,
+    linear_context,
+    linear_direction,
+)
 from tests.support.tiny_training import tiny_training
-
-FORGET = torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, -1.0]])
-RETAIN = torch.tensor([[1.0, 1.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]])
-TARGET = 0.5
-ALL = {
-    "attention_smoothing", "bad_teacher", "cf_k", "finetune", "gradient_ascent", "l1_sparse",
-    "nabla_tau", "neggrad_plus", "orthograd", "orthograd_tau", "random_label", "salun", "scrub",
-    "selective_amnesia", "sfr_on", "ssd",
-}  # fmt: skip
-
-
-@dataclass
-class Toy:
-    """As much of a task as a method asks for."""
-
-    model: nn.Module
-    losses: Callable
-
-
-class One(list):
-    """A source whose only batch comes again and again."""
-
-    steps_per_epoch = 1
-
-    def __getitem__(self, step):
-        return super().__getitem__(0)
-
-
-STREAMS = {"forget": One([FORGET]), "retain": One([RETAIN])}
-
-
-@pytest.fixture
-def linear():
-    """ℓ(x) = (w·x − ½)², so g(x) = 2 (w·x − ½) x."""
-    model = nn.Linear(4, 1, bias=False)
-    with torch.no_grad():
-        model.weight.copy_(torch.tensor([[0.3, -0.2, 0.5, 0.1]]))
-    return model, lambda x: (model(x)[:, 0] - TARGET) ** 2
-
-
-def by_hand(model, x):
-    w = model.weight.detach().double().numpy()[0]
-    x = x.double().numpy()
-    return 2 * (x @ w - TARGET)[:, None] * x
-
-
-def direction(name, linear, **options):
-    method = METHODS[name](**options)
-    context = TrainingContext(Toy(*linear), STREAMS, steps_per_epoch=1, total=4, seed=0)
-    method.prepare(context)
-    found = method.direction(Step(context, 0, lambda part: STREAMS[part][0]))
-    assert set(found.gradient) == {"weight"}
-    assert set(found.losses) == set(method.needs)
-    return found.gradient["weight"][0].double().numpy()
-
-
-def test_finetune_descends_the_mean_retain_loss(linear):
-    expected = by_hand(linear[0], RETAIN).mean(0)
-    np.testing.assert_allclose(direction("finetune", linear), expected, rtol=1e-5)
-
-
-def test_gradient_ascent_climbs_the_mean_forget_loss(linear):
-    expected = -by_hand(linear[0], FORGET).mean(0)
-    np.testing.assert_allclose(direction("gradient_ascent", linear), expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
-def test_neggrad_plus_mixes_both(linear, alpha):
-    up, down = by_hand(linear[0], FORGET).mean(0), by_hand(linear[0], RETAIN).mean(0)
-    found = direction("neggrad_plus", linear, alpha=alpha)
-    np.testing.assert_allclose(found, alpha * down - (1 - alpha) * up, rtol=1e-5, atol=1e-7)
 
 
 def project_out(u, rows):
@@ -98,39 +33,39 @@ def project_out(u, rows):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
-def test_orthograd_in_the_euclidean_metric(linear, alpha):
-    rows = by_hand(linear[0], RETAIN)
-    u = project_out(by_hand(linear[0], FORGET).mean(0), rows)
+def test_orthograd_in_the_euclidean_metric(alpha):
+    rows = by_hand(RETAIN)
+    u = project_out(by_hand(FORGET).mean(0), rows)
     expected = alpha * rows.mean(0) - (1 - alpha) * u
-    found = direction("orthograd", linear, alpha=alpha, metric="euclidean")
+    found = linear_direction("orthograd", alpha=alpha, metric="euclidean")
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_orthograd_in_the_metric_of_adam(linear):
+def test_orthograd_in_the_metric_of_adam():
     """D = √v with v the mean of the two squared gradients, taken from the first batch itself."""
-    rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
+    rows, u = by_hand(RETAIN), by_hand(FORGET).mean(0)
     root = ((u**2 + rows.mean(0) ** 2) / 2) ** 0.25
     expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
-    found = direction("orthograd", linear, metric="adam", alpha=0.5)
+    found = linear_direction("orthograd", metric="adam", alpha=0.5)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_orthograd_in_the_metric_of_adam_and_the_fisher_information(linear):
+def test_orthograd_in_the_metric_of_adam_and_the_fisher_information():
     """D = √(max(v, squares) + F); at the first step v is the squares themselves."""
-    rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
+    rows, u = by_hand(RETAIN), by_hand(FORGET).mean(0)
     root = ((u**2 + rows.mean(0) ** 2) / 2 + (rows**2).mean(0)) ** 0.25
     expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
-    found = direction("orthograd", linear, metric="adam_fisher", alpha=0.5)
+    found = linear_direction("orthograd", metric="adam_fisher", alpha=0.5)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_orthograd_in_the_metric_of_the_fisher_information(linear):
-    rows, u = by_hand(linear[0], RETAIN), by_hand(linear[0], FORGET).mean(0)
+def test_orthograd_in_the_metric_of_the_fisher_information():
+    rows, u = by_hand(RETAIN), by_hand(FORGET).mean(0)
     fisher = (rows**2).mean(0)
     root = (fisher / fisher.mean() + 0.2) ** 0.5
     expected = 0.5 * rows.mean(0) / root**2 - 0.5 * project_out(u / root, rows / root) / root
     options = {"metric": "fisher", "alpha": 0.5, "damping": 0.2, "fisher_batches": 1}
-    np.testing.assert_allclose(direction("orthograd", linear, **options), expected, rtol=1e-3)
+    np.testing.assert_allclose(linear_direction("orthograd", **options), expected, rtol=1e-3)
 
 
 def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_config, tmp_path):
@@ -218,21 +153,4 @@ def test_orthograd_refuses_an_optimizer_that_takes_another_step(optimizer, named
     model = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Flatten(), nn.Linear(1, 1))
     losses = lambda x: model(x)[:, 0] ** 2  # noqa: E731
     with pytest.raises(ValueError, match=f"{named} would not take the step"):
-        Own().prepare(
-            TrainingContext(Toy(model, losses), STREAMS, steps_per_epoch=1, total=1, seed=0)
-        )
-
-
-def test_options_are_checked():
-    with pytest.raises(ValueError, match="gradient_ascent: lr must be above 0"):
-        METHODS["gradient_ascent"](lr=0.0)
-
-
-def test_every_method_says_where_it_comes_from_and_what_it_needs():
-    assert set(METHODS) == ALL
-    for name, method in METHODS.items():
-        assert method.name == name
-        assert method.paper
-        assert set(method.needs) <= {"forget", "retain", "unseen"}
-        assert method.epoch_part in method.needs
-        assert method.__doc__
+        Own().prepare(linear_context(LinearTask(model, losses), total=1))
