@@ -17,7 +17,7 @@ from asr_unlearn.gradients.factors import Contribution, Dense
 from asr_unlearn.gradients.recorder import leaves
 from asr_unlearn.gradients.rules import WHOLE
 from asr_unlearn.gradients.types import Batch, Gradient, Losses
-from asr_unlearn.gradients.weighted_gradient import trainable_parameters
+from asr_unlearn.gradients.weighted_gradient import separate, trainable_parameters
 
 NUMBERS_AT_ONCE = 2**21
 """How much of G is formed at a time: few enough numbers to stay in a processor's cache."""
@@ -145,9 +145,8 @@ class GradientRows:
                 retain_graph=True,
                 allow_unused=True,
             )
-            for name, gradient in zip(names, gradients, strict=True):
-                if gradient is not None:
-                    yield name, gradient.contiguous()  # that of a sum is one number, expanded
+            reached = {n: g for n, g in zip(names, gradients, strict=True) if g is not None}
+            yield from zip(reached, separate(reached.values()), strict=True)
 
     def _direct_rows(self, name: str, utterances: int) -> Iterator[Range]:
         parameter, batches = self.parameters[name], self._sources[name,]

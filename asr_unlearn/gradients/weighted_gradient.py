@@ -3,7 +3,7 @@
 The slow and obvious way: what the streaming engine is compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -44,6 +44,21 @@ def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
     return values
 
 
+def separate(gradients: Iterable[Tensor]) -> list[Tensor]:
+    """Gradients that may be written to: contiguous, and no two in the same memory.
+
+    Autograd gives a sum's operands one tensor, and the terms of `x.sum()` one expanded number.
+    """
+    found, taken = [], set()
+    for gradient in gradients:
+        own = gradient.contiguous()
+        if own.data_ptr() in taken:
+            own = own.clone()
+        taken.add(own.data_ptr())
+        found.append(own)
+    return found
+
+
 def weighted_gradient(
     model: nn.Module,
     losses: Losses[Batch],
@@ -75,8 +90,7 @@ def weighted_gradient(
             materialize_grads=True,
             allow_unused=True,
         )
-        for name, gradient in zip(parameters, gradients, strict=True):
-            gradient = gradient.contiguous()  # that of a sum is one number, expanded
+        for name, gradient in zip(parameters, separate(gradients), strict=True):
             total[name] = total[name].add_(gradient) if name in total else gradient
     for gradient in total.values():
         processes.summed(gradient)

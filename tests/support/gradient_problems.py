@@ -365,6 +365,17 @@ class WeightNormed(nn.Module):
         return self.linear(x)
 
 
+class SumOfTwo(nn.Module):
+    """A linear layer whose weight is the sum of two parameters, which have one gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Parameter(torch.randn(8, 8)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.first + self.second)
+
+
 class Compiled(torch.autograd.Function):
     """Stands for an operation that hides its parameters from PyTorch's function hooks."""
 
@@ -449,7 +460,7 @@ class HiddenScalar(torch.autograd.Function):
         return delta * scale, (delta * x).sum()
 
 
-FAST = [UsedTwice, OneByOne, Bare, BatchShaped, WeightNormed]
+FAST = [UsedTwice, OneByOne, Bare, BatchShaped, WeightNormed, SumOfTwo]
 SLOW = [TimeMajor, NoRule, Coupled, Hidden]
 
 
