@@ -1,10 +1,10 @@
-"""What near-duplicate retain utterances cost: one step beside that on utterances that differ.
+"""The cost of near-duplicate retain utterances: a step on them, and one on utterances that differ.
 
     python -m benchmarks.conditioning --model small --rounds 5
 
-Both steps are taken in turn in one process, so that whatever else the machine does falls on both;
-what is reported is the ratio of the fastest of each. `check` is the time of finding out whether the
-Gram matrix is ill-conditioned, which every step pays, as a share of the step.
+Both steps are taken in turn in one process, so that other load on the machine affects them alike;
+the ratio of the fastest of each is reported. `check` is the time of the test whether the Gram matrix
+is ill-conditioned, which every step includes, as a share of the step.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from dataclasses import replace
 import torch
 
 from asr_unlearn.gradients import streaming_step, trainable_parameters, weighted_gradient
-from asr_unlearn.gradients.projection import asks_for_float64
+from asr_unlearn.gradients.projection import needs_float64
 from benchmarks.problems import PROBLEMS, Batch, problem
 
 
 def with_near_duplicate(batch: Batch, distance: float) -> Batch:
-    """The same batch, but its second utterance is the first with a little noise."""
+    """The same batch with its second utterance replaced by the first with a little noise."""
     inputs, labels, lengths = (v.clone() for v in (batch.inputs, batch.labels, batch.lengths))
     inputs[1] = inputs[0] + distance * torch.randn_like(inputs[0])
     labels[1], lengths[1] = labels[0], lengths[0]
@@ -28,7 +28,7 @@ def with_near_duplicate(batch: Batch, distance: float) -> Batch:
 
 
 def fastest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of each call, after one that warms up; all calls in turn in every round."""
+    """The fastest time of each call in seconds, after one warm-up round; all calls in each round."""
     seconds = dict.fromkeys(calls, float("inf"))
     for number in range(rounds + 1):
         for name, call in calls.items():
@@ -61,7 +61,7 @@ def main() -> None:
         "neggrad_plus": floor,
         "streaming": lambda: streaming_step(model, losses, forget, plain),
         "streaming, near-duplicates": lambda: streaming_step(model, losses, forget, alike),
-        "check": lambda: asks_for_float64(rows @ rows.T),
+        "check": lambda: needs_float64(rows @ rows.T),
     }
     seconds = fastest(calls, options.rounds)
     numbers = sum(p.numel() for p in trainable_parameters(model).values())

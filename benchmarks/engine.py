@@ -1,9 +1,9 @@
-"""Time and peak memory of one full unlearning step, by this package's engine and its rivals.
+"""Time and peak memory of one full unlearning step, by this package's engine and by others.
 
     python -m benchmarks.engine --model wav2vec2-base --batch 8 --json figures.json
 
-Each variant runs in a process of its own. Rounds go through all variants in turn, so that whatever
-else the machine does falls on all of them alike; a variant's time is its fastest step.
+Each variant runs in its own process. Each round runs all variants in turn, so that other load on
+the machine affects them alike; a variant's time is its fastest step.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Figures = dict[str, Any]
 def measure(
     variant: str, model: str, batch: int, retain: int, seconds: float, steps: int
 ) -> Figures:
-    """Steps of one variant in this process, after one that warms up and is not counted."""
+    """Steps of one variant in this process, after one warm-up step."""
     instance = problem(model, seconds)
     forget, kept = instance.batch(1, batch), instance.batch(2, retain)
     walls, cpus = [], []
@@ -53,7 +53,7 @@ def measure(
 
 
 def measure_apart(options: argparse.Namespace, variant: str) -> Figures:
-    """The same in a fresh process; a variant that does not run says why under "error"."""
+    """The same in a new process; has the reason under "error" if the variant does not run."""
     command = [sys.executable, "-m", "benchmarks.engine", "--only", variant]
     for name in ("model", "batch", "retain", "seconds", "steps"):
         command += [f"--{name}", str(getattr(options, name))]
@@ -84,7 +84,7 @@ def best(rounds: list[Figures]) -> Figures:
 
 
 def table(figures: list[Figures]) -> str:
-    """Markdown, with ratios to NegGrad+ where it was measured."""
+    """A Markdown table, with ratios to NegGrad+ if it was measured."""
     floor = next((f for f in figures if f["variant"] == "neggrad_plus" and "error" not in f), None)
     lines = [
         "| variant | step, s | × | CPU, s | × | peak, GB | × |",
@@ -134,9 +134,9 @@ def main() -> None:
     print(f"{options.model}, {options.batch} to forget, {options.retain} to retain")
     print(table(figures))
     if options.json:
-        aside = options.json.with_suffix(".tmp")
-        aside.write_text(json.dumps(figures, indent=1) + "\n")
-        aside.replace(options.json)
+        temporary = options.json.with_suffix(".tmp")
+        temporary.write_text(json.dumps(figures, indent=1) + "\n")
+        temporary.replace(options.json)
 
 
 if __name__ == "__main__":

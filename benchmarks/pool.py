@@ -1,8 +1,8 @@
-"""Time and peak memory of one step against retain pools of several sizes.
+"""Time and peak memory of one step that is orthogonal to a retain pool, for several pool sizes.
 
     python -m benchmarks.pool --pools 16 500
 
-Each pool is stepped against in a process of its own.
+Each pool has its own process.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from benchmarks.problems import PROBLEMS, Batch, Problem, problem
 
 
 class Pool(Sequence[Batch]):
-    """Micro-batches made when they are asked for, as those of a corpus are read from disk."""
+    """Micro-batches that are made when they are indexed, like those of a corpus on disk."""
 
     def __init__(self, instance: Problem, utterances: int, micro: int) -> None:
         self._instance, self._utterances, self._micro = instance, utterances, micro

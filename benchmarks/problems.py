@@ -1,4 +1,4 @@
-"""Models of real size with random weights, and batches of noise: cost does not depend on either."""
+"""Models of real size with random weights, and batches of noise: cost depends on neither."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Problem:
-    """A model in eval mode, what it is called with, and the losses of its logits."""
+    """A model in eval mode, its arguments, and the losses of its logits."""
 
     model: nn.Module
     arguments: Callable[[Batch], dict[str, Tensor]]
     from_logits: Callable[[Tensor, Batch], Tensor]
     batch: Callable[[int, int], Batch]
-    """Seed and number of utterances to a batch."""
+    """Makes a batch from a seed and a number of utterances."""
 
     def losses(self, batch: Batch) -> Tensor:
         """One loss per utterance, shape [B]."""
@@ -54,7 +54,7 @@ class _PassThrough(nn.Module):
 
 
 def _ctc(config: Wav2Vec2Config, seconds: float) -> Problem:
-    """A CTC recogniser behind a frozen front end, fed with that front end's cached features."""
+    """A CTC recogniser behind a frozen front end, whose cached features are its inputs."""
     model = Wav2Vec2ForCTC(config).eval()
     model.freeze_feature_encoder()
     model.wav2vec2.feature_extractor = _PassThrough()
@@ -84,7 +84,7 @@ def _ctc(config: Wav2Vec2Config, seconds: float) -> Problem:
 
 
 def _whisper(config: WhisperConfig, tokens: int = 100) -> Problem:
-    """A Whisper model; its encoder always hears 30 s."""
+    """A Whisper model, whose encoder always takes 30 s."""
     model = WhisperForConditionalGeneration(config).eval()
     model.config.use_cache = False
 

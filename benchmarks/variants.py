@@ -1,7 +1,7 @@
-"""One full unlearning step, from batches to changed parameters, by each method of getting there.
+"""One full unlearning step, from batches to changed parameters, in several implementations.
 
 Every variant descends α·mean(g_retain) − (1 − α)·d, with d the plain forget gradient (NegGrad+) or
-its part orthogonal to every retain gradient (OrthoGrad). Only the way differs.
+its part orthogonal to every retain gradient (OrthoGrad).
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def _descend(problem: Problem, retain: Mapping[str, Tensor], forget: Mapping[str
 
 
 def neggrad_plus(problem: Problem, forget: Batch, retain: Batch) -> None:
-    """The floor: two backward passes into the same gradient, no projection."""
+    """The lower bound: two backward passes into the same gradient, no projection."""
     (ALPHA * problem.losses(retain).mean()).backward()
     (-(1 - ALPHA) * problem.losses(forget).mean()).backward()
     _apply_gradients(problem)
@@ -55,7 +55,7 @@ def streaming(problem: Problem, forget: Batch, retain: Batch) -> None:
 
 
 def streaming_micro(problem: Problem, forget: Batch, retain: Batch) -> None:
-    """This package's engine, with the graphs of 4 retain utterances at a time: the same step."""
+    """The same step by this package's engine, with the graphs of 4 retain utterances at a time."""
     starts = range(0, len(retain), MICRO_BATCH)
     pieces = MicroBatches([retain.part(i, i + MICRO_BATCH) for i in starts])
     step = streaming_step(problem.model, problem.losses, forget, pieces)
@@ -63,7 +63,7 @@ def streaming_micro(problem: Problem, forget: Batch, retain: Batch) -> None:
 
 
 def stacked_rows(problem: Problem, forget: Batch, retain: Batch) -> None:
-    """Circulating code: one utterance at a time, rows stacked, QR of the stack."""
+    """The authors' code: one utterance at a time, rows stacked, QR of the stack."""
     parameters = trainable_parameters(problem.model)
     forget_mean = _flat_gradient(problem, problem.losses(forget).mean())
     alone = [retain.part(i, i + 1) for i in range(len(retain))]
@@ -85,7 +85,7 @@ def _flat_gradient(problem: Problem, loss: Tensor) -> Tensor:
 
 
 def vmap(problem: Problem, forget: Batch, retain: Batch) -> None:
-    """`torch.func`: all rows at once from logits on, as CTC itself does not go through `vmap`."""
+    """`torch.func`: all rows at once from the logits on, as `vmap` does not support CTC."""
     parameters = {n: p.detach() for n, p in trainable_parameters(problem.model).items()}
 
     def rows(batch: Batch) -> dict[str, Tensor]:

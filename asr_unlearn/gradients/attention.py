@@ -1,7 +1,7 @@
-"""PyTorch's attention function written out, batch first, in operations that have rules.
+"""PyTorch's attention function in operations that have rules, batch first.
 
-`F.multi_head_attention_forward` is one opaque operation with its projections inside and the batch
-on the second axis; WavLM's attention calls it.
+`F.multi_head_attention_forward`, which WavLM calls, is one operation that contains its projections
+and has the batch on the second axis.
 """
 
 import inspect
@@ -18,9 +18,9 @@ Attention = Callable[[], tuple[Tensor, Tensor | None]]
 
 
 def written_out_attention(*args: Any, **kwargs: Any) -> Attention | None:
-    """The same computation for a call of `F.multi_head_attention_forward`, None if it is unusual.
+    """A function that computes what a call of `F.multi_head_attention_forward` does.
 
-    Unusual are unbatched inputs, added key and value biases, zero attention and static keys.
+    None for unbatched inputs, added key and value biases, zero attention, or static keys.
     """
     call = _SIGNATURE.bind(*args, **kwargs)
     call.apply_defaults()
@@ -66,7 +66,7 @@ def _projections(options: dict[str, Any]) -> tuple[list[Tensor], list[Tensor | N
 
 
 def _masked(scores: Float[Tensor, "B H L S"], mask: Tensor) -> Float[Tensor, "B H L S"]:
-    """Scores with a mask that is True where forbidden, or with an additive one."""
+    """Scores with a Boolean mask, True where attention is not allowed, or an additive one."""
     if mask.dim() == 3:
         mask = mask.view(scores.shape)
     if not mask.is_floating_point():

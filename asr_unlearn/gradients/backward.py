@@ -1,4 +1,4 @@
-"""From a watched forward pass to what each use adds to each utterance's gradient."""
+"""From a recorded forward pass to each use's contribution to the Jacobian."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients.factors import Contribution, Dense, Paired
+from asr_unlearn.gradients.factors import Contribution, Dense, Factored
 from asr_unlearn.gradients.recorder import Forward, Use, leaves, record
-from asr_unlearn.gradients.rules import Pair
+from asr_unlearn.gradients.rules import Factors
 from asr_unlearn.gradients.sample_assignment import (
-    Owner,
-    known_owners,
-    owner_of,
+    Assignment,
+    assign,
+    known_assignments,
     probe_weights,
-    remember_owners,
+    remember_assignments,
     sketch,
 )
 from asr_unlearn.gradients.types import Batch, Losses
@@ -27,33 +27,33 @@ from asr_unlearn.gradients.weighted_gradient import trainable_parameters
 def contributions(
     model: nn.Module, losses: Losses[Batch], batch: Batch
 ) -> tuple[list[Contribution], Float[Tensor, " B"]]:
-    """Every use's part in G, from one forward and one backward pass, and the detached losses.
+    """Every use's contribution to G, and the detached losses, from one forward and backward pass.
 
-    The first batch of a model and batch size takes both passes twice, to measure which utterance
-    each position belongs to (ownership.py). Uses shared between utterances cost a backward pass
-    per utterance, and a warning names their parameters.
+    The first batch of a model and batch size takes both passes twice, for the sample assignment
+    (sample_assignment.py). Uses shared between utterances cost a backward pass per utterance, and
+    a warning names their parameters.
     """
     random = _random_state()
     forward = record(model, losses, batch)
     layout = (len(forward.losses), *(use.positions for use in forward.uses))
-    owners = known_owners(model, layout)
-    if owners is None:
+    assignments = known_assignments(model, layout)
+    if assignments is None:
         weights = probe_weights(forward.losses.detach())
         sketches: dict[int, Tensor] = {}
         _backward(forward, weights, lambda i, delta: sketches.update({i: sketch(delta)}))
-        del forward  # two forward passes' inputs would not fit where one does
+        del forward  # frees its inputs before the next forward pass keeps its own
         _restore(random)
         forward = record(model, losses, batch)
         uses = list(forward.uses)
-        owners, certain = _measure(forward, sketches, weights)
+        assignments, certain = _measure(forward, sketches, weights)
         if certain:
-            remember_owners(model, layout, owners)
-            _warn_of_shared(model, uses, owners)
+            remember_assignments(model, layout, assignments)
+            _warn_of_shared(model, uses, assignments)
         del uses
         del forward
         _restore(random)
         forward = record(model, losses, batch)
-    return _contributions(forward, owners), forward.losses.detach()
+    return _contributions(forward, assignments), forward.losses.detach()
 
 
 def _random_state() -> tuple[Tensor, list[Tensor]]:
@@ -61,19 +61,19 @@ def _random_state() -> tuple[Tensor, list[Tensor]]:
 
 
 def _restore(state: tuple[Tensor, list[Tensor]]) -> None:
-    """A repeated forward pass must draw the same dropout, if the model draws any."""
+    """Reset the generators, so that a repeated forward pass draws the same dropout."""
     torch.set_rng_state(state[0])
     torch.cuda.set_rng_state_all(state[1])
 
 
 Receiver = Callable[[int, Tensor], None]
-"""Takes the gradient at the use of that index, while the backward pass runs."""
+"""Receives the gradient at the use of that index, during the backward pass."""
 
 
 def _backward(forward: Forward, weights: Float[Tensor, " B"], receive: Receiver) -> None:
-    """One backward pass of the weighted losses, which empties `forward.uses`.
+    """Run one backward pass of the weighted losses, and empty `forward.uses`.
 
-    A gradient is handed on when it comes and not kept, and with it the use is let go.
+    Each gradient is passed on as soon as it is computed, and not kept; its use is freed.
     """
     taps = {i: use.tap for i, use in enumerate(forward.uses) if use.tap is not None}
     silent = {i: torch.zeros_like(use.x) for i, use in enumerate(forward.uses) if use.tap is None}
@@ -91,44 +91,46 @@ def _backward(forward: Forward, weights: Float[Tensor, " B"], receive: Receiver)
 
 def _measure(
     forward: Forward, sketches: Mapping[int, Tensor], weights: Float[Tensor, " B"]
-) -> tuple[list[Owner | None], bool]:
-    """Whose each position of each use is, given the sketches of gradients with those weights."""
-    found: dict[int, tuple[Owner | None, bool]] = {}
+) -> tuple[list[Assignment | None], bool]:
+    """The assignment of each use from its sketch with those weights; whether all are certain."""
+    found: dict[int, tuple[Assignment | None, bool]] = {}
 
     def compare(i: int, delta: Tensor) -> None:
         tolerance = torch.finfo(delta.dtype).eps ** 0.5
-        found[i] = owner_of(sketch(delta), sketches[i], weights, tolerance)
+        found[i] = assign(sketch(delta), sketches[i], weights, tolerance)
 
     _backward(forward, torch.ones_like(weights), compare)
     ordered = [found[i] for i in sorted(found)]
-    return [owner for owner, _ in ordered], all(certain for _, certain in ordered)
+    return [assignment for assignment, _ in ordered], all(certain for _, certain in ordered)
 
 
-def _contributions(forward: Forward, owners: Sequence[Owner | None]) -> list[Contribution]:
-    """Uses of single utterances from one backward pass, shared ones from one for each utterance.
+def _contributions(
+    forward: Forward, assignments: Sequence[Assignment | None]
+) -> list[Contribution]:
+    """The contribution of each use: from one backward pass, or from B if utterances share it.
 
-    A use is let go as soon as its gradient has come, with its input where that is not kept.
+    A use is freed as soon as its gradient is computed, with its input where that is not kept.
     """
     utterances = len(forward.losses)
-    shared = [i for i, owner in enumerate(owners) if owner is None]
+    shared = [i for i, assignment in enumerate(assignments) if assignment is None]
     found = _one_by_one(forward.losses, [forward.uses[i] for i in shared])
     waiting = dict(enumerate(forward.uses))
 
     def keep(i: int, delta: Tensor) -> None:
-        use, owner = waiting.pop(i), owners[i]
-        if owner is None:
+        use, assignment = waiting.pop(i), assignments[i]
+        if assignment is None:
             return
         x, delta = _as_trained(use, delta)
-        pair = Paired(use.rule, use.operands, use.options, x, delta, owner, utterances)
+        factored = Factored(use.rule, use.operands, use.options, x, delta, assignment, utterances)
         with torch.autocast(x.device.type, enabled=False):
-            found.append(pair.smaller())
+            found.append(factored.smaller())
 
     _backward(forward, torch.ones_like(forward.losses), keep)
     return found
 
 
 def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contribution]:
-    """Dense rows of uses that several utterances share: a backward pass for each utterance."""
+    """The contributions of uses that utterances share, from a backward pass per utterance."""
     values = [
         {name: t.new_zeros(len(losses), *t.shape) for name, t in use.operands.items()}
         for use in uses
@@ -141,9 +143,9 @@ def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contributi
         for use, delta, rows in zip(uses, deltas, values, strict=True):
             if delta is None:
                 continue
-            pair = Pair(*_as_trained(use, torch.atleast_1d(delta)), 1, use.options)
+            factors = Factors(*_as_trained(use, torch.atleast_1d(delta)), 1, use.options)
             for name in use.operands:
-                rows[name][i] = use.rule.rows(name, pair)[0]
+                rows[name][i] = use.rule.rows(name, factors)[0]
     return [
         Dense(use.operands, rows, use.rule.divisible)
         for use, rows in zip(uses, values, strict=True)
@@ -151,7 +153,7 @@ def _one_by_one(losses: Float[Tensor, " B"], uses: list[Use]) -> list[Contributi
 
 
 def _as_trained(use: Use, delta: Tensor) -> tuple[Tensor, Tensor]:
-    """Input and output gradient in the precision of the parameters, whatever the forward's was.
+    """The input and output gradient of a use in the precision of its parameters.
 
     Raises:
         RuntimeError: the input was overwritten since the forward pass.
@@ -165,12 +167,14 @@ def _as_trained(use: Use, delta: Tensor) -> tuple[Tensor, Tensor]:
     return use.x.to(dtype) if use.x.is_floating_point() else use.x, delta.to(dtype)
 
 
-def _warn_of_shared(model: nn.Module, uses: list[Use], owners: list[Owner | None]) -> None:
+def _warn_of_shared(
+    model: nn.Module, uses: list[Use], assignments: list[Assignment | None]
+) -> None:
     names = {id(p): name for name, p in trainable_parameters(model).items()}
     operands = [
         tensor
-        for use, owner in zip(uses, owners, strict=True)
-        if owner is None
+        for use, assignment in zip(uses, assignments, strict=True)
+        if assignment is None
         for tensor in use.operands.values()
     ]
     slow = sorted({names[id(leaf)] for leaf in leaves(*operands) if id(leaf) in names})

@@ -1,9 +1,9 @@
-"""A step orthogonal to many more retain gradients than fit in memory, by conjugate gradients.
+"""A step orthogonal to more retain gradients than fit in memory, by conjugate gradients (CGLS).
 
 Δ = D⁻¹ r with r = u − Gᵀc the residual of the least-squares problem min ‖u − Gᵀc‖ in the norm of
-D⁻¹. CGLS (Hestenes & Stiefel 1952; Paige & Saunders 1982, §7.1) needs G only through products Gᵀp
-and G D⁻¹ r, each a pass over the pool in micro-batches, and keeps three gradients in memory however
-large the pool is. Rows are scaled to unit norm first, which preconditions the iteration.
+D⁻¹. CGLS (Hestenes & Stiefel 1952; Paige & Saunders 1982, §7.1) needs only the products Gᵀp and
+G D⁻¹ r. Each is a pass over the pool in micro-batches, and three gradients are in memory, whatever
+the size of the pool. Rows are scaled to unit norm first, which preconditions the iteration.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.gram import products, statistics
-from asr_unlearn.gradients.jacobian import GradientRows
+from asr_unlearn.gradients.jacobian import Jacobian
 from asr_unlearn.gradients.metric import metric_at, remaining_fraction
 from asr_unlearn.gradients.types import (
     Batch,
@@ -30,17 +30,17 @@ from asr_unlearn.gradients.types import (
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
 from asr_unlearn.runtime.errors import InputError
 
-# Of the residual that is left, at which iterations end.
 TOLERANCE = 1e-3
+"""The residual at which the iterations end."""
 
 
 @dataclass(frozen=True)
 class PoolStep(OrthogonalStep):
-    """An orthogonal step with what is left of its promise; `rank` is not known and empty."""
+    """An approximately orthogonal step; `rank` is empty."""
 
     residual: float
-    """The largest |gᵢᵀΔ| / (‖gᵢ‖ ‖u‖) over the pool, in the norm of D⁻¹; under "tensor" the
-    largest such share of any one tensor."""
+    """The largest |gᵢᵀΔ| / (‖gᵢ‖ ‖u‖) over the pool, in the norm of D⁻¹; under the scope "tensor"
+    the largest |gᵢᵀΔ| of one tensor over the same norms."""
     iterations: int
 
 
@@ -57,13 +57,13 @@ def pool_step(
     max_iterations: int = 50,
     progress: bool = False,
 ) -> PoolStep:
-    """The step of `streaming_step` for a retain pool given in micro-batches, in O(P) memory.
+    """The step of `streaming_step` for a retain pool in micro-batches, in O(P) memory.
 
-    An iteration costs two passes over the pool. It ends when `residual` is at most `tolerance`, or
-    after `max_iterations`; the caller should look at the residual that is returned.
+    An iteration costs two passes over the pool. The iterations end when `residual` is at most
+    `tolerance`, or after `max_iterations`: check the returned residual.
 
     Raises:
-        ValueError: the pool is empty, or the metric does not fit.
+        InputError: the pool is empty, or the metric does not fit.
     """
     if not pool:
         raise InputError("the retain pool has no utterances")
@@ -92,7 +92,7 @@ def pool_step(
 
 
 Vectors = dict[str, Float[Tensor, " _"]]
-"""A number for each utterance of the pool, in each system: "global", or every parameter's own."""
+"""A vector over the pool for each system: one "global", or one for each parameter's name."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ class _PooledRows:
         self.metric = metric
         names = trainable_parameters(model)
         self.system = {name: name if scope == "tensor" else "global" for name in names}
-        self._batches = lambda: (GradientRows(model, losses, [batch]) for batch in pool)
+        self._batches = lambda: (Jacobian(model, losses, [batch]) for batch in pool)
 
     def survey(self, direction: Gradient) -> _Survey:
-        """Norms of the rows, products with a direction (both in D⁻¹), mean row and losses."""
+        """Norms of the rows and their products with a direction (both in D⁻¹), mean row, losses."""
         squares, products, losses = [], [], []
         mean = {name: torch.zeros_like(value) for name, value in direction.items()}
         for rows in self._batches():
@@ -143,7 +143,7 @@ class _PooledRows:
         )
 
     def combination(self, weights: Vectors) -> Gradient:
-        """Gᵀw, with weights of its own for each system."""
+        """Gᵀw, with each system's own weights."""
         total: Gradient = {}
         start = 0
         for rows in self._batches():
@@ -181,7 +181,7 @@ def _cgls(
     max_iterations: int,
     progress: bool,
 ) -> tuple[Gradient, float, int]:
-    """u − Gᵀc, the residual that `PoolStep` reports, and the iterations it took."""
+    """u − Gᵀc, the residual of `PoolStep`, and the number of iterations."""
     scale = {key: _reciprocal(norms) for key, norms in survey.norms.items()}
     whole = torch.stack(list(survey.norms.values())).square().sum(0).sqrt()
     length = torch.stack(list(rows.squares(u).values())).sum().sqrt()

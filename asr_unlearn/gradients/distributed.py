@@ -1,8 +1,8 @@
-"""Several processes, each with some of the utterances, one step.
+"""Processes that each have some of the utterances and take one step together.
 
-K needs the products between utterances of different processes too, so adding up each process's own
-K would be wrong. Rows are exchanged instead, a range at a time: each process receives one share of
-the columns of everybody's rows (all-to-all), and the products over the shares are summed.
+K has products between utterances of different processes, so a sum of each process's own K would be
+wrong. Rows are exchanged instead, a range at a time: each process receives a share of the columns
+of all rows (all-to-all), and the products over the shares are summed.
 """
 
 from dataclasses import dataclass, field
@@ -12,13 +12,12 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.gradients.types import Weights
-from asr_unlearn.gradients.weights import resolve_weights
+from asr_unlearn.gradients.types import Weights, resolve_weights
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that take a step together; without a group it is this one alone."""
+    """The processes that take a step together; without a group, this one alone."""
 
     group: dist.ProcessGroup | None
     sizes: list[int] = field(default_factory=list)
@@ -26,11 +25,11 @@ class Processes:
 
     @property
     def rank(self) -> int:
-        """This process among them."""
+        """The index of this process."""
         return 0 if self.group is None else dist.get_rank(self.group)
 
     def with_utterances(self, own: int, device: torch.device) -> "Processes":
-        """The same processes, knowing how many utterances each has; this one has `own`."""
+        """The same with `sizes`, where this process has `own` utterances."""
         if self.group is None:
             return Processes(None, [own])
         counts = torch.zeros(dist.get_world_size(self.group), dtype=torch.long, device=device)
@@ -42,8 +41,8 @@ class Processes:
         """This process's part of a vector over all utterances."""
         return torch.split(values, self.sizes)[self.rank]
 
-    def everyones(self, values: Float[Tensor, " b"]) -> Float[Tensor, " B"]:
-        """A vector over this process's utterances, joined with those of the others."""
+    def joined(self, values: Float[Tensor, " b"]) -> Float[Tensor, " B"]:
+        """A vector over this process's utterances, joined with the other processes' vectors."""
         whole = values.new_zeros(sum(self.sizes))
         self.mine(whole).copy_(values)
         return self.summed(whole)
@@ -53,7 +52,7 @@ class Processes:
         return values.tensor_split(len(self.sizes), dim=-1)[self.rank]
 
     def rows(self, own: Float[Tensor, "b n"]) -> Float[Tensor, "B s"]:
-        """Everybody's rows in this process's share of the columns."""
+        """All processes' rows in this process's share of the columns."""
         if self.group is None:
             return own
         shares = own.tensor_split(len(self.sizes), dim=1)
@@ -75,15 +74,16 @@ class Processes:
         return values
 
     def weights(self, weights: Weights | None) -> Weights | None:
-        """Weights that see the losses of all processes; a tensor is this process's own part.
+        """The weights of this process's utterances, from the losses of all processes.
 
-        The mean over all utterances is not the mean of the processes' means.
+        A tensor has this process's weights already. The mean over all utterances differs from the
+        mean of the processes' means.
         """
         if self.group is None or isinstance(weights, Tensor):
             return weights
 
         def of_all(own: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
             together = self.with_utterances(len(own), own.device)
-            return together.mine(resolve_weights(weights, together.everyones(own)))
+            return together.mine(resolve_weights(weights, together.joined(own)))
 
         return of_all

@@ -1,4 +1,4 @@
-"""What one use of trainable tensors adds to each utterance's gradient.
+"""The contribution of one use of trainable tensors to the Jacobian G.
 
 Its operands are parameters, or tensors derived from parameters alone.
 """
@@ -10,24 +10,27 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from asr_unlearn.gradients.rules import WHOLE, Broadcast, Pair, Rule
+from asr_unlearn.gradients.rules import WHOLE, Broadcast, Factors, Rule
 
 
 @dataclass(frozen=True)
-class Paired:
-    """Rows held as input and output gradient; `owner` names the utterance of each position."""
+class Factored:
+    """Rows held as factors: input `x` and output gradient `delta` of each of n positions.
+
+    `assignment` has the utterance of each position.
+    """
 
     rule: Rule
     operands: dict[str, Tensor]
     options: dict[str, Any]
     x: Shaped[Tensor, "n ..."]
     delta: Float[Tensor, "n ..."]
-    owner: Int[Tensor, " n"]
+    assignment: Int[Tensor, " n"]
     utterances: int
 
     @property
     def divisible(self) -> bool:
-        """Whether the rows of a part of a weight cost no more than that part."""
+        """Whether the cost of a range of a weight's rows is proportional to the range."""
         return self.rule.divisible
 
     def rows(
@@ -37,9 +40,9 @@ class Paired:
 
         `out`, of the result's shape, may be written to.
         """
-        pair = None if self._has_positions(operand) else self.even_pair()
-        if pair is not None:
-            return self.rule.rows(operand, pair, part, out)
+        factors = None if self._has_positions(operand) else self.even_factors()
+        if factors is not None:
+            return self.rule.rows(operand, factors, part, out)
         return torch.stack([self._alone(operand, i, part) for i in range(self.utterances)])
 
     def row(self, operand: str, utterance: int) -> Float[Tensor, "..."]:
@@ -48,15 +51,15 @@ class Paired:
 
     def total(self, operand: str, weights: Float[Tensor, " B"]) -> Float[Tensor, "..."]:
         """Σ wᵢ gᵢ of the operand, from one weighted product."""
-        scale = weights.to(self.delta)[self.owner]
+        scale = weights.to(self.delta)[self.assignment]
         delta = self.delta * scale.view(-1, *[1] * (self.delta.dim() - 1))
-        return self.rule.rows(operand, Pair(self.x, delta, 1, self.options))[0]
+        return self.rule.rows(operand, Factors(self.x, delta, 1, self.options))[0]
 
     def smaller(self) -> "Contribution":
         """This, or the rows themselves where they take less than half of the memory.
 
-        Long utterances and narrow layers, and every normalisation, are better off as rows; half,
-        because several uses may share their input.
+        Rows are smaller for long utterances and narrow layers, and for every normalisation. The
+        limit is half because several uses may share their input.
         """
         rows = self.utterances * sum(tensor.numel() for tensor in self.operands.values())
         if 2 * rows > self.x.numel() + self.delta.numel():
@@ -64,16 +67,16 @@ class Paired:
         values = {name: self.rows(name).contiguous() for name in self.operands}
         return Dense(self.operands, values, self.divisible)
 
-    def even_pair(self) -> Pair | None:
-        """All positions, if they form one run of equal length for each utterance in turn."""
-        share, remainder = divmod(len(self.owner), self.utterances)
-        order = torch.arange(self.utterances, device=self.owner.device)
-        if remainder or not torch.equal(self.owner, order.repeat_interleave(share)):
+    def even_factors(self) -> Factors | None:
+        """The factors, if the utterances have runs of equal length in their order; else None."""
+        share, remainder = divmod(len(self.assignment), self.utterances)
+        order = torch.arange(self.utterances, device=self.assignment.device)
+        if remainder or not torch.equal(self.assignment, order.repeat_interleave(share)):
             return None
-        return Pair(self.x, self.delta, self.utterances, self.options)
+        return Factors(self.x, self.delta, self.utterances, self.options)
 
     def _has_positions(self, operand: str) -> bool:
-        """Whether the operand has a place for every position of the batch."""
+        """Whether the operand's leading axis is that of the batch's positions."""
         shape = self.operands[operand].shape
         return (
             isinstance(self.rule, Broadcast)
@@ -83,26 +86,26 @@ class Paired:
         )
 
     def _alone(self, operand: str, utterance: int, part: slice) -> Float[Tensor, "..."]:
-        mine = self.owner == utterance
+        mine = self.assignment == utterance
         if self._has_positions(operand):
-            # So a row has them all too, with zeros where the position is another utterance's.
+            # A row then has all positions, with zeros at those of other utterances.
             delta = self.delta * mine.view(-1, *[1] * (self.delta.dim() - 1))
-            return self.rule.rows(operand, Pair(self.x, delta, 1, self.options), part)[0]
+            return self.rule.rows(operand, Factors(self.x, delta, 1, self.options), part)[0]
         if not mine.any():
             tensor = self.operands[operand]
             return torch.zeros_like(tensor if part == WHOLE else tensor[part]).detach()
-        pair = Pair(self.x[mine], self.delta[mine], 1, self.options)
-        return self.rule.rows(operand, pair, part)[0]
+        factors = Factors(self.x[mine], self.delta[mine], 1, self.options)
+        return self.rule.rows(operand, factors, part)[0]
 
 
 @dataclass(frozen=True)
 class Dense:
-    """Rows held as they are: small ones, or from one backward pass per utterance."""
+    """Rows held themselves: small ones, or those of one backward pass per utterance."""
 
     operands: dict[str, Tensor]
     values: dict[str, Float[Tensor, "B ..."]]
     divisible: bool
-    """As it is for the rule, so that several processes agree on ranges whatever they hold."""
+    """The rule's, so that all processes use the same ranges, whether they hold factors or rows."""
 
     def rows(
         self, operand: str, part: slice = WHOLE, out: Tensor | None = None
@@ -119,4 +122,4 @@ class Dense:
         return total
 
 
-Contribution = Paired | Dense
+Contribution = Factored | Dense

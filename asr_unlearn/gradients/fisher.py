@@ -1,4 +1,4 @@
-"""The diagonal Fisher information, from per-utterance gradients that are squared and dropped."""
+"""The diagonal Fisher information from per-utterance gradients."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from torch import nn
 from torch.distributed import ProcessGroup
 
 from asr_unlearn.gradients.distributed import Processes
-from asr_unlearn.gradients.jacobian import GradientRows, columns
+from asr_unlearn.gradients.jacobian import Jacobian, columns
 from asr_unlearn.gradients.types import Batch, Gradient, Losses
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters
 from asr_unlearn.runtime.errors import InputError
@@ -20,21 +20,21 @@ def diagonal_fisher(
     *,
     group: ProcessGroup | None = None,
 ) -> Gradient:
-    """Mean of gᵢ² over the utterances of all batches: the empirical Fisher's diagonal.
+    """The mean of gᵢ² over the utterances of all batches: the empirical Fisher's diagonal.
 
-    The square of each utterance's gradient, not of the batch's mean, which would vanish as the
-    batch grows. Memory for two gradients and one batch's backward pass.
+    The square is of each utterance's gradient, not of the batch's mean, which vanishes as the
+    batch grows. Needs memory for two gradients and one batch's backward pass.
 
     With a `group` of processes the mean is over the utterances of all of them.
 
     Raises:
-        ValueError: there are no batches.
+        InputError: there are no batches.
     """
     total = {name: torch.zeros_like(p) for name, p in trainable_parameters(model).items()}
     processes = Processes(group)
     utterances = 0
     for batch in batches:
-        rows = GradientRows(model, losses, [batch])
+        rows = Jacobian(model, losses, [batch])
         for names in rows.groups:
             for span in rows.ranges(names, len(rows)):
                 columns(total[span.name], span.part).add_(span.rows.square().sum(0))

@@ -1,9 +1,9 @@
 """The streaming engine: OrthoGrad at nearly the cost of NegGrad+.
 
-One backward pass over the retain batch leaves an input and an output gradient for each operation
-(rows.py). Rows of G are formed from them a range at a time, their products are added to K (B×B) and
-b (B), and they are dropped; once the coefficients are solved, one weighted product per operation
-gives the whole correction Gᵀc. No B×P array, no second backward pass.
+One backward pass over the retain batch gives the factors of G (jacobian.py). Rows of G are formed
+from them a range at a time, and their products are added to K (B×B) and b (B). With the solved
+coefficients, one weighted product per operation gives the correction Gᵀc. There is no B×P array and
+no second backward pass.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from asr_unlearn.gradients.distributed import Processes
-from asr_unlearn.gradients.factors import Paired
-from asr_unlearn.gradients.jacobian import GradientRows, Range, Source, columns
+from asr_unlearn.gradients.factors import Factored
+from asr_unlearn.gradients.jacobian import Jacobian, Range, Source, columns
 from asr_unlearn.gradients.metric import metric_at, remaining_fraction
 from asr_unlearn.gradients.projection import (
     Projection,
-    asks_for_float64,
     exact_cutoff,
+    needs_float64,
     project_parameters,
     ranks,
     relative_cutoff,
 )
-from asr_unlearn.gradients.rules import Linear, Pair
+from asr_unlearn.gradients.rules import Factors, Linear
 from asr_unlearn.gradients.types import (
     Batch,
     Gradient,
@@ -41,12 +41,12 @@ from asr_unlearn.gradients.types import (
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
 
 RUN = 1024
-"""How many products are added up in the precision of the rows before float64 takes over."""
+"""How many products are summed in the precision of the rows before the sum goes on in float64."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the projection needs to know of G: K and b by parameter, and the mean row."""
+    """K and b by parameter, and the mean row of G."""
 
     grams: dict[str, Float[Tensor, "B B"]]
     products: dict[str, Float[Tensor, " B"]]
@@ -54,7 +54,7 @@ class Statistics:
 
 
 def statistics(
-    rows: GradientRows,
+    rows: Jacobian,
     direction: Gradient,
     metric: Gradient | None,
     processes: Processes,
@@ -76,8 +76,8 @@ def statistics(
             ghost = None if metric or processes.group else _ghost(rows.only_source(group))
             if ghost is not None:
                 name = group[0]
-                grams[name] += ghost.rule.gram(ghost.pair)
-                products[name] += ghost.rule.products(ghost.pair, direction[name])
+                grams[name] += ghost.rule.gram(ghost.factors)
+                products[name] += ghost.rule.products(ghost.factors, direction[name])
                 mean[name] = ghost.mean()
                 continue
             for span in rows.ranges(group, size):
@@ -97,7 +97,7 @@ def statistics(
 
 
 def exact_statistics(
-    rows: GradientRows,
+    rows: Jacobian,
     direction: Gradient,
     metric: Gradient | None,
     processes: Processes,
@@ -105,7 +105,7 @@ def exact_statistics(
 ) -> tuple[dict[str, Float[Tensor, "B B"]], dict[str, Float[Tensor, " B"]]]:
     """K and b of these parameters alone, from products in float64.
 
-    For rows that are near-duplicates, or whose squares are no numbers of single precision.
+    For rows that are near-duplicates, or whose squares underflow or overflow in single precision.
     """
     size = sum(processes.sizes)
     zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
@@ -126,13 +126,15 @@ def exact_statistics(
 
 
 def exact_remainders(
-    rows: GradientRows,
+    rows: Jacobian,
     direction: Gradient,
     coefficients: Mapping[str, Float[Tensor, " B"]],
     processes: Processes,
 ) -> Gradient:
-    """u − Gᵀc of the parameters that have coefficients, summed in float64 over the very rows of
-    `exact_statistics`: between near-duplicates c is large, and rounding would be multiplied by it.
+    """u − Gᵀc of the parameters that have coefficients, summed in float64.
+
+    It uses the same rows as `exact_statistics`: between near-duplicates c is large, and multiplies
+    any rounding error.
     """
     left = {name: torch.empty_like(direction[name]) for name in coefficients}
     for span in _ranges(rows, coefficients, sum(processes.sizes)):
@@ -142,7 +144,7 @@ def exact_remainders(
     return left
 
 
-def _ranges(rows: GradientRows, names: Collection[str], size: int) -> Iterator[Range]:
+def _ranges(rows: Jacobian, names: Collection[str], size: int) -> Iterator[Range]:
     with rows.full_precision():
         for group in rows.groups:
             if not set(names).isdisjoint(group):
@@ -150,10 +152,10 @@ def _ranges(rows: GradientRows, names: Collection[str], size: int) -> Iterator[R
 
 
 def inner_products(left: Float[Tensor, "B n"], right: Float[Tensor, "C n"]) -> Float[Tensor, "B C"]:
-    """L Rᵀ in float64, summed in the inputs' precision over short runs only.
+    """L Rᵀ in float64, summed in the inputs' precision over runs of `RUN` products only.
 
-    A plain product of two long thin matrices adds up millions of numbers one after the other: in
-    float32 it is off by 1e-5 to 1e-4, this by 1e-8, at the same speed.
+    A plain product of two long thin matrices sums millions of numbers one after the other: in
+    float32 its relative error is 1e-5 to 1e-4, here it is 1e-8, at the same speed.
     """
     whole = left.shape[1] // RUN * RUN
     a, b = (m[:, :whole].unflatten(1, (-1, RUN)).transpose(0, 1) for m in (left, right))
@@ -163,14 +165,17 @@ def inner_products(left: Float[Tensor, "B n"], right: Float[Tensor, "C n"]) -> F
 
 @dataclass(frozen=True)
 class _Ghost:
-    """A linear weight whose K is cheaper without its rows (Goodfellow, arXiv 1510.01799)."""
+    """A linear weight whose K costs less from its factors than from rows.
+
+    After Goodfellow, arXiv 1510.01799; called ghost norm in differential privacy.
+    """
 
     rule: Linear
-    pair: Pair
+    factors: Factors
     source: Source
 
     def mean(self) -> Tensor:
-        delta, groups = self.pair.delta, self.pair.groups
+        delta, groups = self.factors.delta, self.factors.groups
         dtype = torch.promote_types(delta.dtype, torch.float32)
         share = torch.full((groups,), 1 / groups, device=delta.device, dtype=dtype)
         return self.source.contribution.total(self.source.operand, share)
@@ -180,14 +185,18 @@ def _ghost(source: Source | None) -> _Ghost | None:
     if source is None or source.operand != "weight":
         return None
     use = source.contribution
-    if not isinstance(use, Paired) or not isinstance(use.rule, Linear):
+    if not isinstance(use, Factored) or not isinstance(use.rule, Linear):
         return None
-    pair = use.even_pair()
-    return _Ghost(use.rule, pair, source) if pair and use.rule.ghost_is_cheaper(pair) else None
+    factors = use.even_factors()
+    return (
+        _Ghost(use.rule, factors, source)
+        if factors and use.rule.ghost_is_cheaper(factors)
+        else None
+    )
 
 
 def products(
-    rows: GradientRows, direction: Gradient, metric: Gradient | None
+    rows: Jacobian, direction: Gradient, metric: Gradient | None
 ) -> dict[str, Float[Tensor, " B"]]:
     """G D⁻¹ v of each parameter alone, in float64 sums."""
     found = {
@@ -217,22 +226,29 @@ def streaming_step(
 ) -> OrthogonalStep:
     """The orthogonal step (OrthoGrad, arXiv 2503.02312, with K⁺ for QR) without stacked rows.
 
-    The same result as `stacked_step` to rounding. The model should be in eval mode: with dropout
-    or SpecAugment on, the step is orthogonal to the gradients of that one draw.
+    Equals `stacked_step` up to rounding. The model should be in eval mode: with dropout or
+    SpecAugment on, the step is orthogonal to the gradients of that one draw.
 
     Args:
-        forget: what u is the weighted gradient of.
-        retain: what Δ is orthogonal to. In micro-batches only their inputs and output gradients
-            are held together, not their graphs.
-        metric: the positive diagonal D, or how u gives it; None is the Euclidean metric.
-        group: processes that each have some of the utterances, at least one of either kind. All
-            get the step of all utterances together; the losses returned are their own.
+        losses: one differentiable loss per utterance of a batch.
+        forget: the batch whose weighted gradient is u.
+        retain: the batch whose gradients Δ is orthogonal to. Of micro-batches only the factors are
+            in memory together, not the graphs.
+        forget_weights: weights of u; None for the mean.
+        scope: project the whole gradient, or each parameter tensor by itself.
+        metric: the positive diagonal D, or a function of u that gives it; None is the Euclidean
+            metric.
+        group: processes that each have at least one forget and one retain utterance. All get the
+            step of all utterances together; the returned losses are their own.
+
+    Raises:
+        InputError: the metric does not fit, the gradients are not finite, or nothing is trainable.
     """
     parameters = trainable_parameters(model)
     processes = Processes(group)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights, group=group)
     scale = metric_at(metric, u, parameters)
-    rows = GradientRows(model, losses, pieces_of(retain))
+    rows = Jacobian(model, losses, pieces_of(retain))
     processes = processes.with_utterances(len(rows), rows.losses.device)
     known = statistics(rows, u, scale, processes)
     dtype = max((p.dtype for p in parameters.values()), key=relative_cutoff)
@@ -264,7 +280,7 @@ def streaming_step(
 
 
 def _ill_conditioned(grams: Mapping[str, Float[Tensor, "B B"]], scope: Scope) -> set[str]:
-    """The parameters whose K is to be summed in float64: all or none under the scope "global"."""
+    """The parameters whose K needs sums in float64: all or none under the scope "global"."""
     if scope == "tensor":
-        return {name for name, gram in grams.items() if asks_for_float64(gram)}
-    return set(grams) if asks_for_float64(torch.stack(list(grams.values())).sum(0)) else set()
+        return {name for name, gram in grams.items() if needs_float64(gram)}
+    return set(grams) if needs_float64(torch.stack(list(grams.values())).sum(0)) else set()

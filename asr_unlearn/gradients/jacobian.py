@@ -1,7 +1,7 @@
-"""The matrix G of per-utterance gradients, held as pairs of inputs and output gradients.
+"""The Jacobian G of the per-utterance losses, held as factors.
 
 G has a row for each utterance and a column for each trainable number. It is never stored: its rows
-are formed range by range when they are asked for, and dropped.
+are formed one range of columns at a time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ from asr_unlearn.gradients.types import Batch, Gradient, Losses
 from asr_unlearn.gradients.weighted_gradient import separate, trainable_parameters
 
 NUMBERS_AT_ONCE = 2**21
-"""How much of G is formed at a time: few enough numbers to stay in a processor's cache."""
+"""How many numbers of G are formed at a time: they fit into a processor's cache."""
 
 Group = tuple[str, ...]
-"""A parameter, or parameters whose rows come from the same derived tensors."""
+"""One parameter, or several whose rows come from the same derived tensors."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Range:
-    """Some columns of G: one parameter, or a range of its first axis."""
+    """The columns of G of one parameter, or of a range of its first axis."""
 
     name: str
     part: slice
@@ -53,12 +53,18 @@ class Range:
 
     @property
     def flat(self) -> Float[Tensor, "B n"]:
-        """The rows as vectors, of one number where the parameter has no axis."""
+        """The rows as vectors."""
         return self.rows.reshape(len(self.rows), self.rows[0].numel())
 
 
-class GradientRows:
-    """G of one batch, or of several run one after the other, after their backward passes."""
+class Jacobian:
+    """The matrix G of one batch, or of several that are run one after the other.
+
+    Attributes:
+        parameters: the trainable parameters by name.
+        losses: the detached losses of all utterances.
+        groups: the parameters in groups whose rows are formed together.
+    """
 
     def __init__(self, model: nn.Module, losses: Losses[Batch], batches: Sequence[Batch]) -> None:
         self.parameters = trainable_parameters(model)
@@ -80,14 +86,14 @@ class GradientRows:
         return len(self.losses)
 
     def full_precision(self) -> torch.autocast:
-        """The context that products with G belong in, whatever precision the model runs in."""
+        """The context for products with G: no autocast."""
         return torch.autocast(self.losses.device.type, enabled=False)
 
     def ranges(self, group: Group, utterances: int) -> Iterator[Range]:
-        """The rows of these parameters, in ranges that suit a G of this many utterances.
+        """The rows of these parameters, in ranges sized for this many utterances.
 
-        Where that is more than G has here, the ranges depend on it and the model alone: other
-        processes cut theirs alike. A range may be overwritten when the next one is asked for.
+        With several processes that is their total, so that all use the same ranges. The rows of a
+        range may be overwritten when the next one is formed.
         """
         batches = self._sources[group]
         if any(s.derived for sources in batches for s in sources):
@@ -101,13 +107,13 @@ class GradientRows:
                 yield from self._direct_rows(group[0], utterances)
 
     def only_source(self, group: Group) -> Source | None:
-        """The one use these rows come from, where there is only one and it is direct."""
+        """The only source of these rows, if there is one and it is a parameter; else None."""
         sources = [s for sources in self._sources[group] for s in sources]
         only = sources[0] if len(sources) == len(self._sizes) == len(group) == 1 else None
         return None if only is None or only.derived else only
 
     def totals(self, weights: Mapping[str, Float[Tensor, " B"]]) -> Iterator[tuple[str, Tensor]]:
-        """Σ wᵢ gᵢ of each of these parameters, with weights of its own. G is used up."""
+        """Σ wᵢ gᵢ of each of these parameters, with its own weights; frees G on the way."""
         for group in self.groups:
             with self.full_precision():
                 totals = self._totals(group, weights)
@@ -118,7 +124,7 @@ class GradientRows:
 
     def _totals(self, group: Group, weights: Mapping[str, Float[Tensor, " B"]]) -> Gradient:
         totals: Gradient = {}
-        # One product serves all parameters of a group that share their weights.
+        # Parameters of a group that share their weights need one product only.
         own = {name: weights[name] for name in group if name in weights}
         for key, vector in {id(vector): vector for vector in own.values()}.items():
             wanted = [name for name in own if id(own[name]) == key]
@@ -185,7 +191,7 @@ def _source(contribution: Contribution, operand: str, names: Mapping[int, str]) 
 
 
 def _groups(names: Sequence[str], batches: Sequence[Sequence[Source]]) -> list[Group]:
-    """Names that share a derived tensor in any batch go together, all others alone."""
+    """Groups of the names that share a derived tensor in any batch; all others alone."""
     group_of = {name: {name} for name in names}
     for source in (s for sources in batches for s in sources):
         merged = set().union(*(group_of[name] for name in source.names))
@@ -195,7 +201,7 @@ def _groups(names: Sequence[str], batches: Sequence[Sequence[Source]]) -> list[G
 
 
 def columns(tensor: Tensor, part: slice) -> Tensor:
-    """A range of the first axis; all of a tensor that may have no axis."""
+    """A range of the first axis; the tensor itself for `WHOLE`, as it may have no axis."""
     return tensor if part == WHOLE else tensor[part]
 
 

@@ -1,4 +1,4 @@
-"""The diagonal metric D that a preconditioned step is orthogonal in."""
+"""The diagonal metric D of a preconditioned orthogonal step."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def metric_at(
     """D for the forget gradient u.
 
     Raises:
-        ValueError: naming the tensor, unless D is positive and covers every parameter.
+        InputError: D is not positive or lacks a parameter; the message names it.
     """
     if callable(metric):
         metric = metric(forget)
@@ -42,7 +42,7 @@ def remaining_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient 
         if metric is not None:
             root = metric[name].sqrt()
             u, step = u / root, step * root
-        # Squares of large numbers are none of single precision.
+        # Squares of large numbers overflow in single precision.
         whole += float(torch.linalg.vector_norm(u, dtype=torch.float64)) ** 2
         part += float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2
     return (part / whole) ** 0.5 if whole else 0.0

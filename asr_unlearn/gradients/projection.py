@@ -1,6 +1,6 @@
-"""From the Gram matrix of the retain gradients to one coefficient per utterance.
+"""Coefficients of the projection from the Gram matrix of the retain gradients.
 
-Pure linear algebra on B×B matrices: no model, no data, no parameters.
+Linear algebra on B×B matrices, without a model.
 """
 
 from collections.abc import Mapping
@@ -15,29 +15,30 @@ from asr_unlearn.runtime.errors import InputError
 
 
 def relative_cutoff(dtype: torch.dtype) -> float:
-    """The eigenvalue cut-off that suits rows of this precision.
+    """The relative eigenvalue cut-off for rows of this precision.
 
     Keeping an eigenvalue λ amplifies rounding by eps/√λ, dropping it leaves √λ of the gradient
-    unprojected; the two meet near eps. The factor covers the rounding of the Gram sums.
+    unprojected; the two are equal at λ = eps. The factor covers the rounding of the Gram sums.
     """
     return 32 * torch.finfo(dtype).eps
 
 
 def exact_cutoff(dtype: torch.dtype) -> float:
-    """The eigenvalue cut-off for rows of this precision whose K is exact.
+    """The relative eigenvalue cut-off for rows of this precision whose K is exact.
 
-    Dropping λ leaves at most √λ of a gradient, here less than its own rounding error.
+    Dropping λ leaves at most √λ of a gradient, here less than its rounding error.
     """
     return max((8 * torch.finfo(dtype).eps) ** 2, relative_cutoff(torch.float64))
 
 
-# Sums in single precision hold for rows this long, squared, and for this smallest eigenvalue of K
-# with the rows at unit norm: below it near-duplicates are told apart by digits that are lost.
+# Sums in single precision suffice for rows of at least this squared norm, and for at least this
+# smallest eigenvalue of K with rows of unit norm: below, the digits in which near-duplicates differ
+# are lost.
 SMALLEST_SQUARE, SMALLEST_EIGENVALUE = 1e-20, 1e-3
 
 
-def asks_for_float64(gram: Float[Tensor, "B B"]) -> bool:
-    """Whether K, summed from products of less precision, has overflowed or lost too much."""
+def needs_float64(gram: Float[Tensor, "B B"]) -> bool:
+    """Whether K, from products in single precision, overflowed or lost too many digits."""
     squares = gram.diagonal()
     if not gram.isfinite().all() or (squares < SMALLEST_SQUARE).any():
         return True
@@ -56,20 +57,20 @@ class Projection:
 def project(
     gram: Float[Tensor, "B B"], products: Float[Tensor, "B"], *, rtol: float | None = None
 ) -> Projection:
-    """Solve K c = b in the least-squares sense, c = K⁺ b.
+    """The solution c = K⁺ b of K c = b in the least-squares sense, and the rank of K.
 
-    The rows behind K are first brought to unit norm, so that a loud utterance does not hide a
-    quiet one and the correction does not depend on the scale of the retain losses. A zero row
-    gets the coefficient 0.
+    The rows of G are scaled to unit norm first, so that a row with a large norm does not hide a
+    small one, and the correction does not depend on the scale of the retain losses. A zero row
+    has the coefficient 0.
 
     Args:
         gram: K = G D⁻¹ Gᵀ, symmetric and positive semi-definite up to rounding.
         products: b = G D⁻¹ u.
         rtol: eigenvalues of the normalised K below `rtol` times the largest count as zero;
-            by default what suits rows of the Gram's own precision.
+            `relative_cutoff` of K's precision by default.
 
     Raises:
-        ValueError: the shapes do not fit, or K or b is not finite.
+        InputError: the shapes do not fit, or K or b is not finite.
     """
     if gram.ndim != 2 or gram.shape != (len(products), len(products)):
         raise InputError(
@@ -77,7 +78,7 @@ def project(
         )
     if not (gram.isfinite().all() and products.isfinite().all()):
         raise InputError(
-            "the retain or forget gradients are not finite: look for an infinite loss "
+            "the retain or forget gradients are not finite: check for an infinite loss "
             "(a transcript longer than its frames) or lower the learning rate"
         )
     cutoff = relative_cutoff(gram.dtype) if rtol is None else rtol
@@ -106,7 +107,7 @@ def project_parameters(
     *,
     rtol: float,
 ) -> dict[str, Projection]:
-    """One projection for each parameter: its own, or under the scope "global" the common one."""
+    """The projection of each parameter; under the scope "global" all have the same one."""
     if scope == "tensor":
         return {name: project(grams[name], products[name], rtol=rtol) for name in grams}
     if scope != "global":
@@ -120,7 +121,7 @@ def project_parameters(
 
 
 def ranks(projections: Mapping[str, Projection], scope: Scope) -> dict[str, int]:
-    """The ranks as `OrthogonalStep` reports them."""
+    """The ranks as in `OrthogonalStep.rank`."""
     if scope == "global":
         return {"global": next(iter(projections.values())).rank}
     return {name: projection.rank for name, projection in projections.items()}

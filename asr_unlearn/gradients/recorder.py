@@ -1,15 +1,15 @@
-"""EarlyStopping a forward pass and note every place where trainable tensors meet the batch.
+"""Records in a forward pass every place where trainable tensors meet the batch.
 
-The watch is on operations, not on modules, so weights that are tied, normalised, used twice or
-handed to a function are seen like any other. Tensors made from parameters, buffers and constants
-alone are *free* of the batch; what is derived from them is free too. Where a free tensor that needs
-a gradient meets the batch, it is detached and the place is noted as a `Use`:
+Operations are recorded, not modules, so that weights which are tied, normalised, used twice or
+passed to a function are covered. A tensor computed from parameters, buffers and constants alone is
+*free* of the batch. Where a free tensor that needs a gradient meets the batch, it is detached, and
+the place is recorded as a `Use`:
 
-- an operation with a rule (rules.py): its input is kept, its output gradient is asked for later;
-- anything else: the tensor is cut out of the graph, and the gradient at the cut is asked for.
+- an operation with a rule (rules.py): its input is kept, and its output gradient is read later;
+- any other operation: the tensor is cut out of the graph, and the gradient at the cut is read.
 
-Parameters that are reached past this watch (compiled or custom operations) are found in the
-autograd graph afterwards and noted as cuts at the parameter itself.
+Parameters that the recorder does not see, in compiled or custom operations, are found in the
+autograd graph afterwards, and recorded as cuts at the parameter itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,10 +28,10 @@ from asr_unlearn.gradients.rules import RULES, Broadcast, Rule
 from asr_unlearn.gradients.types import Batch, Losses
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters, utterance_losses
 
-# Operations that broadcast their tensor arguments against each other, element by element.
+# Elementwise operations that broadcast their tensor arguments against each other.
 BROADCASTING: frozenset[Any] = frozenset(
-    getattr(owner, name)
-    for owner, names in [
+    getattr(module, name)
+    for module, names in [
         (torch, ["add", "sub", "mul", "div", "where"]),
         (Tensor, ["add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_"]),
     ]
@@ -40,7 +40,7 @@ BROADCASTING: frozenset[Any] = frozenset(
 
 
 class Tap:
-    """Where the gradient at a use comes out during a backward pass, if somebody listens."""
+    """Passes the gradient at a use to a listener, if there is one, during a backward pass."""
 
     def __init__(self) -> None:
         self.listener: Callable[[Tensor], None] | None = None
@@ -50,10 +50,16 @@ class Tap:
 class Use:
     """A place where trainable tensors meet the batch.
 
-    `operands` are parameters, or free tensors derived from them; `edge` is where the gradient of
-    the operation's output (or of the cut) arrives, with `positions` along its leading axis. It
-    can be had there, or from the tap while the backward pass runs; a parameter that was reached
-    past the watch has no tap.
+    Attributes:
+        rule: gives the operands' gradients from `x` and the output gradient.
+        x: the operation's input.
+        operands: parameters, or free tensors derived from them.
+        options: the operation's arguments but for `x`, by name.
+        edge: where the gradient of the output, or of the cut, arrives.
+        positions: length of its leading axis.
+        version: of `x` when it was recorded.
+        tap: gives the same gradient during the backward pass; None for a parameter that the
+            recorder did not see.
     """
 
     rule: Rule
@@ -68,9 +74,9 @@ class Use:
 
 @dataclass(frozen=True)
 class Forward:
-    """The losses of a batch, with the parameters cut out of their graph, and the places noted.
+    """The losses of a batch, with the parameters cut out of their graph, and the recorded uses.
 
-    Every tap hangs on the `anchor`: a backward pass to it reaches all of them.
+    A backward pass to the `anchor` reaches every tap.
     """
 
     losses: Float[Tensor, " B"]
@@ -79,21 +85,21 @@ class Forward:
 
 
 def record(model: nn.Module, losses: Losses[Batch], batch: Batch) -> Forward:
-    """Run the losses and note every use of every trainable parameter."""
-    watcher = _Recorder(model)
-    with watcher:
+    """Compute the losses, and record every use of every trainable parameter."""
+    recorder = _Recorder(model)
+    with recorder:
         values = utterance_losses(losses, batch)
     trainable = {id(p) for p in trainable_parameters(model).values()}
     reached = nodes(values)
-    # Not every use serves the losses: a model may compute what the loss does not ask for.
-    uses = [use for use in watcher.uses if use.positions and use.edge.node in reached]
+    # A model may compute outputs that the losses do not depend on.
+    uses = [use for use in recorder.uses if use.positions and use.edge.node in reached]
     missed = [leaf for leaf in leaves(values) if id(leaf) in trainable and leaf.numel()]
     uses += [_cut_use(leaf, leaf, None) for leaf in missed]
-    return Forward(values, uses, watcher.anchor)
+    return Forward(values, uses, recorder.anchor)
 
 
 def nodes(*tensors: Tensor) -> set[Node]:
-    """The autograd graphs of these tensors."""
+    """All nodes of the autograd graphs of these tensors."""
     seen = {get_gradient_edge(t).node for t in tensors if t.requires_grad}
     waiting = list(seen)
     while waiting:
@@ -109,9 +115,9 @@ def leaves(*tensors: Tensor) -> list[Tensor]:
 
 
 def _cut_use(source: Tensor, cut: Tensor, tap: Tap | None) -> Use:
-    """The use of a trained tensor whose gradient is read where it was cut off.
+    """The use of a tensor whose gradient is read at a cut.
 
-    A cut without an axis counts as one position. Its values are not needed, and may change.
+    A cut without an axis has one position. The tensor's values are not needed, and may change.
     """
     x = torch.atleast_1d(cut.new_zeros(()).expand(cut.shape))
     return Use(
@@ -134,10 +140,10 @@ def _positions(output: Tensor) -> int:
 
 
 class _Tapped(torch.autograd.Function):
-    """The identity, as a node that stays in the graph and tells the tap what passes.
+    """The identity, with a node of its own that passes its gradient to the tap.
 
-    Without a node of its own, a model that overwrites an output (wav2vec2 zeroes padded frames)
-    would leave the noted edge behind, as in-place writes to a view move the view to another node.
+    An in-place write to a view moves the view to another node (wav2vec2 zeroes padded frames). The
+    recorded edge stays valid because it is on this node.
     """
 
     @staticmethod
@@ -157,7 +163,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.uses: list[Use] = []
         self.anchor = torch.zeros((), requires_grad=True)
-        # Held by reference as well, so that no id is given away to another tensor.
+        # The tensors are kept, so that no id is reused for another tensor.
         self._free: dict[int, Tensor] = {id(p): p for p in model.parameters()}
         self._free |= {id(b): b for b in model.buffers()}
         self._cuts: dict[tuple[int, tuple[int, ...]], Tensor] = {}
@@ -188,13 +194,13 @@ class _Recorder(TorchFunctionMode):
         return output if output is not None else self._by_cut(func, tensors, args, kwargs)
 
     def _trained(self, value: Any) -> bool:
-        """Whether the batch has no part in this tensor and a parameter has."""
+        """Whether the value is a tensor that is free of the batch and needs a gradient."""
         return isinstance(value, Tensor) and value.requires_grad and id(value) in self._free
 
     def _by_rule(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Tensor | None:
-        """The operation's output, noted under its rule; None where no rule applies."""
+        """The operation's output, recorded with its rule; None where no rule applies."""
         rule = RULES.get(func)
         if rule is None:
             return None
@@ -219,7 +225,7 @@ class _Recorder(TorchFunctionMode):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        """The operation's result, with every trained tensor among its arguments cut off."""
+        """The operation's result, with a cut at each trained tensor among its arguments."""
         shape = (
             torch.broadcast_shapes(*[t.shape for t in tensors]) if func in BROADCASTING else None
         )
@@ -233,7 +239,7 @@ class _Recorder(TorchFunctionMode):
         return func(*[replaced(a) for a in args], **{k: replaced(v) for k, v in kwargs.items()})
 
     def _cut(self, source: Tensor, shape: torch.Size) -> Tensor:
-        """A stand-in for the tensor, the same one for every use at this shape."""
+        """The tensor's replacement in the graph, the same one for every use at this shape."""
         key = id(source), tuple(shape)
         if key not in self._cuts:
             tap = Tap()

@@ -1,4 +1,4 @@
-"""The reference engine: every retain gradient as a row of one B×P matrix."""
+"""The reference engine: all retain gradients as the rows of one B×P matrix."""
 
 import torch
 from jaxtyping import Float
@@ -33,8 +33,8 @@ def stacked_step(
 ) -> OrthogonalStep:
     """The orthogonal step from stacked rows (OrthoGrad, arXiv 2503.02312, with K⁺ for QR).
 
-    Needs memory for B×P numbers: meant for tests and small models. `metric` is the positive
-    diagonal D, or how u gives it; None is the Euclidean metric.
+    Needs memory for B×P numbers: for tests and small models. `metric` is the positive diagonal D,
+    or a function of u that gives it; None is the Euclidean metric.
     """
     parameters = trainable_parameters(model)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
@@ -44,7 +44,7 @@ def stacked_step(
     grams, products = {}, {}
     for name in parameters:
         inverse = scale[name].double().reciprocal().reshape(-1) if scale else 1.0
-        # The sums behind K cancel when utterances are alike, so they are taken in float64.
+        # The sums of K cancel when utterances are similar, so they are in float64.
         wide = rows[name].double()
         grams[name] = (wide * inverse) @ wide.T
         products[name] = wide @ (inverse * u[name].double().reshape(-1))
@@ -76,9 +76,9 @@ def split_rows(
 def per_utterance_gradients(
     model: nn.Module, losses: Losses[Batch], batch: Batch
 ) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
-    """One flattened gradient per utterance, and the detached losses.
+    """The flattened gradient of each utterance, and the detached losses.
 
-    One batched forward pass, then one backward pass per utterance. Columns follow
+    Takes one batched forward pass and one backward pass per utterance. Columns are in the order of
     `trainable_parameters`, each tensor flattened in row-major order.
     """
     parameters = list(trainable_parameters(model).values())

@@ -1,9 +1,9 @@
 """Per-utterance parameter gradients of each operation, from its input and output gradient.
 
-A rule belongs to an operation, not to a module class: `nn.Linear`, a LoRA layer, an attention that
-hands its projections to a function, Whisper's tied output projection all end in `F.linear`. To add
-one, write the class and decorate it with the operations it serves; nothing else changes. An
-operation without a rule is still exact, only slower (see capture.py).
+A rule is for an operation, not for a module class: `nn.Linear`, a LoRA layer, an attention that
+passes its projections to a function, and Whisper's tied output projection all call `F.linear`. To
+add a rule, write the class and decorate it with its operations. An operation without a rule is
+exact too, but slower (see recorder.py).
 """
 
 from abc import ABC, abstractmethod
@@ -21,10 +21,10 @@ WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What an operation was given and the loss's gradient at its output.
+class Factors:
+    """The input of an operation, and the gradient of the loss at its output.
 
-    The leading axis of both is cut into `groups` runs of equal length, one for each utterance.
+    The leading axis of both consists of `groups` runs of equal length, one for each utterance.
     """
 
     x: Shaped[Tensor, "n ..."]
@@ -35,27 +35,27 @@ class Pair:
 
 
 class Rule(ABC):
-    """How one operation's trained operands get their gradients."""
+    """Gives the gradients of one operation's trained operands."""
 
     arguments: ClassVar[tuple[str, ...]]
-    """The operation's positional parameters; the first is the one that carries the batch."""
+    """The operation's positional parameters; the first one has the batch."""
     operands: ClassVar[tuple[str, ...]]
     """Those of `arguments` that may be trained."""
     divisible: ClassVar[bool] = False
-    """Whether the rows of a part of a weight cost no more than that part."""
+    """Whether the cost of a range of a weight's rows is proportional to the range."""
 
     def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
-        """Whether the rule is right for this call."""
+        """Whether the rule is correct for this call."""
         return True
 
     @abstractmethod
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
         """The operand's gradient, summed within each group.
 
         `part` restricts it to a range of the operand's first axis, so that the rows of a large
-        tensor need not exist at once. `out`, of the result's shape, may be written to.
+        tensor are not in memory at once. `out`, of the result's shape, may be written to.
         """
 
 
@@ -84,37 +84,41 @@ class Linear(Rule):
         return x.dim() > 1 and options["weight"].dim() == 2
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
-        delta = pair.delta.reshape(pair.groups, -1, pair.delta.shape[-1])[..., part]
+        delta = factors.delta.reshape(factors.groups, -1, factors.delta.shape[-1])[..., part]
         if operand == "bias":
             return delta.sum(1)
-        return torch.bmm(delta.mT, pair.x.reshape(pair.groups, -1, pair.x.shape[-1]), out=out)
+        return torch.bmm(
+            delta.mT, factors.x.reshape(factors.groups, -1, factors.x.shape[-1]), out=out
+        )
 
-    def ghost_is_cheaper(self, pair: Pair) -> bool:
+    def ghost_is_cheaper(self, factors: Factors) -> bool:
         """Whether `gram` and `products` cost less than forming the weight's rows.
 
         In multiplications for each of the weight's numbers and each utterance of T positions:
-        the ghost pays 2T more for the products and the mean, and 2BT²(1/i + 1/o) for the pairs of
-        positions; rows pay 2B for their Gram matrix and wait for memory about as long as 45
-        multiplications take (measured on one x86 core; the two meet near T = 16).
+        the factors need 2T more for the products and the mean, and 2BT²(1/i + 1/o) for the pairs
+        of positions; rows need 2B for their Gram matrix and the time of about 45 multiplications
+        for memory access (measured on one x86 core; the two are equal near T = 16).
         """
-        inputs, outputs = pair.x.shape[-1], pair.delta.shape[-1]
-        length = pair.delta.numel() // (outputs * pair.groups)
-        pairs = 2 * pair.groups * length**2 * (1 / inputs + 1 / outputs)
-        return 2 * length + pairs < 45 + 2 * pair.groups
+        inputs, outputs = factors.x.shape[-1], factors.delta.shape[-1]
+        length = factors.delta.numel() // (outputs * factors.groups)
+        pairs = 2 * factors.groups * length**2 * (1 / inputs + 1 / outputs)
+        return 2 * length + pairs < 45 + 2 * factors.groups
 
-    def gram(self, pair: Pair) -> Float[Tensor, "groups groups"]:
+    def gram(self, factors: Factors) -> Float[Tensor, "groups groups"]:
         """K of the weight without its rows: Σ (x·x′)(δ·δ′) over all pairs of positions."""
-        x = pair.x.reshape(-1, pair.x.shape[-1])
-        delta = pair.delta.reshape(-1, pair.delta.shape[-1])
+        x = factors.x.reshape(-1, factors.x.shape[-1])
+        delta = factors.delta.reshape(-1, factors.delta.shape[-1])
         overlaps = (x @ x.T).mul_(delta @ delta.T)
-        length = len(x) // pair.groups
-        return torch.sum(overlaps.view(pair.groups, length, pair.groups, length), dim=(1, 3))
+        length = len(x) // factors.groups
+        return torch.sum(overlaps.view(factors.groups, length, factors.groups, length), dim=(1, 3))
 
-    def products(self, pair: Pair, direction: Float[Tensor, "o i"]) -> Float[Tensor, " groups"]:
+    def products(
+        self, factors: Factors, direction: Float[Tensor, "o i"]
+    ) -> Float[Tensor, " groups"]:
         """Inner products of the weight's rows with a direction, without the rows."""
-        return ((pair.delta @ direction) * pair.x).reshape(pair.groups, -1).sum(1)
+        return ((factors.delta @ direction) * factors.x).reshape(factors.groups, -1).sum(1)
 
 
 @rule_for(F.conv1d)
@@ -128,18 +132,18 @@ class Conv1d(Rule):
         return x.dim() == 3
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
         if operand == "bias":
-            return _by_channel(pair.delta, pair.groups)[:, part]
-        options = pair.options
+            return _by_channel(factors.delta, factors.groups)[:, part]
+        options = factors.options
         shape, dilation = options["weight"].shape, _single(options.get("dilation", 1))
         stride, channels = _single(options.get("stride", 1)), options.get("groups", 1)
-        x, padding = _padded(pair.x, options.get("padding", 0), shape[-1], dilation)
-        delta = torch.unflatten(pair.delta, 0, (pair.groups, -1))
+        x, padding = _padded(factors.x, options.get("padding", 0), shape[-1], dilation)
+        delta = torch.unflatten(factors.delta, 0, (factors.groups, -1))
         gradients = [
             conv1d_weight(a, shape, d, stride, padding, dilation, channels)
-            for a, d in zip(torch.unflatten(x, 0, (pair.groups, -1)), delta, strict=True)
+            for a, d in zip(torch.unflatten(x, 0, (factors.groups, -1)), delta, strict=True)
         ]
         return torch.stack(gradients)[:, part]
 
@@ -151,7 +155,7 @@ def _single(value: int | tuple[int, ...]) -> int:
 def _padded(
     x: Float[Tensor, "n C T"], padding: int | str | tuple[int, ...], kernel: int, dilation: int
 ) -> tuple[Float[Tensor, "n C S"], int]:
-    """The input, and its padding as a number: "same" may ask for one frame more on the right."""
+    """The input, and its padding as a number: "same" may add one frame more on the right."""
     if not isinstance(padding, str):
         return x, _single(padding)
     if padding == "valid":
@@ -171,12 +175,12 @@ class LayerNorm(Rule):
         return x.dim() > len(options["normalized_shape"])
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
-        shape, delta = tuple(pair.options["normalized_shape"]), pair.delta
+        shape, delta = tuple(factors.options["normalized_shape"]), factors.delta
         if operand == "weight":
-            delta = delta * F.layer_norm(pair.x, shape, eps=pair.options.get("eps", 1e-5))
-        return delta.reshape(pair.groups, -1, *shape).sum(1)[:, part]
+            delta = delta * F.layer_norm(factors.x, shape, eps=factors.options.get("eps", 1e-5))
+        return delta.reshape(factors.groups, -1, *shape).sum(1)[:, part]
 
 
 @rule_for(F.group_norm)
@@ -187,14 +191,14 @@ class GroupNorm(Rule):
     operands = ("weight", "bias")
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups C"]:
-        delta, options = pair.delta, pair.options
+        delta, options = factors.delta, factors.options
         if operand == "weight":
             delta = delta * F.group_norm(
-                pair.x, options["num_groups"], eps=options.get("eps", 1e-5)
+                factors.x, options["num_groups"], eps=options.get("eps", 1e-5)
             )
-        return _by_channel(delta, pair.groups)[:, part]
+        return _by_channel(delta, factors.groups)[:, part]
 
 
 @rule_for(F.batch_norm)
@@ -217,13 +221,13 @@ class BatchNorm(Rule):
         return not options.get("training", False)
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups C"]:
-        delta, options = pair.delta, pair.options
+        delta, options = factors.delta, factors.options
         if operand == "weight":
             mean, variance = options["running_mean"], options["running_var"]
-            delta = delta * F.batch_norm(pair.x, mean, variance, eps=options.get("eps", 1e-5))
-        return _by_channel(delta, pair.groups)[:, part]
+            delta = delta * F.batch_norm(factors.x, mean, variance, eps=options.get("eps", 1e-5))
+        return _by_channel(delta, factors.groups)[:, part]
 
 
 def _by_channel(delta: Float[Tensor, "n C ..."], groups: int) -> Float[Tensor, "groups C"]:
@@ -233,47 +237,49 @@ def _by_channel(delta: Float[Tensor, "n C ..."], groups: int) -> Float[Tensor, "
 
 @rule_for(F.embedding)
 class Embedding(Rule):
-    """A table looked up by ids of the batch."""
+    """A table indexed by ids of the batch."""
 
     arguments = ("input", "weight", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq")
     operands = ("weight",)
     divisible = True
 
     def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
-        # Both make one utterance's gradient depend on the others in the batch.
+        # Both make an utterance's gradient depend on the rest of the batch.
         alone = options.get("max_norm") is None and not options.get("scale_grad_by_freq")
         return alone and x.dim() > 0
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
-        vocabulary, width = pair.options["weight"].shape
+        vocabulary, width = factors.options["weight"].shape
         start, stop, _ = part.indices(vocabulary)
-        ids = pair.x.reshape(pair.groups, -1)
-        group = torch.arange(pair.groups, device=ids.device)[:, None].expand_as(ids)
+        ids = factors.x.reshape(factors.groups, -1)
+        group = torch.arange(factors.groups, device=ids.device)[:, None].expand_as(ids)
         wanted = (ids >= start) & (ids < stop)
-        padding = pair.options.get("padding_idx")
+        padding = factors.options.get("padding_idx")
         if padding is not None:
             wanted &= ids != padding % vocabulary
-        delta = pair.delta.reshape(*ids.shape, width)[wanted]
-        rows = delta.new_zeros(pair.groups * (stop - start), width)
+        delta = factors.delta.reshape(*ids.shape, width)[wanted]
+        rows = delta.new_zeros(factors.groups * (stop - start), width)
         rows.index_add_(0, (group * (stop - start) + ids - start)[wanted], delta)
-        return rows.view(pair.groups, stop - start, width)
+        return rows.view(factors.groups, stop - start, width)
 
 
 class Broadcast(Rule):
-    """A tensor used as it is, and spread over the batch where the operation would broadcast it.
+    """A tensor that an operation broadcasts over the batch.
 
-    Not tied to an operation: capture.py cuts a trained tensor out of the graph wherever it meets
-    the batch outside the operations above, and the gradient that arrives at the cut is `delta`.
+    Used for every operation without a rule: recorder.py cuts a trained tensor out of the graph
+    where it meets the batch, and `delta` is the gradient at the cut.
     """
 
     arguments = ("value",)
     operands = ("value",)
 
     def rows(
-        self, operand: str, pair: Pair, part: slice = WHOLE, out: Tensor | None = None
+        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
     ) -> Float[Tensor, "groups ..."]:
-        shape = pair.options["value"].shape
-        rows = [d.sum_to_size(shape) for d in torch.unflatten(pair.delta, 0, (pair.groups, -1))]
+        shape = factors.options["value"].shape
+        rows = [
+            d.sum_to_size(shape) for d in torch.unflatten(factors.delta, 0, (factors.groups, -1))
+        ]
         return torch.stack(rows) if part == WHOLE else torch.stack(rows)[:, part]

@@ -1,39 +1,58 @@
-"""What a gradient engine is given and what it gives back."""
+"""Types that the gradient engines take and return."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from asr_unlearn.runtime.errors import InputError
 
 Batch = TypeVar("Batch")
 
 Gradient = dict[str, Tensor]
-"""Parameter name -> tensor of that parameter's shape, one entry for every trainable parameter."""
+"""A tensor of the parameter's shape for the name of every trainable parameter."""
 
 Losses = Callable[[Batch], Float[Tensor, "B"]]
-"""One differentiable loss per utterance; the engine never looks into the batch."""
+"""Gives one differentiable loss per utterance of a batch, which may be of any type."""
 
 
 @dataclass(frozen=True)
 class MicroBatches(Generic[Batch]):
-    """One batch in pieces, for when a forward and backward pass over all of it would not fit."""
+    """One batch in pieces, for which a pass over all of it would need too much memory."""
 
     pieces: Sequence[Batch]
 
 
 def pieces_of(batch: Batch | MicroBatches[Batch]) -> Sequence[Batch]:
-    """The batches to run one after the other."""
+    """The batches that are run one after the other."""
     return batch.pieces if isinstance(batch, MicroBatches) else [batch]
 
 
 Weights = Float[Tensor, "B"] | Callable[[Float[Tensor, "B"]], Float[Tensor, "B"]]
 """One weight per utterance, or a function of the detached losses that gives them."""
 
+
+def resolve_weights(weights: Weights | None, losses: Float[Tensor, "B"]) -> Float[Tensor, "B"]:
+    """Weights as a vector on the losses' device; None is the mean.
+
+    Raises:
+        InputError: not one weight per utterance.
+    """
+    if weights is None:
+        return torch.full_like(losses, 1 / len(losses))
+    values = weights(losses) if callable(weights) else weights
+    if values.shape != losses.shape:
+        raise InputError(f"{tuple(values.shape)} weights for {len(losses)} utterances")
+    return values.detach().to(losses)
+
+
 Metric = Gradient | Callable[[Gradient], Gradient]
-"""The positive diagonal D by parameter name, or a function of the forget gradient u that gives it:
-a step scaled by its own size, as Adam's is, stays bounded when u grows suddenly."""
+"""The positive diagonal D by parameter name, or a function of the forget gradient u that gives it.
+
+A step that is divided by its own size, as Adam's is, stays bounded when u grows suddenly."""
 
 Scope = Literal["global", "tensor"]
 """Project the whole flattened gradient, or each parameter tensor by itself."""
@@ -43,15 +62,15 @@ Scope = Literal["global", "tensor"]
 class OrthogonalStep:
     """A forget gradient and its part orthogonal to every retain utterance's gradient.
 
-    With rows gᵢ of the retain batch, D the metric (ones when euclidean) and c the solution of
-    (G D⁻¹ Gᵀ) c = G D⁻¹ u, Δ = D⁻¹ (u − Gᵀ c), so that gᵢᵀ Δ = 0 for each i. Under the scope
-    "tensor" this holds for each parameter tensor by itself.
+    G has the retain gradients gᵢ as rows, D is the metric (ones for the Euclidean one), and c
+    solves (G D⁻¹ Gᵀ) c = G D⁻¹ u. Then Δ = D⁻¹ (u − Gᵀ c), and gᵢᵀ Δ = 0 for each i. Under the
+    scope "tensor" this holds for each parameter tensor by itself.
     """
 
     forget: Gradient
     """u = Σ wᵢ gᵢ over the forget batch."""
     orthogonal: Gradient
-    """Δ, in the units of a step: D⁻¹ is already applied."""
+    """Δ; D⁻¹ is already applied."""
     retain: Gradient
     """Mean of gᵢ over the retain batch, not preconditioned."""
     forget_losses: Float[Tensor, "F"]
@@ -59,4 +78,4 @@ class OrthogonalStep:
     kept: float
     """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹: 1 when nothing had to be removed."""
     rank: dict[str, int]
-    """Independent retain gradients: under "global", or under each parameter's name."""
+    """The number of independent retain gradients, by "global" or by each parameter's name."""

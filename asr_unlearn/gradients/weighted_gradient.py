@@ -1,7 +1,4 @@
-"""Gradients of single utterances and their weighted sums, by plain autograd.
-
-The slow and obvious way: what the streaming engine is compared with.
-"""
+"""Weighted sums of per-utterance gradients, by one backward pass of autograd."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,8 +8,15 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from asr_unlearn.gradients.distributed import Processes
-from asr_unlearn.gradients.types import Batch, Gradient, Losses, MicroBatches, Weights, pieces_of
-from asr_unlearn.gradients.weights import resolve_weights
+from asr_unlearn.gradients.types import (
+    Batch,
+    Gradient,
+    Losses,
+    MicroBatches,
+    Weights,
+    pieces_of,
+    resolve_weights,
+)
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -20,7 +24,7 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Every parameter that requires a gradient, by name, shared ones once.
 
     Raises:
-        ValueError: nothing is trainable.
+        InputError: nothing is trainable.
     """
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not parameters:
@@ -29,10 +33,10 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
-    """The closure's losses, checked.
+    """The losses of a batch, checked.
 
     Raises:
-        ValueError: they are not a non-empty vector, or do not depend on a trainable parameter.
+        InputError: they are not a non-empty vector, or do not depend on a trainable parameter.
     """
     values = losses(batch)
     if values.ndim != 1 or not len(values):
@@ -72,8 +76,8 @@ def weighted_gradient(
     With a `group` of processes the sum is over the utterances of all of them, and the losses are
     this process's own.
 
-    A parameter the losses do not reach has a zero gradient. Nothing is written to `.grad`. Weights
-    that depend on the losses of several micro-batches cost a further forward pass over each.
+    A parameter that the losses do not depend on has a zero gradient. Nothing is written to `.grad`.
+    Weights that depend on the losses of several micro-batches cost one more forward pass over each.
     """
     parameters = trainable_parameters(model)
     processes = Processes(group)

@@ -1,4 +1,4 @@
-"""Small recognisers of every family, awkward modules, and padded batches of unequal lengths."""
+"""Small recognisers of every family, unusual modules, and padded batches of unequal lengths."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ SAMPLES, LABELS, VOCABULARY = 700, 5, 12
 
 @dataclass(frozen=True)
 class Batch:
-    """Waves or log-mels, their lengths, labels, their lengths; and a factor on each loss."""
+    """Waves or log-mels, labels, the lengths of both, and a factor on each loss."""
 
     inputs: Tensor
     lengths: Tensor
@@ -47,11 +47,11 @@ class Problem:
     model: nn.Module
     losses: Callable[[Batch], Tensor]
     batch: Callable[[int, int], Batch]
-    """Seed and number of utterances to a batch."""
+    """Makes a batch from a seed and a number of utterances."""
 
 
 def ctc_losses(logits: Tensor, frames: Tensor, batch: Batch) -> Tensor:
-    """Per label, in float32 where the model is in less."""
+    """The loss per label, in float32 or the model's higher precision."""
     wide = torch.promote_types(logits.dtype, torch.float32)
     log_probabilities = logits.to(wide).log_softmax(-1).transpose(0, 1)
     labels, lengths = batch.labels, batch.label_lengths
@@ -100,7 +100,7 @@ def wave_model(model: type, config: type, **options: object) -> nn.Module:
 
 def with_lora(model: nn.Module) -> nn.Module:
     torch.manual_seed(1)
-    # A fresh B is zero, which would leave A without any gradient to compare.
+    # With the usual initialisation B is zero, and A has no gradient.
     lora = LoraConfig(r=3, target_modules=["q_proj", "intermediate_dense"], init_lora_weights=False)
     adapted = get_peft_model(model, lora)
     adapted._get_feat_extract_output_lengths = model._get_feat_extract_output_lengths
@@ -216,7 +216,7 @@ def ecapa_problem(dtype: torch.dtype) -> Problem:
 
 
 def tdnn_problem(dtype: torch.dtype) -> Problem:
-    """Convolutions within channels, gates, and padding that is hidden from each convolution."""
+    """Depthwise convolutions, gates, and padding that is masked before each convolution."""
     torch.manual_seed(0)
     config = TdnnConfig(
         n_mels=8, hidden_size=12, num_hidden_layers=2, kernel_size=5, vocab_size=VOCABULARY
@@ -253,7 +253,7 @@ RECOGNISERS = [*CTC_MODELS, "whisper", "ecapa", "tdnn"]
 
 
 class Packed(nn.Module):
-    """True frames alone, one utterance after the other, as kernels for unequal lengths want it."""
+    """Packs the true frames of all utterances without padding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -289,7 +289,7 @@ class UsedTwice(nn.Module):
 
 
 class OneByOne(nn.Module):
-    """A convolution run on each utterance by itself, as a group-norm front end must be."""
+    """A convolution of each utterance by itself, as with a group-norm front end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -319,7 +319,7 @@ class Bare(nn.Module):
 
 
 class BatchShaped(nn.Module):
-    """A table of relative positions repeated for each utterance before it meets the batch."""
+    """A table of relative positions that is repeated for each utterance."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -331,7 +331,7 @@ class BatchShaped(nn.Module):
 
 
 class NoRule(nn.Module):
-    """A weight multiplied from the right, which no rule knows, beside one that has a rule."""
+    """A weight multiplied from the right, which has no rule, and one that has a rule."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -377,7 +377,7 @@ class SumOfTwo(nn.Module):
 
 
 class Compiled(torch.autograd.Function):
-    """Stands for an operation that hides its parameters from PyTorch's function hooks."""
+    """An operation whose parameters PyTorch's function hooks do not see."""
 
     @staticmethod
     def forward(ctx, x: Tensor, scale: Tensor) -> Tensor:
@@ -400,7 +400,7 @@ class Hidden(nn.Module):
 
 
 class Uses(nn.Module):
-    """One parameter of any shape, used in any way."""
+    """One parameter of a given shape with a given use."""
 
     def __init__(self, shape: tuple[int, ...], use: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -412,11 +412,11 @@ class Uses(nn.Module):
 
 
 def frame_by_frame(x: Tensor, use: Callable[[Tensor], Tensor]) -> Tensor:
-    """The first frame of each utterance by itself, without any other axis."""
+    """Applies `use` to the first frame of each utterance, a vector."""
     return torch.stack([torch.cat([use(frames[0])[None], frames[1:]]) for frames in x])
 
 
-# Of batches of five or eight utterances of as many frames [B, B, 8].
+# For batches [B, B, 8] of five or eight utterances with as many frames.
 USES: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor], Tensor]]] = {
     "scalar factor": ((), lambda x, p: x * p),
     "scalar of a function": ((), lambda x, p: x * p.exp()),
@@ -447,7 +447,7 @@ USES: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor], Tensor]]] = {
 
 
 class HiddenScalar(torch.autograd.Function):
-    """As `Compiled`, with a factor that has no axis."""
+    """Like `Compiled`, with a factor that has no axis."""
 
     @staticmethod
     def forward(ctx, x: Tensor, scale: Tensor) -> Tensor:
@@ -465,7 +465,7 @@ SLOW = [TimeMajor, NoRule, Coupled, Hidden]
 
 
 def module_problem(module: Callable[[], nn.Module], dtype: torch.dtype) -> Problem:
-    """A mean squared error over the true frames of each utterance; two utterances share no data."""
+    """A module with the mean squared error over the true frames of each utterance."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), module(), nn.Linear(8, 2)).to(dtype)
 
@@ -476,7 +476,7 @@ def module_problem(module: Callable[[], nn.Module], dtype: torch.dtype) -> Probl
 
     def batch(seed: int, size: int) -> Batch:
         random = torch.Generator().manual_seed(seed)
-        # As many frames as utterances: nothing can be told from the shape.
+        # As many frames as utterances, so that shapes do not show which axis is the batch.
         inputs = torch.randn(size, size, 6, generator=random, dtype=torch.float64).to(dtype)
         lengths = torch.randint(math.ceil(size / 2), size + 1, (size,), generator=random)
         return Batch(inputs, lengths, lengths, lengths, torch.ones(size, dtype=dtype))

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_gradients_rows import streamed_rows
-from test_gradients_step import flat
 
 from asr_unlearn.gradients import per_utterance_gradients, stacked_step, streaming_step
+from tests.support.gradient_checks import flat, streamed_rows
 from tests.support.gradient_problems import recogniser
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")

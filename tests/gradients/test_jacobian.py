@@ -1,4 +1,4 @@
-"""The streaming engine's rows against autograd, one utterance and one parameter at a time."""
+"""Rows of the Jacobian against autograd, one utterance and one parameter at a time."""
 
 import warnings
 
@@ -8,13 +8,12 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_unlearn.gradients import (
     diagonal_fisher,
-    per_utterance_gradients,
     pool_step,
     stacked_step,
     streaming_step,
-    trainable_parameters,
 )
-from asr_unlearn.gradients.jacobian import GradientRows
+from asr_unlearn.gradients.jacobian import Jacobian
+from tests.support.gradient_checks import assert_same_rows, reference_rows, streamed_rows
 from tests.support.gradient_problems import (
     FAST,
     RECOGNISERS,
@@ -23,8 +22,6 @@ from tests.support.gradient_problems import (
     Coupled,
     Hidden,
     NoRule,
-    Packed,
-    Problem,
     TimeMajor,
     Uses,
     ctc_problem,
@@ -38,47 +35,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_paddi
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 DTYPES = list(TOLERANCE)
-
-
-def reference_rows(problem, batch):
-    """gᵢ by name: autograd on one loss at a time."""
-    values = problem.losses(batch)
-    rows = {}
-    for name, parameter in problem.model.named_parameters():
-        if parameter.requires_grad:
-            alone = [
-                torch.autograd.grad(
-                    value, parameter, retain_graph=True, materialize_grads=True, allow_unused=True
-                )[0]
-                for value in values
-            ]
-            rows[name] = torch.stack(alone)
-    return rows
-
-
-def streamed_rows(problem, *batches):
-    rows = GradientRows(problem.model, problem.losses, list(batches))
-    assembled = {
-        name: torch.zeros(len(rows), *parameter.shape, dtype=parameter.dtype)
-        for name, parameter in trainable_parameters(problem.model).items()
-    }
-    for group in rows.groups:
-        for span in rows.ranges(group, len(rows)):
-            whole = assembled[span.name]
-            target = whole[:, span.part] if whole.dim() > 1 else whole
-            target.copy_(span.rows)
-    return assembled
-
-
-def assert_same_rows(problem, expected, found, tolerance):
-    trainable = {name for name, p in problem.model.named_parameters() if p.requires_grad}
-    assert trainable
-    assert set(expected) == trainable
-    assert set(found) == trainable
-    norm = sum(rows.square().sum() for rows in expected.values()).sqrt()
-    assert norm > 0
-    for name in trainable:
-        assert (expected[name] - found[name]).norm() <= tolerance * norm, name
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -144,45 +100,10 @@ def test_every_shape_and_use_that_autograd_takes(use, size):
     pool_step(problem.model, problem.losses, forget, [batch], max_iterations=1)
 
 
-@pytest.mark.parametrize("name", [name for name in RECOGNISERS if name != "ecapa"])
-def test_whose_positions_are_is_measured_once(name, monkeypatch):
-    """For a model that pads: another batch of as many utterances, as long, is laid out alike.
-
-    ECAPA's padding has no gradient that would show whose it is.
-    """
-    problem = recogniser(name, torch.float32)
-    streamed_rows(problem, problem.batch(1, 4))
-    monkeypatch.setattr(
-        "asr_unlearn.gradients.backward.probe_weights", lambda _: pytest.fail("measured again")
-    )
-    streamed_rows(problem, problem.batch(2, 4))
-
-
-def test_a_model_that_leaves_padding_out():
-    """Utterances of other lengths, but as many frames in all, are laid out in another way."""
-    torch.manual_seed(0)
-    problem = Problem(Packed().double(), lambda batch: problem.model(*batch), None)
-    for lengths in ([4, 4, 4], [3, 9, 4], [8, 2, 6], [4, 4, 4], [2, 6, 4]):
-        batch = torch.randn(3, 9, 6, dtype=torch.float64), torch.tensor(lengths)
-        assert_same_rows(
-            problem, reference_rows(problem, batch), streamed_rows(problem, batch), 1e-9
-        )
-
-
 def test_weights_derived_from_the_adapted_ones():
     problem = ctc_problem(with_dora(wave_model(Wav2Vec2ForCTC, Wav2Vec2Config)), torch.float64)
     batch = problem.batch(1, 3)
     assert_same_rows(problem, reference_rows(problem, batch), streamed_rows(problem, batch), 1e-9)
-
-
-def test_the_package_reference_is_autograd():
-    problem = recogniser("wav2vec2, layer norm", torch.float64)
-    batch = problem.batch(1, 4)
-    stacked, losses = per_utterance_gradients(problem.model, problem.losses, batch)
-    expected = reference_rows(problem, batch)
-    flat = torch.cat([rows.flatten(1) for rows in expected.values()], dim=1)
-    assert torch.equal(losses, problem.losses(batch).detach())
-    torch.testing.assert_close(stacked, flat, rtol=1e-12, atol=1e-14)
 
 
 def test_a_batch_is_its_utterances_alone():
@@ -240,7 +161,7 @@ def test_an_input_overwritten_after_use_is_refused():
 
     both = torch.nn.ModuleList([model, alone])
     with pytest.raises(RuntimeError, match="modified"):
-        GradientRows(both, losses, [torch.randn(2, 3)])
+        Jacobian(both, losses, [torch.randn(2, 3)])
 
 
 def test_nothing_is_left_behind():

@@ -4,34 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from jaxtyping import TypeCheckError
 
 from asr_unlearn.gradients import (
     per_utterance_gradients,
-    stacked_step,
-    streaming_step,
     trainable_parameters,
-    weighted_gradient,
 )
-from asr_unlearn.gradients.rules import Linear, Pair
+from tests.support.gradient_checks import ENGINES, flat, positive_metric
 from tests.support.gradient_problems import RECOGNISERS, VOCABULARY, recogniser
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 
-ENGINES = [stacked_step, streaming_step]
 ORTHOGONAL = {torch.float64: 1e-10, torch.float32: 1e-5}
-
-
-def positive_metric(model):
-    random = torch.Generator().manual_seed(5)
-    return {
-        name: torch.rand(p.shape, generator=random, dtype=torch.float64).to(p) * 3 + 0.1
-        for name, p in trainable_parameters(model).items()
-    }
-
-
-def flat(gradient):
-    return torch.cat([value.reshape(-1) for value in gradient.values()])
 
 
 def flat_pieces(rows, model):
@@ -197,16 +180,6 @@ def test_a_forget_gradient_within_the_retain_span_vanishes(engine):
     torch.testing.assert_close(flat(step.retain), rows.mean(0))
 
 
-def test_a_changing_batch_is_measured_anew():
-    problem = recogniser("wavlm", torch.float64)
-    retain = problem.batch(1, 5)
-    forget = problem.batch(2, 2)
-    for indices in ([0, 1, 2, 3, 4], [4, 2], [3], [1, 0, 2, 4, 3]):
-        batch = retain.take(indices)
-        expected, found = (e(problem.model, problem.losses, forget, batch) for e in ENGINES)
-        torch.testing.assert_close(flat(found.orthogonal), flat(expected.orthogonal))
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_bad_metrics_are_refused_by_name(engine):
     problem = recogniser("wav2vec2, group norm", torch.float64)
@@ -222,42 +195,3 @@ def test_bad_metrics_are_refused_by_name(engine):
     for message, metric in bad.items():
         with pytest.raises(ValueError, match=message):
             engine(problem.model, problem.losses, batch, batch, metric=metric)
-
-
-def test_losses_that_cannot_be_differentiated_are_refused():
-    model = torch.nn.Linear(2, 1)
-    x = torch.randn(3, 2)
-    with pytest.raises(ValueError, match=r"shape \[B\]"):
-        weighted_gradient(model, lambda batch: model(batch), x)
-    with pytest.raises(ValueError, match="do not depend"):
-        weighted_gradient(model, lambda batch: model(batch).detach()[:, 0], x)
-    # Whichever looks first: the annotations, checked in tests, or the function itself.
-    with pytest.raises((ValueError, TypeCheckError), match="weights"):
-        weighted_gradient(model, lambda batch: model(batch)[:, 0], x, torch.ones(2))
-    with pytest.raises(ValueError, match="no trainable"):
-        trainable_parameters(model.requires_grad_(False))
-
-
-@pytest.mark.parametrize("cheaper", [True, False])
-def test_the_ghost_product_is_the_gram_matrix(monkeypatch, cheaper):
-    monkeypatch.setattr(Linear, "ghost_is_cheaper", lambda rule, pair: cheaper)
-    problem = recogniser("whisper", torch.float64)
-    forget, retain = problem.batch(2, 3), problem.batch(1, 4)
-    for scope in ("global", "tensor"):
-        expected, found = (
-            engine(problem.model, problem.losses, forget, retain, scope=scope) for engine in ENGINES
-        )
-        for part in ("orthogonal", "retain"):
-            a, b = flat(getattr(expected, part)), flat(getattr(found, part))
-            assert (a - b).norm() <= 1e-9 * a.norm(), part
-
-
-def test_the_ghost_product_is_chosen_for_short_sequences():
-    def cheaper(length):
-        shape = (8, length, 384)
-        return Linear().ghost_is_cheaper(Pair(torch.empty(shape), torch.empty(shape), 8, {}))
-
-    assert cheaper(1)
-    assert cheaper(8)
-    assert not cheaper(64)
-    assert not cheaper(1500)

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from test_gradients_step import flat, positive_metric
 
 import asr_unlearn.gradients.jacobian
 from asr_unlearn.gradients import MicroBatches, streaming_step
+from tests.support.gradient_checks import flat, positive_metric
 from tests.support.gradient_problems import recogniser
 
 FORGET, RETAIN = [[0], [1, 2]], [[0, 1, 2], [3]]

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from test_gradients_step import flat, positive_metric
 
 from asr_unlearn.gradients import per_utterance_gradients, pool_step, stacked_step
+from tests.support.gradient_checks import flat, positive_metric
 from tests.support.gradient_problems import WeightNormed, module_problem, recogniser
 
 SPLITS = [[[0, 1, 2, 3, 4, 5]], [[0, 1], [2, 3, 4], [5]]]

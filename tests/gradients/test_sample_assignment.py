@@ -1,0 +1,50 @@
+"""The sample assignment is measured once a layout, and again where it may change."""
+
+import pytest
+import torch
+
+from tests.support.gradient_checks import (
+    ENGINES,
+    assert_same_rows,
+    flat,
+    reference_rows,
+    streamed_rows,
+)
+from tests.support.gradient_problems import RECOGNISERS, Packed, Problem, recogniser
+
+pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
+
+
+@pytest.mark.parametrize("name", [name for name in RECOGNISERS if name != "ecapa"])
+def test_whose_positions_are_is_measured_once(name, monkeypatch):
+    """For a model that pads: another batch of as many utterances, as long, is laid out alike.
+
+    ECAPA's padding has no gradient that would show whose it is.
+    """
+    problem = recogniser(name, torch.float32)
+    streamed_rows(problem, problem.batch(1, 4))
+    monkeypatch.setattr(
+        "asr_unlearn.gradients.backward.probe_weights", lambda _: pytest.fail("measured again")
+    )
+    streamed_rows(problem, problem.batch(2, 4))
+
+
+def test_a_model_that_leaves_padding_out():
+    """Utterances of other lengths, but as many frames in all, are laid out in another way."""
+    torch.manual_seed(0)
+    problem = Problem(Packed().double(), lambda batch: problem.model(*batch), None)
+    for lengths in ([4, 4, 4], [3, 9, 4], [8, 2, 6], [4, 4, 4], [2, 6, 4]):
+        batch = torch.randn(3, 9, 6, dtype=torch.float64), torch.tensor(lengths)
+        assert_same_rows(
+            problem, reference_rows(problem, batch), streamed_rows(problem, batch), 1e-9
+        )
+
+
+def test_a_changing_batch_is_measured_anew():
+    problem = recogniser("wavlm", torch.float64)
+    retain = problem.batch(1, 5)
+    forget = problem.batch(2, 2)
+    for indices in ([0, 1, 2, 3, 4], [4, 2], [3], [1, 0, 2, 4, 3]):
+        batch = retain.take(indices)
+        expected, found = (e(problem.model, problem.losses, forget, batch) for e in ENGINES)
+        torch.testing.assert_close(flat(found.orthogonal), flat(expected.orthogonal))
