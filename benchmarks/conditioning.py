@@ -3,8 +3,8 @@
     python -m benchmarks.conditioning --model small --rounds 5
 
 Both steps are taken in turn in one process, so that other load on the machine affects them alike;
-the ratio of the fastest of each is reported. `check` is the time of the test whether the Gram matrix
-is ill-conditioned, which every step includes, as a share of the step.
+the ratio of the fastest of each is reported. `check` is the time of the test whether the Gram
+matrix is ill-conditioned, which every step includes, as a share of the step.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def with_near_duplicate(batch: Batch, distance: float) -> Batch:
 
 
 def fastest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The fastest time of each call in seconds, after one warm-up round; all calls in each round."""
+    """The fastest time of each call in seconds; all calls in turn, after one warm-up round."""
     seconds = dict.fromkeys(calls, float("inf"))
     for number in range(rounds + 1):
         for name, call in calls.items():

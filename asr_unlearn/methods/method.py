@@ -1,6 +1,7 @@
 """The base class of all methods: it turns batches of forget and retain utterances into a step."""
 
 import math
+from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
@@ -89,8 +90,9 @@ Loss = Sequence[Term | Penalty]
 """The summands of a step's loss."""
 
 
+# ABC, as jsonargparse allows no subclasses of a class whose bases are all dataclasses.
 @dataclass(kw_only=True)
-class Method:
+class Method(ABC):
     """One rule for a training step, its options, and its optimizer.
 
     A new method is one file with a subclass. Its fields are its options; numbers are annotated
@@ -103,7 +105,8 @@ class Method:
         final_lr: learning rate of the last step, as a share of `lr`; it falls linearly.
         epochs: at most so many passes over `epoch_part`; early stopping may end the run sooner.
         clip: largest gradient norm, 0 for no clipping.
-        forget_batch, retain_batch: utterances a step.
+        forget_batch: forget utterances a step.
+        retain_batch: retain utterances a step.
 
     Raises:
         InputError: an option is outside its range.
@@ -141,7 +144,7 @@ class Method:
         defaults: dict[str, Any] = {option.name: option.default for option in fields(cls)}
         return {"lr": (defaults["lr"] / 10, defaults["lr"] * 10)}
 
-    def freeze_parameters(self, task: Task) -> None:
+    def freeze_parameters(self, task: Task) -> None:  # noqa: B027 - a hook
         """Freeze the parameters that the method leaves alone; called first of all."""
 
     def steps_per_epoch(self, sources: Mapping[Part, BatchSource]) -> int:
@@ -160,7 +163,7 @@ class Method:
         """What the gradient of this step is clipped to."""
         return self.clip or math.inf
 
-    def prepare(self, context: TrainingContext) -> None:
+    def prepare(self, context: TrainingContext) -> None:  # noqa: B027 - a hook
         """Compute what the method needs of the original model, before the first step.
 
         Called again, on the original, when an interrupted run is resumed: the results need not be
@@ -190,7 +193,7 @@ class Method:
         """Whether early stopping checks the model after that many steps."""
         return steps % every == 0
 
-    def after_step(self, step: Step) -> None:
+    def after_step(self, step: Step) -> None:  # noqa: B027 - a hook
         """Change the model after the optimizer's step."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,8 +10,10 @@ class Range:
     """An interval of numbers.
 
     Attributes:
-        low, high: its ends.
-        open_low, open_high: whether that end is excluded.
+        low: the lower end.
+        high: the upper end.
+        open_low: whether the lower end is excluded.
+        open_high: whether the upper end is excluded.
     """
 
     low: float = 0

@@ -23,7 +23,8 @@ class SCRUB(Method):
 
     Attributes:
         max_epochs: number of epochs with a maximising pass.
-        alpha, gamma: α and γ, of the divergence and of the loss on the retain set.
+        alpha: α, of the divergence on the retain set.
+        gamma: γ, of the loss on the retain set.
         temperature: T, softens both distributions.
     """
 

@@ -27,7 +27,8 @@ class SSD(Method):
     gradient of a batch's mean.
 
     Attributes:
-        weakest, strongest: the first and the last `a`.
+        weakest: the first `a`.
+        strongest: the last `a`.
         lam: λ.
         levels: largest number of values of `a`.
     """
