@@ -32,7 +32,7 @@ def test_equals_the_direct_solution(split, scope, metric):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_residual_is_what_it_says(dtype):
+def test_the_residual_is_that_of_the_step(dtype):
     problem = recogniser("wav2vec2, group norm", dtype)
     forget, retain = problem.batch(2, 3), problem.batch(1, 5)
     pool = [retain.take([0, 1]), retain.take([2, 3, 4])]

@@ -33,9 +33,9 @@ def step(name, options, forget, retain, group=None):
 
 
 def take_part(rank, folder):
-    """What each process runs; it leaves its steps in the folder."""
+    """One process, which saves its steps in the folder."""
     torch.set_num_threads(1)
-    # Many ranges, which both processes must cut alike although they hold different rows.
+    # Many ranges: both processes must use the same ones although their rows differ.
     asr_unlearn.gradients.jacobian.NUMBERS_AT_ONCE = 512
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)

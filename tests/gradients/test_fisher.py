@@ -25,6 +25,6 @@ def test_equals_squared_rows_over_all_batches():
         torch.testing.assert_close(found[name].flatten(), values)
 
 
-def test_nothing_is_not_zero_information():
+def test_no_batches_are_refused():
     with pytest.raises(ValueError, match="no utterances"):
         diagonal_fisher(nn.Linear(2, 1), lambda batch: batch, [])

@@ -47,7 +47,7 @@ def test_every_recogniser(name, dtype):
 
 
 @pytest.mark.parametrize("module", FAST)
-def test_awkward_modules_without_a_slow_path(module):
+def test_unusual_modules_without_a_slow_path(module):
     problem = module_problem(module, torch.float64)
     batch = problem.batch(1, 5)
     with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def test_awkward_modules_without_a_slow_path(module):
 
 
 @pytest.mark.parametrize("module", SLOW)
-def test_what_no_rule_covers_is_exact_and_said_once(module):
+def test_operations_without_a_rule_are_exact_and_warned_of_once(module):
     problem = module_problem(module, torch.float64)
     batch = problem.batch(1, 5)
     with pytest.warns(UserWarning, match="one pass for each utterance") as said:

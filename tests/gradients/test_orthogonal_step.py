@@ -41,7 +41,7 @@ def test_orthogonal_to_every_retain_gradient(engine, scope, metric, dtype):
             name: (by_name[name], step.orthogonal[name].reshape(-1), step.forget[name].reshape(-1))
             for name in by_name
         }
-    # Some gradients are zero but for rounding, such as that of a bias of attention's keys.
+    # Some gradients are zero up to rounding: that of the bias of attention's keys.
     noise = torch.finfo(dtype).eps * float(flat(step.forget).norm())
     for name, (g, delta, u) in pieces.items():
         size = g.norm(dim=1).clamp(min=noise) * u.norm().clamp(min=noise)

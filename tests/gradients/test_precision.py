@@ -35,7 +35,7 @@ def test_rows_under_autocast_are_those_of_autograd(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_step_is_orthogonal_to_the_rows_it_saw(name):
+def test_the_step_is_orthogonal_to_its_own_rows(name):
     problem = under_autocast(recogniser(name, torch.float32))
     forget, retain = problem.batch(2, 3), problem.batch(1, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -72,7 +72,7 @@ def test_zero_rows_have_zero_coefficients():
 
 
 def test_single_precision_sums_are_cut_off_in_time():
-    """A Gram matrix rounded to float32 must not turn near duplicates into a wild correction."""
+    """Near-duplicates have a small correction also when the Gram matrix is rounded to float32."""
     rows, u = random_rows(0, 6)
     rows = torch.cat([rows, rows[:3] + 1e-6 * torch.randn_like(rows[:3])]).float()
     u = u.float()
@@ -99,7 +99,7 @@ def test_each_tensor_has_its_own_projection():
 
 
 def test_bad_input_is_refused():
-    # Whichever looks first: the annotations, checked in tests, or the function itself.
+    # Raised by the annotations, which are checked in tests, or by the function.
     refused = (ValueError, TypeCheckError)
     with pytest.raises(refused, match="products"):
         projection_coefficients(torch.eye(2), torch.ones(3))

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_paddi
 
 
 @pytest.mark.parametrize("name", [name for name in RECOGNISERS if name != "ecapa"])
-def test_whose_positions_are_is_measured_once(name, monkeypatch):
-    """For a model that pads: another batch of as many utterances, as long, is laid out alike.
+def test_an_assignment_is_measured_once(name, monkeypatch):
+    """Another batch of the same size and length has the same layout, if the model pads.
 
-    ECAPA's padding has no gradient that would show whose it is.
+    ECAPA is left out: its padding has no gradient that would show its utterance.
     """
     problem = recogniser(name, torch.float32)
     streamed_rows(problem, problem.batch(1, 4))
@@ -30,7 +30,7 @@ def test_whose_positions_are_is_measured_once(name, monkeypatch):
 
 
 def test_a_model_that_leaves_padding_out():
-    """Utterances of other lengths, but as many frames in all, are laid out in another way."""
+    """Utterances of other lengths have another layout, with as many frames in total."""
     torch.manual_seed(0)
     problem = Problem(Packed().double(), lambda batch: problem.model(*batch), None)
     for lengths in ([4, 4, 4], [3, 9, 4], [8, 2, 6], [4, 4, 4], [2, 6, 4]):
@@ -40,7 +40,7 @@ def test_a_model_that_leaves_padding_out():
         )
 
 
-def test_a_changing_batch_is_measured_anew():
+def test_a_changing_batch_is_measured_again():
     problem = recogniser("wavlm", torch.float64)
     retain = problem.batch(1, 5)
     forget = problem.batch(2, 2)

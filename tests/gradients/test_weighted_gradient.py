@@ -23,7 +23,7 @@ def test_losses_that_cannot_be_differentiated_are_refused():
         weighted_gradient(model, lambda batch: model(batch), x)
     with pytest.raises(ValueError, match="do not depend"):
         weighted_gradient(model, lambda batch: model(batch).detach()[:, 0], x)
-    # Whichever looks first: the annotations, checked in tests, or the function itself.
+    # Raised by the annotations, which are checked in tests, or by the function.
     with pytest.raises((ValueError, TypeCheckError), match="weights"):
         weighted_gradient(model, lambda batch: model(batch)[:, 0], x, torch.ones(2))
     with pytest.raises(ValueError, match="no trainable"):

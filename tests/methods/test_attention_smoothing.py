@@ -42,7 +42,7 @@ def test_a_model_without_attention_is_refused():
 
 
 class Attentive(nn.Module):
-    """Logits W (q x): what is called q_proj is what is smoothed."""
+    """Logits W (q x), of which q_proj is smoothed."""
 
     def __init__(self):
         super().__init__()

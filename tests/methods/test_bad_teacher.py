@@ -7,7 +7,7 @@ from asr_unlearn.methods.distillation import untrained
 from tests.support.toy_task import close, context, direction, prepared, softmax, step
 
 
-def test_bad_teacher_learns_from_an_untrained_model():
+def test_bad_teacher_has_an_untrained_teacher_on_the_forget_set():
     given = context()
     method = prepared("bad_teacher", given, alpha=0.25)
     bad = untrained(given.task, given.seed).model.weight.detach().numpy()

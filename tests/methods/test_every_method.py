@@ -25,10 +25,10 @@ KINDS = ("ctc", "seq2seq", "classification", "ecapa")
 OPTIONS = {"forget_batch": 3, "retain_batch": 8, "epochs": 1.0, "lr": 1e-3}
 STEPS = dict.fromkeys(METHODS, 2) | {"scrub": 4, "sfr_on": 4}
 EXTRA = {"ssd": {"levels": 2, "weakest": 2.0}}
-# They leave weights alone by design: of other layers, or of little saliency.
+# Methods that leave some weights as they are.
 PARTIAL = ("cf_k", "ssd", "salun", "sfr_on")
-# No step reaches a mask that is drawn only while dropout is on, nor biases of attention's keys,
-# which softmax does not see.
+# Parameters without a gradient: a mask that is used in training mode only, and the biases of
+# attention's keys, which cancel in the softmax.
 STILL = ("masked_spec_embed", "k_proj.bias")
 
 
@@ -111,7 +111,7 @@ def test_cf_k_moves_the_last_layers_only(kind, data, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_are_the_whole_model_behind_its_front_end(kind, data, tmp_path):
-    """But for positions, the projection of features, norms at the ends, and Whisper's words."""
+    """All but positions, the feature projection, outer norms and Whisper's token embedding."""
     task = build(kind, tmp_path, data)
     layers = task.layers()
     expected = {"ctc": 2 + 1, "seq2seq": 2 + 2 + 1, "classification": 2 + 2, "ecapa": 4 + 3}
@@ -140,7 +140,7 @@ def test_every_attention_is_smoothed(kind, attentions, data, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_teachers_give_distributions_over_the_same_frames(kind, data, tmp_path):
-    """An untrained teacher's distributions are its own, over the same frames or tokens."""
+    """An untrained teacher has other distributions over the same frames or tokens."""
     task = build(kind, tmp_path, data)
     teacher = untrained(task, seed=5)
     inputs = Inputs(task)

@@ -35,7 +35,7 @@ def test_nabla_tau_starts_from_all_ascent_when_little_is_retained():
     close(direction(method, step(given)), -2 * (target - forget) * up)
 
 
-def test_nabla_tau_measures_its_target_anew_after_five_passes_over_the_forget_set():
+def test_nabla_tau_measures_its_target_again_after_five_passes_over_the_forget_set():
     """Two batches are a pass, whatever the retain set's passes are."""
     given = context(total=40, batch_size=1)
     assert given.sources["forget"].steps_per_epoch == 2
@@ -53,7 +53,7 @@ def test_nabla_tau_measures_its_target_anew_after_five_passes_over_the_forget_se
     assert resumed._target == method._target
 
 
-def test_nabla_tau_at_its_defaults_does_measure_its_target_anew(monkeypatch):
+def test_nabla_tau_at_its_defaults_measures_its_target_again(monkeypatch):
     method = METHODS["nabla_tau"]()
     given = context(total=method.steps(context(batch_size=2).sources), batch_size=2)
     measured = []

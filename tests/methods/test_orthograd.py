@@ -27,7 +27,7 @@ from tests.support.tiny_training import tiny_training
 
 
 def project_out(u, rows):
-    """u less its projection onto the rows' span, by least squares."""
+    """u minus its projection onto the rows' span, by least squares."""
     coefficients = np.linalg.lstsq(rows.T, u, rcond=1e-9)[0]
     return u - rows.T @ coefficients
 
@@ -68,7 +68,7 @@ def test_orthograd_in_the_metric_of_the_fisher_information():
     np.testing.assert_allclose(linear_direction("orthograd", **options), expected, rtol=1e-3)
 
 
-def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_config, tmp_path):
+def test_a_step_with_a_pool_is_a_step_with_a_large_batch(corpus, tiny_config, tmp_path):
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     found = []
     for options in ({"retain_batch": 16}, {"retain_batch": 4, "retain_pool": 16}):
@@ -84,9 +84,7 @@ def test_orthograd_with_a_pool_is_orthograd_with_a_large_batch(corpus, tiny_conf
     assert (pooled - exact).norm() < 0.02 * exact.norm()
 
 
-def test_how_orthogonal_a_step_to_a_pool_is_stands_in_the_log(
-    corpus, tiny_config, tmp_path, monkeypatch
-):
+def test_the_residual_of_a_pool_step_is_logged(corpus, tiny_config, tmp_path, monkeypatch):
     options = {"epochs": 1, "retain_batch": 4, "retain_pool": 8}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""The union: weights of utterances, targets by rank, the step, and its length."""
+"""OrthoGrad-τ: weights of utterances, targets by rank, the step, and its length."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def test_targets_of_the_same_rank_keep_the_order_and_the_distribution(losses, un
 
 
 def moved(given):
-    """∇ of the mean KL(original ‖ model) on the retain batch, the model half as far again."""
+    """Scales the weights by 1.5; ∇ of the mean KL(original ‖ model) on the retain batch."""
     original = given.model.weight.detach().numpy().copy()
     with torch.no_grad():
         given.model.weight.mul_(1.5)
@@ -94,7 +94,7 @@ def test_a_leap_of_orthograd_tau_is_shortened_to_the_usual_length():
         assert float(one._without_leap({"a": torch.tensor([1e9])})["a"]) == pytest.approx(4.75)
 
 
-def test_early_steps_of_orthograd_tau_are_as_long_as_they_are():
+def test_early_steps_of_orthograd_tau_are_not_shortened():
     method = METHODS["orthograd_tau"]()
     for length in (1.0, 1e6, 1.0, 1e6, *[0.0] * 20, 1.0):
         assert float(method._without_leap({"a": torch.tensor([length])})["a"]) == length

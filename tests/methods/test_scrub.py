@@ -8,7 +8,7 @@ from asr_unlearn.methods import METHODS, Step
 from tests.support.toy_task import close, context, direction, mean_of, softmax, step
 
 
-def test_scrub_alternates_and_measures_when_an_epoch_ends():
+def test_scrub_alternates_and_is_checked_when_an_epoch_ends():
     given = context(total=6)
     method = METHODS["scrub"](max_epochs=2, alpha=0.5, gamma=2.0, temperature=1.0)
     length = method.steps_per_epoch(given.sources)

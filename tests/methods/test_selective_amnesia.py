@@ -6,7 +6,7 @@ from asr_unlearn.methods.random_label import foreign_targets
 from tests.support.toy_task import close, context, direction, gradients, mean_of, prepared, step
 
 
-def test_selective_amnesia_holds_on_by_the_fisher_information():
+def test_selective_amnesia_penalises_by_the_fisher_information():
     given = context()
     method = prepared("selective_amnesia", given, gamma=2.0, lam=7.0)
     retained, _ = gradients(given, given.sources["retain"][0])

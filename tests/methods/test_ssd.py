@@ -30,7 +30,7 @@ def test_ssd_dampens_what_matters_more_to_the_forget_set():
     assert (factor == 1).any()
 
 
-def test_ssd_measures_only_levels_that_change_a_weight():
+def test_ssd_is_checked_only_at_levels_that_change_a_weight():
     given = context()
     method = prepared("ssd", given, weakest=100.0, strongest=1.0, levels=9, lam=0.8)
     before, changed = given.model.weight.detach().clone(), []
