@@ -70,10 +70,10 @@ def pool_step(
     parameters = trainable_parameters(model)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
     scale = metric_at(metric, u, parameters)
-    rows = _PooledRows(model, losses, pool, scale, scope)
-    survey = rows.survey(u)
+    jacobian = _PooledJacobian(model, losses, pool, scale, scope)
+    survey = jacobian.survey(u)
     remainder, residual, iterations = _cgls(
-        rows, u, survey, tolerance=tolerance, max_iterations=max_iterations, progress=progress
+        jacobian, u, survey, tolerance=tolerance, max_iterations=max_iterations, progress=progress
     )
     if scale is not None:
         for name, value in remainder.items():
@@ -103,7 +103,7 @@ class _Survey:
     losses: Float[Tensor, " _"]
 
 
-class _PooledRows:
+class _PooledJacobian:
     """G of the whole pool as an operator: every product is a pass over its micro-batches."""
 
     def __init__(
@@ -123,13 +123,13 @@ class _PooledRows:
         """Norms of the rows and their products with a direction (both in D⁻¹), mean row, losses."""
         squares, products, losses = [], [], []
         mean = {name: torch.zeros_like(value) for name, value in direction.items()}
-        for rows in self._batches():
-            known = statistics(rows, direction, self.metric, Processes(None, [len(rows)]))
+        for jacobian in self._batches():
+            known = statistics(jacobian, direction, self.metric, Processes(None, [len(jacobian)]))
             squares.append(self._summed({n: k.diagonal() for n, k in known.grams.items()}))
             products.append(self._summed(known.products))
-            losses.append(rows.losses)
+            losses.append(jacobian.losses)
             for name, value in known.mean.items():
-                mean[name].add_(value, alpha=len(rows))
+                mean[name].add_(value, alpha=len(jacobian))
         everything = torch.cat(losses)
         for value in mean.values():
             value.div_(len(everything))
@@ -139,17 +139,20 @@ class _PooledRows:
     def products(self, direction: Gradient) -> Vectors:
         """G D⁻¹ v."""
         return _joined(
-            [self._summed(products(rows, direction, self.metric)) for rows in self._batches()]
+            [
+                self._summed(products(jacobian, direction, self.metric))
+                for jacobian in self._batches()
+            ]
         )
 
     def combination(self, weights: Vectors) -> Gradient:
         """Gᵀw, with each system's own weights."""
         total: Gradient = {}
         start = 0
-        for rows in self._batches():
-            mine = {key: vector[start : start + len(rows)] for key, vector in weights.items()}
-            start += len(rows)
-            for name, value in rows.totals({n: mine[key] for n, key in self.system.items()}):
+        for jacobian in self._batches():
+            mine = {key: vector[start : start + len(jacobian)] for key, vector in weights.items()}
+            start += len(jacobian)
+            for name, value in jacobian.totals({n: mine[key] for n, key in self.system.items()}):
                 total[name] = total[name].add_(value) if name in total else value
         return total
 
@@ -173,7 +176,7 @@ class _PooledRows:
 
 
 def _cgls(
-    rows: _PooledRows,
+    jacobian: _PooledJacobian,
     u: Gradient,
     survey: _Survey,
     *,
@@ -184,7 +187,7 @@ def _cgls(
     """u − Gᵀc, the residual of `PoolStep`, and the number of iterations."""
     scale = {key: _reciprocal(norms) for key, norms in survey.norms.items()}
     whole = torch.stack(list(survey.norms.values())).square().sum(0).sqrt()
-    length = torch.stack(list(rows.squares(u).values())).sum().sqrt()
+    length = torch.stack(list(jacobian.squares(u).values())).sum().sqrt()
     share = {key: norms * _reciprocal(whole * length) for key, norms in survey.norms.items()}
     remainder = {name: value.clone() for name, value in u.items()}
     slope = {key: scale[key] * survey.products[key] for key in scale}
@@ -193,15 +196,15 @@ def _cgls(
         residual = max(float((slope[key] * share[key]).abs().max()) for key in slope)
         if residual <= tolerance or iteration == max_iterations:
             break
-        change = rows.combination({key: scale[key] * v for key, v in direction.items()})
+        change = jacobian.combination({key: scale[key] * v for key, v in direction.items()})
         before = {key: v.square().sum() for key, v in slope.items()}
-        curvature = rows.squares(change)
+        curvature = jacobian.squares(change)
         for name, value in change.items():
-            key = rows.system[name]
+            key = jacobian.system[name]
             length_of_step = float(before[key] * _reciprocal(curvature[key]))
             remainder[name].sub_(value, alpha=length_of_step)
         del change
-        slope = {key: scale[key] * v for key, v in rows.products(remainder).items()}
+        slope = {key: scale[key] * v for key, v in jacobian.products(remainder).items()}
         direction = {
             key: v + direction[key] * (v.square().sum() * _reciprocal(before[key]))
             for key, v in slope.items()

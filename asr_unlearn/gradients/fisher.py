@@ -34,11 +34,11 @@ def diagonal_fisher(
     processes = Processes(group)
     utterances = 0
     for batch in batches:
-        rows = Jacobian(model, losses, [batch])
-        for names in rows.groups:
-            for span in rows.ranges(names, len(rows)):
+        jacobian = Jacobian(model, losses, [batch])
+        for names in jacobian.groups:
+            for span in jacobian.ranges(names, len(jacobian)):
                 columns(total[span.name], span.part).add_(span.rows.square().sum(0))
-        utterances += sum(processes.with_utterances(len(rows), rows.losses.device).sizes)
+        utterances += sum(processes.with_utterances(len(jacobian), jacobian.losses.device).sizes)
     if not utterances:
         raise InputError("no utterances to take the Fisher information of")
     return {name: processes.summed(value) / utterances for name, value in total.items()}

@@ -54,7 +54,7 @@ class Statistics:
 
 
 def statistics(
-    rows: Jacobian,
+    jacobian: Jacobian,
     direction: Gradient,
     metric: Gradient | None,
     processes: Processes,
@@ -64,25 +64,25 @@ def statistics(
     With several processes G has the rows of all of them.
     """
     size = sum(processes.sizes)
-    zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
-    grams = {name: zero.expand(size, size).clone() for name in rows.parameters}
-    products = {name: zero.clone() for name in rows.parameters}
+    zero = torch.zeros(size, dtype=torch.float64, device=jacobian.losses.device)
+    grams = {name: zero.expand(size, size).clone() for name in jacobian.parameters}
+    products = {name: zero.clone() for name in jacobian.parameters}
     mean = {
         name: torch.empty_like(p, memory_format=torch.contiguous_format).detach()
-        for name, p in rows.parameters.items()
+        for name, p in jacobian.parameters.items()
     }
-    with rows.full_precision():
-        for group in rows.groups:
-            ghost = None if metric or processes.group else _ghost(rows.only_source(group))
+    with jacobian.full_precision():
+        for group in jacobian.groups:
+            ghost = None if metric or processes.group else _ghost(jacobian.only_source(group))
             if ghost is not None:
                 name = group[0]
                 grams[name] += ghost.rule.gram(ghost.factors)
                 products[name] += ghost.rule.products(ghost.factors, direction[name])
                 mean[name] = ghost.mean()
                 continue
-            for span in rows.ranges(group, size):
+            for span in jacobian.ranges(group, size):
                 name, flat = span.name, span.flat
-                share = flat.new_full((1, len(rows)), 1 / size)
+                share = flat.new_full((1, len(jacobian)), 1 / size)
                 torch.mm(share, flat, out=columns(mean[name], span.part).view(1, -1))
                 u = processes.columns(columns(direction[name], span.part).reshape(-1))
                 flat = processes.rows(flat)
@@ -97,7 +97,7 @@ def statistics(
 
 
 def exact_statistics(
-    rows: Jacobian,
+    jacobian: Jacobian,
     direction: Gradient,
     metric: Gradient | None,
     processes: Processes,
@@ -108,10 +108,10 @@ def exact_statistics(
     For rows that are near-duplicates, or whose squares underflow or overflow in single precision.
     """
     size = sum(processes.sizes)
-    zero = torch.zeros(size, dtype=torch.float64, device=rows.losses.device)
+    zero = torch.zeros(size, dtype=torch.float64, device=jacobian.losses.device)
     grams = {name: zero.expand(size, size).clone() for name in names}
     products = {name: zero.clone() for name in names}
-    for span in _ranges(rows, names, size):
+    for span in _ranges(jacobian, names, size):
         name = span.name
         flat = processes.rows(span.flat).double()
         u = processes.columns(columns(direction[name], span.part).reshape(-1)).double()
@@ -126,7 +126,7 @@ def exact_statistics(
 
 
 def exact_remainders(
-    rows: Jacobian,
+    jacobian: Jacobian,
     direction: Gradient,
     coefficients: Mapping[str, Float[Tensor, " B"]],
     processes: Processes,
@@ -137,18 +137,18 @@ def exact_remainders(
     any rounding error.
     """
     left = {name: torch.empty_like(direction[name]) for name in coefficients}
-    for span in _ranges(rows, coefficients, sum(processes.sizes)):
+    for span in _ranges(jacobian, coefficients, sum(processes.sizes)):
         u = columns(direction[span.name], span.part)
         correction = processes.summed(coefficients[span.name] @ span.flat.double())
         columns(left[span.name], span.part).copy_(u.double() - correction.view(u.shape))
     return left
 
 
-def _ranges(rows: Jacobian, names: Collection[str], size: int) -> Iterator[Range]:
-    with rows.full_precision():
-        for group in rows.groups:
+def _ranges(jacobian: Jacobian, names: Collection[str], size: int) -> Iterator[Range]:
+    with jacobian.full_precision():
+        for group in jacobian.groups:
             if not set(names).isdisjoint(group):
-                yield from (s for s in rows.ranges(group, size) if s.name in names)
+                yield from (s for s in jacobian.ranges(group, size) if s.name in names)
 
 
 def inner_products(left: Float[Tensor, "B n"], right: Float[Tensor, "C n"]) -> Float[Tensor, "B C"]:
@@ -196,16 +196,16 @@ def _ghost(source: Source | None) -> _Ghost | None:
 
 
 def products(
-    rows: Jacobian, direction: Gradient, metric: Gradient | None
+    jacobian: Jacobian, direction: Gradient, metric: Gradient | None
 ) -> dict[str, Float[Tensor, " B"]]:
     """G D⁻¹ v of each parameter alone, in float64 sums."""
     found = {
-        name: torch.zeros(len(rows), dtype=torch.float64, device=rows.losses.device)
-        for name in rows.parameters
+        name: torch.zeros(len(jacobian), dtype=torch.float64, device=jacobian.losses.device)
+        for name in jacobian.parameters
     }
-    with rows.full_precision():
-        for group in rows.groups:
-            for span in rows.ranges(group, len(rows)):
+    with jacobian.full_precision():
+        for group in jacobian.groups:
+            for span in jacobian.ranges(group, len(jacobian)):
                 v = columns(direction[span.name], span.part)
                 if metric is not None:
                     v = v / columns(metric[span.name], span.part)
@@ -248,22 +248,24 @@ def streaming_step(
     processes = Processes(group)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights, group=group)
     scale = metric_at(metric, u, parameters)
-    rows = Jacobian(model, losses, pieces_of(retain))
-    processes = processes.with_utterances(len(rows), rows.losses.device)
-    known = statistics(rows, u, scale, processes)
+    jacobian = Jacobian(model, losses, pieces_of(retain))
+    processes = processes.with_utterances(len(jacobian), jacobian.losses.device)
+    known = statistics(jacobian, u, scale, processes)
     dtype = max((p.dtype for p in parameters.values()), key=relative_cutoff)
     ill = set() if dtype == torch.float64 else _ill_conditioned(known.grams, scope)
     projections: dict[str, Projection] = {}
     if ill:
-        exact = exact_statistics(rows, u, scale, processes, ill)
+        exact = exact_statistics(jacobian, u, scale, processes, ill)
         projections |= project_parameters(*exact, scope, rtol=exact_cutoff(dtype))
     if len(ill) < len(parameters):
         grams = {name: gram for name, gram in known.grams.items() if name not in ill}
         projections |= project_parameters(grams, known.products, scope, rtol=relative_cutoff(dtype))
     own = {id(p): processes.mine(p.coefficients) for p in projections.values()}
     coefficients = {name: own[id(p)] for name, p in projections.items()}
-    orthogonal = exact_remainders(rows, u, {n: coefficients[n] for n in ill}, processes)
-    for name, correction in rows.totals({n: c for n, c in coefficients.items() if n not in ill}):
+    orthogonal = exact_remainders(jacobian, u, {n: coefficients[n] for n in ill}, processes)
+    for name, correction in jacobian.totals(
+        {n: c for n, c in coefficients.items() if n not in ill}
+    ):
         orthogonal[name] = torch.sub(u[name], processes.summed(correction), out=correction)
     if scale is not None:
         for name, remainder in orthogonal.items():
@@ -273,7 +275,7 @@ def streaming_step(
         orthogonal={name: orthogonal[name] for name in parameters},
         retain=known.mean,
         forget_losses=forget_losses,
-        retain_losses=rows.losses,
+        retain_losses=jacobian.losses,
         kept=remaining_fraction(u, orthogonal, scale),
         rank=ranks({name: projections[name] for name in parameters}, scope),
     )
