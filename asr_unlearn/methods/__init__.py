@@ -1,7 +1,16 @@
 """Unlearning methods; a new one is one file of this folder with a subclass of `Method`."""
 
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method, Penalty, Term
+from asr_unlearn.methods.method import Direction, Loss, Method, Penalty, Term
 from asr_unlearn.methods.registry import METHODS
 
-__all__ = ["METHODS", "Direction", "Method", "Penalty", "Step", "Term", "TrainingContext"]
+__all__ = [
+    "METHODS",
+    "Direction",
+    "Loss",
+    "Method",
+    "Penalty",
+    "Step",
+    "Term",
+    "TrainingContext",
+]
