@@ -24,6 +24,7 @@ from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.text import normal_name
+from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.unlearn import run_unlearning
 
@@ -111,7 +112,8 @@ def unlearn(
             task.freeze_front_end()
         set_window(task, "auto", [*forget, *retain, *unseen])
         inputs = Inputs(task, load=load)
-        outcome = run_unlearning(inputs, chosen, given, stop or Stop(), Path(folder), seed)
+        data = UnlearningData.of(task, given)
+        outcome = run_unlearning(inputs, chosen, data, stop or Stop(), Path(folder), seed)
     return Unlearned(
         model=model,
         steps=outcome.steps,

@@ -290,4 +290,5 @@ def _names(written: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(normal_name, written))
 
 
-Part = Literal["forget", "retain", "unseen"]
+Part = Literal["forget", "retain", "unseen", "train"]
+"""What batches are drawn from: a part of the split, or "train", all that a model is trained on."""

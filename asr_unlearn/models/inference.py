@@ -1,4 +1,4 @@
-"""What a model says of utterances: one loss and one transcript each."""
+"""Losses and predictions of a model on utterances, and mean scores of groups of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from asr_unlearn.data.batching import Batch, Example, by_length, collate
 from asr_unlearn.data.labels import label_of
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.metrics.wer import Errors, count_errors, rate
+from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
 
-A = TypeVar("A")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class UtteranceLoss:
 
 @dataclass(frozen=True)
 class Score(UtteranceLoss):
-    """The loss, the model's answer, and the right one.
+    """The loss, the prediction (`hypothesis`) and the reference.
 
-    `confidence` and `entropy` say how sure it was (see `Certainty`).
+    `confidence` and `entropy` are those of `Certainty`; `one_label` marks a classifier's.
     """
 
     confidence: float
@@ -39,7 +41,7 @@ class Score(UtteranceLoss):
     one_label: bool = False
 
     def errors(self, unit: Literal["word", "character"]) -> Errors:
-        """Of a transcript by words or characters; a class is right or wrong as a whole."""
+        """Errors of a transcript in words or characters; a class is right or wrong as a whole."""
         if self.one_label:
             return Errors(int(self.hypothesis != self.reference), 1)
         return count_errors(self.reference, self.hypothesis, unit)
@@ -47,10 +49,7 @@ class Score(UtteranceLoss):
 
 @dataclass(frozen=True)
 class MeanScore:
-    """How well a model knows a group of speakers: mean per-utterance loss, and pooled CER.
-
-    Of a classifier, `cer` is the share of wrong answers.
-    """
+    """The mean loss of a group of utterances, and their pooled CER, a classifier's error rate."""
 
     loss: float
     cer: float
@@ -66,11 +65,11 @@ def score(
 ) -> list[Score]:
     """Score every utterance, in the order given; a progress bar when described."""
     found: dict[str, Score] = {}
-    for group, answers in _ask(task.score, task, example, utterances, batch_size, description):
-        figures = (answers.losses, *answers.certainty)
+    for group, output in _batched(task.score, task, example, utterances, batch_size, description):
+        figures = (output.losses, *output.certainty)
         numbers = zip(*(figure.tolist() for figure in figures), strict=True)
         for utterance, text, (loss, confidence, entropy) in zip(
-            group, answers.texts, numbers, strict=True
+            group, output.texts, numbers, strict=True
         ):
             right = task.reference(utterance)
             found[utterance.id] = Score(
@@ -87,53 +86,79 @@ def measure_losses(
     batch_size: int = 16,
     description: str | None = None,
 ) -> list[UtteranceLoss]:
-    """Only the losses: a decoder is spared writing, which takes most of the time."""
+    """The losses alone: decoding, which takes most of the time of `score`, is left out."""
     found: dict[str, UtteranceLoss] = {}
-    for group, losses in _ask(task.losses, task, example, utterances, batch_size, description):
+    for group, losses in _batched(task.losses, task, example, utterances, batch_size, description):
         for utterance, loss in zip(group, losses.tolist(), strict=True):
             found[utterance.id] = UtteranceLoss(utterance, loss)
     return [found[u.id] for u in utterances]
 
 
-def _ask(
-    question: Callable[[Batch], A],
+def _batched(
+    function: Callable[[Batch], T],
     task: Task,
     example: Callable[[Utterance], Example],
     utterances: Sequence[Utterance],
     batch_size: int,
     description: str | None,
-) -> list[tuple[list[Utterance], A]]:
-    """The answers to batches of similar length, by the model in eval mode."""
+) -> list[tuple[list[Utterance], T]]:
+    """The function's outputs on batches of similar length, by the model in eval mode."""
     size = batch_size if task.batches_are_exact else 1
     training = task.model.training
     task.model.eval()
-    answers = []
+    outputs = []
     bar = tqdm(
         total=len(utterances), desc=description, unit="utt", disable=description is None, delay=2
     )
     with torch.inference_mode(), bar:
         for group in by_length(utterances, size):
             batch = collate([example(u) for u in group]).to(task.device)
-            answers.append((group, question(batch)))
+            outputs.append((group, function(batch)))
             bar.update(len(group))
     task.model.train(training)
-    return answers
+    return outputs
+
+
+def by_all_processes(
+    measure: Callable[..., list[T]],
+    inputs: Inputs,
+    utterances: Sequence[Utterance],
+    description: str | None = None,
+) -> list[T]:
+    """The result of `score` or `measure_losses`, each process measuring its share.
+
+    With several processes the order is that of their ranks.
+    """
+    own = distributed.share().of_all(utterances)
+    shown = description if distributed.is_first() else None
+    return distributed.gathered(measure(inputs.task, inputs, own, description=shown))
+
+
+def group_score(
+    inputs: Inputs, utterances: Sequence[Utterance], description: str | None = None
+) -> MeanScore:
+    """The mean score of a group of utterances, measured by all processes together.
+
+    Raises:
+        InputError: there are no utterances.
+    """
+    return mean_score(by_all_processes(score, inputs, utterances, description))
 
 
 def mean_score(scores: Sequence[Score]) -> MeanScore:
-    """The level of a group of scored utterances.
+    """The mean score of a group of scored utterances.
 
     Raises:
-        ValueError: nothing was scored.
+        InputError: there are none.
     """
     if not scores:
-        raise InputError("no utterances to measure a level on")
+        raise InputError("no utterances to take a mean score of")
     counts = [s.errors("character") for s in scores]
     return MeanScore(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))
 
 
 def with_known_labels(task: Task, utterances: Sequence[Utterance]) -> list[Utterance]:
-    """Those that have a right answer: a classifier of speakers has no stranger's name."""
+    """The utterances whose label is a class of a classifier; all of them for a recogniser."""
     if not task.one_label:
         return list(utterances)
     known = task.model.config.label2id or {}

@@ -1,4 +1,4 @@
-"""A published model folder: what it was made from, and what it answers by."""
+"""A published model folder: its weights and settings, and what it was made from."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest
 
 Key = tuple[str, int]
-"""Name and seed: one model among all of an evaluation."""
-# What transformers saves beside the weights, and reads again.
+"""Name and seed, which identify a model in an evaluation."""
+# The files that transformers saves beside the weights and reads again.
 SETTINGS = (
     *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -32,11 +32,15 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A published model folder and the name it goes by in the report.
+    """A published model folder and its name in the report.
 
-    `kept` is the folder for what it answers, where that is not its own; `window` is the seconds of
-    a Whisper encoder's window to use, None for the model's own; `spelling` is that of a Whisper's
-    transcripts, None for what its config says.
+    Attributes:
+        name: in the report.
+        seed: of the run that made it.
+        folder: of the model.
+        cache: folder for its predictions; None for the model's own.
+        window: seconds of a Whisper encoder's window; None for the model's own.
+        spelling: of a Whisper's transcripts; None for that of its config.
     """
 
     name: str
@@ -48,7 +52,7 @@ class SavedModel:
 
     @property
     def predictions(self) -> Path:
-        """The folder for what it answers."""
+        """The folder for its predictions."""
         return self.cache or self.folder
 
     @property
@@ -57,7 +61,7 @@ class SavedModel:
 
     @classmethod
     def at(cls, folder: Path) -> "SavedModel":
-        """Named by its folder, with the seed its run.json tells."""
+        """The model in a folder, with the folder's name and the seed of its run.json."""
         model = cls(folder.name, 0, folder)
         return replace(model, seed=model.run().get("seed", 0))
 
@@ -67,52 +71,52 @@ class SavedModel:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def kind(self) -> TaskName:
-        """What the model was made for."""
+        """The task of the model's class."""
         return task_of(read_config(str(self.folder)))
 
     def original(self) -> Path:
-        """The folder of the model that it was unlearned from, also when both have been moved.
+        """The folder of the model that it was unlearned from; right also if both were moved.
 
         Raises:
-            ValueError: its run.json does not say.
+            InputError: its run.json does not say.
         """
         if (original := self._made_from("original")) is None:
             raise InputError(f"{self.folder}/run.json does not say which model it was made from")
         return original
 
     def reference_model(self) -> Path | None:
-        """The folder of the model that told its stop rule who is hard, if one was asked."""
+        """The folder of the reference model of its stop rule, if it had one."""
         return self._made_from("reference_model")
 
     def _made_from(self, name: str) -> Path | None:
         source = self.run().get(name)
-        # Written without the detour through this folder, as a person would.
+        # Without the detour through this folder.
         return source and Path(os.path.normpath(self.folder / source["path"]))
 
     def training_overlap(self, split: Split, parts: Collection[str]) -> str | None:
-        """Why it may have met people of these parts, as far as its run.json says; else None.
+        """Why its run.json does not rule out that it was trained on these parts; else None.
 
-        A model that was made elsewhere says nothing, and is taken at its word.
+        A model without a run.json is assumed not to be.
         """
         run = self.run()
         if run.get("kind") == "unlearn":
-            return "it was unlearned, and has met those to be forgotten"
+            return "it was unlearned, and was trained on the forget speakers"
         if run.get("kind") != "train":
             return None
-        if not set(parts).isdisjoint(learned := run["options"]["parts"]):
+        if not set(parts).isdisjoint(trained := run["options"]["parts"]):
             return (
-                f"it was trained on the parts {', '.join(learned)}; "
+                f"it was trained on the parts {', '.join(trained)}; "
                 "`asr-unlearn train --parts retain` trains one"
             )
         if run.get("request", split.digest) != split.digest:
             return (
-                "it was trained for another split, and may have met those to be forgotten here; "
+                "it was trained for another split, perhaps on speakers to be forgotten here; "
                 "train it again"
             )
         return None
 
     def as_source(self, out: Path) -> dict[str, Any]:
-        """As the run.json of a model at `out` that is made from it names it."""
+        """The entry for it in the run.json of a model at `out` that is made from it."""
         return {"path": os.path.relpath(self.folder, out), "sha256": self.weights()}
 
     def weights(self) -> dict[str, str]:
@@ -120,15 +124,15 @@ class SavedModel:
         return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
 
     def settings(self) -> dict[str, str]:
-        """SHA-256 of each file that says how the weights are used."""
+        """SHA-256 of each file of settings."""
         paths = (self.folder / name for name in SETTINGS)
         return {path.name: digest(path) for path in paths if path.is_file()}
 
     def files(self) -> dict[str, str]:
-        """SHA-256 of all that it answers by; window and spelling where they are not its own."""
-        used = {"window": self.window, "spelling": self.spelling}
-        told = {name: str(value) for name, value in used.items() if value is not None}
-        return self.weights() | self.settings() | told
+        """SHA-256 of all files that its predictions depend on; window and spelling if given."""
+        given = {"window": self.window, "spelling": self.spelling}
+        used = {name: str(value) for name, value in given.items() if value is not None}
+        return self.weights() | self.settings() | used
 
     def task(self, device: torch.device, *, beams: int = 1) -> Task:
         """The model, loaded, in eval mode."""
@@ -142,9 +146,9 @@ class SavedModel:
         return task
 
     def spelled(self, utterances: Sequence[Utterance], device: torch.device) -> "SavedModel":
-        """The model with the spelling that it writes, where its config does not say which.
+        """The model with the spelling chosen by `utterances`, where its config holds none.
 
-        `utterances` are those to choose by (see `choose_spelling`).
+        See `choose_spelling`.
         """
         config = read_config(str(self.folder))
         if self.kind() != "seq2seq" or getattr(config, "transcript_spelling", None):

@@ -1,8 +1,11 @@
-"""Where it is kept what can be worked out again: beside what is made of it, not beside inputs."""
+"""Results that are kept for the next run: where they are, and what they were made from."""
 
 import hashlib
 import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,30 +14,30 @@ from asr_unlearn.runtime.io import atomic_write, digest_of
 
 
 def cache_folder(out: Path) -> Path:
-    """The folder for what is worked out on the way to `out`: OUT/.cache for what is made in OUT.
+    """Return the cache folder for the output `out`: OUT/.cache for OUT/results.json.
 
-    For what is made in OUT/seed1 as well: all seeds and stages of a recipe share one.
+    OUT/seed1/results.json has it too: all seeds and stages of a recipe share one.
     """
     folder = out.parent
     return (folder.parent if re.fullmatch(r"seed\d+", folder.name) else folder) / ".cache"
 
 
 def predictions_folder(folder: Path, root: Path) -> Path:
-    """Where it is kept what the model in `folder` answers, in an evaluation in `root`.
+    """Return where an evaluation in `root` keeps the predictions of the model in `folder`.
 
-    In its own folder if that stands in `root`. What is only linked from there, stands elsewhere or
-    may not be written to is left as it is, and its answers stand in the cache of `root`.
+    The model's own folder, if it is in `root` and writable; else a folder in the cache of `root`,
+    so that a model that is only linked to is left unchanged.
     """
     within = folder.resolve().is_relative_to(root.resolve())
     if within and os.access(folder, os.W_OK):
         return folder
     name = hashlib.sha256(os.path.relpath(folder, root).encode()).hexdigest()[:16]
-    return cache_folder(root / "results.json") / "answers" / name
+    return cache_folder(root / "results.json") / "predictions" / name
 
 
 @dataclass(frozen=True)
 class Cached:
-    """A file or folder, and the key of what it was made from, noted beside it in NAME.key."""
+    """A file or folder, and the key of what it is made from, noted beside it in NAME.key."""
 
     path: Path
     key: str
@@ -44,6 +47,21 @@ class Cached:
         """Whether the file or folder exists and was made from the same."""
         note = self._note
         return self.path.exists() and note.exists() and note.read_text(encoding="utf-8") == self.key
+
+    def clear(self) -> None:
+        """Delete the file or folder, and first its key: a key never stands beside other content."""
+        self._note.unlink(missing_ok=True)
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Path]:
+        """Yield a temporary path to write to; it becomes the file, and the key is noted."""
+        self._note.unlink(missing_ok=True)
+        with atomic_write(self.path) as partial:
+            yield partial
+        self.save()
 
     def save(self) -> None:
         """Note the key, once the file or folder is complete."""
@@ -56,10 +74,11 @@ class Cached:
 
 
 def cached(path: Path, made_from: Any) -> Cached:
-    """A cache entry for what is made at `path`.
+    """Return the cache entry for the file or folder at `path`.
+
+    Make it unless `is_current`: a file by `write`; a folder after `clear`, and then call `save`.
 
     Args:
-        path: file or folder to make unless `is_current`; call `save` afterwards.
         made_from: everything that its content depends on, as JSON can write it.
     """
     return Cached(path, digest_of(made_from))

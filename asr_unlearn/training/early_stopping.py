@@ -1,4 +1,4 @@
-"""One stop rule for all methods: forgetting is over when the forget speakers are like strangers."""
+"""Early stopping: a run ends when the forget set's score reaches the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import MeanScore, mean_score, score
+from asr_unlearn.models.inference import MeanScore, group_score
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.io import flush
 from asr_unlearn.training.checkpoint import best_weights, load_weights, read_weights, save_weights
@@ -17,12 +17,12 @@ from asr_unlearn.training.stop_rule import StopRule
 
 @dataclass
 class CheckState:
-    """What was seen so far, all of it in every checkpoint.
+    """What the checks have found so far; every checkpoint holds it.
 
     Attributes:
-        distance: from the target, of the model at the last look.
-        nearest, nearest_distance: of the nearest look before the rule was reached.
-        stopped: why the run ends; empty as long as it goes on.
+        distance: from the target, at the last check.
+        nearest, nearest_distance: step of the nearest check before the target, and its distance.
+        stopped: why the run ends; empty while it goes on.
     """
 
     distance: float = float("inf")
@@ -32,7 +32,10 @@ class CheckState:
 
 
 class EarlyStopping:
-    """Measures `utterances` by the model of a run, and keeps its nearest weights in `folder`."""
+    """Checks the score of `utterances` by the model of a run against a rule's target.
+
+    The weights of the nearest check are kept in `folder`.
+    """
 
     def __init__(
         self, rule: StopRule, inputs: Inputs, utterances: Sequence[Utterance], folder: Path
@@ -41,20 +44,21 @@ class EarlyStopping:
         self.state = CheckState()
 
     def check(self, step: int) -> dict[str, float]:
-        """Measure the model; stop the run where the rule says, or keep the nearest step so far.
+        """Stop the run if the model reaches the target; else keep its weights if it is nearest.
 
-        Returns what was measured and what it is to be, for the log.
+        Returns:
+            The measured and the target score, for the log.
         """
-        measured, target, seen = self._level(), self.rule.target, self.state
-        seen.distance = self.rule.distance(measured)
-        seen.stopped = self.rule.reached(measured) or ""
-        if not seen.stopped and seen.distance < seen.nearest_distance:
-            seen.nearest = step
-            # The original is where a run starts that goes too far at once, never its result.
-            seen.nearest_distance = seen.distance if step else float("inf")
+        measured, target, state = self._measure(), self.rule.target, self.state
+        state.distance = self.rule.distance(measured)
+        state.stopped = self.rule.reached(measured) or ""
+        if not state.stopped and state.distance < state.nearest_distance:
+            state.nearest = step
+            # A run that overshoots at once starts from the original, but must not end with it.
+            state.nearest_distance = state.distance if step else float("inf")
             if distributed.is_first():
-                # Many of them are replaced before any checkpoint counts on them (see `flush`).
-                save_weights(self.inputs.task.model, self._kept(), durable=False)
+                # Often replaced before a checkpoint refers to them (see `flush`).
+                save_weights(self.inputs.task.model, self._nearest_weights(), durable=False)
         return {
             "check_forget_loss": measured.loss,
             "check_forget_cer": measured.cer,
@@ -63,43 +67,47 @@ class EarlyStopping:
         }
 
     def end(self, step: int) -> tuple[float, str]:
-        """From `step`, the last, to the nearest; if the run has gone too far, part of the way.
+        """Set the model to the nearest weights, interpolated back if it passed the target.
 
-        Returns the step that is kept, a fraction between two looks, and which it is in words.
+        Args:
+            step: the last step.
+
+        Returns:
+            The step that is kept, a fraction between two checks, and a description of it.
         """
-        seen = self.state
-        if seen.nearest is None or seen.nearest == step:
+        state = self.state
+        if state.nearest is None or state.nearest == step:
             return step, ""
-        # The file must be there before all read it, and is cleared away on publication.
+        # All processes read the file, which the first one has written and later removes.
         distributed.wait()
-        task, place = self.inputs.task, 0.0
-        if seen.stopped:
-            place = interpolate_to_target(
+        task, position = self.inputs.task, 0.0
+        if state.stopped:
+            position = interpolate_to_target(
                 task.model,
-                read_weights(self._kept(), task.device),
+                read_weights(self._nearest_weights(), task.device),
                 self.rule,
-                lambda: self._level("where the target was reached"),
-                (seen.nearest_distance, seen.distance),
+                lambda: self._measure("interpolating to the target"),
+                (state.nearest_distance, state.distance),
             )
         else:
-            load_weights(task.model, self._kept())
+            load_weights(task.model, self._nearest_weights())
         distributed.wait()
-        kept = seen.nearest + place * (step - seen.nearest)
-        if place == 0:
-            return kept, f"step {seen.nearest} of {step} was nearer and is kept"
-        if place == 1:
+        kept = state.nearest + position * (step - state.nearest)
+        if position == 0:
+            return kept, f"step {state.nearest} of {step} was nearer and is kept"
+        if position == 1:
             return kept, ""
-        return kept, f"nearest between steps {seen.nearest} and {step}, and kept there"
+        return kept, f"nearest between steps {state.nearest} and {step}, and kept there"
 
     def flush(self) -> None:
-        """Have the nearest weights on the disk, for a checkpoint that counts on them."""
+        """Write the nearest weights to the disk, before a checkpoint refers to them."""
         if self.state.nearest is not None:
-            flush(self._kept())
+            flush(self._nearest_weights())
 
     def clear(self) -> None:
         """Remove weights that are no longer the nearest."""
         for path in self.folder.glob("best-*.safetensors"):
-            if path != self._kept():
+            if path != self._nearest_weights():
                 path.unlink()
 
     def state_dict(self) -> dict[str, Any]:
@@ -108,12 +116,8 @@ class EarlyStopping:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.state = CheckState(**state)
 
-    def _kept(self) -> Path:
+    def _nearest_weights(self) -> Path:
         return best_weights(self.folder, self.state.nearest)
 
-    def _level(self, description: str | None = None) -> MeanScore:
-        """The level of the utterances, measured by all processes together."""
-        mine = distributed.share().of_all(self.utterances)
-        shown = description if distributed.is_first() else None
-        scores = score(self.inputs.task, self.inputs, mine, description=shown)
-        return mean_score(distributed.gathered(scores))
+    def _measure(self, description: str | None = None) -> MeanScore:
+        return group_score(self.inputs, self.utterances, description)

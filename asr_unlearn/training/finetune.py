@@ -1,20 +1,22 @@
-"""Training and unlearning from a manifest to a published model folder, resumable at any point."""
+"""Fine-tuning, retraining and training from scratch: to a published model folder."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from accelerate.utils import set_seed
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.augmentation import Crop, PolarityAndShift, Speeds
 from asr_unlearn.data.batching import Change
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.split import PARTS
-from asr_unlearn.methods import Method
+from asr_unlearn.data.split import PARTS, Part
+from asr_unlearn.methods import Method, Step
 from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
@@ -34,8 +36,7 @@ from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAi
 from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.training.checkpoint import seed_everything
-from asr_unlearn.training.run_folder import carry_out
+from asr_unlearn.training.run_folder import RunFolder
 from asr_unlearn.training.trainer import Outcome, Training
 
 # Enough audio to set the filter bank's output variance.
@@ -43,21 +44,36 @@ CALIBRATION_UTTERANCES = 40
 NO_AIDS = TrainingAids()
 
 
+@dataclass(kw_only=True)
+class Train(Finetune):
+    """Fine-tuning on all utterances that a model is trained on, whatever parts they are from."""
+
+    needs: ClassVar[tuple[Part, ...]] = ("train",)
+    epoch_part: ClassVar[Part] = "train"
+
+    def batch_size(self, part: Part) -> int:
+        return self.retain_batch
+
+    def direction(self, step: Step) -> Direction:
+        gradient, losses = step.context.gradient(step.draw("train"))
+        return Direction(gradient, {"train": losses})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """How a model is trained, apart from the options of the method.
 
     Attributes:
-        task: what to train for, by default what the model was made for.
+        task: what to train for; by default the task of the config's class.
         language: of a multilingual recogniser (see `Seq2Seq`).
         spelling: of a Whisper's transcripts (see `choose_spelling`).
-        filterbank: a first convolution of random weights starts as band-pass filters.
+        filterbank: initialise a first convolution of random weights with band-pass filters.
         augmented: random polarity and shift of the waves.
-        speeds: at which the waves are heard, one of them drawn each time.
+        speeds: playback speeds of the waves, one drawn each time.
         crop_seconds: length of the random pieces to train on, 0 for whole utterances.
-        front_end_frozen: by default unless it starts from random weights.
-        aids: what helps a Whisper from scratch.
-        window: of a Whisper's encoder while it is trained; what is saved has its own.
+        front_end_frozen: by default, unless training starts from random weights.
+        aids: further losses and noise for a Whisper from scratch.
+        window: of a Whisper's encoder while it is trained; the saved model has its own.
     """
 
     task: TaskName | None = None
@@ -73,22 +89,22 @@ class Setup:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Setup":
-        """What a model was trained with, from the options in its run.json."""
+        """The setup of a trained model, from the options in its run.json."""
         given = {f.name: options[f.name] for f in fields(cls) if f.name in options}
         read = {
             "aids": TrainingAids(**given.get("aids", {})),
             "speeds": tuple(given.get("speeds", cls.speeds)),
-            # A run without one was trained in the model's own.
+            # A run without a window was trained with the model's own.
             "window": given.get("window"),
         }
         return cls(**(given | read))
 
     def recorded(self) -> dict[str, Any]:
-        """The same as options: aids, spelling and window only where there are any."""
-        told = asdict(self)
+        """The setup as options of a run: aids, spelling and window only where there are any."""
+        options = asdict(self)
         unused = {"aids": not self.aids, "spelling": self.spelling == "auto"}
         unused["window"] = self.window is None
-        return {name: value for name, value in told.items() if not unused.get(name)}
+        return {name: value for name, value in options.items() if not unused.get(name)}
 
 
 def train_model(
@@ -102,13 +118,23 @@ def train_model(
     device: torch.device,
     setup: Setup,
 ) -> Outcome:
-    """Train `source` on the utterances of `parts` and publish it at `out`.
+    """Train the model at `source` on the utterances of `parts` and publish it at `out`.
 
-    Two models trained with the same arguments but for `parts` start from the same weights.
+    The starting weights do not depend on `parts`: a retrained model starts where the original did.
+
+    Args:
+        corpus: manifest and split.
+        source: name or folder of a model, or a config to train from scratch.
+        method: the options of "finetune".
+        out: folder of the trained model.
+        parts: of the split, to train on.
+        seed: of random weights, batches and augmentation.
+        device: to train on.
+        setup: the rest.
 
     Raises:
-        ValueError: aids for a model that is no Whisper or that has been trained before, or
-            utterances that it cannot be asked.
+        InputError: aids for a model that is no Whisper or not trained from scratch, or utterances
+            without a target.
     """
     scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
@@ -123,27 +149,25 @@ def train_model(
     setup = replace(setup, task=kind, front_end_frozen=task.front_end_is_frozen, window=window)
     options = {**asdict(method), "model": source, "parts": list(parts), **setup.recorded()}
 
-    def run(folder: Path) -> Outcome:
-        inputs = Inputs(task, feature_cache=corpus.features)
+    data = corpus.content()
+    with RunFolder(out, task, kind="train", seed=seed, options=options, data=data) as run:
         training = Training(
             task,
-            method,
-            {"retain": corpus.part(*parts)},
-            inputs,
-            folder,
+            Train(**asdict(method)),
+            {"train": corpus.part(*parts)},
+            Inputs(task, feature_cache=corpus.features),
+            run.path,
             seed=seed,
             changes=changes,
             description=out.name,
         )
-        return training()
-
-    return carry_out(
-        "train", run, task, corpus.content(), out, options, seed, request=corpus.split.digest
-    )
+        outcome = training()
+        run.publish(outcome, request=corpus.split.digest)
+    return outcome
 
 
 def _window_of(setup: Setup) -> Window:
-    """The window asked for; utterances that are joined or slowed down need the model's own."""
+    """The window to train with: the model's own where utterances are joined or slowed down."""
     lengthened = setup.aids.joined > 0 or min(setup.speeds) < 1
     if setup.window is None or (setup.window == "auto" and lengthened):
         return "full"
@@ -159,7 +183,7 @@ def train_alike(
     seed: int,
     device: torch.device,
 ) -> Outcome:
-    """Train as the model of a run.json of `asr-unlearn train` was trained, on another corpus."""
+    """Train on another corpus with the options in the run.json of a trained model."""
     options = run["options"]
     names = {f.name for f in fields(Finetune)}
     return train_model(
@@ -177,36 +201,36 @@ def train_alike(
 def _task_to_train(
     corpus: Corpus, source: str, kind: TaskName, seed: int, device: torch.device, setup: Setup
 ) -> Task:
-    """The model at `source`, as it is before training, and what it is to learn."""
+    """The model at `source` before training, with its task."""
     scratch, aids = is_bare_config(source), setup.aids
     if aids and not (scratch and kind == "seq2seq"):
         raise InputError(
             f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "
             "its config"
         )
-    # A classifier's classes are those of all who may be trained on: a stranger's is not among them.
+    # A classifier has the classes of all training speakers, and none of the unseen ones'.
     known = corpus.part("retain", "forget") if kind == "classification" else corpus.manifest
     vocabulary = vocabulary_of(known, kind)
-    seed_everything(seed)
+    set_seed(seed)
     if scratch:
         model, processor = model_from_config(source, vocabulary, seed, kind)
     else:
         model, processor = pretrained_model(source, vocabulary, kind)
-    # First without aids, to refuse a language that the model does not have.
+    # First without aids: this refuses a language that the model does not have.
     task = task_for(model, processor, device, language=setup.language)
-    # Random weights tell nothing, but the vocabulary was made of the transcripts as given.
+    # Random weights have no spelling; the vocabulary is that of the transcripts as given.
     made = scratch and kind == "seq2seq" and setup.spelling == "auto"
     choose_spelling(task, corpus.part("retain"), "as_given" if made else setup.spelling)
     return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
 
 
 def _changes(task: Task, setup: Setup) -> list[Change]:
-    """What training does to the utterances; raises ValueError for speeds or crops that are none."""
+    """The augmentation of utterances; raises InputError for impossible speeds or crops."""
     changes: list[Change] = []
     if setup.speeds != Setup.speeds:
         changes.append(Speeds(setup.speeds))
     if setup.crop_seconds:
-        # Behind the speeds, to be of one length.
+        # After the change of speed, so that all crops have one length.
         long = setup.crop_seconds
         samples = round(long * SAMPLE_RATE) if math.isfinite(long) else 0
         frames = int(task.front_end.frames(torch.tensor([samples])))
@@ -221,14 +245,14 @@ def _changes(task: Task, setup: Setup) -> list[Change]:
 
 
 def _start_from_filterbank(task: Task, corpus: Corpus) -> None:
-    """Always on the retain set's audio, so that the retrained model starts where the original did.
+    """Initialise the first convolution, calibrated on the retain set for all models alike.
 
     Raises:
-        ValueError: the model has no convolution that hears the wave.
+        InputError: the model has no convolution over the wave.
     """
     if not isinstance(task.front_end, ConvFrontEnd):
         raise InputError(
-            f"filterbank: {type(task.model).__name__} does not measure_losses the wave itself"
+            f"filterbank: {type(task.model).__name__} has no convolution over the wave"
         )
     inputs = Inputs(task)
     waves = [inputs(u).input for u in corpus.part("retain")[:CALIBRATION_UTTERANCES]]

@@ -1,4 +1,4 @@
-"""Back to where it happened: looked at every few steps, a run has gone too far when it ends."""
+"""Interpolate back to the target: a run that is checked every few steps overshoots it."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,43 +18,44 @@ def interpolate_to_target(
     measure: Callable[[], MeanScore],
     distances: tuple[float, float],
 ) -> float:
-    """Set the model between `short`, where the rule was not reached, and its weights, where it was.
+    """Set the model to the point nearest to the target, between `short` and its own weights.
 
-    Weights a few steps apart lie in one valley, and the loss rises without a jump on the line
-    between them. The line is halved four times where the rule is first reached; of all that was
-    measured, the ends included, the point nearest to the rule's target is kept.
+    The loss rises without a jump on the line between weights a few steps apart. The line is
+    bisected four times for the point where the rule is first reached; of all points that were
+    measured, the ends included, the one nearest to the target is kept.
 
     Args:
-        short: weights and buffers by name, shared ones once.
-        measure: the forget set's level, by the model as it stands.
+        short: weights and buffers by name, shared ones once, that do not reach the target.
+        rule: holds the target, which the model reaches.
+        measure: returns the forget set's score by the model as it is.
         distances: from the target, of `short` and of the model.
 
     Returns:
-        The place on the line that is kept: 0 is `short`, 1 where the model was.
+        The position on the line that is kept: 0 is `short`, 1 the model as it was.
     """
     live = model.state_dict()
     far = {name: live[name].clone() for name in short if not torch.equal(short[name], live[name])}
 
-    def go_to(place: float) -> None:
+    def move_to(position: float) -> None:
         for name, end in far.items():
-            live[name].copy_(between(short[name], end, place))
+            live[name].copy_(between(short[name], end, position))
 
     tried = dict(zip((0.0, 1.0), distances, strict=True))
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        go_to(middle)
-        level = measure()
-        tried[middle] = rule.distance(level)
-        low, high = (low, middle) if rule.reached(level) else (middle, high)
-    # Where nothing lacks any more all points are alike to some rules: then the first of them.
-    place = min(tried, key=lambda place: (tried[place], place))
-    go_to(place)
-    return place
+        move_to(middle)
+        now = measure()
+        tried[middle] = rule.distance(now)
+        low, high = (low, middle) if rule.reached(now) else (middle, high)
+    # To the rule "all" every point beyond the target has distance 0: the first of them is kept.
+    position = min(tried, key=lambda position: (tried[position], position))
+    move_to(position)
+    return position
 
 
-def between(start: Tensor, end: Tensor, place: float) -> Tensor:
-    """The point of a line; what cannot be divided, like a count of batches, is that of an end."""
+def between(start: Tensor, end: Tensor, position: float) -> Tensor:
+    """The point at `position` between two tensors; integers are those of an end."""
     if start.is_floating_point():
-        return torch.lerp(start, end, place)
-    return end if place == 1 else start
+        return torch.lerp(start, end, position)
+    return end if position == 1 else start

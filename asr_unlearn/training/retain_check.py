@@ -1,8 +1,8 @@
-"""Whether a model still recognises those who are to be kept, measured before and after unlearning.
+"""Whether a model still recognises the retain speakers, measured before and after unlearning.
 
-Unlearning may be set to such a rate that nothing is left of the model. It is ruined if it is worse
-than a guess: its loss on retain utterances is above that of a uniform guess among its outputs, or
-nearly all that it says of them is wrong, neither of which was so before.
+Too high a learning rate ruins a model: it counts as ruined if its loss on retain utterances is
+above that of a uniform guess among its outputs, or nearly all its predictions are wrong, and
+neither was so before.
 """
 
 import math
@@ -19,7 +19,7 @@ from asr_unlearn.training.trainer import DivergedError
 
 # Enough to tell a ruined model, of which nearly everything is wrong.
 UTTERANCES = 50
-# Error rates above which nearly all is wrong, and up to which a model recognised something.
+# Error rates from which a model is ruined, and up to which it recognised something before.
 RUINED, RECOGNISED = 0.95, 0.5
 
 
@@ -31,9 +31,12 @@ def sample(utterances: Sequence[Utterance]) -> list[Utterance]:
 
 @dataclass(frozen=True)
 class RetainCheck:
-    """MeanScore of the same retain utterances before and after, and the number of the model's outputs.
+    """The mean score of the same retain utterances before and after unlearning.
 
-    Outputs are the entries of a recogniser's vocabulary, or a classifier's classes.
+    Attributes:
+        before, after: the scores.
+        utterances: how many there are.
+        outputs: entries of the recogniser's vocabulary, or the classifier's classes.
     """
 
     before: MeanScore
@@ -42,7 +45,7 @@ class RetainCheck:
     outputs: int
 
     def recorded(self) -> dict[str, Any]:
-        """The figures for run.json; `cer` of a classifier is the share of wrong answers."""
+        """The figures for run.json."""
         return {
             "utterances": self.utterances,
             "before": asdict(self.before),
@@ -51,25 +54,25 @@ class RetainCheck:
 
     @property
     def warning(self) -> str | None:
-        """That the model is ruined, by which figures, and what to do; None where it is not."""
+        """A sentence that says why the model is ruined and what to do; None where it is not."""
         before, after, guess = self.before, self.after, math.log(self.outputs)
         if after.cer >= RUINED and before.cer <= RECOGNISED:
-            why = f"{after.cer:.0%} of what it says of them is wrong, {before.cer:.0%} before"
+            why = f"the error rate is {after.cer:.0%}, {before.cer:.0%} before"
         elif after.loss > guess and before.loss <= guess / 2:
             why = (
-                f"its loss on them is {after.loss:.3g}, {before.loss:.3g} before, and that of a "
+                f"the loss is {after.loss:.3g}, {before.loss:.3g} before, and that of a "
                 f"uniform guess among {self.outputs} outputs is {guess:.3g}"
             )
         else:
             return None
         return (
-            f"the model is ruined: of {self.utterances} utterances of people who are to be kept, "
-            f"{why}; unlearn with a lower lr or fewer epochs, or let --stop.rule unseen end it"
+            f"the model is ruined: on {self.utterances} utterances of the retain set {why}; "
+            "unlearn with a lower lr or fewer epochs, or stop early with --stop.rule unseen"
         )
 
 
 def outputs(task: Task) -> int:
-    """How many entries the vocabulary of a recogniser has, or classes a classifier."""
+    """The number of entries of a recogniser's vocabulary, or of a classifier's classes."""
     config: Any = task.model.config
     return int(config.num_labels if task.one_label else config.vocab_size)
 

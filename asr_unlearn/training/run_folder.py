@@ -1,11 +1,12 @@
-"""A run works in OUT.partial, which is renamed to OUT when the model stands; never earlier."""
+"""The folder of a run: it works in OUT.partial, which becomes OUT once the model is complete."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
 from filelock import FileLock, Timeout
 from transformers import PreTrainedModel
@@ -15,84 +16,116 @@ from asr_unlearn.models.loading import save_model
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.models.tasks.from_scratch import remove_head
 from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime.cache import cached
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import atomic_write, digest_of, naming, publish_folder
+from asr_unlearn.runtime.io import naming, publish_folder, write_json
+from asr_unlearn.runtime.provenance import command, versions
 from asr_unlearn.training.checkpoint import FORMAT, checkpoints
-from asr_unlearn.training.run_log import Run
 from asr_unlearn.training.trainer import Outcome
 
-LOCK, STAMP = "lock", "stamp"
 
+class RunFolder:
+    """A folder to run in, locked while it is entered, whose result is published atomically.
 
-def carry_out(
-    kind: Literal["train", "unlearn"],
-    run: Callable[[Path], Outcome],
-    task: Task,
-    data: Mapping[str, Any],
-    out: Path,
-    options: Mapping[str, Any],
-    seed: int,
-    **logged: Any,
-) -> Outcome:
-    """Run in a folder, or take up what was interrupted there, and publish the model at `out`.
+    Entering resumes an interrupted run of the same key, and clears the work of any other. With
+    several processes all enter, and the first one locks, clears and publishes.
 
-    `data` is what an interrupted run must have begun with to be taken up; `logged` goes into
-    run.json beside the options and the outcome.
+        with RunFolder(out, task, kind="train", seed=0, options=options, data=data) as run:
+            outcome = Training(..., run.path, ...)()
+            run.publish(outcome)
+
+    Args:
+        out: folder of the finished model.
+        task: the model as it is before the run.
+        kind, seed, options: what is run, recorded in run.json.
+        data: the utterances and models that the run reads, as JSON can write them.
+
+    Attributes:
+        path: the folder to work in.
 
     Raises:
-        ValueError: another process is at work on the same.
+        InputError: on entering, when another process works in the folder.
     """
-    stamp = digest_of([FORMAT, kind, seed, options, data, fingerprint(task.model)])
-    work = out.with_name(f"{out.name}.partial")
-    first = distributed.is_first()
-    with _held(work) if first else nullcontext():
-        if first:
-            _clear_other_work(work, stamp)
+
+    def __init__(
+        self,
+        out: Path,
+        task: Task,
+        *,
+        kind: Literal["train", "unlearn"],
+        seed: int,
+        options: Mapping[str, Any],
+        data: Mapping[str, Any],
+    ) -> None:
+        self.out, self.task = out, task
+        self.path = out.with_name(f"{out.name}.partial")
+        self._record = {"kind": kind, "seed": seed, "options": dict(options)}
+        made_from = [FORMAT, kind, seed, options, data, fingerprint(task.model)]
+        self._work = cached(self.path, made_from)
+        # Beside the folder, which may be cleared or renamed while the lock is held.
+        self._lock = FileLock(out.with_name(f"{out.name}.lock"), timeout=0)
+
+    def __enter__(self) -> Self:
+        if distributed.is_first():
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise InputError(
+                    f"another process is at work in {self.path}; wait for it, or give another --out"
+                ) from None
+            if not self._work.is_current:
+                self._work.clear()
+                self.path.mkdir()
+                self._work.save()
         distributed.wait()
-        outcome = run(work)
-        if first:
-            record = {"kind": kind, "seed": seed, "options": dict(options), **asdict(outcome)}
-            _publish(task, work, out, processes=distributed.share().of, **record, **logged)
-    distributed.wait()
-    return outcome
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+        if kind is None:
+            distributed.wait()
 
-def _held(work: Path) -> AbstractContextManager[object]:
-    """Within: nobody else works in the folder, which is made."""
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        return FileLock(work / LOCK, timeout=0).acquire()
-    except Timeout:
-        raise InputError(
-            f"another process is at work in {work}; wait for it, or give another --out"
-        ) from None
+    def publish(self, outcome: Outcome, **record: Any) -> None:
+        """Save the model and run.json, and rename the folder to `out`.
 
-
-def _clear_other_work(work: Path, stamp: str) -> None:
-    """Clear away what lies there if it was asked for differently, or for another model."""
-    note = work / STAMP
-    if note.exists() and note.read_text() != stamp:
-        for path in work.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name != LOCK:
-                path.unlink()
-    with atomic_write(note) as aside:
-        aside.write_text(stamp)
-
-
-def _publish(task: Task, work: Path, out: Path, **record: Any) -> None:
-    remove_head(task.model)
-    with naming(work):
-        save_model(task.model, task.processor, work)
-    Run(work).describe(name=out.name, parameters=count_parameters(task.model), **record)
-    # Renamed before it is cleared: until the model stands a kill must not cost the run.
-    publish_folder(work, out)
-    for path in [*checkpoints(out), out / "checkpoint.partial"]:
-        shutil.rmtree(path, ignore_errors=True)
-    for path in [*out.glob("best-*.safetensors"), out / STAMP, out / LOCK]:
-        path.unlink(missing_ok=True)
+        Args:
+            outcome: of the run, written to run.json.
+            record: further entries of run.json.
+        """
+        if not distributed.is_first():
+            return
+        remove_head(self.task.model)
+        with naming(self.path):
+            save_model(self.task.model, self.task.processor, self.path)
+        write_json(
+            self.path / "run.json",
+            {
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": command(),
+                "versions": versions(),
+                "name": self.out.name,
+                "parameters": count_parameters(self.task.model),
+                "processes": distributed.share().of,
+                **self._record,
+                **asdict(outcome),
+                **record,
+            },
+        )
+        # Renamed before it is cleared: a kill before the model is complete must not cost the run.
+        publish_folder(self.path, self.out)
+        self._work.clear()
+        for path in [*checkpoints(self.out), self.out / "checkpoint.partial"]:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in [*self.out.glob("best-*.safetensors"), Path(self._lock.lock_file)]:
+            path.unlink(missing_ok=True)
 
 
 def count_parameters(model: PreTrainedModel) -> int:
+    """The number of a model's weights, shared ones once."""
     return sum(p.numel() for p in model.parameters())

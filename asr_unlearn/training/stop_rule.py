@@ -1,4 +1,4 @@
-"""The stop rule of all methods: when forgetting is over."""
+"""The stop rule of all methods: when enough has been forgotten."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,76 +7,83 @@ from typing import Any, Literal
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.runtime.errors import InputError
 
-StopOn = Literal["loss", "cer", "both", "all"]
+StopOn = Literal["loss", "cer", "any", "all"]
 
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stop when the forget set's level reaches `target`: a stranger's, to the original model.
+    """Stop when the forget set's mean score reaches a target.
 
-    Loss alone is not enough: error rates lag behind it. With `on="both"` the run ends when the
-    first of the two arrives, and the step nearest to the target in both is the one that is kept.
-    "all" is for classes that must not be named any more: the mean loss can be a stranger's while
-    one speaker's is still nothing. The run ends when both have arrived, and to go too far in one
-    is not held against a step.
+    Attributes:
+        target: the loss and CER that the original model has on comparable unseen speakers.
+        on: which of the two must reach the target. "any" stops at the first, and keeps the step
+            nearest to the target in both: loss alone is not enough, since CER lags behind it.
+            "all" waits for both, and does not count an overshoot as distance; it is for classes
+            that must not be named any more.
+        tolerance: relative slack.
+        every: steps between two checks.
+        figure: name of the error rate in messages; a classifier has no characters.
+        interval: 95% confidence interval of the target's loss, None if unknown.
 
-    Strangers of whom nothing is misheard have an error rate of 0, which everything has reached
-    from the first: it says nothing of forgetting, and "both" goes by the loss alone.
+    A target CER of 0 is reached from the start and says nothing of forgetting: then "any" goes by
+    the loss alone.
 
     Raises:
-        ValueError: to stop on an error rate that is 0 for strangers.
+        InputError: `on` is "cer" and the target's CER is 0.
     """
 
     target: MeanScore
-    on: StopOn = "both"
+    on: StopOn = "any"
     tolerance: float = 0.0
     every: int = 4
     figure: str = "CER"
-    """What the error rate is called; a classifier has no characters."""
     interval: tuple[float, float] | None = None
-    """95%, of the target's loss: strangers are few, and single ones differ by far."""
 
     def __post_init__(self) -> None:
         if self.on == "cer" and self.target.cer == 0:
             raise InputError(
-                f"strangers have a {self.figure} of 0, which cannot tell when to stop: stop on loss"
+                f"the unseen speakers have a {self.figure} of 0, which cannot tell when to stop: "
+                "stop on loss"
             )
 
     def reached(self, now: MeanScore) -> str | None:
-        """Which of loss and CER has arrived (within the relative tolerance), if it is enough."""
+        """Which figures have reached the target, in words; None unless the run is to stop."""
         share = 1 - self.tolerance
-        arrived = {}
+        reached = {}
         if now.loss >= share * self.target.loss:
-            arrived["loss"] = f"forget loss {now.loss:.3f} reached a stranger's {self._loss}"
+            reached["loss"] = f"forget loss {now.loss:.3f} reached the target {self._loss}"
         if now.cer >= share * self.target.cer:
-            arrived["cer"] = (
-                f"forget {self.figure} {now.cer:.1%} reached a stranger's {self.target.cer:.1%}"
+            reached["cer"] = (
+                f"forget {self.figure} {now.cer:.1%} reached the target {self.target.cer:.1%}"
             )
-        if self.on == "both":
-            return arrived.get("loss") or (arrived.get("cer") if self.target.cer > 0 else None)
+        if self.on == "any":
+            return reached.get("loss") or (reached.get("cer") if self.target.cer > 0 else None)
         if self.on == "all":
-            return " and ".join(arrived.values()) if len(arrived) == 2 else None
-        return arrived.get(self.on)
+            return " and ".join(reached.values()) if len(reached) == 2 else None
+        return reached.get(self.on)
 
     @property
     def _loss(self) -> str:
-        """The target's, and how well it is known."""
+        """The target's loss with its interval."""
         if self.interval is None:
             return f"{self.target.loss:.3f}"
         low, high = self.interval
         return f"{self.target.loss:.3f} (95% interval {low:.3f} to {high:.3f})"
 
     def distance(self, now: MeanScore) -> float:
-        """Relative distance to the target, summed over loss and CER; with "all", of what lacks."""
+        """The relative distance to the target in the figures of `on`, summed.
+
+        With "all" it is only what is missing: 0 at the target and beyond.
+        """
         loss = (now.loss - self.target.loss) / max(self.target.loss, 1e-8)
         cer = (now.cer - self.target.cer) / self.target.cer if self.target.cer > 0 else 0.0
         if self.on == "all":
             return max(0.0, -loss) + max(0.0, -cer)
-        return {"loss": abs(loss), "cer": abs(cer), "both": abs(loss) + abs(cer)}[self.on]
+        return {"loss": abs(loss), "cer": abs(cer), "any": abs(loss) + abs(cer)}[self.on]
 
 
 class Relearned(StopRule):
-    """Stop when the forget set is known again: its mean loss has come down to the target's."""
+    """Stop when the forget set's mean loss has come down to the target's."""
 
     def reached(self, now: MeanScore) -> str | None:
         if now.loss > self.target.loss:
@@ -84,34 +91,33 @@ class Relearned(StopRule):
         return f"forget loss {now.loss:.3f} is down to {self.target.loss:.3f}"
 
     def distance(self, now: MeanScore) -> float:
-        """Infinite: the steps are what is asked for, and no model is kept."""
+        """Infinite: the number of steps is the result, and no weights are kept."""
         return float("inf")
 
 
 @dataclass(frozen=True)
 class Stop:
-    """When an unlearning method ends (see `StopRule`).
+    """When an unlearning method stops (see `StopRule`).
 
     Attributes:
-        rule: "unseen" measures the level of strangers on the original model; "steps" lets the
-            method run for its epochs.
-        on: which of forget loss and CER must arrive, "both" for the first of them, "all" for each;
-            a classifier's "cer" is its error rate.
+        rule: "unseen" takes the original model's score on unseen speakers as the target; "steps"
+            lets the method run for its epochs.
+        on: which of forget loss and CER must reach the target: "any" for the first of them, "all"
+            for both; a classifier's "cer" is its error rate.
         tolerance: relative slack.
-        every: steps between two measurements.
-        by_difficulty: expect what strangers would have who are as hard to recognise as the forget
-            speakers (see `strangers`); without it, or without retain utterances to compare them
-            with, what the unseen speakers have. Holds for the target of a method too.
-        reference_model: folder of a recogniser that has met neither the forget nor the unseen speakers,
-            which tells how hard they are better than the model to be unlearned, who has (see
-            `outsider`).
+        every: steps between two checks.
+        by_difficulty: correct the target for how hard the forget speakers are to recognise (see
+            `stop_target`), for the stop rule and for methods with a target. Without it, or without
+            retain utterances to compare them with, the target is the unseen speakers' score.
+        reference_model: folder of a recogniser that was trained neither on the forget nor on the
+            unseen speakers; it measures difficulty better than the model to be unlearned.
 
     Raises:
-        ValueError: `every` or `tolerance` out of range.
+        InputError: `every` or `tolerance` out of range.
     """
 
     rule: Literal["unseen", "steps"] = "unseen"
-    on: StopOn = "both"
+    on: StopOn = "any"
     tolerance: float = 0.0
     every: int = 4
     by_difficulty: bool = True
@@ -124,9 +130,9 @@ class Stop:
             raise InputError(f"stop.tolerance must be from 0 to below 1, not {self.tolerance}")
         if self.reference_model and not self.by_difficulty:
             raise InputError(
-                "stop.reference_model tells a difficulty that stop.by_difficulty leaves out"
+                "stop.reference_model measures a difficulty that stop.by_difficulty leaves out"
             )
 
     def recorded(self) -> dict[str, Any]:
-        """The rule as options of a run, where the reference_model stands beside it."""
+        """The rule as options of a run; the reference model is recorded beside it."""
         return {name: value for name, value in asdict(self).items() if name != "reference_model"}

@@ -1,66 +1,72 @@
-"""How a model would treat the forget speakers, had it never met them: the level to forget down to.
+"""The forgetting target: the forget speakers' score if the model had not been trained on them.
 
-Nobody who needs unlearning can measure it. How the model treats people it has really never met is
-the nearest that can be measured, but some people are harder to recognise than others, whether they
-were trained on or not: a forget list of such people is not forgotten yet at the loss of the average
-stranger. How hard the forget speakers are is told by what the model makes of them after training,
-roughly, or by an reference_model, a recogniser that has met neither them nor the strangers.
+Only a retrained model has it. The original's score on unseen speakers is the nearest that can be
+measured, but some speakers are harder to recognise than others, trained on or not: the average
+unseen speaker's loss is too low a target for hard forget speakers. How hard they are is estimated
+from their losses by the original model, roughly, or by a reference model, a recogniser that was
+trained neither on them nor on the unseen speakers.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.data.split import PARTS, Part, Split
+from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import (
     MeanScore,
     Score,
     UtteranceLoss,
+    by_all_processes,
     mean_score,
     measure_losses,
     score,
 )
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.training.class_unlearning import forgets_classes
+from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop, StopRule
 
-# A stranger's loss grows like this power of what it would be after training (see `difficulty`):
-# measured on AN4, on 24 pairs of models of which one had met a speaker and the other had not.
+# An unseen speaker's loss grows like this power of what it would be after training on the speaker
+# (see `difficulty`): measured on AN4, on 24 pairs of models of which one was trained on a speaker
+# and the other was not.
 POWER = 0.4
-# And like this power of what it is to a small recogniser that has met neither him nor the others:
-# of 0 to 2.5, what tells the losses of seven of AN4's unseen speakers best from seven others'.
+# And like this power of the loss by a small recogniser that was trained on neither group: of 0 to
+# 2.5, what best predicts the losses of seven of AN4's unseen speakers from seven others'.
 REFERENCE_POWER = 1.5
-# It falls like this power of the number of speakers that a recogniser has learned from: reference_models
-# of 26 and of 53 of AN4's speakers, on two forget lists (1.27 and 0.69 on average).
+# It falls like this power of the number of training speakers: reference models of 26 and of 53 of
+# AN4's speakers, on two forget lists (1.27 and 0.69 on average).
 SPEAKERS_POWER = 0.86
-# What is known of the difficulty of a few speakers should not decide alone.
+# An estimate from a few speakers should not decide alone.
 BOUNDS = (0.5, 2.0)
-# Enough of the retain set to know how hard its people are.
+# Enough of the retain set to estimate how hard its speakers are.
 SPEAKERS, UTTERANCES = 50, 20
+# CER of a reference model above which its losses hardly differ between speakers.
+TOO_MANY_ERRORS = 0.5
 
 
 def difficulty(
     forget: Sequence[UtteranceLoss], others: Sequence[UtteranceLoss], power: float = POWER
 ) -> float:
-    """How much higher a stranger's loss would be, were strangers as hard as the forget speakers.
+    """The factor by which unseen speakers' loss would rise if they were as hard as the forget ones.
 
-    The ratio of the groups' means of ℓ^power, ℓ the mean loss of an utterance's speaker. With the
-    default power the losses are those of the model that was trained on both groups; they differ by
-    far more than losses of strangers. With `REFERENCE_POWER` they are an reference_model's, and the others
-    are the unseen speakers; it knows less, and its losses differ less. Between 0.5 and 2.
+    It is the ratio of the groups' means of ℓ^power, ℓ the mean loss of an utterance's speaker,
+    between 0.5 and 2.
+
+    Args:
+        forget: losses of the forget set.
+        others: losses of retain utterances, by the same model, which was trained on both groups.
+        power: with `REFERENCE_POWER` the losses are a reference model's, and `others` are the
+            unseen utterances.
 
     Raises:
-        ValueError: a group is empty.
+        InputError: a group is empty.
     """
     if not forget or not others:
         raise InputError("difficulty is measured on forget speakers and others")
@@ -68,20 +74,20 @@ def difficulty(
     return float(np.clip(hard / max(usual, 1e-12), *BOUNDS))
 
 
-def hardness(heard: Sequence[UtteranceLoss], power: float) -> list[float]:
-    """Of each utterance: its speaker's mean loss, to that power."""
-    losses: defaultdict[str, list[float]] = defaultdict(list)
-    for one in heard:
-        losses[one.utterance.speaker].append(one.loss)
-    hard = {name: float(np.mean(own) ** power) for name, own in losses.items()}
-    return [hard[one.utterance.speaker] for one in heard]
+def hardness(losses: Sequence[UtteranceLoss], power: float) -> list[float]:
+    """For each utterance its speaker's mean loss to that power."""
+    by_speaker: defaultdict[str, list[float]] = defaultdict(list)
+    for one in losses:
+        by_speaker[one.utterance.speaker].append(one.loss)
+    hard = {name: float(np.mean(own) ** power) for name, own in by_speaker.items()}
+    return [hard[one.utterance.speaker] for one in losses]
 
 
 def fewer_speakers_factor(forget: Sequence[Utterance], retain: Sequence[Utterance]) -> float:
-    """How much higher strangers' losses are to a model that has learned from the retain set alone.
+    """The factor by which unseen speakers' loss is higher after training on the retain set alone.
 
-    It has heard fewer people than the original, whose losses are at hand. 1 without a retain set,
-    when nobody knows how many it has heard.
+    A model trained on fewer speakers than the original generalises less. 1 without a retain set,
+    when the number of training speakers is unknown.
     """
     kept = {u.speaker for u in retain}
     everybody = kept | {u.speaker for u in forget}
@@ -89,7 +95,7 @@ def fewer_speakers_factor(forget: Sequence[Utterance], retain: Sequence[Utteranc
 
 
 def forgetting_target(unseen: MeanScore, difficulty: float) -> MeanScore:
-    """The level of strangers that are so much harder, in loss and, likewise, in CER."""
+    """The unseen speakers' score times the difficulty, in loss and in CER, which is at most 1."""
     return MeanScore(loss=unseen.loss * difficulty, cer=min(1.0, unseen.cer * difficulty))
 
 
@@ -98,10 +104,16 @@ def target_interval(
     difficulty: float,
     reference_losses: Sequence[UtteranceLoss] = (),
 ) -> tuple[float, float] | None:
-    """How well these strangers tell the loss of `forgetting_target`: 95%, over speakers.
+    """95% confidence interval, over speakers, of the loss of `forgetting_target`.
 
-    What an outsider makes of the same utterances says which of them are hard, so that it matters
-    less who the strangers happen to be. None with fewer than two speakers.
+    Args:
+        unseen: losses of the unseen utterances by the original.
+        difficulty: of the forget speakers.
+        reference_losses: of the same utterances by a reference model. They tell which utterances
+            are hard, so that the interval depends less on who the unseen speakers are.
+
+    Returns:
+        The ends; None with fewer than two speakers.
     """
     losses = [difficulty * one.loss for one in unseen]
     weights = [1.0] * len(losses)
@@ -122,54 +134,47 @@ def representatives(retain: Sequence[Utterance]) -> list[Utterance]:
     return [u for own in by_speaker.values() for u in islice(own, UTTERANCES)]
 
 
-# To one that mishears more than this, everybody is as hard as everybody else.
-TOO_MANY_ERRORS = 0.5
-
-
 def check_reference_model(folder: Path, split: Split) -> None:
-    """See that there is such a model, which was not trained on those whom it is to judge.
+    """Check that a reference model exists and was trained on the retain part at most.
 
     Raises:
-        ValueError: there is none, or its run.json says that it was.
+        InputError: it does not exist, or its run.json says that it was trained on other parts.
     """
     if not folder.is_dir():
         raise InputError(f"--stop.reference_model {folder}: there is no such model folder")
     others = [part for part in PARTS if part != "retain"]
     if why := SavedModel.at(folder).training_overlap(split, others):
-        raise InputError(f"{folder} is no reference_model: {why}")
+        raise InputError(f"{folder} cannot be the reference model: {why}")
 
 
 def reference_inputs(folder: Path, inputs: Inputs) -> Inputs:
-    """The reference_model at `folder`, and the recordings as `inputs` reads them."""
+    """Inputs for the reference model at `folder`, with the recordings as `inputs` reads them."""
     return Inputs(SavedModel.at(folder).task(inputs.task.device), load=inputs.load)
 
 
-def check_reference_errors(folder: Path, strangers: Sequence[Score]) -> None:
-    """Raises ValueError where the reference_model has not learned enough to tell who is hard."""
-    if (errors := mean_score(strangers).cer) > TOO_MANY_ERRORS:
+def check_reference_errors(folder: Path, unseen: Sequence[Score]) -> None:
+    """Raises InputError if the reference model's CER on unseen speakers is above 50%."""
+    if (errors := mean_score(unseen).cer) > TOO_MANY_ERRORS:
         raise InputError(
-            f"the reference_model {folder} mishears {errors:.0%} of what strangers say, and cannot tell "
-            "who of them is hard: train it longer, or leave --stop.reference_model out"
+            f"the reference model {folder} has a CER of {errors:.0%} on unseen speakers, too high "
+            "to tell which speakers are hard: train it longer, or leave --stop.reference_model out"
         )
 
 
 def training_seconds(folder: Path) -> float:
-    """What it took to train it, which is part of what unlearning costs; 0 if nobody knows."""
+    """The time that training a model took, 0 if unknown; part of the cost of unlearning."""
     return float(SavedModel.at(folder).run().get("seconds", 0.0))
-
-
-H = TypeVar("H", bound=UtteranceLoss)
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard the forget speakers are beside others.
+    """How hard the forget speakers are, relative to the unseen speakers.
 
     Attributes:
-        ratio: of what strangers as hard would have to what the unseen speakers have; with an
-            reference_model, to a model that has not learned from the forget speakers either.
-        reference_losses: what an outsider makes of the unseen speakers, if one was asked.
-        seconds: what it took to train the reference_model.
+        ratio: the factor from the unseen speakers' loss to the target; with a reference model it
+            holds `fewer_speakers_factor` too.
+        reference_losses: of the unseen utterances by the reference model, if there is one.
+        seconds: the reference model's training time.
     """
 
     ratio: float = 1.0
@@ -177,64 +182,51 @@ class Difficulty:
     seconds: float = 0.0
 
 
-def forget_difficulty(
-    inputs: Inputs, given: Mapping[Part, Sequence[Utterance]], stop: Stop
-) -> Difficulty:
-    """How hard the forget speakers are to an reference_model, or to the model as it is; 1 for classes.
+def forget_difficulty(inputs: Inputs, data: UnlearningData, stop: Stop) -> Difficulty:
+    """Measure the difficulty by the reference model, else by the model as it is; 1 for classes.
 
     Raises:
-        ValueError: an outsider for classes, or one that has not learned to recognise speech.
+        InputError: a reference model where classes are forgotten, or one with too many errors.
     """
-    if forgets_classes(inputs.task, given):
+    if data.classes:
         if stop.reference_model is not None:
-            raise InputError("there are no strangers to a class: leave --stop.reference_model out")
+            raise InputError(
+                "whole classes are forgotten, and a reference model measures speakers: leave "
+                "--stop.reference_model out"
+            )
         return Difficulty()
     if not stop.by_difficulty:
         return Difficulty()
     if stop.reference_model is not None:
-        return _difficulty_to(stop.reference_model, inputs, given)
-    if not given["retain"]:
+        return _reference_difficulty(stop.reference_model, inputs, data)
+    if not data.given["retain"]:
         return Difficulty()
-    others = representatives(given["retain"])
+    retain = representatives(data.given["retain"])
     ratio = difficulty(
-        _everyones(measure_losses, inputs, given["forget"], "difficulty of those to forget"),
-        _everyones(measure_losses, inputs, others, "difficulty of the others"),
+        by_all_processes(measure_losses, inputs, data.given["forget"], "difficulty of forget"),
+        by_all_processes(measure_losses, inputs, retain, "difficulty of retain"),
     )
     return Difficulty(ratio)
 
 
-def _difficulty_to(
-    reference_model: Path, inputs: Inputs, given: Mapping[Part, Sequence[Utterance]]
-) -> Difficulty:
-    theirs = reference_inputs(reference_model, inputs)
-    unseen = _everyones(score, theirs, given["unseen"], "reference_model on strangers")
-    check_reference_errors(reference_model, unseen)
-    forget = _everyones(score, theirs, given["forget"], "reference_model on those to forget")
-    harder = difficulty(forget, unseen, REFERENCE_POWER)
-    ratio = harder * fewer_speakers_factor(given["forget"], given["retain"])
-    return Difficulty(ratio, unseen, training_seconds(reference_model))
+def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
+    given, reference = data.given, reference_inputs(folder, inputs)
+    unseen = by_all_processes(score, reference, given["unseen"], "reference model on unseen")
+    check_reference_errors(folder, unseen)
+    forget = by_all_processes(score, reference, given["forget"], "reference model on forget")
+    ratio = difficulty(forget, unseen, REFERENCE_POWER)
+    ratio *= fewer_speakers_factor(given["forget"], given["retain"])
+    return Difficulty(ratio, unseen, training_seconds(folder))
 
 
-def stop_rule(
-    inputs: Inputs, unseen: Sequence[Utterance], stop: Stop, harder: Difficulty
-) -> StopRule:
-    """The rule with its target measured on the model as it is."""
-    strangers = _everyones(score, inputs, unseen, "level of strangers")
-    figure = "error rate" if inputs.task.one_label else "CER"
+def stop_rule(inputs: Inputs, data: UnlearningData, stop: Stop, difficulty: Difficulty) -> StopRule:
+    """The stop rule, its target measured by the model as it is."""
+    unseen = by_all_processes(score, inputs, data.parts["unseen"], "target on unseen speakers")
     return StopRule(
-        target=forgetting_target(mean_score(strangers), harder.ratio),
+        target=forgetting_target(mean_score(unseen), difficulty.ratio),
         on=stop.on,
         tolerance=stop.tolerance,
         every=stop.every,
-        figure=figure,
-        interval=target_interval(strangers, harder.ratio, harder.reference_losses),
+        figure="error rate" if inputs.task.one_label else "CER",
+        interval=target_interval(unseen, difficulty.ratio, difficulty.reference_losses),
     )
-
-
-def _everyones(
-    ask: Callable[..., list[H]], inputs: Inputs, utterances: Sequence[Utterance], description: str
-) -> list[H]:
-    """What `measure_losses` or `score` find in all processes together."""
-    mine = distributed.share().of_all(utterances)
-    shown = description if distributed.is_first() else None
-    return distributed.gathered(ask(inputs.task, inputs, mine, description=shown))

@@ -1,4 +1,4 @@
-"""One loop: fine-tuning, retraining and unlearning differ only in the method of the step."""
+"""The training loop: fine-tuning, retraining and unlearning differ only in the method of a step."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import send_to_device
+from accelerate.utils import send_to_device, set_seed
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -32,24 +32,28 @@ from asr_unlearn.training.checkpoint import (
     load_checkpoint,
     remove_damaged,
     save_checkpoint,
-    seed_everything,
 )
 from asr_unlearn.training.early_stopping import EarlyStopping
-from asr_unlearn.training.run_log import Run
+from asr_unlearn.training.run_log import RunLog
 from asr_unlearn.training.stop_rule import StopRule
 
 
 class DivergedError(AsrUnlearnError, ArithmeticError):
-    """Training ran into values that are not finite; the last checkpoint is untouched."""
+    """A loss, gradient or weight is not finite; the last checkpoint is unchanged."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: seconds are summed over interruptions.
+    """How a run ended.
 
-    `kept_step` is a fraction where the run had gone too far and was taken back part of the way;
-    `target` is what the stop rule compares with, None without one. Of unlearning, `kept` are the
-    figures of `asr_unlearn.training.retain_check`, and `warning` what they warn of.
+    Attributes:
+        steps: steps taken.
+        kept_step: the step of the final weights, a fraction where they are interpolated.
+        seconds: duration, summed over interruptions.
+        stopped: why it ended, and which step is kept.
+        peak_bytes: peak memory; None if unknown.
+        target: of the stop rule; None without one.
+        kept, warning: figures of the retain check after unlearning, and its warning.
     """
 
     steps: int
@@ -64,7 +68,7 @@ class Outcome:
 
 @dataclass
 class Progress:
-    """What the loop carries from step to step, all of it in every checkpoint."""
+    """The state of the loop, which every checkpoint holds."""
 
     step: int = 0
     seconds: float = 0.0
@@ -72,16 +76,23 @@ class Progress:
 
 
 class Training:
-    """A model, a method and the parts it draws from, in a folder where it can be resumed.
+    """A resumable run of a method on a model, in a folder.
 
     Args:
+        task: the model.
+        method: makes the direction of each step.
         parts: the utterances of each part that the method needs.
-        checked: the utterances the stop rule measures; the forget set.
-        difficulty: of the forget speakers (see `strangers`), for methods with a target.
-        changes: to the utterances of every batch, in this order; only for a trained front end,
-            but for a `Crop`. Only crops train the statistics of batch norm, which would count the
-            padding of whole utterances.
-        checkpoint_seconds: how much work a kill may cost at most.
+        inputs: of the utterances.
+        folder: for checkpoints and metrics.jsonl.
+        seed: of batches, dropout and augmentation.
+        stop: ends the run early; None takes all steps.
+        difficulty: of the forget speakers (see `stop_target`), for methods with a target.
+        checked: the utterances that the stop rule measures, the forget set.
+        changes: augmentation of every batch, in this order; with a frozen front end only a `Crop`.
+            The statistics of batch norm are trained with a `Crop` only, since they would count
+            the padding of whole utterances.
+        checkpoint_seconds: least time between two checkpoints.
+        description: of the progress bar.
     """
 
     def __init__(
@@ -104,7 +115,7 @@ class Training:
         self.seed, self.description = seed, description
         self.cropped = any(isinstance(change, Crop) for change in changes)
         self.checkpoint_seconds = checkpoint_seconds
-        self.folder, self.run = folder, Run(folder)
+        self.folder, self.run_log = folder, RunLog(folder)
         self.early_stopping = None if stop is None else EarlyStopping(stop, inputs, checked, folder)
         folder.mkdir(parents=True, exist_ok=True)
         method.freeze_parameters(task)
@@ -137,11 +148,11 @@ class Training:
 
     @property
     def stopped(self) -> str:
-        """Why the stop rule has ended the run; empty where it has not."""
+        """Why the stop rule ended the run; empty if it did not."""
         return self.early_stopping.state.stopped if self.early_stopping else ""
 
     def __call__(self) -> Outcome:
-        """Run to the end, or to where the stop rule says; the model is left as the result.
+        """Run until the last step or the stop rule; the model is left as the result.
 
         Raises:
             DivergedError: a loss or gradient is not finite.
@@ -164,7 +175,7 @@ class Training:
                 if time.monotonic() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
-        # A kill between here and the publication of the result must not cost the run.
+        # A kill before the result is published must not cost the run.
         self._save()
         return self._outcome()
 
@@ -204,9 +215,9 @@ class Training:
             return batches
 
         if self.context.group is not None:
-            # Noise of its own for each process, and the same again when a run is taken up.
+            # Each process draws noise of its own, and the same after a resumption.
             entropy = [self.seed, self.progress.step, distributed.share().rank]
-            seed_everything(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+            set_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         step = Step(self.context, self.progress.step, draw)
         self.task.model.train(self.method.trains)
         for module in self.task.model.modules() if not self.cropped else ():
@@ -245,7 +256,7 @@ class Training:
 
     def _log(self, **row: Any) -> None:
         if distributed.is_first():
-            self.run.log(**row)
+            self.run_log.log(**row)
 
     def _save(self) -> None:
         if not distributed.is_first():
@@ -263,7 +274,7 @@ class Training:
             self.early_stopping.clear()
 
     def _resume(self) -> None:
-        seed_everything(self.seed)
+        set_seed(self.seed)
         began = time.monotonic()
         self.task.model.eval()
         self.method.prepare(self.context)
@@ -274,7 +285,7 @@ class Training:
         state = load_checkpoint(self.folder, self.task.model)
         distributed.wait()
         if distributed.is_first():
-            self.run.forget_rows_after(-1 if state is None else state["step"])
+            self.run_log.drop_rows_after(-1 if state is None else state["step"])
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
@@ -302,6 +313,6 @@ class Training:
 
 
 def _mean(losses: Float[Tensor, " B"]) -> float:
-    """The mean over all processes' utterances."""
-    everyones: list[float] = distributed.gathered(losses.tolist())
-    return sum(everyones) / len(everyones)
+    """The mean over the utterances of all processes."""
+    gathered: list[float] = distributed.gathered(losses.tolist())
+    return sum(gathered) / len(gathered)

@@ -106,7 +106,7 @@ def said(corpus, tiny_config, folder, monkeypatch, capsys):
     """Carry out a command as a program; its status and message, with short names for folders."""
     # Nothing may have begun by the time it is said.
     monkeypatch.setattr(evaluate, "transcribe", lambda *_, **__: pytest.fail("asked"))
-    monkeypatch.setattr(finetune, "carry_out", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(finetune, "RunFolder", lambda *_, **__: pytest.fail("trained"))
     names = {"C/": f"{corpus}/", "K": str(tiny_config), "T/": f"{folder}/", "T": str(folder)}
     names |= {"C": str(corpus)}
 

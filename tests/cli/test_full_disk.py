@@ -80,7 +80,7 @@ WRITERS = {
     "cache": "with atomic_write(path, durable=False) as a, a.open('wb') as f:\n"
     "    np.savez(f, x=np.zeros(10**6))",
     "weights": "save_weights(torch.nn.Linear(1000, 1000), path)",
-    "log": "path.mkdir(); Run(path).log(step=1, text='x' * 10**6)",
+    "log": "path.mkdir(); RunLog(path).log(step=1, text='x' * 10**6)",
     "model": "path.mkdir()\nwith naming(path):\n"
     "    save_file({'a': torch.ones(10**6)}, path / 'model.safetensors')",
     "checkpoint": "state = {'step': 1, 'x': torch.ones(10**6)}\n"
@@ -99,7 +99,7 @@ from safetensors.torch import save_file
 from asr_unlearn.runtime import program
 from asr_unlearn.training.checkpoint import save_checkpoint, save_weights
 from asr_unlearn.runtime.io import naming, atomic_write, write_json
-from asr_unlearn.training.run_log import Run
+from asr_unlearn.training.run_log import RunLog
 path = Path({str(tmp_path / "target")!r})
 for code in {list(WRITERS.values())!r}:
     print(program.run_program("it", lambda: exec(code)))

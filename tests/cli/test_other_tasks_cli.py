@@ -22,10 +22,10 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import read_manifest, write_manifest
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import mean_score, score
+from asr_unlearn.models.inference import group_score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
-from asr_unlearn.training.class_unlearning import forgets_classes, relabelled_unseen
+from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import forget_difficulty, stop_rule
 from asr_unlearn.training.unlearn import PARTS_USED
@@ -65,12 +65,9 @@ def stopping(data, folder):
     corpus = Corpus.read(data / "manifest.jsonl", data / "split.json")
     inputs = Inputs(SavedModel.at(folder).task(torch.device("cpu")))
     set_window(inputs.task, "auto", corpus.manifest)
-    given = {part: corpus.part(part) for part in PARTS_USED}
-    if forgets_classes(inputs.task, given):
-        given["unseen"] = relabelled_unseen(given)
-    harder = forget_difficulty(inputs, given, Stop())
-    rule = stop_rule(inputs, given["unseen"], Stop(), harder)
-    return rule, mean_score(score(inputs.task, inputs, given["forget"]))
+    data = UnlearningData.of(inputs.task, {part: corpus.part(part) for part in PARTS_USED})
+    rule = stop_rule(inputs, data, Stop(), forget_difficulty(inputs, data, Stop()))
+    return rule, group_score(inputs, data.parts["forget"])
 
 
 def how_hard(folder, part):

@@ -160,7 +160,7 @@ def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     assert list(entries) == models
     assert entries["gradient_ascent"]["loss"]["forget"] > entries["original"]["loss"]["forget"]
     rows = [json.loads(x) for x in (out / "original" / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["retain_loss"] < rows[0]["retain_loss"]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     for name in models:
         for file in ("config.json", "model.safetensors", "run.json", "utterances.jsonl"):
             assert (out / name / file).exists()
@@ -195,7 +195,7 @@ def test_whisper_from_scratch_goes_through_every_stage(tmp_path, shared_data):
     assert list(entries) == ["original", "retrained", *methods]
     assert entries["gradient_ascent"]["loss"]["forget"] > entries["original"]["loss"]["forget"]
     rows = [json.loads(x) for x in (out / "original" / "metrics.jsonl").read_text().splitlines()]
-    losses = [row["retain_loss"] for row in rows]
+    losses = [row["train_loss"] for row in rows]
     assert sum(losses[-4:]) < sum(losses[:4])
     for name in entries:
         config = json.loads((out / name / "config.json").read_text())

@@ -21,11 +21,11 @@ from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.gap import gap
 from asr_unlearn.metrics.mia import matched
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import mean_score, score, with_known_labels
+from asr_unlearn.models.inference import group_score, with_known_labels
 from asr_unlearn.models.loading import model_from_config, save_model, vocabulary_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import task_for
-from asr_unlearn.training.class_unlearning import forgets_classes, relabelled_unseen
+from asr_unlearn.training.class_unlearning import UnlearningData, relabelled_unseen
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.tune import TuningProblem, ranked, tune
 from tests.support.tiny_model import tiny_options
@@ -134,7 +134,7 @@ def test_classes_are_forgotten_where_nobody_else_has_them(forget, retain):
     assert disjoint(forget, retain) == expected
 
 
-def test_unseen_utterances_are_asked_for_what_is_forgotten():
+def test_unseen_utterances_are_relabelled_with_the_forgotten_classes():
     def utterances(part, labels):
         return [
             Utterance(id=f"{part}{i}", audio=Path("x"), speaker="s", seconds=1.0, label=label)
@@ -146,10 +146,12 @@ def test_unseen_utterances_are_asked_for_what_is_forgotten():
         "retain": [],
         "unseen": utterances("u", ["go"] * 5),
     }
-    asked = relabelled_unseen(given)
-    assert [u.label for u in asked] == ["down", "up", "down", "up", "down"]
-    assert [u.id for u in asked][:2] == ["u0 as down", "u1 as up"]
-    assert {u.audio for u in asked} == {Path("x")}
+    relabelled = relabelled_unseen(given)
+    assert [u.label for u in relabelled] == ["down", "up", "down", "up", "down"]
+    assert [u.id for u in relabelled][:2] == ["u0 as down", "u1 as up"]
+    assert {u.audio for u in relabelled} == {Path("x")}
+    assert UnlearningData(given, classes=True).parts == given | {"unseen": relabelled}
+    assert UnlearningData(given, classes=False).parts == given
 
 
 def test_a_stranger_among_the_tested_leaves_the_others_in(corpus, tmp_path, capsys):
@@ -166,8 +168,8 @@ def test_a_stranger_among_the_tested_leaves_the_others_in(corpus, tmp_path, caps
     assert "no class for 1 of 2 utterances of test" in capsys.readouterr().out
 
 
-def test_a_search_forgets_a_voice_down_to_that_of_strangers(corpus, tmp_path):
-    """The unseen speakers are no classes of the model: they only say how far a stranger is."""
+def test_a_search_takes_the_target_of_a_forgotten_class(corpus, tmp_path):
+    """The unseen speakers are no classes of the model, and serve for the target only."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     sizes = tiny_options() | {"feat_extract_norm": "layer", "classifier_proj_size": 8}
     Wav2Vec2Config(**sizes).save_pretrained(tmp_path)
@@ -175,15 +177,13 @@ def test_a_search_forgets_a_voice_down_to_that_of_strangers(corpus, tmp_path):
     model, processor = model_from_config(str(tmp_path), names, 0, "classification")
     task = task_for(model.eval(), processor)
     given = {part: data.part(part) for part in ("forget", "retain", "unseen")}
-    assert forgets_classes(task, given)
+    assert UnlearningData.of(task, given).classes
     known = given["forget"][:2]
     assert with_known_labels(task, [*given["unseen"], *known]) == known
-    bench = TuningProblem(task, Inputs(task), given, Stop(rule="steps"), seed=0)
-    assert set(bench.levels()) == {"forget", "retain"}
-    asked = score(task, Inputs(task), relabelled_unseen(given))
-    assert bench.target() == mean_score(asked)
-    told = replace(bench, stop=Stop(reference_model=tmp_path))
-    with pytest.raises(ValueError, match="no strangers to a class"):
-        told.target()
-    study = tune(bench, "finetune", {"epochs": 1.0}, trials=1, journal=tmp_path / "journal")
+    problem = TuningProblem(task, Inputs(task), given, Stop(rule="steps"), seed=0)
+    assert set(problem.scores()) == {"forget", "retain"}
+    assert problem.target() == group_score(Inputs(task), relabelled_unseen(given))
+    with pytest.raises(ValueError, match="whole classes are forgotten, and a reference model"):
+        replace(problem, stop=Stop(reference_model=tmp_path)).target()
+    study = tune(problem, "finetune", {"epochs": 1.0}, trials=1, journal=tmp_path / "journal")
     assert ranked(study.trials)

@@ -1,4 +1,4 @@
-"""A run that has gone too far goes back along the line to where its target was reached."""
+"""A run that has passed its target is interpolated back to it."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ STEP = 0.5**HALVINGS
 
 
 class Line(nn.Module):
-    """A weight that says how far it is from 0 to 1, and what is not to be mixed."""
+    """A weight that is its position from 0 to 1, and a count that is not interpolated."""
 
     def __init__(self, place):
         super().__init__()
@@ -22,22 +22,22 @@ class Line(nn.Module):
         self.register_buffer("batches", torch.tensor(int(10 * place)))
 
 
-def landed(loss, rule, cer=lambda _: 0.0):
-    """Where a run lands whose level is this function of the place on the line, and its looks."""
-    model, looks = Line(1.0), []
+def interpolated(loss, rule, cer=lambda _: 0.0):
+    """The position kept for scores that are this function of it, and the measured positions."""
+    model, measured = Line(1.0), []
 
-    def level(place):
+    def score(place):
         return MeanScore(loss(place), cer(place))
 
     def measure():
-        looks.append(model.place.item())
-        return level(looks[-1])
+        measured.append(model.place.item())
+        return score(measured[-1])
 
     short = {name: tensor.clone() for name, tensor in Line(0.0).state_dict().items()}
-    ends = (rule.distance(level(0.0)), rule.distance(level(1.0)))
+    ends = (rule.distance(score(0.0)), rule.distance(score(1.0)))
     place = interpolate_to_target(model, short, rule, measure, ends)
     assert model.place.item() == place
-    return place, looks
+    return place, measured
 
 
 @given(
@@ -46,31 +46,31 @@ def landed(loss, rule, cer=lambda _: 0.0):
     short=st.floats(0.0, 1.0),
     far=st.floats(0.0, 50.0),
 )
-def test_lands_beside_the_crossing_wherever_it_is(target, bend, short, far):
+def test_it_finds_the_crossing_wherever_it_is(target, bend, short, far):
     low, high = target - short, target + far + 1e-6
 
     def loss(place):
         return low + (high - low) * place**bend
 
-    place, looks = landed(loss, StopRule(MeanScore(target, 1.0), on="loss"))
+    place, measured = interpolated(loss, StopRule(MeanScore(target, 1.0), on="loss"))
     crossing = ((target - low) / (high - low)) ** (1 / bend)
     assert abs(place - crossing) <= STEP
-    assert len(looks) == HALVINGS
+    assert len(measured) == HALVINGS
 
 
 def test_no_point_is_further_than_either_end():
     """On a curve that is nearest to its target at the short end."""
     rule = StopRule(MeanScore(1.0, 1.0), on="loss")
-    place, _ = landed(lambda place: 0.99 if place == 0 else 2.0 + place, rule)
+    place, _ = interpolated(lambda place: 0.99 if place == 0 else 2.0 + place, rule)
     assert place == 0
-    place, _ = landed(lambda place: 1.0 if place == 1 else 0.1, rule)
+    place, _ = interpolated(lambda place: 1.0 if place == 1 else 0.1, rule)
     assert place == 1
 
 
-def test_where_everything_has_arrived_it_goes_no_further():
-    """To the rule "all" no point beyond is worse: the first is taken."""
+def test_where_everything_is_reached_the_first_point_is_kept():
+    """To the rule "all" no point beyond the target is worse."""
     rule = StopRule(MeanScore(1.0, 0.5), on="all")
-    place, _ = landed(lambda place: 10 * place, rule, cer=lambda place: float(place >= 0.5))
+    place, _ = interpolated(lambda place: 10 * place, rule, cer=lambda place: float(place >= 0.5))
     assert place == 0.5
 
 

@@ -1,4 +1,4 @@
-"""A model that unlearning has ruined is never published without a word."""
+"""A model that unlearning has ruined is published with a warning."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.tasks import CTC
-from asr_unlearn.training import unlearning
+from asr_unlearn.training import unlearn as unlearn_module
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, sample
 from asr_unlearn.training.trainer import DivergedError
 
@@ -25,13 +25,12 @@ from asr_unlearn.training.trainer import DivergedError
         (
             MeanScore(0.05, 0.02),
             MeanScore(2.9, 0.97),
-            "97% of what it says of them is wrong, 2% before",
+            "the error rate is 97%, 2% before",
         ),
         (
             MeanScore(0.05, 0.02),
             MeanScore(80.0, 0.9),
-            "its loss on them is 80, 0.05 before, and that of a uniform guess among 32 outputs is "
-            "3.47",
+            "the loss is 80, 0.05 before, and that of a uniform guess among 32 outputs is 3.47",
         ),
         # Which recognised nothing before either.
         (MeanScore(3.0, 1.0), MeanScore(3.5, 1.0), None),
@@ -42,8 +41,8 @@ def test_ruined_is_worse_than_a_guess(before, after, why):
     if why is None:
         assert said is None
     else:
-        assert said.startswith("the model is ruined: of 50 utterances of people who are to be")
-        assert f"kept, {why}; unlearn with a lower lr" in said
+        assert said.startswith(f"the model is ruined: on 50 utterances of the retain set {why}; ")
+        assert "unlearn with a lower lr" in said
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(0, 0), (1, 1), (50, 50), (51, 26), (1000, 50)])
@@ -68,11 +67,11 @@ def unlearn(corpus, folder, *flags):
 
 
 def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys):
-    levels = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
-    monkeypatch.setattr(unlearning, "_level_of_kept", lambda *_: levels.pop(0))
+    scores = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
+    monkeypatch.setattr(unlearn_module, "group_score", lambda *_: scores.pop(0))
     run = unlearn(corpus, tmp_path, "--set", "epochs=1")
-    assert run["warning"].startswith("the model is ruined: of ")
-    assert "100% of what it says of them is wrong, 2% before" in run["warning"]
+    assert run["warning"].startswith("the model is ruined: on ")
+    assert "the error rate is 100%, 2% before" in run["warning"]
     assert run["kept"]["before"] == {"loss": 0.05, "cer": 0.02}
     assert run["kept"]["after"] == {"loss": 400.0, "cer": 1.0}
     assert f"{tmp_path}/ga: WARNING: {run['warning']}" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The one loop: it learns, resumes as if never killed, stops by the rule, and names failure."""
+"""The training loop: it learns, resumes bit for bit, and names what is not finite."""
 
 import json
 from dataclasses import dataclass
@@ -13,12 +13,8 @@ from asr_unlearn.data.augmentation import PolarityAndShift, Speeds
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.gradient_ascent import GradientAscent
-from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import NonFiniteLossError
-from asr_unlearn.training import stopping_check as watch_module
 from asr_unlearn.training.checkpoint import checkpoints, random_state, restore_random_state
-from asr_unlearn.training.interpolation import HALVINGS, between
-from asr_unlearn.training.stop_rule import StopRule
 from asr_unlearn.training.trainer import DivergedError, Training
 from tests.support.killing import run_until_killed
 from tests.support.tiny_training import tiny_training
@@ -32,10 +28,10 @@ def parts(corpus):
     return data, {part: data.part(part) for part in ("forget", "retain", "unseen")}
 
 
-def make(corpus, config, folder, name="finetune", stop=None, **options):
+def make(corpus, config, folder, name="finetune", **options):
     options = {"lr": 3e-3, "epochs": 4, "retain_batch": 4, "forget_batch": 4} | options
     changes = CHANGES if name == "finetune" else ()
-    return tiny_training(corpus, config, folder, name, stop=stop, changes=changes, **options)
+    return tiny_training(corpus, config, folder, name, changes=changes, **options)
 
 
 def weights(run: Training) -> dict[str, torch.Tensor]:
@@ -112,7 +108,7 @@ def test_what_a_method_carries_comes_back_on_the_models_device(
     run_until_killed(make(corpus, tiny_config, tmp_path, "orthograd", **options), 1)
     resumed = make(corpus, tiny_config, tmp_path, "orthograd", **options)
     monkeypatch.setattr(type(resumed.task), "device", torch.device("meta"))
-    monkeypatch.setattr(resumed.method, "begin", lambda _: None)
+    monkeypatch.setattr(resumed.method, "prepare", lambda _: None)
     resumed._resume()
     carried = resumed.method.state_dict()
     assert carried.keys() == {"retain", "second_moment"}
@@ -171,150 +167,6 @@ def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_good_model(
     fresh._resume()
     assert fresh.progress.step == 3
     assert all(torch.isfinite(p).all() for p in fresh.task.model.parameters())
-
-
-def scripted(levels, monkeypatch):
-    """Make the stop rule see these levels, one a look."""
-    queue = iter(levels)
-    monkeypatch.setattr(watch_module, "score", lambda *_, **__: [])
-    monkeypatch.setattr(watch_module, "level", lambda _: next(queue))
-
-
-RULE = StopRule(target=MeanScore(loss=1.0, cer=0.5), every=1)
-APPROACH = [MeanScore(0.1, 0.0), MeanScore(0.5, 0.2), MeanScore(0.9, 0.45), MeanScore(3.0, 0.9)]
-
-
-def remembering(run, monkeypatch):
-    """The weights after each step of a run that is not yet begun."""
-    found = {}
-    look = run.early_stopping.look
-
-    def spy(step):
-        found[step] = weights(run)
-        return look(step)
-
-    monkeypatch.setattr(run.early_stopping, "look", spy)
-    return found
-
-
-def test_stops_at_the_first_to_arrive_and_goes_back_to_where_it_happened(
-    corpus, tiny_config, tmp_path, monkeypatch
-):
-    halfway = [
-        MeanScore(2.0, 0.7),
-        MeanScore(0.95, 0.5),
-        MeanScore(0.92, 0.46),
-        MeanScore(0.94, 0.47),
-    ]
-    scripted([*APPROACH, *halfway], monkeypatch)
-    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
-    after = remembering(run, monkeypatch)
-    outcome = run()
-    assert outcome.steps == 3
-    assert outcome.kept_step == 2.25
-    reached = "forget loss 3.000 reached a stranger's 1.000"
-    assert outcome.stopped == f"{reached}; nearest between steps 2 and 3, and kept there"
-    for key, tensor in weights(run).items():
-        assert torch.equal(tensor, between(after[2][key], after[3][key], 0.25)), key
-
-
-def test_keeps_the_step_before_if_nothing_on_the_way_back_is_nearer(
-    corpus, tiny_config, tmp_path, monkeypatch
-):
-    scripted([*APPROACH, *[MeanScore(3.0, 0.9)] * HALVINGS], monkeypatch)
-    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
-    after = remembering(run, monkeypatch)
-    outcome = run()
-    assert outcome.kept_step == 2
-    assert outcome.stopped.endswith("; step 2 of 3 was nearer and is kept")
-    assert all(torch.equal(t, after[2][k]) for k, t in weights(run).items())
-
-
-def test_too_far_at_once_goes_back_towards_the_original_but_is_not_it(
-    corpus, tiny_config, tmp_path, monkeypatch
-):
-    scripted([MeanScore(0.9, 0.45), *[MeanScore(9.0, 1.0)] * (1 + HALVINGS)], monkeypatch)
-    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=RULE, lr=1e-3)
-    after = remembering(run, monkeypatch)
-    assert run().kept_step == 0.5**HALVINGS
-    for key, tensor in weights(run).items():
-        assert torch.equal(tensor, between(after[0][key], after[1][key], 0.5**HALVINGS)), key
-
-
-def test_a_run_that_is_killed_on_its_way_back_goes_back_again(
-    corpus, tiny_config, tmp_path, monkeypatch
-):
-    halfway = [
-        MeanScore(2.0, 0.7),
-        MeanScore(0.95, 0.5),
-        MeanScore(0.92, 0.46),
-        MeanScore(0.94, 0.47),
-    ]
-
-    def run_with(looks, folder):
-        scripted(looks, monkeypatch)
-        run = make(corpus, tiny_config, folder, "gradient_ascent", stop=RULE, lr=1e-3)
-        return run, run()
-
-    whole, expected = run_with([*APPROACH, *halfway], tmp_path / "whole")
-    # The looks run out: as good as a kill.
-    with pytest.raises(StopIteration):
-        run_with([*APPROACH, *halfway[:2]], tmp_path / "killed")
-    resumed, found = run_with(halfway, tmp_path / "killed")
-    assert (found.kept_step, found.stopped) == (expected.kept_step, expected.stopped)
-    known = weights(whole)
-    assert all(torch.equal(t, known[k]) for k, t in weights(resumed).items())
-
-
-def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_path, monkeypatch):
-    scripted([MeanScore(1.2, 0.0)], monkeypatch)
-    rule = StopRule(target=MeanScore(loss=1.0, cer=0.5))
-    run = make(corpus, tiny_config, tmp_path, "gradient_ascent", stop=rule)
-    before = weights(run)
-    assert run().steps == 0
-    assert all(torch.equal(t, before[k]) for k, t in weights(run).items())
-
-
-@pytest.mark.parametrize(
-    ("on", "now", "arrived"),
-    [
-        ("loss", MeanScore(1.0, 0.0), True),
-        ("loss", MeanScore(0.9, 0.9), False),
-        ("cer", MeanScore(9.0, 0.4), False),
-        ("cer", MeanScore(0.0, 0.5), True),
-        ("both", MeanScore(0.0, 0.5), True),
-        ("both", MeanScore(0.9, 0.4), False),
-        ("all", MeanScore(9.0, 0.4), False),
-        ("all", MeanScore(0.9, 0.9), False),
-        ("all", MeanScore(1.0, 0.5), True),
-    ],
-)
-def test_what_stops(on, now, arrived):
-    assert (StopRule(MeanScore(1.0, 0.5), on=on).reached(now) is not None) == arrived
-
-
-def test_what_is_short_counts_where_all_must_arrive():
-    target, named, beyond = MeanScore(8.0, 1.0), MeanScore(8.1, 0.67), MeanScore(12.0, 1.0)
-    nearest, complete = StopRule(target), StopRule(target, on="all")
-    assert nearest.distance(named) < nearest.distance(beyond)
-    assert complete.distance(beyond) == 0 < complete.distance(named)
-    assert complete.distance(MeanScore(4.0, 0.5)) == pytest.approx(1.0)
-
-
-def test_an_error_rate_of_nothing_says_nothing():
-    strangers = MeanScore(0.5, 0.0)
-    for on, short in (("both", MeanScore(0.4, 0.0)), ("all", MeanScore(0.4, 0.3))):
-        rule = StopRule(strangers, on=on)
-        assert rule.reached(short) is None
-        assert rule.distance(short) == pytest.approx(0.2)
-        assert rule.reached(MeanScore(0.5, 0.0)).startswith("forget loss 0.500 reached")
-    with pytest.raises(ValueError, match=r"a CER of 0, .*: stop on loss"):
-        StopRule(strangers, on="cer")
-
-
-def test_tolerance_is_relative():
-    assert StopRule(MeanScore(1.0, 0.5), on="loss", tolerance=0.1).reached(MeanScore(0.91, 0.0))
-    assert not StopRule(MeanScore(1.0, 0.5), on="loss", tolerance=0.1).reached(MeanScore(0.89, 0.0))
 
 
 def test_the_schedule_rises_and_falls():

@@ -1,4 +1,4 @@
-"""The search looks only where a user can, tries the defaults first, and can be taken up."""
+"""The search uses what a user can measure, tries the defaults first, and can be resumed."""
 
 import shlex
 from dataclasses import replace
@@ -21,39 +21,35 @@ ORIGINAL = {
     "retain": MeanScore(0.1, 0.02),
     "unseen": MeanScore(0.5, 0.2),
 }
-HELD_OUT_SETS = ORIGINAL["unseen"]
+TARGET = ORIGINAL["unseen"]
 
 
-def test_like_strangers_with_the_rest_untouched_costs_nothing():
-    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL, HELD_OUT_SETS) == 0
+def test_at_the_target_with_the_rest_unchanged_costs_nothing():
+    assert cost({**ORIGINAL, "forget": ORIGINAL["unseen"]}, ORIGINAL, TARGET) == 0
     # Nothing forgotten: all of the way in loss and in CER.
-    assert cost(ORIGINAL, ORIGINAL, HELD_OUT_SETS) == 2
+    assert cost(ORIGINAL, ORIGINAL, TARGET) == 2
 
 
 def test_harm_and_overshooting_cost_and_improvement_does_not_pay():
     forgotten = {**ORIGINAL, "forget": ORIGINAL["unseen"]}
-    assert cost(
-        {**forgotten, "forget": MeanScore(1.0, 0.2)}, ORIGINAL, HELD_OUT_SETS
-    ) == pytest.approx(1)
-    assert cost(
-        {**forgotten, "retain": MeanScore(0.2, 0.02)}, ORIGINAL, HELD_OUT_SETS
-    ) == pytest.approx(0.2)
-    assert cost(
-        {**forgotten, "unseen": MeanScore(0.5, 0.4)}, ORIGINAL, HELD_OUT_SETS
-    ) == pytest.approx(1)
-    assert cost({**forgotten, "retain": MeanScore(0.0, 0.0)}, ORIGINAL, HELD_OUT_SETS) == 0
+    assert cost({**forgotten, "forget": MeanScore(1.0, 0.2)}, ORIGINAL, TARGET) == pytest.approx(1)
+    assert cost({**forgotten, "retain": MeanScore(0.2, 0.02)}, ORIGINAL, TARGET) == pytest.approx(
+        0.2
+    )
+    assert cost({**forgotten, "unseen": MeanScore(0.5, 0.4)}, ORIGINAL, TARGET) == pytest.approx(1)
+    assert cost({**forgotten, "retain": MeanScore(0.0, 0.0)}, ORIGINAL, TARGET) == 0
     diverged = {**forgotten, "retain": MeanScore(float("nan"), 0.0)}
-    assert cost(diverged, ORIGINAL, HELD_OUT_SETS) == float("inf")
+    assert cost(diverged, ORIGINAL, TARGET) == float("inf")
 
 
-def test_an_error_rate_that_strangers_do_not_have_is_no_measure():
-    faultless = MeanScore(HELD_OUT_SETS.loss, 0.0)
-    forgotten = {**ORIGINAL, "forget": MeanScore(HELD_OUT_SETS.loss, 0.1)}
+def test_a_target_error_rate_of_0_is_left_out():
+    faultless = MeanScore(TARGET.loss, 0.0)
+    forgotten = {**ORIGINAL, "forget": MeanScore(TARGET.loss, 0.1)}
     assert cost(forgotten, ORIGINAL, faultless) == 0
 
 
 @pytest.fixture
-def bench(corpus, tiny_config):
+def problem(corpus, tiny_config):
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), seed=0)
     task = CTC(model, processor)
@@ -62,50 +58,50 @@ def bench(corpus, tiny_config):
     return TuningProblem(task, Inputs(task), given, Stop(rule="steps"), seed=0)
 
 
-def test_a_search_that_was_killed_goes_on_where_it_was(bench, tmp_path, monkeypatch):
-    before = {name: t.clone() for name, t in bench.task.model.state_dict().items()}
+def test_a_search_that_was_killed_goes_on_where_it_was(problem, tmp_path, monkeypatch):
+    before = {name: t.clone() for name, t in problem.task.model.state_dict().items()}
     fixed, journal = {"epochs": 1.0}, tmp_path / "cf_k.journal"
 
     def killed(*_):
         raise KeyboardInterrupt
 
-    first = tune(bench, "cf_k", fixed, trials=1, journal=journal)
+    first = tune(problem, "cf_k", fixed, trials=1, journal=journal)
     assert first.trials[0].params == {"lr": pytest.approx(3e-4)}  # The defaults.
     with monkeypatch.context() as patch:
         patch.setattr("asr_unlearn.training.tune.cost", killed)
         with pytest.raises(KeyboardInterrupt):
-            tune(bench, "cf_k", fixed, trials=2, journal=journal)
-    done = finished(tune(bench, "cf_k", fixed, trials=3, journal=journal))
+            tune(problem, "cf_k", fixed, trials=2, journal=journal)
+    done = finished(tune(problem, "cf_k", fixed, trials=3, journal=journal))
     assert done[0].value == first.trials[0].value
     # As if it had not been killed; the trial that was is begun again.
-    whole = finished(tune(bench, "cf_k", fixed, trials=3, journal=tmp_path / "whole.journal"))
+    whole = finished(tune(problem, "cf_k", fixed, trials=3, journal=tmp_path / "whole.journal"))
     assert [(t.params, t.value) for t in done] == [(t.params, t.value) for t in whole]
     assert len({t.params["lr"] for t in whole}) == len(ranked(whole)) == 3
-    assert all(torch.equal(t, before[n]) for n, t in bench.task.model.state_dict().items())
-    assert all(p.requires_grad for p in bench.task.layers()[0].parameters())
+    assert all(torch.equal(t, before[n]) for n, t in problem.task.model.state_dict().items())
+    assert all(p.requires_grad for p in problem.task.layers()[0].parameters())
 
 
-def test_a_journal_does_not_answer_for_another_request(bench, tmp_path):
+def test_a_journal_holds_the_searches_of_other_requests_apart(problem, tmp_path):
     search = {"name": "cf_k", "fixed": {"epochs": 1.0, "lr": 1e-3}, "trials": 1}
-    studies = [tune(bench, **search, journal=tmp_path / "j")]
-    fewer = {**bench.given, "forget": bench.given["forget"][1:]}
+    studies = [tune(problem, **search, journal=tmp_path / "j")]
+    fewer = {**problem.given, "forget": problem.given["forget"][1:]}
     for change in ({"given": fewer}, {"stop": Stop(rule="steps", every=2)}, {"seed": 1}):
-        studies.append(tune(replace(bench, **change), **search, journal=tmp_path / "j"))
+        studies.append(tune(replace(problem, **change), **search, journal=tmp_path / "j"))
     with torch.no_grad():
-        bench.task.model.lm_head.bias += 1
-    studies.append(tune(bench, **search, journal=tmp_path / "j"))
+        problem.task.model.lm_head.bias += 1
+    studies.append(tune(problem, **search, journal=tmp_path / "j"))
     assert len({study.study_name for study in studies}) == 5
     assert [len(study.trials) for study in studies] == [1] * 5
 
 
-def test_a_trial_that_diverges_does_not_end_the_search(bench, tmp_path):
+def test_a_trial_that_diverges_does_not_end_the_search(problem, tmp_path):
     fixed = {"epochs": 2.0, "lr": 1e30, "warmup": 0.0}
-    study = tune(bench, "neggrad_plus", fixed, trials=2, journal=tmp_path / "j")
+    study = tune(problem, "neggrad_plus", fixed, trials=2, journal=tmp_path / "j")
     assert len(finished(study)) == 2
     assert ranked(study.trials) == []
 
 
-def test_the_command_prints_what_to_ask_for(corpus, tiny_config, tmp_path, capsys):
+def test_the_command_prints_the_flags_of_the_best_trial(corpus, tiny_config, tmp_path, capsys):
     data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
     original = ["--model", str(tiny_config), "--out", str(tmp_path / "original")]
     main(["train", *data, *original, "--set", "epochs=1"])
