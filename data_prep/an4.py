@@ -29,9 +29,12 @@ TRANSCRIPT = re.compile(r"^(?P<text>.*)\((?P<id>[^()\s]+)\)\s*$")
 def scan(folder: Path) -> Iterator[Utterance]:
     """Utterances of both subsets, in the corpus' order; the speaker is the name of the folder.
 
-    What is listed in only one of `.fileids` and `.transcription` comes without text or audio, for
-    `validate` to name. Raises FileNotFoundError without the lists, ValueError for a bad line, or
-    where no line names a recording.
+    Utterances in only one of `.fileids` and `.transcription` have no text or audio; `validate`
+    names them.
+
+    Raises:
+        FileNotFoundError: the lists are missing.
+        InputError: a bad line, or no line names a recording.
     """
     root = folder if (folder / "etc").is_dir() else folder / "an4"
     if not (root / "etc").is_dir():

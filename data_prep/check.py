@@ -1,4 +1,4 @@
-"""A manifest that somebody else wrote: its recordings measured, and what is of no use left out."""
+"""Check a manifest: measure its recordings, and leave out what cannot be used."""
 
 import argparse
 import sys
@@ -10,12 +10,12 @@ from data_prep.prepare import checking_line, prepare
 
 
 def written(options: argparse.Namespace) -> list[Utterance]:
-    """The utterances as they stand."""
+    """The utterances of the manifest."""
     return read_manifest(options.manifest)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write what is usable of a manifest, with measured seconds and digests."""
+    """Write the usable utterances of a manifest, with measured seconds and digests."""
     parser = checking_line("check", __doc__ or "", "manifest.jsonl --out checked.jsonl")
     parser.add_argument("manifest", type=Path, help="JSON lines; any seconds will do, such as 0")
     return prepare(parser, arguments, written)

@@ -1,4 +1,4 @@
-"""Archives from the network to a folder: resumed, checked, and extracted without trusting them."""
+"""Download archives with resumption and checksums, and extract them safely."""
 
 import hashlib
 import http.client
@@ -21,12 +21,12 @@ RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
 
 
 class ArchiveError(AsrUnlearnError):
-    """An archive that cannot be had, is not the published one, or must not be extracted."""
+    """An archive that cannot be downloaded, has another checksum, or must not be extracted."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive, and its checksum in either form, where its publisher tells one."""
+    """A published archive, and the checksum that its publisher gives."""
 
     url: str
     md5: str | None = None
@@ -38,9 +38,9 @@ class Archive:
 
     @property
     def checksum(self) -> tuple[str, str] | None:
-        """The name of the algorithm and the hex digits; None where none is known."""
-        known = (("md5", self.md5), ("sha256", self.sha256))
-        return next(((name, digits) for name, digits in known if digits is not None), None)
+        """The name of the algorithm and the hex digits; None without a checksum."""
+        checksums = (("md5", self.md5), ("sha256", self.sha256))
+        return next(((name, digits) for name, digits in checksums if digits is not None), None)
 
 
 def download(
@@ -51,11 +51,18 @@ def download(
     attempts: int = 5,
     pause_seconds: float = 1.0,
 ) -> Path:
-    """Fetch into `folder` and return the file; a `.part` left by an earlier call is continued.
+    """Download into `folder`, continuing a `.part` file of an earlier call; returns the file.
 
-    `attempts` counts tries in a row that bring nothing new; the pause doubles with each.
-    Raises ArchiveError when the server gives up, or the checksum is unknown (unless `verify` is
-    off) or wrong: then the file is kept as `.corrupt`.
+    Args:
+        archive: to download.
+        folder: for the file.
+        verify: check the checksum.
+        attempts: tries in a row without new bytes; the pause doubles with each.
+        pause_seconds: before the first retry.
+
+    Raises:
+        ArchiveError: all attempts failed, the checksum is unknown though `verify` is on, or it is
+            wrong: then the file is kept as `.corrupt`.
     """
     expected = archive.checksum if verify else None
     if verify and expected is None:
@@ -87,9 +94,9 @@ def _fetch(url: str, part: Path, attempts: int, pause_seconds: float) -> None:
             if _append(url, part, before):
                 return
         except urllib.error.HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
+            reason = f"the server returned {error.code} {error.reason}"
             if error.code == 416 and before:
-                # Nothing lies beyond what we hold: either it is all there, or it is another file.
+                # There are no bytes after ours: either the file is complete, or it is another file.
                 if error.headers.get("Content-Range") == f"bytes */{before}":
                     return
                 part.unlink()
@@ -105,14 +112,14 @@ def _fetch(url: str, part: Path, attempts: int, pause_seconds: float) -> None:
 
 
 def _append(url: str, part: Path, held: int) -> bool:
-    """Ask for what follows the first `held` bytes; whether the file is complete afterwards."""
+    """Request what follows the first `held` bytes; returns whether the file is complete."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
     with urllib.request.urlopen(request, timeout=60) as response:
-        # A server that ignores Range answers 200 and sends all of it again.
+        # A server that ignores Range returns 200 and sends all of it again.
         start = held if response.status == 206 else 0
         span = response.headers.get("Content-Range", f"bytes {start}-")
         if not span.startswith(f"bytes {start}-"):
-            raise http.client.HTTPException(f"asked for bytes from {start}, was sent {span!r}")
+            raise http.client.HTTPException(f"requested bytes from {start}, received {span!r}")
         length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
         with (
@@ -143,17 +150,19 @@ def _digest(path: Path, algorithm: str) -> str:
 def extract(archive: Path, target: Path) -> None:
     """Extract a tar archive into `target`, whole or not at all; a second call does nothing.
 
-    Only regular files and folders that stay inside are accepted. Anything else (a path outside,
-    a link, a device) refuses the archive before any of it reaches `target`. Owners and modes are
-    not taken over. Raises ArchiveError naming the archive and the member.
+    Only regular files and folders inside `target` are accepted; links, which `tarfile`'s "data"
+    filter allows, are not. Owners and modes are not extracted.
+
+    Raises:
+        ArchiveError: naming the archive and the member, before anything is written to `target`.
     """
     marker = target / f".{archive.name}.completed"
     # Names of members may hold bytes that are not UTF-8.
     if marker.exists() and (target / os.fsdecode(marker.read_bytes())).exists():
         return
-    aside = target / f".{archive.name}.extracting"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    partial = target / f".{archive.name}.extracting"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     last, size = ".", archive.stat().st_size
     try:
         with (
@@ -162,15 +171,15 @@ def extract(archive: Path, target: Path) -> None:
             tqdm(total=size, desc=f"extracting {archive.name}", unit="B", unit_scale=True) as bar,
         ):
             for member in members:
-                _unpack(members, member, aside, archive)
+                _unpack(members, member, partial, archive)
                 bar.update(file.tell() - bar.n)
                 last = member.name
-        _merge(aside, target)
+        _merge(partial, target)
         marker.write_bytes(os.fsencode(last))
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ArchiveError(f"{archive}: damaged or no tar archive: {error}") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _unpack(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, archive: Path) -> None:
@@ -189,7 +198,7 @@ def _unpack(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, arc
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move into `target`; a folder that is not there yet arrives in one rename."""
+    """Move the entries of `source` into `target`, merging folders."""
     for entry in source.iterdir():
         destination = target / entry.name
         if entry.is_dir() and destination.is_dir():

@@ -1,4 +1,4 @@
-"""espeak-ng through ctypes: text and a voice to samples, nothing to install beside the package."""
+"""Speech synthesis by espeak-ng through ctypes."""
 
 import ctypes
 from dataclasses import dataclass
@@ -22,8 +22,14 @@ SynthCallback = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Voice:
-    """A speaker: accent (espeak language), vocal tract (variant), pitch and its range 0-100,
-    words a minute 80-450."""
+    """A voice of espeak.
+
+    Attributes:
+        accent: espeak language.
+        variant: espeak variant, the vocal tract.
+        pitch, pitch_range: 0-100.
+        rate: words a minute, 80-450.
+    """
 
     accent: str
     variant: str
@@ -36,8 +42,11 @@ class Voice:
 
 
 class Espeak:
-    """The synthesiser. Its oscillators and noise run on from one utterance to the next and cannot
-    be reset: only the same calls in a fresh process give the same samples bit for bit."""
+    """The synthesiser.
+
+    Its oscillators and noise continue from one utterance to the next and cannot be reset: only the
+    same calls in a new process give the same samples bit for bit.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         need_extra("quickstart", "synthetic speech")
@@ -51,10 +60,10 @@ class Espeak:
         )
         if self.sample_rate <= 0:
             raise RuntimeError("espeak-ng cannot read its data; reinstall espeakng-loader")
-        # It has just seeded its flutter and breath with the time of day.
+        # It seeds flutter and breath with the time of day.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._blocks: list[np.ndarray] = []
-        # RetainCheck on self: the library holds a bare pointer to it.
+        # Kept on self: the library holds a bare pointer to it.
         self._callback = SynthCallback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -65,8 +74,8 @@ class Espeak:
         return 0
 
     def speak(self, text: str, voice: Voice) -> Int16[np.ndarray, " samples"]:
-        """[samples] int16 at `sample_rate`. Raises ValueError for a voice that does not exist."""
-        # espeak itself takes an unknown variant without a word and speaks in the plain voice.
+        """The samples at `sample_rate`; raises InputError for a voice that does not exist."""
+        # espeak itself replaces an unknown variant by the plain voice without an error.
         if not (self._variants / voice.variant).is_file():
             raise InputError(f"espeak-ng has no voice variant {voice.variant!r}")
         if self._library.espeak_SetVoiceByName(f"{voice.accent}+{voice.variant}".encode()) != 0:

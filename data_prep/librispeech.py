@@ -35,8 +35,10 @@ def scan(folder: Path, subsets: Sequence[str] | None = None) -> Iterator[Utteran
     """Utterances of the named subsets; of none named, all but the development sets.
 
     `folder` is the corpus or the folder that holds `LibriSpeech`. Recordings without a transcript
-    and transcripts without a recording are passed on too, for `validate` to name.
-    Raises FileNotFoundError naming a subset that is not there.
+    and transcripts without a recording are included; `validate` names them.
+
+    Raises:
+        FileNotFoundError: naming a subset that does not exist.
     """
     root = folder / "LibriSpeech" if (folder / "LibriSpeech").is_dir() else folder
     present = sorted(path.name for path in root.iterdir() if _part(path.name) and path.is_dir())

@@ -1,4 +1,4 @@
-"""Lists that come with a corpus: a line a recording, whichever system wrote them."""
+"""Read the lists of a corpus, one recording a line."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     """Number and text of every line that is not blank, without white space at its ends.
 
     Raises:
-        ValueError: not UTF-8.
+        InputError: not UTF-8.
     """
     # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
     lines = enumerate(read_text(path).split("\n"), start=1)
@@ -29,16 +29,16 @@ def key_of(path: str, parts: int) -> str:
 
 
 def check_matches(path: Path, keys: Iterable[str], known: Collection[str]) -> None:
-    """Tell how many lines of the list at `path` name none of the `known` recordings.
+    """Print how many lines of the list at `path` name none of the `known` recordings.
 
     Raises:
-        ValueError: all of them, so that the list would be as good as none.
+        InputError: no line names one.
     """
     listed = list(keys)
     lost = [key for key in listed if key not in known]
-    told = f"{path}: {len(lost)} of {len(listed)} lines name no recording of this corpus"
+    message = f"{path}: {len(lost)} of {len(listed)} lines name no recording of this corpus"
     if len(lost) == len(listed):
         example = f", such as {lost[0]!r}" if lost else ""
-        raise InputError(f"{told}{example}; correct its paths, or take the list away")
+        raise InputError(f"{message}{example}; correct its paths, or remove the list")
     if lost:
-        print(f"{told}, such as {lost[0]!r}", file=sys.stderr)
+        print(f"{message}, such as {lost[0]!r}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the corpora share: the command line, and the way from scanned utterances to a manifest."""
+"""The command line of all corpora, and the steps from scanned utterances to a manifest."""
 
 import argparse
 import json
@@ -32,14 +32,14 @@ LISTED = 20
 
 
 def command_line(name: str, description: str, example: str) -> argparse.ArgumentParser:
-    """The flags every corpus has; a corpus adds its own."""
+    """A parser with the flags of every corpus; a corpus adds its own."""
     parser = checking_line(name, description, example)
     parser.add_argument("--data", type=Path, required=True, help="the corpus: folder or archive")
     return parser
 
 
 def checking_line(name: str, description: str, example: str) -> argparse.ArgumentParser:
-    """The flags that say what is checked of utterances, wherever they come from."""
+    """A parser with the flags of the checks."""
     parser = argparse.ArgumentParser(
         prog=f"python -m data_prep.{name}",
         description=description,
@@ -58,7 +58,7 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
     parser.add_argument(
         "--max-seconds",
         type=_seconds,
-        help=f"longest recording to keep (default: what a Whisper's config hears, or {LONGEST:g})",
+        help=f"longest recording to keep (default: a Whisper's window, or {LONGEST:g})",
     )
     parser.add_argument(
         "--alphabet", help="allowed characters: a string, a text file, or a vocab.json"
@@ -68,7 +68,7 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
 
 
 def _seconds(text: str) -> float:
-    """A length of time; raises ArgumentTypeError for what is none."""
+    """Parse seconds above 0; raises ArgumentTypeError for anything else."""
     try:
         seconds = float(text)
     except ValueError:
@@ -88,9 +88,11 @@ def add_download_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path:
-    """The folder `--data` stands for: downloaded into, extracted beside its archive, or as it is.
+    """The folder of the corpus that `--data` gives, after download or extraction.
 
-    Raises FileNotFoundError when there is nothing, ArchiveError from download and extraction.
+    Raises:
+        FileNotFoundError: it does not exist.
+        ArchiveError: download or extraction failed.
     """
     data: Path = options.data
     if options.download:
@@ -113,12 +115,12 @@ def prepare(
     arguments: Sequence[str] | None,
     scan: Callable[[argparse.Namespace], Iterable[Utterance]],
 ) -> int:
-    """Parse, scan, validate, write and tell; the exit status."""
+    """Parse, scan, validate and write; returns the exit status."""
     given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> int:
         options = parser.parse_args(given)
-        # All that the arguments say is looked at before anything is fetched or decoded.
+        # All arguments are checked before anything is downloaded or decoded.
         _check_files(options)
         longest = _longest(options.config) if options.max_seconds is None else options.max_seconds
         alphabet = _read_alphabet(options.alphabet) if options.alphabet else None
@@ -136,7 +138,7 @@ def check_number(flag: str, value: float, *, at_least: float) -> None:
 
 
 def _check_files(options: argparse.Namespace) -> None:
-    """Raises ValueError where the outcome cannot be written, or over one of the inputs."""
+    """Raises InputError where an output cannot be written, or is one of the inputs."""
     inputs = [path for flag, path in vars(options).items() if flag != "out"]
     inputs = [path for path in inputs if isinstance(path, Path)]
     if options.alphabet:
@@ -146,12 +148,12 @@ def _check_files(options: argparse.Namespace) -> None:
 
 
 def _report_of(out: Path) -> Path:
-    """Where the problems of a manifest are listed."""
+    """The file with the problems of a manifest."""
     return out.with_suffix(".problems.json")
 
 
 def publish(validation: Validation, out: Path, *, strict: bool) -> int:
-    """Write `out` and its `.problems.json`, print a summary; the exit status."""
+    """Write `out` and its `.problems.json`, and print a summary; returns the exit status."""
     kept, problems = validation.kept, validation.problems
     copies = find_copies(kept)
     report = _report_of(out)
@@ -164,11 +166,11 @@ def publish(validation: Validation, out: Path, *, strict: bool) -> int:
             "copies": [asdict(copy) for copy in copies],
         },
     )
-    for told in (problems, copies):
-        for problem in told if strict else told[:LISTED]:
+    for listed in (problems, copies):
+        for problem in listed if strict else listed[:LISTED]:
             print(f"{problem.id}: {problem.reason}: {problem.detail}", file=sys.stderr)
-        if not strict and len(told) > LISTED:
-            print(f"... and {len(told) - LISTED} more, all in {report}", file=sys.stderr)
+        if not strict and len(listed) > LISTED:
+            print(f"... and {len(listed) - LISTED} more, all in {report}", file=sys.stderr)
     if copies:
         print(
             f"copies that are kept: {len(copies)}; asr-unlearn split refuses to forget one of two "
@@ -213,7 +215,7 @@ def _frames(config: Path | None) -> Callable[[int], int] | None:
 
 
 def _longest(config: Path | None) -> float:
-    """Seconds that a Whisper's encoder hears: two frames of its spectrogram for a position."""
+    """Seconds of a Whisper encoder's window: two frames of its spectrogram for a position."""
     content = _read_json(config) if config else {}
     if config is None or "max_source_positions" not in content:
         return LONGEST

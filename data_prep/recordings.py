@@ -1,4 +1,4 @@
-"""The recordings below a folder: whatever their suffix's case, without what systems leave there."""
+"""Find the recordings below a folder, ignoring hidden files and the suffix' case."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,8 @@ from pathlib import Path
 def find_recordings(folder: Path, suffixes: Sequence[str], pattern: str = "*") -> dict[str, Path]:
     """Recordings by their path below `folder` without suffix, sorted by it.
 
-    Names that begin with a dot, such as `._a.wav` and `.DS_Store`, are passed over, and so is
-    everything below a folder of such a name. Where a recording is there in several formats, the
-    first of `suffixes` is taken.
+    Hidden files such as `._a.wav` and `.DS_Store`, and hidden folders, are ignored. Of a recording
+    in several formats the first of `suffixes` is taken.
     """
     rank = {suffix: number for number, suffix in enumerate(suffixes)}
     found: dict[str, Path] = {}
@@ -25,10 +24,10 @@ def find_recordings(folder: Path, suffixes: Sequence[str], pattern: str = "*") -
 
 
 def is_hidden(place: Path) -> bool:
-    """Whether a path below a corpus is, or lies in, what a system hides."""
+    """Whether a path is a hidden file or in a hidden folder."""
     return any(part.startswith(".") for part in place.parts)
 
 
 def sought(stem: Path, suffixes: Sequence[str]) -> Path:
-    """A path that is nowhere, for a recording that is not there, telling what was looked for."""
+    """A path for the message about a missing recording, with the suffixes that were tried."""
     return stem.with_name(f"{stem.name}{{{','.join(suffixes)}}}")

@@ -33,10 +33,10 @@ SUFFIXES = (".wav", ".flac")
 MARK = "_nohash_"
 UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
-# The corpus' own rule for who is in which set: its README, and `which_set` of its authors.
+# The corpus' own rule for the sets: its README, and `which_set` of its authors.
 BUCKETS = 2**27 - 1
 PERCENT = {"dev": 10.0, "test": 10.0}
-# What of each recording of noise belongs to which set.
+# The stretch of each recording of noise that belongs to each set.
 STRETCHES = {"train": (0.0, 0.8), "dev": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
@@ -57,7 +57,10 @@ def scan(folder: Path) -> Iterator[Utterance]:
     """Every clip of every word, by word and name; text and label are the word.
 
     The sets are those of the corpus' lists where it has them, else those of `subset_of`.
-    Raises FileNotFoundError where there is no word, ValueError for one list without the other.
+
+    Raises:
+        FileNotFoundError: there are no words.
+        InputError: one list without the other.
     """
     found = {
         key: path
@@ -102,9 +105,11 @@ def chosen(
 ) -> list[Utterance]:
     """The clips of these words, and of others a drawn number with the label `_unknown_`.
 
-    `unknown` is that number as a share of the clips that are kept, the same in each set. What they
-    say stays as it is: `text` is the word.
-    Raises ValueError for a word that the corpus does not have.
+    `unknown` is that number as a share of the clips that are kept, the same in each set. Their
+    `text` stays the word.
+
+    Raises:
+        InputError: a word that the corpus does not have.
     """
     have = {u.text or "" for u in utterances}
     if absent := [word for word in words if word not in have]:
@@ -133,9 +138,11 @@ def cut_silence(
 ) -> Iterator[Utterance]:
     """Seconds of the corpus' background noise, written to `folder`; they have no transcript.
 
-    Each set has its own stretch of every recording; where in it a second begins is drawn. The
-    speaker is the recording and the set: nobody, and none in two sets.
-    Raises FileNotFoundError where the corpus has no noise.
+    Each set has its own stretch of every recording, in which the start of a second is drawn. The
+    speaker is the recording and the set, so that no speaker is in two sets.
+
+    Raises:
+        FileNotFoundError: the corpus has no noise.
     """
     recordings = list(find_recordings(noises, SUFFIXES).values())
     if not recordings:
@@ -148,9 +155,9 @@ def cut_silence(
             low, high = (round(end * len(waves[name])) for end in STRETCHES[subset])
             start = int(rng.integers(low, max(low, high - SAMPLE_RATE) + 1))
             path = folder / f"{name}_{subset}_{index}.wav"
-            with atomic_write(path) as aside:
+            with atomic_write(path) as partial:
                 second = waves[name][start : start + SAMPLE_RATE]
-                soundfile.write(aside, second, SAMPLE_RATE, "PCM_16", format="WAV")
+                soundfile.write(partial, second, SAMPLE_RATE, "PCM_16", format="WAV")
             yield Utterance(
                 id=f"{SILENCE}/{path.stem}",
                 audio=path,

@@ -1,4 +1,4 @@
-"""A corpus in LibriSpeech's layout, spoken by espeak-ng: no download, the same bits for a seed."""
+"""A synthetic corpus in LibriSpeech's layout, spoken by espeak-ng, reproducible by its seed."""
 
 import argparse
 import hashlib
@@ -32,8 +32,8 @@ FIRST_SPEAKER = 101
 PLAN = "synthetic.json"
 
 ACCENTS = ("en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
-# Variants chosen from espeak's 104 for being far apart in mean spectrum and pitch, in an order in
-# which every prefix mixes them well. Whispers and robots are left out.
+# Of espeak's 104 variants those that differ most in mean spectrum and pitch, without whispers and
+# robots, in an order in which every prefix is well mixed.
 VOICES = (
     ("f3", "F"), ("m1", "M"), ("steph2", "F"), ("m8", "M"), ("ed", "M"), ("anika", "F"),
     ("norbert", "M"), ("Marco", "M"), ("shelby", "F"), ("Lee", "M"), ("travis", "M"),
@@ -43,7 +43,7 @@ VOICES = (
     ("john", "M"), ("Hugo", "M"), ("Annie", "F"), ("edward", "M"), ("aunty", "F"),
 )  # fmt: skip
 
-# 51 words that sound apart, few enough for a small model to learn from some minutes of speech.
+# 51 words that sound different, few enough for a small model to learn from minutes of speech.
 WORDS = {
     "det": "the my your every this",
     "adj": "red green small old young happy quiet bright",
@@ -73,7 +73,7 @@ SENTENCES = tuple(
 
 @dataclass(frozen=True)
 class Speaker:
-    """What one speaker says and how."""
+    """A speaker's voice and sentences."""
 
     id: str
     sex: str
@@ -84,8 +84,10 @@ class Speaker:
 def plan_speakers(speakers: int, sentences: int, seed: int) -> list[Speaker]:
     """Draw every speaker's voice and sentences; no sentence occurs twice in the corpus.
 
-    Speakers come in an order that more of them does not change. Raises ValueError when the grammar
-    has not that many sentences, or for less than one of either.
+    More speakers do not change the first ones.
+
+    Raises:
+        InputError: the grammar has too few sentences, or a number is below 1.
     """
     for flag, value, least in (
         ("--speakers", speakers, 1),
@@ -123,26 +125,29 @@ def _new_sentence(rng: np.random.Generator, said: set[str]) -> str:
 def room(
     speech: Float[np.ndarray, " samples"], rng: np.random.Generator
 ) -> Float[np.ndarray, " samples"]:
-    """Speech at 16 kHz as a microphone in some room hears it: pauses around it, three early
-    reflections, noise 25-40 dB below, another level. Peak at most 0.9."""
+    """Speech at 16 kHz as recorded in a room.
+
+    It has pauses around it, three early reflections, noise 25-40 dB below and a random level, with
+    a peak of at most 0.9.
+    """
     lead, tail = rng.integers(SAMPLE_RATE // 20, SAMPLE_RATE // 5, size=2)
     dry = np.pad(speech, (int(lead), int(tail)))
-    heard = dry.copy()
+    wet = dry.copy()
     for delay in rng.integers(SAMPLE_RATE // 200, SAMPLE_RATE // 30, size=3):
-        heard[delay:] += rng.uniform(0.05, 0.25) * dry[:-delay]
+        wet[delay:] += rng.uniform(0.05, 0.25) * dry[:-delay]
     power = float(np.mean(np.square(speech)))
-    noise = rng.normal(size=len(heard)) * np.sqrt(power * 10 ** (-rng.uniform(25, 40) / 10))
-    heard = heard + noise.astype(np.float32)
-    level: float = rng.uniform(0.3, 0.9) / np.abs(heard).max()
-    return np.asarray(level * heard, dtype=np.float32)
+    noise = rng.normal(size=len(wet)) * np.sqrt(power * 10 ** (-rng.uniform(25, 40) / 10))
+    wet = wet + noise.astype(np.float32)
+    level: float = rng.uniform(0.3, 0.9) / np.abs(wet).max()
+    return np.asarray(level * wet, dtype=np.float32)
 
 
 def speak_chapter(speaker: Speaker, root: Path, seed: int) -> None:
-    """Write one speaker's folder, whole or not at all; run it in a process of its own (Espeak)."""
+    """Write one speaker's folder atomically; run it in a process of its own (see `Espeak`)."""
     folder = root / SUBSET / speaker.id
-    aside = root / f".{speaker.id}.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    chapter = aside / CHAPTER
+    partial_folder = root / f".{speaker.id}.partial"
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    chapter = partial_folder / CHAPTER
     chapter.mkdir(parents=True)
     espeak = Espeak(seed)
     lines = []
@@ -155,7 +160,7 @@ def speak_chapter(speaker: Speaker, root: Path, seed: int) -> None:
         lines.append(f"{name} {sentence.upper()}\n")
     (chapter / f"{speaker.id}-{CHAPTER}.trans.txt").write_text("".join(lines), encoding="utf-8")
     folder.parent.mkdir(exist_ok=True)
-    aside.rename(folder)
+    partial_folder.rename(folder)
 
 
 def synthesise(
@@ -168,7 +173,8 @@ def synthesise(
 ) -> None:
     """Write the corpus to `root`; a second call adds the speakers that are missing.
 
-    Raises FileExistsError when `root` holds anything but this very corpus.
+    Raises:
+        FileExistsError: `root` holds anything but this very corpus.
     """
     planned = plan_speakers(speakers, sentences, seed)
     content = json.dumps([asdict(speaker) for speaker in planned], sort_keys=True)
@@ -208,8 +214,8 @@ def _write_speakers(root: Path, speakers: Sequence[Speaker]) -> None:
         rows.append(
             f"{speaker.id:<4} | {speaker.sex} | {SUBSET:<16} | {minutes:<5.2f} | {speaker.voice}"
         )
-    with atomic_write(root / "SPEAKERS.TXT") as aside:
-        aside.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with atomic_write(root / "SPEAKERS.TXT") as target:
+        target.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Texts for a corpus that has none: from a file, or from a recogniser."""
+"""Transcripts for a corpus without them: from a file, or from a recogniser."""
 
 import csv
 import hashlib
@@ -22,7 +22,7 @@ KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence"
 
 
 def characters(text: str) -> str:
-    """Capitals, digits, apostrophes and single spaces: what a character recogniser spells."""
+    """The text in capitals, digits, apostrophes and single spaces."""
     plain = unicodedata.normalize("NFKD", text).replace("’", "'").upper()
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in plain).split())
@@ -35,7 +35,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
     with commas (.csv) or tabs, whose first line may name them.
 
     Raises:
-        ValueError: naming the line that is neither.
+        InputError: naming a line that is neither.
     """
     read = _json_lines if path.suffix in (".jsonl", ".json") else _table
     return {key_of(key, 3): characters(text) for key, text in read(path)}
@@ -75,35 +75,34 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> Iterator[Utterance]:
-    """Utterances with what a recogniser hears in them for a text.
+    """Utterances with the transcripts of a recogniser.
 
-    Each text is kept in `folder` as soon as it is there, under the name of the model and what it
-    was at the time, so that a run that was killed goes on where it was. An utterance that cannot
-    be decoded, or in which nothing is heard, has an empty text.
+    Each text is kept in `folder`, by the name and the weights of the model, so that an interrupted
+    run continues. An utterance that cannot be decoded has an empty text.
     """
-    # Preparing data should wait for torch only where a model is asked.
+    # Importing transformers takes long, and is needed here only.
     from transformers import pipeline
 
     recognise = pipeline("automatic-speech-recognition", model=model)
-    known_as = hashlib.sha256(f"{model}{_weights_of(Path(model))}".encode()).hexdigest()[:16]
-    memory = folder / f"{known_as}.jsonl"
+    model_key = hashlib.sha256(f"{model}{_weights_of(Path(model))}".encode()).hexdigest()[:16]
+    memory = folder / f"{model_key}.jsonl"
     known = read_known(memory)
     # Ids made of file names may hold bytes that are not UTF-8; as escapes they are still JSON.
     escaped = "backslashreplace"
-    with atomic_write(memory) as aside:
+    with atomic_write(memory) as partial:
         rows = "".join(_row(*pair) for pair in known.items())
-        aside.write_text(rows, encoding="utf-8", errors=escaped)
+        partial.write_text(rows, encoding="utf-8", errors=escaped)
     with memory.open("a", encoding="utf-8", errors=escaped) as file:
         for utterance in tqdm(utterances, desc=f"transcribing with {model}", unit="utt", delay=2):
             if utterance.id not in known:
-                known[utterance.id] = _heard(recognise, utterance)
+                known[utterance.id] = _transcribe(recognise, utterance)
                 file.write(_row(utterance.id, known[utterance.id]))
                 file.flush()
             yield replace(utterance, text=known[utterance.id])
 
 
 def read_known(memory: Path) -> dict[str, str]:
-    """Texts of an earlier run; a line that a kill cut short is as good as none."""
+    """Texts of an earlier run, without a last line that was cut short."""
     if not memory.exists():
         return {}
     lines = memory.read_text(encoding="utf-8").split("\n")
@@ -115,18 +114,18 @@ def _row(identity: str, text: str) -> str:
     return json.dumps({"id": identity, "text": text}, ensure_ascii=False) + "\n"
 
 
-def _heard(recognise: Any, utterance: Utterance) -> str:
+def _transcribe(recognise: Any, utterance: Utterance) -> str:
     try:
         wave = load_audio(utterance.audio)
     except AudioError:
         return ""
     long = len(wave) > 30 * SAMPLE_RATE and recognise.type == "seq2seq_whisper"
-    # Whisper hears 30 s at a time, and goes on from the timestamp it has come to.
+    # Whisper transcribes 30 s at a time, and continues from the last timestamp.
     options = {"return_timestamps": True} if long else {}
     return characters(recognise({"raw": wave, "sampling_rate": SAMPLE_RATE}, **options)["text"])
 
 
 def _weights_of(folder: Path) -> list[tuple[str, int, int]]:
-    """What tells one state of a local model from another; nothing for a name on the Hub."""
+    """Name, size and time of a local model's weights; empty for a name on the Hub."""
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]

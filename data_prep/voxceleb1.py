@@ -2,7 +2,7 @@
 
 Beside or above the recordings may lie what the corpus' site offers: `iden_split.txt` (which
 utterances to train on, 1, and to test on, 3), `veri_test.txt` (pairs of utterances for speaker
-verification; the people in it are never trained on) and `vox1_meta.csv` (who is who).
+verification; its speakers are never trained on) and `vox1_meta.csv` (the speakers).
 """
 
 import argparse
@@ -28,31 +28,31 @@ IDENTIFICATION, VERIFICATION, META = "iden_split.txt", "veri_test.txt", "vox1_me
 TRIALS = "trials.txt"
 # Between the columns of a list.
 SEPARATOR = re.compile(r"[\s,;]+")
-# Of a recording's path: speaker, video and name.
+# Parts of a recording's path: speaker, video and name.
 PARTS = 3
 
 
 def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator[Utterance]:
     """Utterances in the order of their paths; the speaker is the folder's name.
 
-    Without `iden_split.txt` the last video of each speaker, by name, is the test set; who has one
-    video only is not tested. With `transcripts` (by path below the corpus, without suffix, or by
-    id) an utterance that has none comes with an empty one, for `validate` to name.
+    Without `iden_split.txt` the last video of each speaker, by name, is the test set, except for
+    speakers with one video. With `transcripts` (by path below the corpus, without suffix, or by id)
+    an utterance without one has an empty text; `validate` names it.
 
     Raises:
         FileNotFoundError: no recordings in this layout.
-        ValueError: a bad line in a list, or a speaker that `vox1_meta.csv` does not know.
+        InputError: a bad line in a list, or a speaker that `vox1_meta.csv` lacks.
     """
     found = find_recordings(folder)
     _check_known(folder, {key.split("/")[0] for key in found})
-    strangers = {key.split("/")[0] for pair in verification_pairs(folder) for key in pair[1:]}
+    unseen = {key.split("/")[0] for pair in verification_pairs(folder) for key in pair[1:]}
     listed = identification(folder, found)
     texts = _named(transcripts, found)
     last = {key.split("/")[0]: key.split("/")[1] for key in found}
     first = {key.split("/")[0]: key.split("/")[1] for key in reversed(found)}
     for key, path in found.items():
         speaker, video, name = key.split("/")
-        if speaker in strangers:
+        if speaker in unseen:
             subset: str | None = "dev"
         elif listed:
             subset = listed.get(key)
@@ -70,7 +70,7 @@ def scan(folder: Path, transcripts: Mapping[str, str] | None = None) -> Iterator
 def _named(
     transcripts: Mapping[str, str] | None, recordings: Collection[str]
 ) -> dict[str, str] | None:
-    """Transcripts by names in their normal form; raises ValueError if no recording has one."""
+    """Transcripts by names in their normal form; raises InputError if no recording has one."""
     if transcripts is None:
         return None
     texts = {normal_name(name): text for name, text in transcripts.items()}
@@ -136,26 +136,24 @@ def _lines(folder: Path, name: str) -> Iterator[tuple[Path, int, str]]:
 def _check_known(folder: Path, speakers: set[str]) -> None:
     known = {re.split(r"[\t,;]", line)[0].strip() for _, _, line in _lines(folder, META)}
     if known and (unknown := sorted(speakers - known)):
-        raise InputError(
-            f"{folder}: {META} does not know {', '.join(unknown[:5])}; is this VoxCeleb1?"
-        )
+        raise InputError(f"{folder}: {META} lacks {', '.join(unknown[:5])}; is this VoxCeleb1?")
 
 
 def write_trials(folder: Path, manifest: Path) -> None:
-    """The verification pairs of which both utterances are kept, by id, beside the manifest."""
+    """Write the verification pairs whose utterances are both kept, by id, beside the manifest."""
     kept = {utterance.id for utterance in read_manifest(manifest)}
     pairs = [
         (same, first.replace("/", "-"), second.replace("/", "-"))
         for same, first, second in verification_pairs(folder)
     ]
     whole = [pair for pair in pairs if kept.issuperset(pair[1:])]
-    with atomic_write(manifest.with_name(TRIALS)) as aside:
-        aside.write_text("".join(f"{' '.join(pair)}\n" for pair in whole), encoding="utf-8")
+    with atomic_write(manifest.with_name(TRIALS)) as partial:
+        partial.write_text("".join(f"{' '.join(pair)}\n" for pair in whole), encoding="utf-8")
     print(f"{len(whole)} of {len(pairs)} verification trials have both utterances")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the manifest of VoxCeleb1, and its verification trials where there are some."""
+    """Write the manifest of VoxCeleb1, and its verification trials if there are any."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
         check_file(options.out.with_name(TRIALS))

@@ -1,4 +1,4 @@
-"""Any audio file, or its bytes, as the one signal every model here takes: 16 kHz mono float32."""
+"""Decode any audio file to the signal that every model takes: 16 kHz mono float32."""
 
 import io
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from asr_unlearn.runtime.errors import InputError
 
 SAMPLE_RATE = 16_000
 BLOCK = 1 << 16
-# libsndfile's length of what it can only read to the end.
+# libsndfile's length for files of unknown length.
 UNKNOWN = 2**62
 # Samples in units of 16-bit integers, which some programs store as floats, are the largest taken.
 LARGEST = 2.0**15
@@ -37,8 +37,8 @@ def load_audio(
     SPHERE. Full scale is ±1; lossy codecs may exceed it a little.
 
     Raises AudioError when the content is missing, not audio, without samples, damaged, cut short
-    (as far as the format tells: flac and mp3 mostly do, a cut wav or ogg is a shorter one), not
-    finite or far beyond full scale, or headerless and as rough in either byte order.
+    (where the format holds the length: flac and mp3 mostly do, a cut wav or ogg is a shorter one),
+    not finite or far beyond full scale, or headerless with a byte order that cannot be determined.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_content(Path(source), name)
@@ -58,7 +58,7 @@ def load_audio(
 
 
 def read_content(path: Path, name: str) -> bytes:
-    """What a file of audio holds; raises AudioError, by its name, where it cannot be read."""
+    """The bytes of an audio file; raises AudioError, with `name`, where it cannot be read."""
     try:
         return path.read_bytes()
     except (OSError, MemoryError) as error:
@@ -76,9 +76,7 @@ def _decoded(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], 
         raise AudioError(f"{name}: {len(content)} bytes are no whole number of 16-bit samples")
     samples = decode_headerless(content)
     if samples is None:
-        raise AudioError(
-            f"{name}: its byte order cannot be told, it is as rough in either; convert it to wav"
-        )
+        raise AudioError(f"{name}: its byte order cannot be determined; convert it to wav")
     return samples, SAMPLE_RATE
 
 
@@ -94,10 +92,10 @@ def _check_samples(samples: Float[np.ndarray, " samples"], rate: int, name: str)
 
 
 class _ToTheEnd(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is read in one go.
+    """A file that is read from start to end.
 
-    soundfile trusts the stated length of a file in which it can seek, and seeks after each block,
-    which fails where the length is unknown.
+    Where it can seek, soundfile trusts the length in the header and seeks after each block, which
+    fails if the length is unknown.
     """
 
     def seekable(self) -> bool:
@@ -106,7 +104,7 @@ class _ToTheEnd(soundfile.SoundFile):  # type: ignore[misc]
     def channel_means(self) -> Iterator[Float[np.ndarray, " samples"]]:
         """Blocks of samples until there are no more."""
         while len(block := self.read(BLOCK, dtype="float32", always_2d=True)):
-            # What is not finite is named once all has been read.
+            # Samples that are not finite are reported after reading.
             with np.errstate(over="ignore", invalid="ignore"):
                 yield block.mean(axis=1, dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""What training may change about an utterance, drawn anew every epoch, each from a seed alone."""
+"""Augmentation of utterances in training, drawn from a seed in every epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from asr_unlearn.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Speeds:
-    """The wave at one of these speeds, pitch and all: 1.1 is a tenth faster.
+    """Speed perturbation: the wave at one of these speeds, which changes its pitch too.
 
-    Speed perturbation (Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015),
-    the most that can be won from a corpus of few speakers.
+    Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015. It helps most with
+    few speakers.
 
     Raises:
-        ValueError: no speeds, or one that nobody speaks at; or features in place of a wave.
+        InputError: no speeds, or one below 0.5 or above 2; or features in place of a wave.
     """
 
     speeds: tuple[float, ...]
@@ -44,7 +44,7 @@ class PolarityAndShift:
     """Random polarity and a shift of up to 10 ms, both inaudible.
 
     Raises:
-        ValueError: features in place of a wave.
+        InputError: features in place of a wave.
     """
 
     def __call__(self, example: Example, seed: Sequence[int]) -> Example:
@@ -56,13 +56,13 @@ class PolarityAndShift:
 
 @dataclass(frozen=True)
 class Crop:
-    """A random piece of each utterance; a shorter one is repeated until there is enough of it.
+    """A random piece of each utterance; a shorter utterance is repeated to that length.
 
-    With pieces of one length no batch holds padding, which batch norm would count as speech.
+    With pieces of one length no batch has padding, which batch norm would count as speech.
 
     Attributes:
         samples: length of a piece.
-        frames: how many frames a front end makes of it, for inputs that are features.
+        frames: its length in frames, for inputs that are features.
     """
 
     samples: int

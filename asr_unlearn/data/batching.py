@@ -1,4 +1,4 @@
-"""Utterances to batches: similar lengths together, in a seeded order open to any step."""
+"""Batches of utterances of similar length, in a seeded order with random access."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Batch:
 
 
 def is_own(length: int, frames: Int[Tensor, " B"]) -> Bool[Tensor, "B {length}"]:
-    """Which of so many frames are an utterance's own."""
+    """Which of `length` frames are not padding."""
     return torch.arange(length, device=frames.device) < frames[:, None]
 
 
@@ -62,7 +62,7 @@ class Example:
     target: Int[Tensor, " L"]
 
 
-# An utterance as a batch holds it this time, drawn from a seed alone (see `augmentation`).
+# Changes an example at random, by a seed (see `augmentation`).
 Change = Callable[[Example, Sequence[int]], Example]
 
 
@@ -83,9 +83,9 @@ def epoch_order(
 ) -> list[list[int]]:
     """Indices of each batch of one epoch: every utterance once, similar lengths together.
 
-    A pure function of its arguments, so that a resumed run finds its place without replaying.
-    Utterances are shuffled, sorted by length within pools of 32 batches, cut, and the batches
-    shuffled again: little padding, and still a different company for each utterance every epoch.
+    A pure function of its arguments, so that a resumed run needs no replay. Utterances are
+    shuffled, sorted by length within pools of 32 batches, cut, and the batches shuffled again:
+    there is little padding, and the batches differ from epoch to epoch.
     """
     rng = np.random.default_rng([seed, epoch])
     lengths = np.asarray(seconds)
@@ -102,13 +102,12 @@ def epoch_order(
 
 
 class BatchSource:
-    """The endless sequence of batches drawn from one part of the corpus.
+    """The endless sequence of batches of one part, epoch after epoch.
 
-    `source[step]` is the batch of that step, or a process's share of it; steps run through epoch
-    after epoch.
+    `source[step]` is the batch of that step, or a process's share of it.
 
     Raises:
-        ValueError: no utterances, or too few in a batch for every process to have one.
+        InputError: no utterances, or too few in a batch for every process to have one.
     """
 
     def __init__(
@@ -155,6 +154,6 @@ class BatchSource:
 
 
 def by_length(utterances: Sequence[Utterance], batch_size: int) -> list[list[Utterance]]:
-    """Batches for evaluation: longest first, so that too large a batch fails at once."""
+    """Batches for evaluation, longest first, so that a batch too large for memory fails at once."""
     ordered = sorted(utterances, key=lambda u: (-u.seconds, u.id))
     return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]

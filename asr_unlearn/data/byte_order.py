@@ -1,18 +1,18 @@
-"""16-bit samples without a header: which of the two byte orders they are in."""
+"""Decode 16-bit samples without a header in the byte order that fits."""
 
 import numpy as np
 from jaxtyping import Float, Int16
 
-# How much rougher the wrong order must be. Speech and quiet noise give 30 and more; only noise
-# that fills the whole range comes near 1.
+# The least ratio of roughness between the wrong and the right order. Speech and quiet noise have
+# 30 and more; only noise at full scale is near 1.
 CLEARLY = 2.0
 
 
 def decode_headerless(content: bytes) -> Float[np.ndarray, " samples"] | None:
     """Samples [samples] float32, full scale ±1, in the byte order in which they are smoother.
 
-    In the wrong order the low bytes, which are as good as random, become the high ones: the signal
-    turns into loud noise, whose steps from sample to sample are large. AN4, for instance, is
+    In the wrong order the low bytes, which are nearly random, become the high ones: the signal
+    turns into loud noise with large steps from sample to sample. AN4, for instance, is
     published in both orders, and the README of its big-endian archive says little-endian.
 
     Args:
@@ -28,7 +28,7 @@ def decode_headerless(content: bytes) -> Float[np.ndarray, " samples"] | None:
         planes = np.frombuffer(content, dtype=np.uint8).reshape(-1, 2)
         rough_big, rough_little = _roughness(big), _roughness(little)
         rougher, smoother = max(rough_big, rough_little), min(rough_big, rough_little)
-        # Samples of 8 bits, stored in 16, are no rougher in the wrong order, only louder or softer.
+        # 8-bit samples stored in 16 bits are no rougher in the wrong order, only louder or softer.
         if (planes == planes[0]).all(axis=0).any() or rougher < CLEARLY * smoother:
             return None
         big = big if rough_big < rough_little else little

@@ -1,4 +1,4 @@
-"""What a job works on: a manifest of utterances and the parts it is split into."""
+"""The corpus of a run: a manifest of utterances and its split."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +12,10 @@ from asr_unlearn.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Corpus:
-    """The manifest, its split, and a folder for what is worked out of them.
+    """The manifest, its split, and a folder to cache features in.
 
-    It is never beside the manifest, which may stand where nothing is to be written. Without
-    `cache` nothing is kept on disk.
+    The cache is not beside the manifest, whose folder may be read-only; without it nothing is
+    cached on disk.
     """
 
     manifest: list[Utterance]
@@ -24,18 +24,18 @@ class Corpus:
 
     @classmethod
     def read(cls, manifest: Path, split: Path, cache: Path | None = None) -> "Corpus":
-        """Raises ValueError, naming it, for an utterance that nobody has measured."""
+        """Read both files; raises InputError for an utterance without measured seconds."""
         utterances = read_manifest(manifest)
-        if without_retrained := [u.id for u in utterances if not u.seconds]:
+        if unmeasured := [u.id for u in utterances if not u.seconds]:
             raise InputError(
-                f"{manifest}: utterance {without_retrained[0]} has 0 seconds; run python -m "
+                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
                 f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
             )
         return cls(utterances, read_split(split, manifest), cache)
 
     @property
     def features(self) -> Path | None:
-        """Where features of its recordings are kept."""
+        """The folder for cached features."""
         return self.cache and self.cache / "features"
 
     @cached_property
@@ -49,5 +49,5 @@ class Corpus:
         return [u for name in names for u in self._by_part[name]]
 
     def content(self) -> dict[str, list[list[Any]]]:
-        """Every part's utterances, as it takes to tell whether something was made from them."""
+        """Every part's utterances in a form to take a digest of."""
         return {name: content(self.part(name)) for name in PARTS}

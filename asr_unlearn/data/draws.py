@@ -1,4 +1,4 @@
-"""Seeded draws of speakers who are set aside and of utterances that are held out."""
+"""Seeded draws of speakers for the parts and of utterances to hold out."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from asr_unlearn.data.forget_list import SplitError
 
 
 def generator(seed: int, stream: int) -> np.random.Generator:
-    """The draws of a seed, one stream a purpose; raises SplitError for a negative one."""
+    """A random generator for one purpose (`stream`); raises SplitError for a negative seed."""
     if seed < 0:
         raise SplitError(f"--seed must be 0 or more, not {seed}")
     return np.random.default_rng([seed, stream])
@@ -27,12 +27,16 @@ def ids_by(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def draw_parts(
     speakers: Sequence[str], shares: Mapping[str, float], rng: np.random.Generator
 ) -> dict[str, str]:
-    """A part for some of the speakers, so many for each as its share says; some are left over."""
+    """Assign speakers to parts by their shares; the rest is left over.
+
+    Raises:
+        SplitError: there are too few speakers, or no share of unseen.
+    """
     counts = [math.ceil(share * len(speakers)) for share in shares.values()]
     if shares.get("unseen") == 0:
         raise SplitError(
             "the share of unseen is 0, and the corpus has no development set: unlearning "
-            "needs unseen speakers, who must tell it when to stop; give --unseen a share"
+            "needs unseen speakers for its stop target; give --unseen a share"
         )
     if len(speakers) <= sum(counts):
         raise SplitError(
@@ -51,10 +55,10 @@ def draw_parts(
 def hold_out(
     groups: Iterable[tuple[Sequence[str], float]], rng: np.random.Generator
 ) -> dict[str, list[str]]:
-    """Of each group its share, at least one utterance and never all, away from training."""
+    """Hold out a share of each group's utterances, at least one but not all."""
     parts: dict[str, list[str]] = {"forget": [], "forget_heldout": []}
     for ids, share in groups:
-        # Something must be forgotten.
+        # At least one utterance of each group stays to be forgotten.
         count = min(max(1, round(share * len(ids))), len(ids) - 1) if share else 0
         away = {ids[i] for i in rng.choice(len(ids), size=count, replace=False)}
         parts["forget_heldout"] += [name for name in ids if name in away]

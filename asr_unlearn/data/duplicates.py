@@ -1,4 +1,4 @@
-"""The same recording under several ids: told by the digest that the manifest has of each."""
+"""The same recording under several ids, found by the digests in the manifest."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,9 +10,9 @@ FORGOTTEN = ("forget", "forget_heldout")
 
 
 def find_copies(utterances: Iterable[Utterance]) -> list[Problem]:
-    """Every utterance whose recording an earlier one has too, with the id of that one.
+    """Every utterance with the recording of an earlier one, and the id of that one.
 
-    A copy is kept: which of the two is to go, only its owner can say.
+    Copies stay in the manifest: only its owner can decide which of the two to remove.
     """
     first: dict[str, Utterance] = {}
     copies = []

@@ -1,4 +1,4 @@
-"""A deletion request as a person writes it, and whether the corpus can answer it."""
+"""Read a forget list, and check it against the corpus."""
 
 import re
 from collections import Counter
@@ -12,18 +12,18 @@ from asr_unlearn.runtime.text import did_you_mean, normal_name
 
 
 class SplitError(InputError):
-    """A request that the corpus cannot answer; the message names the speaker or the part."""
+    """A request that does not fit the corpus; the message names the speaker or the part."""
 
 
 def read_names(path: Path, known: Collection[str] = ()) -> list[str]:
     """Speaker ids or labels in their normal form, one a line, without comments.
 
-    A line that is, as a whole, one of the `known` names is that name, whatever it holds: "#3" and
-    "carl #3" can be asked for where somebody is called so. In any other line `#` begins a comment
-    where a word could begin; within a word it is part of a name, such as "anna#2".
+    A line that is one of the `known` names as a whole is that name, even "#3" or "carl #3". In any
+    other line `#` begins a comment at the start of a word; within a word it is part of the name, as
+    in "anna#2".
 
     Raises:
-        ValueError: not UTF-8.
+        InputError: not UTF-8.
     """
     # Not splitlines: a name may hold what Unicode takes for the end of a line.
     lines = [normal_name(line) for line in read_text(path).split("\n")]
@@ -47,7 +47,7 @@ def check_request(
         if name in set_aside and name not in known:
             raise SplitError(
                 f"{kind} {name} occurs only in the development or test set: "
-                "nothing was learned from there"
+                "the model was not trained on it"
             )
         if name not in known:
             hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known)[:5])} …"

@@ -6,12 +6,12 @@ from asr_unlearn.data.manifest import Utterance
 
 
 def disjoint(forget: Collection[str], retain: Collection[str]) -> bool:
-    """Whether classes are forgotten as a whole, given the labels of both parts."""
+    """Whether whole classes are forgotten, given the labels of both parts."""
     return bool(forget) and bool(retain) and not set(forget) & set(retain)
 
 
 def alphabet_of(utterances: Sequence[Utterance]) -> list[str]:
-    """The characters of all transcripts, sorted; no white space is one."""
+    """The characters of all transcripts, sorted, without white space."""
     return sorted({c for u in utterances for c in u.text or "" if not c.isspace()})
 
 

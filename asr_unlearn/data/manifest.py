@@ -1,4 +1,4 @@
-"""The manifest: one utterance a line, and the checks that keep bad ones out of training."""
+"""The manifest: one utterance a line, checked when it is read."""
 
 import json
 import math
@@ -17,14 +17,21 @@ SUBSETS = ("train", "dev", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """One recording and what is known of it.
+    """One recording and its metadata.
 
-    `seconds` and `sha256`, of the file's content, are measured by `validate`; a corpus scanner
-    writes 0.0 and none. `subset` is the corpus' own division, "train", "dev" or "test": speakers of
-    the last two are never trained on.
+    The transcript is normalised by `normal_text`; `id`, `speaker` and `label` by `normal_name`, so
+    that names that look alike are equal.
 
-    Whoever makes one gets the transcript in the form of `normal_text`, and `id`, `speaker` and
-    `label` in that of `normal_name`: names that look alike are equal.
+    Attributes:
+        id: unique name.
+        audio: path of the recording.
+        speaker: name of the speaker.
+        seconds: length, measured by `validate`; a corpus scanner writes 0.0.
+        text: transcript.
+        label: class of the utterance; None for its speaker.
+        subset: the corpus' own "train", "dev" or "test"; speakers of the last two are never trained
+            on.
+        sha256: digest of the file's content, measured by `validate`.
     """
 
     id: str
@@ -50,7 +57,7 @@ class Utterance:
 
 
 def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
-    """All that is known of utterances but where the recordings lie: what to take a digest of."""
+    """The metadata of utterances without paths, to take a digest of."""
     return [[u.id, u.speaker, u.seconds, u.text, u.label, u.sha256] for u in utterances]
 
 
@@ -87,8 +94,8 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     folder = absolute(path).parent
     # Bytes of a file's name that are not UTF-8 become escapes, as JSON has them.
     with (
-        atomic_write(path) as aside,
-        aside.open("w", encoding="utf-8", errors="backslashreplace") as lines,
+        atomic_write(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace") as lines,
     ):
         for utterance in utterances:
             audio = absolute(utterance.audio)
@@ -99,7 +106,7 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
 
 
 def absolute(path: Path) -> Path:
-    """The whole path, without ".."."""
+    """The absolute path without ".."."""
     # Links are not followed (Path.resolve would): behind one the name may lack its suffix.
     return Path(os.path.abspath(path))  # noqa: PTH100
 

@@ -1,4 +1,4 @@
-"""Recordings measured: decoded once, on all cores, or the reason why they cannot be."""
+"""Measure recordings: decode each one, on all cores."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from asr_unlearn.data.audio import AudioError, load_audio, read_content
 
 @dataclass(frozen=True)
 class Recording:
-    """What a file holds, or the reason, with its detail, why it is of no use."""
+    """The length and digest of a recording, or the reason why it cannot be used."""
 
     samples: int = 0
     sha256: str | None = None
@@ -23,15 +23,14 @@ class Recording:
 
 
 def measure(paths: Sequence[Path], workers: int | None, progress: bool) -> Iterator[Recording]:
-    """Yields what each file holds, in order, decoded on all cores or by so many `workers`."""
-    # Threads, not processes: libsndfile and soxr let go of the interpreter lock while they work,
-    # so threads fill the cores as well and have nothing to pickle and no module to import again.
+    """Yield the measured recordings in order, decoded on all cores or by `workers` threads."""
+    # Threads, not processes: libsndfile and soxr release the interpreter lock while they work.
     show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
     with ThreadPoolExecutor(workers) as pool:
-        yield from show(pool.map(_listen, paths))
+        yield from show(pool.map(_measured, paths))
 
 
-def _listen(path: Path) -> Recording:
+def _measured(path: Path) -> Recording:
     try:
         if not path.is_file():
             return Recording(reason="missing audio", detail=f"no file {path}")

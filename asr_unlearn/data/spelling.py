@@ -1,4 +1,4 @@
-"""How transcripts are spelled for a model: as they are given, in lower case or in capitals."""
+"""The spelling of transcripts for a model: as given, in lower or in upper case."""
 
 from collections.abc import Collection
 from typing import Any, Literal
@@ -12,7 +12,7 @@ NAMES: dict[Spelling, str] = {
 
 
 def respelled(text: str, spelling: Spelling) -> str:
-    """Returns the text in that case, character by character: "ß", whose capital is two, stays."""
+    """The text in that case, character by character: "ß", whose capital is two, stays."""
     if spelling == "as_given":
         return text
     changed = (getattr(character, spelling)() for character in text)
@@ -20,7 +20,7 @@ def respelled(text: str, spelling: Spelling) -> str:
 
 
 def spelling_of(characters: Collection[str]) -> Spelling:
-    """Returns the one case that all letters of a vocabulary have, "as_given" if it has both."""
+    """The one case that all letters of a vocabulary have, "as_given" if it has both."""
     spellings: tuple[Spelling, Spelling] = ("lower", "upper")
     letters = {c for c in characters if len({respelled(c, s) for s in spellings}) == 2}
     for spelling in spellings:
@@ -30,8 +30,8 @@ def spelling_of(characters: Collection[str]) -> Spelling:
 
 
 def tokenizer_spelling(tokenizer: Any) -> Spelling:
-    """Returns the case in which a CTC tokenizer writes transcripts."""
-    # Such a tokenizer looks labels up in capitals and writes transcripts in lower case.
+    """The case in which a CTC tokenizer writes transcripts."""
+    # Such a tokenizer has capitals in its vocabulary and writes transcripts in lower case.
     if getattr(tokenizer, "do_lower_case", False):
         return "lower"
     return spelling_of({token for token in tokenizer.get_vocab() if len(token) == 1})

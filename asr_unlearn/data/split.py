@@ -1,4 +1,4 @@
-"""A deletion request, by speaker or by label, to the parts of the corpus: seeded and disjoint."""
+"""Split the corpus into disjoint parts for a deletion request, by speaker or by label."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,23 +16,22 @@ from asr_unlearn.runtime.io import digest, digest_of, read_text, write_json
 from asr_unlearn.runtime.text import normal_name
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
-# A corpus' own sets of speakers that are never trained on, and the parts they become.
+# The corpus' own sets that are never trained on, and the parts they become.
 HELD_OUT_SETS = {"dev": "unseen", "test": "test"}
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which utterances belong to which part.
+    """The utterances of each part.
 
-    `forget`: training utterances of the forget speakers; `forget_heldout`: the share of theirs
-    that is never trained on; `retain`: everyone else's; `unseen`: speakers never trained on, for
-    the stop rule and membership inference; `test`: never looked at before the report, of
-    speakers never trained on and, where the corpus has it so, of those of `retain`.
+    `forget`: training utterances of the forget speakers; `forget_heldout`: their utterances that
+    are never trained on; `retain`: training utterances of all other speakers; `unseen`: speakers
+    never trained on, for the stop rule and membership inference; `test`: used in the evaluation
+    only, of speakers never trained on and, if the corpus divides so, of those of `retain`.
 
-    Where labels are forgotten, `forget` and `forget_heldout` are utterances with these labels,
-    whoever speaks; `forget_heldout` has those of the speakers never trained on as well. The other
-    parts have none.
+    Where labels are forgotten, `forget` and `forget_heldout` are the utterances with these labels,
+    `forget_heldout` those of speakers never trained on as well. The other parts have none.
     """
 
     seed: int
@@ -43,7 +42,7 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the request and of what was made of it."""
+        """SHA-256 of the request and the parts."""
         return digest_of(asdict(self))
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
@@ -53,12 +52,12 @@ class Split:
         return [u for u in manifest if u.id in ids]
 
     def check_part(self, part: str) -> None:
-        """Raises SplitError where no part is called so."""
+        """Raises SplitError for an unknown part."""
         if part not in self.parts:
             raise SplitError(f"no part is called {part!r}; there are {', '.join(self.parts)}")
 
     def by_part(self, manifest: Iterable[Utterance]) -> dict[str, list[Utterance]]:
-        """The utterances of every part, in the manifest's order, which is gone through once."""
+        """The utterances of every part, in the manifest's order."""
         members = {part: set(ids) for part, ids in self.parts.items()}
         found: dict[str, list[Utterance]] = {part: [] for part in members}
         for utterance in manifest:
@@ -69,9 +68,9 @@ class Split:
 
 
 def draw_speakers(utterances: Sequence[Utterance], count: int, seed: int) -> list[str]:
-    """A seeded forget list of `count` training speakers, for when nobody asked for any.
+    """Draw a forget list of `count` training speakers.
 
-    A name that begins with "_" stands for nobody, such as the noise of Speech Commands.
+    Names that begin with "_" are no speakers, for instance the noise of Speech Commands.
     """
     speakers = sorted({u.speaker for u in utterances if u.subset not in HELD_OUT_SETS})
     speakers = [name for name in speakers if not name.startswith("_")]
@@ -92,9 +91,9 @@ def make_split(
 ) -> Split:
     """Divide the corpus for a request to forget the speakers `forget`.
 
-    The corpus' own test set may be of other people than its training set, or divide the utterances
-    of the same people, as in speaker identification. What it has of a forget speaker who is in
-    both is what is held out of theirs.
+    The corpus' own test set may have other speakers than its training set, or other utterances of
+    the same speakers, as in speaker identification. Then the test utterances of the forget speakers
+    are their held-out part.
 
     Args:
         heldout: share of each forget speaker's utterances that is kept from training.
@@ -105,7 +104,7 @@ def make_split(
     Raises:
         SplitError: an unknown or repeated speaker, one that has no training utterances, or so
             few speakers that a part would be empty; a recording to forget that is in another
-            part under another id; or a share or a seed that is none.
+            part under another id; or an impossible share or seed.
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = generator(seed, 0)
@@ -163,12 +162,12 @@ def make_label_split(
     """Divide the corpus for a request to forget the labels `forget`, such as a keyword.
 
     `heldout` is the share of the training utterances with each label that is kept from training;
-    the speakers of `unseen` and `test` are set aside as in `make_split`.
+    the speakers of `unseen` and `test` are chosen as in `make_split`.
 
     Raises:
         SplitError: an unknown or repeated label, one or all without training utterances, or too
-            few speakers; a recording to forget that is in another part under another id; or a
-            share or a seed that is none.
+            few speakers; a recording to forget that is in another part under another id; or an
+            impossible share or seed.
     """
     _check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = generator(seed, 0)
@@ -218,7 +217,7 @@ def _held_out_speakers(
     if mixed:
         raise SplitError(
             "speakers in more than one of the training, development and test sets: "
-            f"{', '.join(sorted(mixed)[:5])}. Unseen and test speakers must be people that the "
+            f"{', '.join(sorted(mixed)[:5])}. Unseen and test speakers must be speakers that the "
             "model is never trained on: give all utterances of a speaker one subset in the "
             'manifest, or none, and the parts "unseen" and "test" are drawn'
         )
@@ -232,7 +231,7 @@ def _unseen(away: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def write_split(path: Path, split: Split, manifest: Path) -> None:
-    """Publish the split, with the hash of the manifest that it divides."""
+    """Write the split atomically, with the digest of its manifest."""
     write_json(
         path,
         {
@@ -248,7 +247,7 @@ def write_split(path: Path, split: Split, manifest: Path) -> None:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """What a split says, whatever became of its manifest; raises SplitError for what is none."""
+    """The content of a split file without a check of its manifest; raises SplitError for others."""
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -286,7 +285,7 @@ def read_split(path: Path, manifest: Path) -> Split:
 
 
 def _names(written: Iterable[str]) -> tuple[str, ...]:
-    """Names as the manifest has them; earlier versions wrote them as they found them."""
+    """Names in their normal form, which earlier versions did not write."""
     return tuple(map(normal_name, written))
 
 

@@ -1,4 +1,4 @@
-"""Headers that say how many samples follow: lifted, so that a decoder reads on to the end."""
+"""Remove the length from an audio file's header, so that a decoder reads to the end."""
 
 # Samples a second of MPEG-1, -2 and -2.5, by the version's two bits in a frame's header.
 MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
@@ -10,11 +10,14 @@ LEAST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
 
 
 def without_length(content: bytes) -> tuple[bytes, int | None]:
-    """A file's content that is decoded to its end, and the samples a channel that it stated.
+    """A file's content without a stated length, and the length that it stated.
 
-    FLAC: the length in its header is taken out, as where it was streamed and nobody knew. MP3
-    without a header of its length, which decoders guess from the first frames: given one that is
-    too long. Everything else stays as it is. Where nothing is stated, the second value is None.
+    In FLAC the length in the header is replaced by the value for "unknown". MP3 without a stated
+    length, which decoders guess from the first frames, gets a header with one that is too long.
+    Everything else stays as it is.
+
+    Returns:
+        The content, and the samples a channel; None where no length is stated.
     """
     if content[:4] == b"fLaC" and len(content) > 26:
         # 36 bits at the end of 8 bytes, after rate, channels and width: 0 stands for unknown.
@@ -39,7 +42,7 @@ def _after_tag(content: bytes) -> int:
 
 
 def _is_mp3(header: bytes) -> bool:
-    """Whether a frame of MPEG layer III begins so."""
+    """Whether these bytes begin a frame of MPEG layer III."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return False
     version, bitrate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
@@ -51,7 +54,7 @@ def _has_length(frame: bytes) -> bool:
 
 
 def _long_header(content: bytes) -> bytes:
-    """A frame with a Xing header that states as many frames as `content` could hold at most."""
+    """A frame with a Xing header that states the most frames that `content` can hold."""
     version, mono = content[1] >> 3 & 3, content[3] >> 6 == 3
     rate = MPEG_RATES[version][content[2] >> 2 & 3]
     size = 144 * 112_000 // rate if version == 3 else 72 * 64_000 // rate

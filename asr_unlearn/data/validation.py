@@ -1,4 +1,4 @@
-"""Checks that keep bad utterances out of training, each named with its reason."""
+"""Check utterances before training, and name those that cannot be used with the reason."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from asr_unlearn.runtime.text import is_utf8, printable
 
 @dataclass(frozen=True)
 class Problem:
-    """Why an utterance was left out, in text that can be printed."""
+    """An utterance that was left out and the reason, in printable text."""
 
     id: str
     reason: str
@@ -28,14 +28,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Validation:
-    """Every utterance checked is either in `kept` or named, once, in `problems`."""
+    """Every checked utterance is either in `kept` or named once in `problems`."""
 
     kept: list[Utterance]
     problems: list[Problem]
 
 
 def conv_frames(samples: int, kernels: Sequence[int], strides: Sequence[int]) -> int:
-    """Frames left of `samples` by unpadded convolutions: what a CTC front end emits."""
+    """The number of frames of a CTC front end of unpadded convolutions."""
     for kernel, stride in zip(kernels, strides, strict=True):
         samples = max((samples - kernel) // stride + 1, 0)
     return samples
@@ -51,19 +51,28 @@ def validate(
     workers: int | None = None,
     progress: bool = True,
 ) -> Validation:
-    """Decode every file once, on all cores, and sort the utterances into usable and not.
+    """Decode every file once, on all cores, and separate usable utterances from others.
 
-    `alphabet` holds the characters a transcript may contain (the space between words is always
-    allowed: vocabularies spell it as they like); where its letters have one case, transcripts are
-    put in that case. `frames` maps samples at 16 kHz to CTC frames.
-    Without a transcript (`text` None, a corpus for classification) the transcript checks do not
-    apply. RetainCheck utterances keep their order and carry measured seconds and the
-    digest of their recording, so that whoever reads the manifest sees that one was replaced.
+    Kept utterances stay in order and have their seconds measured, and the digest of their
+    recording, which shows later whether it was replaced. Utterances without a transcript (`text`
+    None, a corpus for classification) skip the transcript checks.
+
+    Args:
+        utterances: to check.
+        alphabet: characters that a transcript may contain besides spaces; where its letters have
+            one case, transcripts are changed to that case.
+        frames: maps samples at 16 kHz to CTC frames.
+        min_seconds, max_seconds: limits of the length.
+        workers: threads; by default one a core.
+        progress: whether to show a progress bar.
 
     The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
     "name is not UTF-8" (no manifest could hold it), "no speaker", "empty transcript", "unknown
     characters", "missing audio", "undecodable audio", "too short", "too long", "transcript too
-    long". Raises ValueError for limits that are none.
+    long".
+
+    Raises:
+        InputError: impossible limits.
     """
     if not 0 <= min_seconds <= max_seconds:
         raise InputError(f"recordings cannot last from {min_seconds} to {max_seconds} s")
@@ -116,7 +125,7 @@ def _name_problem(utterance: Utterance) -> Problem | None:
 
 
 def _fitted(utterance: Utterance, alphabet: Collection[str] | None) -> Utterance:
-    """The utterance, its transcript in the case of the alphabet if that makes it fit."""
+    """The utterance, with its transcript in the alphabet's case if that makes it fit."""
     if alphabet is None or utterance.text is None or not _unknown(utterance.text, alphabet):
         return utterance
     spelling = spelling_of(alphabet)

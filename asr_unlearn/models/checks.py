@@ -1,4 +1,4 @@
-"""What stands in a model's folder: what keeps it from being used, and what to do about it."""
+"""Checks of a model's folder: why a model cannot be loaded from it, and the remedy."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-# Any file of a half tells that it is there.
+from asr_unlearn.runtime.errors import InputError
+
+# The files of each half of a processor: one of them is enough.
 HALVES = {
     "feature extractor": ("preprocessor_config.json", "processor_config.json"),
     "tokenizer": ("tokenizer_config.json", "tokenizer.json", "vocab.json"),
@@ -16,23 +18,25 @@ SAVING = {
     "seq2seq": "WhisperProcessor(feature_extractor, tokenizer)",
     "classification": "feature_extractor",
 }
-
-
-# What torch.compile and DistributedDataParallel put before the names of a model's weights.
+# The prefixes that torch.compile and DistributedDataParallel give the names of weights.
 WRAPPERS = r"^((?:_orig_mod\.|module\.)+)"
 ADAPTER = re.compile(r"lora_|base_layer\.|^base_model\.model\.")
 
 
+class ModelError(InputError):
+    """A model that cannot be loaded; the message names it and the remedy."""
+
+
 def models_in(folder: Path) -> list[str]:
-    """The models that stand in a folder, or in those of its seeds."""
+    """The models in a folder, or in the folders of its seeds."""
     configs = [*folder.glob("*/config.json"), *folder.glob("seed*/*/config.json")]
     return sorted(config.parent.relative_to(folder).as_posix() for config in configs)
 
 
 def unusable(folder: Path) -> str | None:
-    """Why no model can be loaded from a folder, and what helps; None if one may be.
+    """Why no model can be loaded from a folder, and the remedy; None if one may be.
 
-    What is not there is taken for a Hugging Face name unless it can only be a path.
+    A path that does not exist counts as a Hugging Face name unless it can only be a path.
     """
     depth = len(folder.parts)
     if not folder.exists() and (depth > 2 or (depth == 2 and folder.parent.is_dir())):
@@ -52,19 +56,19 @@ def unusable(folder: Path) -> str | None:
 
 
 def damaged(source: str, error: Exception) -> str:
-    """That weights cannot be read, in which file or files of shards, and what to do."""
+    """The message for weights that cannot be read."""
     files = ", ".join(map(str, sorted(Path(source).glob("*.safetensors")))) or source
     return f"{files} is damaged ({error}); copy it again, or make the model again"
 
 
 def lacking_halves(folder: Path, task: str) -> list[str]:
-    """The halves of a processor that a folder does not hold; a classifier spells nothing."""
+    """The halves of a processor that a folder lacks; a classifier needs no tokenizer."""
     wanted = ["feature extractor"] if task == "classification" else list(HALVES)
     return [half for half in wanted if not any((folder / name).is_file() for name in HALVES[half])]
 
 
 def without_processor(source: str, task: str) -> str:
-    """What a model lacks that has no whole processor of its own, and how to save it."""
+    """The message for a model without a complete processor."""
     lacking = lacking_halves(Path(source), task) if Path(source).is_dir() else []
     return (
         f"{source} has no {' and no '.join(lacking) or 'processor that can be read'}: save what "
@@ -73,13 +77,13 @@ def without_processor(source: str, task: str) -> str:
 
 
 def wrapper(folder: Path) -> str | None:
-    """Returns the prefix that a wrapper gave the names of a folder's weights, None without one."""
+    """The prefix that a wrapper gave the names of a folder's weights; None without one."""
     for path in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(path, "pt") as file:
                 found = [match for name in file.keys() if (match := re.match(WRAPPERS, name))]  # noqa: SIM118
         except SafetensorError:
-            # Whoever loads the weights says so.
+            # Loading the weights raises the error.
             return None
         if found:
             return found[0][1]
@@ -87,7 +91,7 @@ def wrapper(folder: Path) -> str | None:
 
 
 def lacking_weights(source: str, lacking: Sequence[str], others: Sequence[str]) -> str:
-    """Returns what to do about weights that a model lacks, given the names that it has instead."""
+    """The message for weights that a model lacks, given the unexpected names in its files."""
     said = (
         f"{source} lacks {len(lacking)} of the model's weights, which would be random: "
         f"{', '.join(lacking[:3])} …"

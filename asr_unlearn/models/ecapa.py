@@ -1,6 +1,6 @@
 """ECAPA-TDNN (Desplanques et al., arXiv 2005.07143): SpeechBrain's modules in transformers' form.
 
-Importing this makes `AutoModelForAudioClassification` load and start it like any other classifier.
+Importing this module registers it with `AutoModelForAudioClassification`.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class EcapaConfig(PreTrainedConfig):
 
     @property
     def reach(self) -> int:
-        """Frames that the widest convolution hears on either side."""
+        """Frames on either side that the widest convolution covers."""
         sizes = zip(self.kernel_sizes, self.dilations, strict=True)
         return max(dilation * (kernel - 1) // 2 for kernel, dilation in sizes)
 
@@ -75,8 +75,8 @@ class EcapaConfig(PreTrainedConfig):
 class CosineClassifier(nn.Module):
     """Logits s·cos(embedding, class), as in AAM-softmax (arXiv 1906.07317) with margin 0.
 
-    The margin, which SpeechBrain's recipe trains with, is left out: the loss that unlearning works
-    on is then the one that training minimised, cross-entropy (NormFace, arXiv 1704.06369).
+    SpeechBrain's recipe trains with a margin, which is left out: training and unlearning have the
+    same loss, cross-entropy (NormFace, arXiv 1704.06369).
     """
 
     def __init__(self, inputs: int, outputs: int, scale: float) -> None:
@@ -95,13 +95,13 @@ class CosineClassifier(nn.Module):
 class EcapaForAudioClassification(PreTrainedModel):
     """SpeechBrain's log-mel features, its `ECAPA_TDNN`, and a class for each speaker.
 
-    Features and embeddings are those of SpeechBrain's `EncoderClassifier` for each utterance by
-    itself, in padded batches too: its squeeze-and-excitation and pooling leave padding out, but
-    its convolutions continue only the longest utterance by its mirror image, and the shorter ones
-    by whatever stands behind them. Here every utterance is continued by its own.
+    Features and embeddings are those of SpeechBrain's `EncoderClassifier` for single utterances, in
+    padded batches too. SpeechBrain's squeeze-and-excitation and pooling leave padding out, but its
+    convolutions extend only the longest utterance by its mirror image, and shorter ones by their
+    padding. Here every utterance is extended by its own mirror image.
 
     Batch norm in training mode mixes the utterances of a batch, and counts padding: train on crops
-    of one length. In eval mode every utterance stands for itself.
+    of one length. In eval mode utterances do not affect each other.
     """
 
     config_class = EcapaConfig
@@ -151,7 +151,7 @@ class EcapaForAudioClassification(PreTrainedModel):
         if bool((frames == features.shape[1]).all()):
             embeddings = self.ecapa(features)
             return embeddings[:, 0]
-        # Behind the longest utterance too there must be room for its continuation.
+        # The longest utterance needs room for its extension too.
         features = F.pad(features, (0, 0, 0, self.config.reach))
         # SpeechBrain multiplies relative lengths out again and compares frame < length: half a
         # frame keeps rounding from adding a frame.
@@ -164,9 +164,9 @@ class EcapaForAudioClassification(PreTrainedModel):
         return embeddings[:, 0]
 
     def _continued(self, conv: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-        """What a convolution is given: each utterance followed by its mirror image.
+        """The input of a convolution, each utterance extended by its mirror image.
 
-        SpeechBrain's blocks do not tell their convolutions where an utterance ends.
+        SpeechBrain's blocks do not pass the utterances' lengths to their convolutions.
         """
         return inputs if self._frames is None else (mirrored(inputs[0], self._frames),)
 
@@ -176,7 +176,7 @@ class EcapaForAudioClassification(PreTrainedModel):
         attention_mask: Int[Tensor, "B _"] | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        """Logits of the classes, and as the only hidden state the embedding."""
+        """Logits of the classes, with the embedding as the only hidden state."""
         length = input_values.shape[1]
         samples = input_values.new_full((len(input_values),), length, dtype=torch.long)
         if attention_mask is not None:
@@ -188,9 +188,9 @@ class EcapaForAudioClassification(PreTrainedModel):
 
 
 def mirrored(x: Float[Tensor, "B C T"], frames: Int[Tensor, " B"]) -> Float[Tensor, "B C T"]:
-    """x with each utterance, from its end on, continued by its mirror image about its last frame.
+    """x with each utterance extended by its mirror image about its last frame.
 
-    Behind the image stands its last value; nothing looks there.
+    The image's last value fills the rest, which no convolution reaches.
     """
     place = torch.arange(x.shape[-1], device=x.device)
     image = (2 * (frames[:, None] - 1) - place).clamp(min=0)

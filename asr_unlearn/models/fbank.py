@@ -1,4 +1,4 @@
-"""SpeechBrain's log-mel energies [dB], which ECAPA-TDNN and `TdnnForCTC` are given."""
+"""SpeechBrain's log-mel energies [dB], the input of ECAPA-TDNN and `TdnnForCTC`."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ HOP = 160
 def make_fbank(n_mels: int) -> Any:
     """The module that turns waves [B, S] into energies [B, T, M].
 
-    To be made late, and kept out of a model's state: it has no weights, and what it holds would
-    come to nothing on the meta device, where `from_pretrained` builds a model.
+    Make it after the model is loaded, and keep it out of the model's state: it has no weights, and
+    its constants would be lost on the meta device, where `from_pretrained` builds a model.
     """
     need_extra("speaker", "the log-mel front end of ECAPA-TDNN and TdnnForCTC")
     from speechbrain.lobes.features import Fbank

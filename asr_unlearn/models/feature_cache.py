@@ -1,7 +1,6 @@
-"""Model inputs of utterances, each made once.
+"""Model inputs of utterances, cached in memory up to a budget.
 
-Inputs are kept in memory up to a budget; features of a frozen front end are also kept on disk,
-under a name that says which front end made them, and of which recording.
+Features of a frozen front end are also cached on disk, by front end and recording.
 """
 
 import hashlib
@@ -27,12 +26,17 @@ NO_TARGET = torch.empty(0, dtype=torch.long)
 
 
 class Inputs:
-    """Utterance -> Example for a task: decode once, encode once.
+    """Makes the `Example` of an utterance for a task, once.
 
-    Without `targets` the examples have none: for what needs no right answer.
+    Args:
+        task: encodes the wave and makes the target.
+        load: reads the wave of an utterance; by default from its file.
+        feature_cache: folder for features of a frozen front end.
+        memory_gib: most memory for examples.
+        targets: whether the examples have targets.
 
     Raises:
-        ValueError: naming an utterance too short for the model, or without the target asked for.
+        InputError: naming an utterance too short for the model, or without a target.
     """
 
     def __init__(
@@ -66,22 +70,22 @@ class Inputs:
     def _example(self, utterance: Utterance) -> Example:
         target = self.task.target(utterance) if self._targets else NO_TARGET
         if self._folder is None:
-            audio = self._heard(utterance)
+            audio = self._wave(utterance)
             return Example(utterance.id, self.task.encode(audio), len(audio), target)
-        # The id alone may hold a slash; its digest is a safe file name that spreads over folders.
+        # An id may hold a slash; a digest is a safe file name that spreads over folders.
         name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
         key = hashlib.sha256(name.encode()).hexdigest()
         path = self._folder / key[:2] / f"{key[2:34]}.npz"
         if (kept := _read(path)) is None:
-            audio = self._heard(utterance)
+            audio = self._wave(utterance)
             kept = self.task.encode(audio), len(audio)
-            with atomic_write(path, durable=False) as aside, aside.open("wb") as file:
+            with atomic_write(path, durable=False) as partial, partial.open("wb") as file:
                 np.savez(file, features=kept[0].numpy(), samples=np.int64(kept[1]))
         features, samples = kept
         return Example(utterance.id, features, samples, target)
 
-    def _heard(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
-        """Its wave, which must be enough for the model to make something of it."""
+    def _wave(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
+        """The wave of an utterance, long enough for the model."""
         audio = self.load(utterance)
         front_end = self.task.front_end
         frames = int(front_end.frames(torch.tensor([len(audio)])))
@@ -94,9 +98,9 @@ class Inputs:
 
 
 def _read(path: Path) -> tuple[Float[Tensor, "..."], int] | None:
-    """Features and number of samples as they were kept; None where they were not, or not whole.
+    """Cached features and their number of samples; None where the file is missing or damaged.
 
-    A crash of the system may cut a file short, and what it held is made again.
+    A crash of the system may cut a file short; its features are computed again.
     """
     try:
         with np.load(path) as stored:
@@ -106,7 +110,7 @@ def _read(path: Path) -> tuple[Float[Tensor, "..."], int] | None:
 
 
 def _state(recording: Path) -> tuple[int, int] | None:
-    """Size and time of a file, which tell that it was replaced; None for what is no file."""
+    """Size and time of a file, which change when it is replaced; None if it is not a file."""
     if not recording.is_file():
         return None
     status = recording.stat()

@@ -1,7 +1,7 @@
-"""A first convolution that starts as a bank of band-pass filters.
+"""Initialise a first convolution as a bank of band-pass filters.
 
-From random weights a small recogniser spends most of its training finding out that speech is made
-of frequency bands; started as Gabor filters it learns words from hours of speech in minutes.
+From random weights a small recogniser spends most of its training on learning frequency bands;
+from Gabor filters it learns words from hours of speech in minutes.
 Gabor filters as a learnable front end: Zeghidour et al., "LEAF", ICLR 2021.
 """
 
@@ -19,7 +19,7 @@ PRE_EMPHASIS = 0.97
 
 
 def mel_to_hertz(mel: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Slaney's inverse is piecewise; O'Shaughnessy's formula is used here."""
+    """Hertz of mels by O'Shaughnessy's formula."""
     return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
 
 
@@ -53,10 +53,10 @@ def start_from_filterbank(conv: nn.Conv1d, waves: Sequence[Float[Tensor, " _"]])
     """Set the first convolution to Gabor filters with unit output variance on `waves`.
 
     Raises:
-        ValueError: `conv` does not listen to a single channel.
+        InputError: `conv` has more than one input channel.
     """
     if conv.in_channels != 1:
-        raise InputError("only the convolution that hears the wave can become a filter bank")
+        raise InputError("only a convolution over the wave can become a filter bank")
     filters = gabor_filters(conv.out_channels, conv.kernel_size[0])[:, None]
     outputs = [nn.functional.conv1d(w[None, None], filters, stride=conv.stride) for w in waves]
     scale = torch.cat([o.flatten(1) for o in (o[0] for o in outputs)], dim=1).std(dim=1)

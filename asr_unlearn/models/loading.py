@@ -1,10 +1,8 @@
-"""Models from a Hub name, a folder, or a config to train from scratch; and back to disk."""
+"""Load models by Hub name, folder or config to train from scratch, and save them."""
 
-import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,16 +10,11 @@ from huggingface_hub.errors import StrictDataclassFieldValidationError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoFeatureExtractor,
     AutoModelForAudioClassification,
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
-    AutoProcessor,
     PreTrainedConfig,
     PreTrainedModel,
-    Wav2Vec2CTCTokenizer,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Processor,
     WhisperTokenizer,
 )
 from transformers.utils.logging import disable_progress_bar
@@ -30,14 +23,14 @@ from asr_unlearn.data.labels import alphabet_of, label_of
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.checks import (
     WRAPPERS,
+    ModelError,
     damaged,
-    lacking_halves,
     lacking_weights,
     unusable,
     without_processor,
     wrapper,
 )
-from asr_unlearn.models.ecapa import EcapaConfig
+from asr_unlearn.models.processors import new_processor, own_processor
 from asr_unlearn.models.speechbrain_checkpoint import (
     WEIGHTS,
     from_speechbrain,
@@ -46,21 +39,11 @@ from asr_unlearn.models.speechbrain_checkpoint import (
 )
 from asr_unlearn.models.supported import CLASSES, unsupported
 from asr_unlearn.models.supported import TaskName as TaskName
-from asr_unlearn.models.whisper import (
-    character_whisper,
-    feature_extractor,
-    generation,
-    save_spellings,
-    token_settings,
-)
-from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.models.whisper import generation, save_spellings
 from asr_unlearn.runtime.log import warn_once
 
-# Its bars for single files would drown those of the runs.
+# The bars of single files would hide those of the runs.
 disable_progress_bar()
-
-WITH_LM = "Wav2Vec2ProcessorWithLM"
-BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 
 LOADERS: dict[TaskName, Any] = {
     "ctc": AutoModelForCTC,
@@ -70,12 +53,8 @@ LOADERS: dict[TaskName, Any] = {
 HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
 
 
-class ModelError(InputError):
-    """A model that cannot be loaded; the message says from where, and what to do."""
-
-
 def task_of(config: Any) -> TaskName:
-    """What a model was made for: what its config says it is, else what its kind can be."""
+    """The task of a model, by the class that its config names, else by its family."""
     for name in config.architectures or ():
         if name.endswith(("ForSequenceClassification", "ForAudioClassification")):
             return "classification"
@@ -86,7 +65,7 @@ def task_of(config: Any) -> TaskName:
 
 
 def _task(source: str, config: Any, given: TaskName | None) -> TaskName:
-    """What a model is trained for; raises ModelError where its family has no head for that."""
+    """The given task, else the model's own; raises ModelError if its family has no head for it."""
     task = given or task_of(config)
     if problem := unsupported(config.to_dict(), task):
         raise ModelError(f"{source}: {problem}")
@@ -94,42 +73,10 @@ def _task(source: str, config: Any, given: TaskName | None) -> TaskName:
 
 
 def vocabulary_of(utterances: Sequence[Utterance], task: TaskName) -> list[str]:
-    """What a model that starts afresh can say: characters, or the names of the classes, sorted."""
+    """The vocabulary of a new head, sorted: characters, or the names of the classes."""
     if task == "classification":
         return sorted({label_of(u) for u in utterances})
     return alphabet_of(utterances)
-
-
-def padding_is_seen(config: Any) -> bool:
-    """Whether the front end's group norm makes an utterance depend on the padding beside it."""
-    return bool(getattr(config, "feat_extract_norm", "layer") != "layer")
-
-
-def wave_extractor(*, attention_mask: bool, normalised: bool = True) -> Wav2Vec2FeatureExtractor:
-    """`attention_mask`: to be given one (layer-norm front ends); `normalised`: to variance 1."""
-    return Wav2Vec2FeatureExtractor(do_normalize=normalised, return_attention_mask=attention_mask)
-
-
-def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
-    """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank.
-
-    White space and the word delimiter are no characters: the labels are 0 … n-1 without a gap.
-    """
-    characters = {c for c in alphabet if not c.isspace()} - {SPACE}
-    tokens = [BLANK, UNKNOWN, SPACE, *sorted(characters)]
-    with TemporaryDirectory() as folder:
-        vocabulary = Path(folder) / "vocab.json"
-        vocabulary.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
-        # The sentence markers are silenced: they would be two labels no model is trained on.
-        tokenizer = Wav2Vec2CTCTokenizer(
-            str(vocabulary),
-            pad_token=BLANK,
-            unk_token=UNKNOWN,
-            word_delimiter_token=SPACE,
-            bos_token=None,
-            eos_token=None,
-        )
-    return Wav2Vec2Processor(wave_extractor(attention_mask=attention_mask), tokenizer)
 
 
 def is_bare_config(source: str) -> bool:
@@ -142,44 +89,27 @@ def is_bare_config(source: str) -> bool:
     return (path / "config.json").is_file() and not has_weights
 
 
-def _afresh(
-    source: str, config: Any, task: TaskName, vocabulary: Collection[str]
-) -> tuple[Any, dict[str, Any]]:
-    """A processor for a head that knows nothing yet, and what the config has to say of it."""
-    masked = not padding_is_seen(config)
-    if task == "classification":
-        names = dict(enumerate(vocabulary))
-        settings = {"id2label": names, "label2id": {name: i for i, name in names.items()}}
-        if config.model_type == "whisper":
-            return feature_extractor(Path(source), config), settings
-        normalised = config.model_type != EcapaConfig.model_type
-        return wave_extractor(attention_mask=masked, normalised=normalised), settings
-    if task == "seq2seq":
-        whisper = character_whisper(Path(source), config, vocabulary)
-        return whisper, token_settings(whisper.tokenizer)
-    processor = character_processor(vocabulary, attention_mask=masked)
-    blank = processor.tokenizer.pad_token_id
-    return processor, {"vocab_size": len(processor.tokenizer), "pad_token_id": blank}
-
-
 def model_from_config(
     source: str, vocabulary: Collection[str], seed: int, task: TaskName | None = None
 ) -> tuple[PreTrainedModel, Any]:
     """A model with random weights drawn from `seed`, and a processor.
 
-    `vocabulary` holds characters, or names of classes for `task` "classification"; the task is
-    that of the config if it is not given.
+    Args:
+        source: folder or path of the config.
+        vocabulary: characters, or names of classes for `task` "classification".
+        seed: of the weights.
+        task: by default that of the config.
 
     Raises:
         ModelError: the model's class is not supported, or has no head for the task.
     """
     config = read_config(source)
     task = _task(source, config, task)
-    processor, settings = _afresh(source, config, task, vocabulary)
+    processor, settings = new_processor(source, config, task, vocabulary)
     for name, value in settings.items():
         setattr(config, name, value)
     for name in ("bos_token_id", "eos_token_id") if task == "ctc" else ():
-        # UniSpeechSat's must be numbers; nothing looks at them.
+        # UniSpeechSat's must be numbers; they are not used.
         with suppress(StrictDataclassFieldValidationError):
             setattr(config, name, None)
     torch.manual_seed(seed)
@@ -192,28 +122,33 @@ def model_from_config(
 def pretrained_model(
     source: str, vocabulary: Collection[str] | None, task: TaskName | None = None
 ) -> tuple[PreTrainedModel, Any]:
-    """A model with its weights; its vocabulary or classes are its own, or else those given.
+    """A pretrained model in float32, and its processor.
 
-    In float32 whatever it was saved in: steps as small as those of unlearning are lost in half
-    precision.
+    Half precision would lose steps as small as those of unlearning.
+
+    Args:
+        source: Hub name or folder.
+        vocabulary: characters or classes of a new head, for a model that has no processor of its
+            own or other classes; None to take the model's own.
+        task: by default that of the config.
 
     Raises:
-        ModelError: nothing loadable at `source`, no vocabulary anywhere, or weights that are
-            lacking, other than those of a head that is yet to be trained.
+        ModelError: nothing can be loaded from `source`, there is no vocabulary, or weights other
+            than those of a new head are missing.
     """
     config = read_config(source)
     task = _task(source, config, task)
     if (folder := speechbrain_folder(source)) is not None:
         return _speechbrain_model(folder, config, vocabulary)
-    own = _own_processor(source, task)
+    own = own_processor(source, task)
     foreign = task == "classification" and not set(vocabulary or ()) <= set(config.label2id)
     if own is not None and not foreign:
         return _with_weights(source, task, headless=vocabulary is not None), own
     if vocabulary is None or task == "seq2seq":
         raise ModelError(without_processor(source, task))
-    made, settings = _afresh(source, config, task, vocabulary)
+    made, settings = new_processor(source, config, task, vocabulary)
     model = _with_weights(source, task, headless=True, ignore_mismatched_sizes=True, **settings)
-    # A head trained for another vocabulary is replaced, not misread, even where it would fit.
+    # A head for another vocabulary is replaced even where its size would fit.
     getattr(model, HEADS[task]).reset_parameters()
     return model, own or made
 
@@ -221,12 +156,12 @@ def pretrained_model(
 def _speechbrain_model(
     folder: Path, config: Any, vocabulary: Collection[str] | None
 ) -> tuple[PreTrainedModel, Any]:
-    """The embedding model of a SpeechBrain checkpoint, with a head for these classes."""
+    """The embedding model of a SpeechBrain checkpoint, with a new head for the vocabulary."""
     if vocabulary is None:
         raise ModelError(
-            f"{folder} tells nobody's name: fine-tune it to the corpus' speakers first"
+            f"{folder} is an embedding model without classes: fine-tune it to the corpus' speakers"
         )
-    processor, settings = _afresh(str(folder), config, "classification", vocabulary)
+    processor, settings = new_processor(str(folder), config, "classification", vocabulary)
     for name, value in settings.items():
         setattr(config, name, value)
     try:
@@ -235,36 +170,10 @@ def _speechbrain_model(
         raise ModelError(str(error)) from error
 
 
-def _own_processor(source: str, task: TaskName) -> Any:
-    """The processor saved with a model, None where there is none."""
-    # Of a folder without a tokenizer transformers makes a Whisper's that cannot spell.
-    if Path(source).is_dir() and lacking_halves(Path(source), task):
-        return None
-    reader = AutoFeatureExtractor if task == "classification" else AutoProcessor
-    try:
-        processor = reader.from_pretrained(source, trust_remote_code=False)
-    except ImportError as error:
-        # A processor with a language model needs packages that the model itself does not.
-        if WITH_LM not in str(error):
-            raise ModelError(f"{source}: its processor cannot be loaded: {error}") from error
-        processor = Wav2Vec2Processor.from_pretrained(source, trust_remote_code=False)
-        return _without_language_model(processor, source)
-    except (OSError, ValueError, TypeError):
-        return None
-    if type(processor).__name__ == WITH_LM:
-        return _without_language_model(processor, source)
-    return processor
-
-
-def _without_language_model(processor: Any, source: str) -> Wav2Vec2Processor:
-    warn_once(f"{source}: its language model is not used, transcripts are the model's own (greedy)")
-    return Wav2Vec2Processor(processor.feature_extractor, processor.tokenizer)
-
-
 def _with_weights(
     source: str, task: TaskName, *, headless: bool, **settings: Any
 ) -> PreTrainedModel:
-    """`headless`: weights in front of the backbone's output may be lacking, and are random then."""
+    """Load a model's weights; with `headless` those of its head may be missing, and are random."""
     model: PreTrainedModel
     if prefix := wrapper(Path(source)):
         warn_once(f"{source}: the prefix {prefix!r} of its weights' names is taken off")
@@ -286,7 +195,7 @@ def _with_weights(
     lacking = [
         name
         for name in sorted(found["missing_keys"])
-        # What stands for masked frames in training is not saved with models that were fine-tuned.
+        # The embedding of masked frames is used in pretraining only, and often not saved.
         if not (name.endswith("masked_spec_embed") or (headless and not name.startswith(backbone)))
     ]
     if lacking:
@@ -295,11 +204,11 @@ def _with_weights(
 
 
 def read_config(source: str) -> Any:
-    """Returns a model's config.
+    """A model's config.
 
     Raises:
-        ModelError: there is no config to be had, what is beside it is of no use, or the class of
-            the model is not supported.
+        ModelError: there is none, the files beside it cannot be used, or the model's class is not
+            supported.
     """
     if problem := unusable(Path(source)):
         raise ModelError(problem)
@@ -307,7 +216,7 @@ def read_config(source: str) -> Any:
         if (folder := speechbrain_folder(source)) is not None:
             return speechbrain_config(folder)
         content, _ = PreTrainedConfig.get_config_dict(source)
-        # Before the config is read as its class does: some fail at that.
+        # Before its class reads the config, which fails for some.
         if problem := unsupported(content):
             raise ModelError(f"{source}: {problem}")
         return AutoConfig.from_pretrained(source, trust_remote_code=False)

@@ -15,9 +15,9 @@ WEIGHTS, SETTINGS = "embedding_model.ckpt", "hyperparams.yaml"
 
 
 def speechbrain_folder(source: str) -> Path | None:
-    """The folder of a checkpoint in SpeechBrain's own form, fetched if `source` is on the Hub.
+    """The folder of a checkpoint in SpeechBrain's form, downloaded if `source` is on the Hub.
 
-    None for anything else. Names on the Hub are known by their owner, speechbrain.
+    None for anything else. On the Hub it is recognised by its owner, speechbrain.
 
     Raises:
         OSError: the Hub has no such checkpoint, or cannot be reached.
@@ -32,7 +32,7 @@ def speechbrain_folder(source: str) -> Path | None:
 
 
 class _Tagless(yaml.SafeLoader):
-    """HyperPyYAML read as plain YAML: its tags, which name code to run, are passed over."""
+    """HyperPyYAML read as plain YAML: its tags, which name code to run, are ignored."""
 
 
 def _plain(loader: _Tagless, _: str, node: yaml.Node) -> Any:
@@ -50,13 +50,13 @@ def speechbrain_config(folder: Path) -> EcapaConfig:
     """The config of the embedding model that a checkpoint's hyperparams.yaml describes.
 
     Raises:
-        ValueError: it describes no ECAPA-TDNN.
+        InputError: it describes no ECAPA-TDNN.
     """
     path = folder / SETTINGS
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Tagless)
     described = content.get("embedding_model") or {}
     sizes = {key: value for key, value in described.items() if key in EcapaConfig().embedding()}
-    # References to other lines of the file have been passed over with the tags.
+    # References to other lines of the file are ignored with the tags.
     sizes = {key: value for key, value in sizes.items() if value is not None}
     if "channels" not in sizes:
         raise InputError(f"{path}: embedding_model is no ECAPA-TDNN with its channels")
@@ -69,7 +69,11 @@ def speechbrain_config(folder: Path) -> EcapaConfig:
 
 
 def from_speechbrain(folder: Path, config: EcapaConfig) -> EcapaForAudioClassification:
-    """The embedding model's weights behind a head that knows no class yet."""
+    """The embedding model with its weights, and a head of random weights.
+
+    Raises:
+        InputError: the weights do not fit the config.
+    """
     model = EcapaForAudioClassification(config)
     weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
     try:

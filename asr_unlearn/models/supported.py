@@ -1,4 +1,4 @@
-"""Which classes of models are supported: those that take a raw wave, or Whisper's spectrogram."""
+"""The supported classes of models: those over the raw wave, Whisper, ECAPA-TDNN and our TDNN."""
 
 from typing import Any, Literal
 
@@ -35,7 +35,7 @@ CLASSES: dict[TaskName, dict[str, str]] = {
 
 
 def unsupported(config: dict[str, Any], task: TaskName | None = None) -> str | None:
-    """Returns why a model with this config cannot be used, for any task or for one; else None.
+    """Why a model with this config cannot be used, for any task or for one; else None.
 
     Args:
         config: content of config.json; one without `model_type` is left to transformers.
@@ -45,7 +45,7 @@ def unsupported(config: dict[str, Any], task: TaskName | None = None) -> str | N
     classes = CLASSES if task is None else {task: CLASSES[task]}
     if not kind or any(kind in names for names in classes.values()):
         return None
-    # A supported family that is to learn a task which it has no head for goes by its family.
+    # The message names the family where only its head for the task is missing.
     named = config.get("architectures") if task is None else None
     supported = sorted({name for names in classes.values() for name in names.values()})
     purpose = "" if task is None else f" for {task}"

@@ -1,4 +1,4 @@
-"""Whether utterances have targets that a model can be trained on and evaluated against."""
+"""Checks that utterances have targets to train on and to evaluate against."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,15 @@ NAMED = 10
 
 
 def check_targets(task: Task, utterances: Sequence[Utterance], fastest: float = 1.0) -> None:
-    """Raises ValueError, naming them, if utterances have no target: none is silently left out.
+    """Check that every utterance has a target that fits its length, and a reference.
 
-    Nor may a target be longer than its utterance has room for when it is played `fastest` times
-    as fast, or the right answer be nothing.
+    Args:
+        task: makes the targets.
+        utterances: to check.
+        fastest: playback speed at which the target must still fit.
+
+    Raises:
+        InputError: naming the utterances.
     """
     bar = tqdm(utterances, desc="checking targets", unit="utt", delay=2, leave=False)
     problems = [problem for utterance in bar if (problem := _problem(task, utterance, fastest))]
@@ -30,7 +35,7 @@ def check_targets(task: Task, utterances: Sequence[Utterance], fastest: float = 
 
 
 def _problem(task: Task, utterance: Utterance, fastest: float) -> str | None:
-    """Why an utterance cannot be asked, by what the manifest says of it."""
+    """Why an utterance has no usable target, by its entry in the manifest; else None."""
     try:
         target = task.target(utterance)
     except ValueError as error:
@@ -42,14 +47,15 @@ def _problem(task: Task, utterance: Utterance, fastest: float) -> str | None:
             f"the {len(target)} labels of {utterance.text!r}"
         )
     if not task.reference(utterance).strip():
-        return f"utterance {utterance.id}: nothing of {utterance.text!r} is left to be compared"
+        return f"utterance {utterance.id}: {utterance.text!r} has no words to compare"
     return None
 
 
 def check_parts(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float = 1.0) -> None:
-    """Raises ValueError if the model cannot be asked of `parts`, or of what it is evaluated on.
+    """Check the targets of `parts`, to train on, and of the rest, to evaluate on, before training.
 
-    Better now than when all training is done.
+    Raises:
+        InputError: naming the utterances without a target.
     """
     others = corpus.part(*(part for part in PARTS if part not in parts))
     check_targets(task, corpus.part(*parts), fastest)

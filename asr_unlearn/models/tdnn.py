@@ -1,6 +1,6 @@
-"""A small recogniser that learns within minutes: convolutions over log-mel features, and CTC.
+"""A small recogniser that trains within minutes: convolutions over log-mel features, and CTC.
 
-Importing this makes `AutoModelForCTC` load and start it like any other.
+Importing this module registers it with `AutoModelForCTC`.
 """
 
 from functools import cached_property
@@ -21,7 +21,7 @@ from asr_unlearn.models.fbank import make_fbank
 class TdnnConfig(PreTrainedConfig):
     """The size of a `TdnnForCTC`; `band_mask` and `time_mask` are SpecAugment's widest masks.
 
-    They are counted in bands and in features of 10 ms; two of either kind are drawn.
+    They are counted in bands and in frames of 10 ms; two of each kind are drawn.
     """
 
     model_type = "tdnn"
@@ -66,8 +66,8 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "B T C"], own: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B T C"]:
-        heard = self.over_time((self.norm(x) * own[..., None]).transpose(1, 2)).transpose(1, 2)
-        changed: Tensor = self.dropout(self.output(F.glu(self.gate(heard))))
+        mixed = self.over_time((self.norm(x) * own[..., None]).transpose(1, 2)).transpose(1, 2)
+        changed: Tensor = self.dropout(self.output(F.glu(self.gate(mixed))))
         return x + changed
 
 
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
     ) -> Float[Tensor, "B S C"]:
         x: Tensor = features
         for conv in (self.conv1, self.conv2):
-            # Nothing of the padding may be heard, wherever an utterance ends.
+            # The padding must not reach the frames of an utterance.
             x = x * is_own(x.shape[1], frames)[..., None]
             x = F.gelu(conv(x.transpose(1, 2))).transpose(1, 2)
             frames = halved(frames)
@@ -100,8 +100,8 @@ class Encoder(nn.Module):
 class TdnnForCTC(PreTrainedModel):
     """Time-channel separable convolutions trained with CTC, as in QuartzNet (arXiv 1910.10261).
 
-    With layer norm in place of batch norm, an utterance in a padded batch is the utterance alone.
-    In training SpecAugment (arXiv 1904.08779) hides bands and stretches of time.
+    It has layer norm in place of batch norm, so that padding does not change an utterance's output.
+    SpecAugment (arXiv 1904.08779) masks bands and stretches of time in training.
     """
 
     config_class = TdnnConfig
@@ -127,7 +127,7 @@ class TdnnForCTC(PreTrainedModel):
     def features(self, wave: Float[Tensor, " samples"]) -> Float[Tensor, "T M"]:
         """Log-mel energies every 10 ms, each band of mean 0 and variance 1 over the utterance.
 
-        So that a voice far from the microphone, or another microphone, sounds like any other.
+        This removes the gain and the frequency response of the microphone.
         """
         energies: Tensor = self._fbank(wave[None].float())[0]
         spread = energies.std(0, unbiased=False, keepdim=True)
@@ -151,7 +151,7 @@ class TdnnForCTC(PreTrainedModel):
 
 
 def halved(frames: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Frames that a convolution of stride 2 leaves."""
+    """The number of frames after a convolution of stride 2."""
     return (frames + 1) // 2
 
 

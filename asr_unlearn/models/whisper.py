@@ -1,4 +1,4 @@
-"""What Whisper needs beside its weights: a vocabulary, a spectrogram, a prompt, a spelling."""
+"""Whisper's tokenizer, feature extractor, prompt and text normalisation."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -33,9 +33,9 @@ MULTILINGUAL_VOCABULARY, ENGLISH_END = 51865, 50256
 
 
 def character_tokenizer(alphabet: Collection[str]) -> WhisperTokenizer:
-    """One token for each character (each byte of one, beyond ASCII), and Whisper's own marks.
+    """A tokenizer of one token a character (a byte, beyond ASCII), and Whisper's special tokens.
 
-    It speaks one language: its prompt is start and no timestamps, as in English-only Whisper.
+    It has no languages: its prompt is start and no timestamps, as in English-only Whisper.
     """
     # Whisper's vocabularies stand for bytes by printable characters, "Ġ" for the space.
     spelled = [ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(c)
@@ -53,10 +53,10 @@ def character_tokenizer(alphabet: Collection[str]) -> WhisperTokenizer:
 
 
 def feature_extractor(source: Path, config: Any) -> WhisperFeatureExtractor:
-    """As the file beside the config says, else with OpenAI's frames of 10 ms.
+    """The feature extractor of the file beside the config, else one with OpenAI's frames of 10 ms.
 
     Raises:
-        ValueError: without the former, an encoder that does not measure_losses whole seconds.
+        InputError: there is no file, and the encoder's window is not a number of whole seconds.
     """
     folder = source if source.is_dir() else source.parent
     if any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")):
@@ -78,7 +78,7 @@ def character_whisper(source: Path, config: Any, alphabet: Collection[str]) -> W
 
 
 def token_settings(tokenizer: WhisperTokenizer) -> dict[str, Any]:
-    """What a WhisperConfig has to say of the vocabulary; OpenAI's is its default."""
+    """The settings of a WhisperConfig for the vocabulary; OpenAI's is its default."""
     return {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
@@ -91,7 +91,7 @@ def token_settings(tokenizer: WhisperTokenizer) -> dict[str, Any]:
 
 
 def generation(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> GenerationConfig:
-    """How a model with a vocabulary of its own writes: in one language, without timestamps."""
+    """The generation config for a vocabulary of one language without timestamps."""
     marks = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
     return GenerationConfig(
         **token_settings(tokenizer) | {"suppress_tokens": sorted(marks)},
@@ -104,22 +104,22 @@ def generation(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> Generatio
 def prompt_of(
     model: PreTrainedModel, tokenizer: WhisperTokenizer, language: str | None = None
 ) -> list[int]:
-    """Returns the tokens before every text.
+    """The tokens before every text.
 
     They are start, language and task if there are several, and no timestamps. Of a multilingual
     model the language is, unless it is given, the tokenizer's, else that of the model's generation
-    or of its old `forced_decoder_ids`, else English; the task is to transcribe. Both are told the
-    tokenizer and the generation, and saved.
+    or of its old `forced_decoder_ids`, else English; the task is to transcribe. Both are set in the
+    tokenizer and the generation config, and saved.
 
     Raises:
-        InputError: Whisper does not know the language, or the model transcribes another one only.
+        InputError: Whisper has no such language, or the model transcribes another one only.
     """
     code = None if language is None else language_code(language)
     if is_multilingual(model, tokenizer):
         _set_language(model, tokenizer, code)
     else:
         _check_only_language(model, tokenizer, code)
-        # English-only models are never given a language, also if the tokenizer was set to one.
+        # English-only models have no language in the prompt, even if the tokenizer was set to one.
         tokenizer.language = tokenizer.task = None
         tokenizer.set_prefix_tokens(predict_timestamps=False)
     prompt: list[int] = tokenizer.prefix_tokens
@@ -131,7 +131,7 @@ def _check_only_language(
 ) -> None:
     """Raises InputError for another language than that of a model which is of one.
 
-    A model with characters of its own is of the language that it was first said to be.
+    A model with a character vocabulary keeps the first language that it is given.
     """
     english = bool(_languages(tokenizer))
     only = ENGLISH_CODE if english else getattr(model.config, "language", None)
@@ -145,10 +145,10 @@ def _check_only_language(
 
 
 def language_code(language: str) -> str:
-    """Returns Whisper's code of a language given by its name or code, in any case.
+    """Whisper's code of a language given by its name or code, in any case.
 
     Raises:
-        InputError: Whisper does not know it.
+        InputError: Whisper has no such language.
     """
     name = language.lower()
     code = TO_LANGUAGE_CODE.get(name, name)
@@ -158,7 +158,7 @@ def language_code(language: str) -> str:
 
 
 def is_multilingual(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> bool:
-    """Returns whether a model is told the language before every text.
+    """Whether a model's prompt holds the language.
 
     Tokenizers of English-only models have the tokens of languages, too; and generation configs
     written before 2023 do not say `is_multilingual`. OpenAI's multilingual vocabularies are larger
@@ -190,7 +190,7 @@ def _forced_language(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> str
 
 
 def _set_language(model: PreTrainedModel, tokenizer: WhisperTokenizer, code: str | None) -> None:
-    """Tell the tokenizer and the generation language and task, and what old configs lack."""
+    """Set language and task in the tokenizer and the generation config, and what old ones lack."""
     settings: Any = model.generation_config
     language = code or tokenizer.language or getattr(settings, "language", None)
     language = language or _forced_language(model, tokenizer) or ENGLISH_CODE
@@ -219,11 +219,11 @@ def save_spellings(tokenizer: WhisperTokenizer, folder: Path) -> None:
 
 
 def text_normaliser(tokenizer: WhisperTokenizer) -> Callable[[str], str] | None:
-    """Whisper's own spelling of texts before they are compared; None for a character vocabulary.
+    """Whisper's normalisation of texts before comparison; None for a character vocabulary.
 
     English is normalised by Whisper's rules (numbers, contractions, and British spelling by the
-    list in the tokenizer's normalizer.json), other languages only in case and punctuation. What
-    English rules leave nothing of ("hmm") is normalised as other languages are.
+    list in the tokenizer's normalizer.json), other languages only in case and punctuation. A text
+    that the English rules leave empty ("hmm") is normalised as other languages are.
     """
     words = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens)
     if all(len(word) == 1 for word in words):

@@ -1,1 +1,1 @@
-"""Files, devices, processes, provenance and messages: what every package stands on."""
+"""Files, devices, processes, provenance and messages, for every package."""

@@ -1,4 +1,4 @@
-"""Where a model lives and computes."""
+"""The device to compute on."""
 
 from typing import Literal
 
@@ -10,10 +10,10 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def pick_device(name: Device) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one.
+    """The device of that name; "auto" is a GPU if there is one.
 
     Raises:
-        ValueError: a GPU is asked for where there is none.
+        InputError: "cuda" without a GPU.
     """
     there = torch.cuda.is_available()
     if name == "cuda" and not there:

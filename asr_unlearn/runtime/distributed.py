@@ -1,6 +1,6 @@
-"""The processes that `torchrun` or `accelerate launch` starts: one model, each a share of a batch.
+"""Data-parallel processes, started by `torchrun` or `accelerate launch`.
 
-Everything here is a no-op in a process that runs alone.
+Each has the model and a share of every batch. Everything here is a no-op in a single process.
 """
 
 import os
@@ -16,12 +16,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several processes takes of a list."""
+    """The share of one of several processes."""
 
     rank: int
     of: int
 
     def of_all(self, items: Sequence[T]) -> Sequence[T]:
+        """Every `of`-th item, starting at `rank`."""
         return items[self.rank :: self.of]
 
 
@@ -34,7 +35,7 @@ def launched() -> bool:
 
 
 def join(device: torch.device) -> torch.device:
-    """Meet the other processes that were launched; returns this one's own device."""
+    """Join the group of launched processes; returns this one's device."""
     if not launched():
         return device
     if device.type == "cuda":
@@ -46,35 +47,35 @@ def join(device: torch.device) -> torch.device:
 
 
 def leave() -> None:
-    """Part from the other processes, when all is done."""
+    """Leave the group at the end of the program."""
     if launched() and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def group() -> dist.ProcessGroup | None:
-    """All processes together; None for one alone."""
+    """The group of all processes; None for a single process."""
     return dist.group.WORLD if dist.is_initialized() and dist.get_world_size() > 1 else None
 
 
 def share() -> Share:
-    """What this process takes of every batch."""
+    """This process's share of every batch."""
     together = group()
     return WHOLE if together is None else Share(dist.get_rank(), dist.get_world_size())
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process writes files and messages."""
     return share().rank == 0
 
 
 def wait() -> None:
-    """Go on when all processes have come here."""
+    """Wait until all processes are here."""
     if group() is not None:
         dist.barrier()
 
 
 def gathered(own: Sequence[T]) -> list[T]:
-    """What all processes hold, in the order of ranks."""
+    """The items of all processes, in the order of ranks."""
     if group() is None:
         return list(own)
     lists: list[list[T]] = [[] for _ in range(share().of)]

@@ -1,8 +1,8 @@
-"""The errors that this package raises on purpose; the command line prints them as one line."""
+"""The errors that this package raises; the command line prints them as one line."""
 
 
 class AsrUnlearnError(Exception):
-    """Base of them all; the message names the file, utterance or key, and the remedy."""
+    """The base of all errors; the message names the file, utterance or key, and the remedy."""
 
 
 class InputError(AsrUnlearnError, ValueError):

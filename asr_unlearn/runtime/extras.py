@@ -1,4 +1,4 @@
-"""Optional parts of the installation: `pip install 'asr_unlearn[NAME]'`."""
+"""Optional dependencies: `pip install 'asr_unlearn[NAME]'`."""
 
 from importlib.util import find_spec
 

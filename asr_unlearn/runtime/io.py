@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the text of those that a person wrote."""
+"""Write files and folders atomically, read text, and take digests."""
 
 import errno
 import hashlib
@@ -15,33 +15,35 @@ from asr_unlearn.runtime.errors import InputError
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes `path`'s place only when all went well.
+    """Yield a temporary path beside `path`, which replaces `path` if no error is raised.
 
-    Without `durable` a crash of the system may leave an empty file: for what is cheap to make
-    again and is checked when it is read, since waiting for the disk takes longer than writing.
+    Args:
+        path: file to write.
+        durable: wait for the disk. Without it a crash of the system may leave an empty file: for
+            files that are cheap to make again and checked when they are read.
 
     Raises:
         OSError: naming `path`, also where the error of the system or of a library names no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with naming(path, instead_of=aside):
-            yield aside
+        with naming(path, instead_of=partial):
+            yield partial
             if durable:
-                flush(aside)
-            aside.replace(path)
+                flush(partial)
+            partial.replace(path)
             if durable:
                 flush(path.parent)
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
-    """Within: an error of the system names `path` where it names no file or `instead_of`.
+    """A context in which a system error that names no file, or `instead_of`, names `path`.
 
-    Safetensors and torch wrap errors of the system in their own, which become OSError again.
+    Safetensors and torch wrap system errors in their own, which become OSError again.
     """
     try:
         yield
@@ -54,23 +56,23 @@ def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
 
 
 def _system_error(error: BaseException | None) -> int | None:
-    """The number of the system's error that is, or is behind, an error; None for any other."""
+    """The errno of a system error or of the one that an error wraps; None for any other."""
     if isinstance(error, OSError):
         return error.errno
-    # As Rust writes it, for safetensors.
+    # As Rust writes it in safetensors' errors.
     if found := re.search(r"\(os error (\d+)\)", str(error)):
         return int(found[1])
-    # torch.save fails once more when it closes its archive.
+    # torch.save raises another error when it closes its archive.
     if type(error) is RuntimeError and isinstance(error.__context__, OSError):
         return error.__context__.errno
     return None
 
 
 def flush(path: Path) -> None:
-    """Have a file's content, or a folder's list of names, on the disk before anything else is done.
+    """Wait until a file's content, or a folder's list of names, is on the disk.
 
-    Without it a rename may be on the disk earlier than the content, and a crash of the system
-    leaves an empty file under the final name.
+    Otherwise a rename may reach the disk before the content, and a crash of the system leaves an
+    empty file under the final name.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -84,10 +86,10 @@ def flush(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file that a person may have written: UTF-8, a byte order mark left out.
+    """The text of a UTF-8 file, without a byte order mark.
 
     Raises:
-        ValueError: a folder, or not UTF-8.
+        InputError: a folder, or not UTF-8.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the file")
@@ -98,10 +100,10 @@ def read_text(path: Path) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON, published at once; half a character is written as an escape."""
+    """Write indented JSON atomically; lone surrogates are written as escapes."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    with atomic_write(path) as aside:
-        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def stands(target: Path, basis: str) -> bool:
@@ -121,7 +123,7 @@ def _note(target: Path) -> Path:
 
 
 def publish_folder(partial: Path, final: Path) -> None:
-    """Rename a finished folder into place; what stood there stays as `NAME.old-N`."""
+    """Rename a finished folder to `final`; a folder already there is kept as `NAME.old-N`."""
     for path in [*partial.rglob("*"), partial]:
         flush(path)
     if final.exists():
@@ -140,5 +142,5 @@ def digest(path: Path) -> str:
 
 
 def digest_of(content: Any) -> str:
-    """SHA-256 of what can be written as JSON."""
+    """SHA-256 of a value that JSON can write."""
     return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Notices that are given once a process, however often there is cause."""
+"""Warnings that are logged once a process."""
 
 import logging
 from functools import cache
@@ -8,5 +8,5 @@ logger = logging.getLogger("asr_unlearn")
 
 @cache
 def warn_once(sentence: str) -> None:
-    """Log a warning the first time that it is given."""
+    """Log a warning, the first time only."""
     logger.warning(sentence)

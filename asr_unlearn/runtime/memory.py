@@ -6,7 +6,7 @@ import torch
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start counting peak memory anew (a GPU's, or the process' resident set on Linux)."""
+    """Reset the peak of a GPU's memory, or of the process' resident set on Linux."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif (marks := Path("/proc/self/clear_refs")).exists():
@@ -14,7 +14,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Peak bytes since `reset_peak_memory`; None where the system does not tell."""
+    """Peak bytes since `reset_peak_memory`; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")

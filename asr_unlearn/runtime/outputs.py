@@ -1,4 +1,4 @@
-"""Whether what is to be written can be, asked before any work is done for it."""
+"""Check that outputs can be written, before any work is done."""
 
 import os
 from pathlib import Path
@@ -16,14 +16,14 @@ def check_file(out: Path, *inputs: Path) -> None:
 
 
 def check_folder(out: Path) -> None:
-    """Raises InputError where no folder can be made, or be written to, at `out`."""
+    """Raises InputError where no folder can be made or written to at `out`."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder")
     _check_above(out)
 
 
 def _check_above(out: Path) -> None:
-    """Raises InputError where nothing can be made in the folder that `out` is to stand in."""
+    """Raises InputError where nothing can be written to the folder of `out`."""
     above = next(folder for folder in out.absolute().parents if folder.exists())
     if not above.is_dir():
         raise InputError(f"--out {out}: {above} is a file; give a path in a folder")

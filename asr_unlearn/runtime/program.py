@@ -1,4 +1,4 @@
-"""How a program ends that a person called: errors are one line each, tracebacks for who asks."""
+"""Run a program: errors are printed as one line, tracebacks with --debug."""
 
 import errno
 import io
@@ -11,7 +11,7 @@ from asr_unlearn.runtime.errors import AsrUnlearnError
 DEBUG = "--debug"
 DEBUG_HELP = "print the traceback of an error"
 INTERRUPTED = 130
-"""The exit status that a shell expects of what Ctrl-C has ended."""
+"""The exit status that shells expect after Ctrl-C."""
 REMEDIES = {
     errno.ENOSPC: "free room; the same command goes on",
     errno.EDQUOT: "free room; the same command goes on",
@@ -20,7 +20,7 @@ REMEDIES = {
     errno.EPERM: "change its permissions, or give another",
     errno.EISDIR: "give a file",
     errno.ENOTDIR: "give a folder",
-    errno.EEXIST: "give a path where nothing stands",
+    errno.EEXIST: "give a path that does not exist",
     errno.ENOENT: "check the path",
     errno.ENAMETOOLONG: "give a shorter one",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
@@ -37,14 +37,12 @@ def without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 def run_program(
     program: str, work: Callable[[], int | None], *, debug: bool = False, failed: int = 1
 ) -> int:
-    """Do a program's work and return its exit status.
-
-    An error is printed as one line, with `debug` as its traceback.
+    """Run a program's work; returns the exit status.
 
     Args:
-        program: name that the line begins with.
+        program: name at the start of an error's line.
         work: returns an exit status, or None for 0.
-        debug: whether to print tracebacks.
+        debug: print an error's traceback, not one line.
         failed: exit status after an error.
     """
     _print_what_the_terminal_can()
@@ -62,15 +60,15 @@ def run_program(
 
 
 def explained(error: Exception) -> str:
-    """What a person needs to read of an error: its message, for one of the system with a remedy."""
+    """The line to print for an error: its message, with a remedy for a system error."""
     if isinstance(error, AsrUnlearnError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        # An error between two files names the one that was to be written second.
+        # An error between two files has the one to be written second.
         where = error.filename2 or error.filename
-        said = f"{where}: {error.strerror}" if where is not None else str(error.strerror)
+        line = f"{where}: {error.strerror}" if where is not None else str(error.strerror)
         remedy = REMEDIES.get(error.errno)
-        return f"{said}; {remedy}" if remedy else said
+        return f"{line}; {remedy}" if remedy else line
     message = " ".join(str(error).split())
     if isinstance(error, OSError) and message:
         return message
@@ -78,7 +76,7 @@ def explained(error: Exception) -> str:
 
 
 def _print_what_the_terminal_can() -> None:
-    """A character that the terminal's encoding lacks, such as ∇ or α, is printed as "?"."""
+    """Print characters that the terminal's encoding lacks, such as ∇ or α, as "?"."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""A run's folder: what was asked for, with which versions, and how it went."""
+"""The versions and the command of a run, for its records."""
 
 import importlib.metadata
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "transformers", "jiwer", "soundfile", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything a figure depends on; the git revision where there is one."""
+    """Versions of the packages that results depend on, and the git revision if there is one."""
     found = {"asr_unlearn": __version__, "python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     git = subprocess.run(
@@ -36,7 +36,7 @@ _COMMANDS: ContextVar[tuple[str, ...]] = ContextVar("_COMMANDS", default=())
 
 @contextmanager
 def recorded_command(argv: Sequence[str]) -> Iterator[None]:
-    """Within: `argv` is the command that is carried out, perhaps by a recipe that calls it."""
+    """A context in which `argv` is the running command, possibly called by a recipe."""
     token = _COMMANDS.set((*_COMMANDS.get(), shlex.join(argv)))
     try:
         yield
@@ -45,12 +45,12 @@ def recorded_command(argv: Sequence[str]) -> Iterator[None]:
 
 
 def command() -> str:
-    """The command that is being carried out, ready to paste."""
+    """The running command, ready to paste."""
     return (_COMMANDS.get() or (_process(),))[-1]
 
 
 def invocation() -> str:
-    """The command that a person typed: the recipe's, where a recipe calls one after another."""
+    """The command that was typed: a recipe's, where the recipe runs the command."""
     return (_COMMANDS.get() or (_process(),))[0]
 
 

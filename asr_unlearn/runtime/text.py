@@ -1,4 +1,4 @@
-"""The one spelling of transcripts and of names that look alike, and text that any file can hold."""
+"""Normal forms of transcripts and names, printable text, and similar names."""
 
 import difflib
 import unicodedata
@@ -15,9 +15,9 @@ def normal_text(text: str) -> str:
 
 
 def normal_name(name: str) -> str:
-    """An id, speaker or label as all that look like it are spelled.
+    """The normal form of an id, speaker or label: names that look alike have the same.
 
-    Invisible characters are left out, composed characters are composed (Unicode's form NFC), and
+    Invisible characters are removed, characters are composed (Unicode's form NFC), and
     white space is as in `normal_text`.
     """
     if name.isascii() and name.isprintable():
@@ -27,18 +27,18 @@ def normal_name(name: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether UTF-8 can hold `text`; not so for the name of a file that is in another encoding."""
+    """Whether UTF-8 can hold `text`; it cannot hold a file name in another encoding."""
     # Python keeps bytes of file names that are not UTF-8 as lone surrogates.
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def printable(text: str) -> str:
-    """`text` with whatever UTF-8 cannot hold as an escape such as `\\udce9`."""
+    """`text` with escapes such as `\\udce9` for what UTF-8 cannot hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """` (did you mean 'a', 'b'?)` of the names much like it, whatever the case; or nothing."""
+    """` (did you mean 'a', 'b'?)` with similar names, ignoring case; or an empty string."""
     folded = {other.casefold(): other for other in sorted(known)}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     return f" (did you mean {', '.join(repr(folded[n]) for n in near)}?)" if near else ""

@@ -1,6 +1,6 @@
-"""Whether torchaudio can be loaded beside torch: its binary fits only some releases of torch.
+"""Check that torchaudio can be loaded: its binary fits only some releases of torch.
 
-transformers imports torchaudio for wav2vec2 and Whisper, and hides the reason where that fails.
+transformers imports torchaudio for wav2vec2 and Whisper, and hides the reason if that fails.
 """
 
 import sys
@@ -18,9 +18,9 @@ class TorchaudioError(AsrUnlearnError, ImportError):
 
 
 def check_torchaudio() -> None:
-    """Import torchaudio, which everything but the preparation of data needs.
+    """Import torchaudio, which everything but data_prep needs.
 
-    To be called before transformers is imported.
+    Call it before transformers is imported.
 
     Raises:
         TorchaudioError: it cannot be imported; the message names both versions and the remedy.
@@ -37,10 +37,10 @@ def check_torchaudio() -> None:
 
 
 def end_without_torchaudio(name: str) -> None:
-    """End the program with one line and status 1 where torchaudio cannot be loaded.
+    """Exit with one line and status 1 if torchaudio cannot be loaded.
 
     Args:
-        name: of the program, which the line begins with.
+        name: of the program, at the start of the line.
     """
     _, debug = program.without_debug(sys.argv[1:])
     if status := program.run_program(name, check_torchaudio, debug=debug):

@@ -131,7 +131,9 @@ def test_headerless_silence_is_silence() -> None:
 )
 def test_a_byte_order_that_cannot_be_told_is_refused(pcm: np.ndarray) -> None:
     for order in (">i2", "<i2"):
-        with pytest.raises(AudioError, match=r"a\.raw: its byte order cannot be told.* to wav$"):
+        with pytest.raises(
+            AudioError, match=r"a\.raw: its byte order cannot be determined.* to wav$"
+        ):
             load_audio(pcm.astype(order).tobytes(), name="a.raw")
 
 

@@ -42,11 +42,11 @@ def test_a_faster_tone_is_shorter_and_higher(factor):
     """A tone of 500 Hz becomes one of 500 Hz times the factor, as loud as before."""
     seconds = 1.0
     time = torch.arange(int(16_000 * seconds)) / 16_000
-    heard = Speeds((factor,))(example(torch.sin(2 * math.pi * 500 * time)), [0])
-    assert heard.samples == len(heard.input) == math.ceil(16_000 * seconds / factor)
-    expected = torch.sin(2 * math.pi * 500 * factor * time[: heard.samples])
+    changed = Speeds((factor,))(example(torch.sin(2 * math.pi * 500 * time)), [0])
+    assert changed.samples == len(changed.input) == math.ceil(16_000 * seconds / factor)
+    expected = torch.sin(2 * math.pi * 500 * factor * time[: changed.samples])
     inner = slice(200, len(expected) - 200)
-    torch.testing.assert_close(heard.input[inner], expected[inner], atol=0.02, rtol=0)
+    torch.testing.assert_close(changed.input[inner], expected[inner], atol=0.02, rtol=0)
 
 
 def test_all_speeds_are_drawn():

@@ -237,8 +237,8 @@ def test_each_utterance_is_kept_or_named_once(
     write_wav(folder / "good.wav", 0.2)
     given_ = [example(folder / audio, name, text) for name, audio, text in rows]
     result = validate(given_, progress=False)
-    told = sorted([u.id for u in result.kept] + [p.id for p in result.problems])
-    assert told == sorted(u.id for u in given_)
+    ids = sorted([u.id for u in result.kept] + [p.id for p in result.problems])
+    assert ids == sorted(u.id for u in given_)
     assert len({u.id for u in result.kept}) == len(result.kept)
     duplicates = sum(p.reason == "duplicate id" for p in result.problems)
     assert duplicates == sum(len(list(g)) - 1 for _, g in groupby(sorted(r[0] for r in rows)))

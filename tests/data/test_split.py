@@ -1,4 +1,4 @@
-"""The split is disjoint, complete and seeded, whatever speakers are asked for."""
+"""The split is disjoint, complete and seeded, whatever speakers are forgotten."""
 
 import json
 from dataclasses import replace
@@ -121,10 +121,10 @@ def test_a_split_by_label_is_disjoint_complete_and_keeps_the_label_together(data
         labels = {u.label for u in of[part]}
         assert labels
         assert labels <= set(forget) if "forget" in part else not labels & set(forget)
-    # Whoever is a stranger in one part is one in all.
+    # A speaker that is unseen in one part is unseen in all.
     trained = {u.speaker for u in of["forget"]} | {u.speaker for u in of["retain"]}
     assert not trained & {u.speaker for part in ("unseen", "test") for u in of[part]}
-    # Of the word's training utterances so many are held out; strangers' are never trained on.
+    # Of the word's training utterances so many are held out; unseen speakers' are never trained on.
     theirs = [u for u in of["forget_heldout"] if u.speaker in trained]
     for word in forget:
         heldout = sum(u.label == word for u in theirs)
@@ -170,7 +170,7 @@ def test_requests_that_cannot_be_met(forget, message):
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"unseen": 0}, "share of unseen is 0, .* must tell it when to stop"),
+        ({"unseen": 0}, "share of unseen is 0, .* for its stop target"),
         ({"heldout": 1.0}, "share of heldout must be from 0 to below 1, not 1.0"),
         ({"test": -0.1}, "share of test must be from 0 to below 1, not -0.1"),
         ({"unseen": float("nan")}, "share of unseen must be"),
@@ -256,7 +256,7 @@ def test_a_split_that_was_made_before_names_had_a_normal_form(tmp_path):
 
 def test_the_forget_file_takes_comments(tmp_path):
     path = tmp_path / "forget.txt"
-    path.write_text("# asked on Monday\nspk1\n\n  spk2  # and her brother\n")
+    path.write_text("# requested on Monday\nspk1\n\n  spk2  # and her brother\n")
     assert read_names(path) == ["spk1", "spk2"]
 
 
@@ -315,27 +315,27 @@ def test_the_same_request_gives_the_same_split_as_ever():
 
 
 class Counted(list):
-    """A list that counts how many of its items are looked at."""
+    """A list that counts how many of its items are read."""
 
-    looks = 0
+    reads = 0
 
     def __iter__(self):
         for item in super().__iter__():
-            self.looks += 1
+            self.reads += 1
             yield item
 
     def __contains__(self, item):
         return any(other == item for other in self)
 
 
-class Watched(Utterance):
-    """An utterance that counts how often any of them is asked who speaks, or for its label."""
+class CountedUtterance(Utterance):
+    """An utterance that counts how often any speaker or label is read."""
 
-    looks = 0
+    reads = 0
 
     def __getattribute__(self, name):
         if name in ("speaker", "label"):
-            Watched.looks += 1
+            CountedUtterance.reads += 1
         return super().__getattribute__(name)
 
 
@@ -344,7 +344,7 @@ class Watched(Utterance):
 def test_the_work_grows_with_utterances_and_not_with_who_is_forgotten(divide, count):
     # Four hundred labels, each said by twelve speakers: all are known in training.
     corpus = [
-        Watched(
+        CountedUtterance(
             id=f"{number}",
             audio=Path("a.wav"),
             speaker=f"spk{number // 8}",
@@ -354,19 +354,19 @@ def test_the_work_grows_with_utterances_and_not_with_who_is_forgotten(divide, co
         for number in range(4800)
     ]
     forget = Counted(f"spk{i}" for i in range(count))
-    Watched.looks = 0
+    CountedUtterance.reads = 0
     divide(corpus, forget)
-    assert Watched.looks <= 20 * len(corpus)
-    assert forget.looks <= 20 * len(forget)
+    assert CountedUtterance.reads <= 20 * len(corpus)
+    assert forget.reads <= 20 * len(forget)
 
 
 def test_every_part_is_had_in_one_pass():
     corpus = Counted(utterances([3] * 40))
     split = make_split(corpus, ["spk1", "spk2"])
     expected = {part: split.utterances(part, corpus) for part in PARTS}
-    corpus.looks = 0
+    corpus.reads = 0
     assert split.by_part(corpus) == expected
-    assert corpus.looks == len(corpus)
+    assert corpus.reads == len(corpus)
 
 
 def recorded(corpus: list[Utterance]) -> list[Utterance]:
@@ -378,8 +378,8 @@ def test_a_recording_to_forget_that_is_in_another_part_is_refused():
     corpus = recorded(utterances([4] * 10))
     twin = replace(corpus[0], id="twin", speaker="spk9")
     (problem,) = find_copies([*corpus, twin])
-    told = (problem.id, problem.reason, problem.detail)
-    assert told == ("twin", "copy", "same recording as spk0-0")
+    copy = (problem.id, problem.reason, problem.detail)
+    assert copy == ("twin", "copy", "same recording as spk0-0")
     with pytest.raises(
         SplitError,
         match=r"spk0-0 \(speaker spk0\), .* and twin \(speaker spk9\), in \w+, are the same "
@@ -404,7 +404,7 @@ def test_copies_that_are_forgotten_together_are_no_fault():
 
 def test_a_list_can_name_whoever_there_is(tmp_path):
     path = tmp_path / "forget.txt"
-    path.write_text("#3\ncarl #3\n# 4\nanna # asked on Monday\n")
+    path.write_text("#3\ncarl #3\n# 4\nanna # requested on Monday\n")
     assert read_names(path) == ["carl", "anna"]
     known = {"#3", "carl #3", "carl", "anna"}
     assert read_names(path, known) == ["#3", "carl #3", "anna"]

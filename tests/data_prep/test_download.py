@@ -23,12 +23,12 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT; `drops` says after how many bytes each of the next answers breaks off."""
+    """Serves CONTENT; `drops` says after how many bytes each of the next responses breaks off."""
 
     drops: list[int]
     ranges: bool
     status: int
-    asked: list[str | None]
+    requested: list[str | None]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
-        self.server.asked.append(wanted)
+        self.server.requested.append(wanted)
         if self.server.status != 200:
             self.send_error(self.server.status)
             return
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(drops: list[int], *, ranges: bool = True, status: int = 200) -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
-        server.drops, server.ranges, server.status, server.asked = drops, ranges, status, []
+        server.drops, server.ranges, server.status, server.requested = drops, ranges, status, []
         thread = Thread(target=partial(server.serve_forever, poll_interval=0.01))
         thread.start()
         try:
@@ -84,7 +84,7 @@ def test_a_dropped_connection_is_continued(tmp_path: Path) -> None:
     with serving([100_000, 50_000]) as server:
         path = fetch(archive(server), tmp_path)
     assert path.read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=100000-", "bytes=150000-"]
+    assert server.requested == [None, "bytes=100000-", "bytes=150000-"]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -94,9 +94,9 @@ def test_a_later_call_continues_what_an_earlier_one_left(tmp_path: Path) -> None
             fetch(archive(server), tmp_path, attempts=2)
         assert [p.name for p in tmp_path.iterdir()] == ["speech.tar.gz.part"]
         server.drops.clear()
-        server.asked.clear()
+        server.requested.clear()
         assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
-    assert server.asked == ["bytes=100000-"]
+    assert server.requested == ["bytes=100000-"]
 
 
 def test_a_server_without_ranges_is_asked_for_everything_again(tmp_path: Path) -> None:
@@ -132,24 +132,24 @@ def test_a_wrong_checksum_is_refused_and_the_file_kept_aside(tmp_path: Path) -> 
 def test_a_sha256_is_checked_where_the_publisher_tells_one(tmp_path: Path) -> None:
     digest = hashlib.sha256(CONTENT).hexdigest()
     with serving([]) as server:
-        told = replace(archive(server, None), sha256=digest)
-        assert fetch(told, tmp_path / "right").read_bytes() == CONTENT
+        pinned = replace(archive(server, None), sha256=digest)
+        assert fetch(pinned, tmp_path / "right").read_bytes() == CONTENT
         with pytest.raises(ArchiveError, match=f"sha256 is {digest}, expected 0000"):
-            fetch(replace(told, sha256="0000"), tmp_path / "wrong")
+            fetch(replace(pinned, sha256="0000"), tmp_path / "wrong")
 
 
 def test_an_unknown_checksum_must_be_waived(tmp_path: Path) -> None:
     with serving([]) as server:
         with pytest.raises(ArchiveError, match="--no-checksum"):
             fetch(archive(server, None), tmp_path)
-        assert server.asked == []
+        assert server.requested == []
         assert fetch(archive(server, None), tmp_path, verify=False).read_bytes() == CONTENT
 
 
 def test_a_missing_archive_fails_at_once(tmp_path: Path) -> None:
     with serving([], status=404) as server, pytest.raises(ArchiveError, match="404"):
         fetch(archive(server), tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
 
 
 def tarred(path: Path, members: list[tuple[str, bytes | tarfile.TarInfo]]) -> Path:

@@ -1,4 +1,4 @@
-"""Lists of a corpus are read whoever wrote them, and one that names nothing is an error."""
+"""Lists of a corpus are read from any system, and one that names nothing is an error."""
 
 import json
 import os
@@ -205,8 +205,8 @@ def test_a_name_that_is_not_utf_8_costs_no_other_recording(
     assert librispeech.main(["--data", str(root), "--out", str(out)]) == 0
     assert [u.text for u in read_manifest(out)] == ["HELLO WORLD"]
     report = json.loads((tmp_path / "m.problems.json").read_text(encoding="utf-8"))
-    told = [(p["id"], p["reason"]) for p in report["problems"]]
-    assert told == [(r"jos\udce9", "name is not UTF-8")]
+    listed = [(p["id"], p["reason"]) for p in report["problems"]]
+    assert listed == [(r"jos\udce9", "name is not UTF-8")]
     assert r"jos\udce9: name is not UTF-8" in capsys.readouterr().err
 
 

@@ -147,10 +147,10 @@ def test_an_unknown_voice_is_an_error() -> None:
 
 def test_the_room_keeps_the_speech_audible() -> None:
     speech = np.sin(2 * np.pi * 300 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
-    heard = synthetic.room(speech, np.random.default_rng(0))
-    assert heard.dtype == np.float32
-    assert len(heard) > len(speech)
-    assert 0.3 <= np.abs(heard).max() <= 0.9
-    assert np.abs(np.fft.rfft(heard, n=2 * SAMPLE_RATE)).argmax() == pytest.approx(600, abs=2)
+    recorded = synthetic.room(speech, np.random.default_rng(0))
+    assert recorded.dtype == np.float32
+    assert len(recorded) > len(speech)
+    assert 0.3 <= np.abs(recorded).max() <= 0.9
+    assert np.abs(np.fft.rfft(recorded, n=2 * SAMPLE_RATE)).argmax() == pytest.approx(600, abs=2)
     other = synthetic.room(speech, np.random.default_rng(1))
-    assert len(other) != len(heard)
+    assert len(other) != len(recorded)

@@ -37,7 +37,9 @@ def test_what_is_not_utf_8_is_named(tmp_path: Path) -> None:
         read_transcripts(tmp_path / "t.csv")
 
 
-def test_what_a_recogniser_heard_is_read_again_but_for_a_line_cut_short(tmp_path: Path) -> None:
+def test_the_transcripts_of_a_recogniser_are_read_again_but_for_a_line_cut_short(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "m.jsonl").write_text(LINES + LINES[:9], encoding="utf-8")
     assert read_known(tmp_path / "m.jsonl") == {row["id"]: row["text"] for row in ROWS}
 

@@ -109,7 +109,7 @@ def test_trials_that_cannot_be_written_are_told_before_work(
     [
         ("iden_split.txt", "4 id10001/a/00001.wav\n", "iden_split.txt, line 1: expected"),
         ("veri_test.txt", "\n1 id10001/a/00001.wav\n", "veri_test.txt, line 2: expected"),
-        ("vox1_meta.csv", "VoxCeleb1 ID\tx\nid10001\ty\n", "does not know id10002, id10003"),
+        ("vox1_meta.csv", "VoxCeleb1 ID\tx\nid10001\ty\n", "lacks id10002, id10003"),
     ],
 )
 def test_bad_lists_are_named(
@@ -175,16 +175,16 @@ def test_texts_by_a_recogniser_are_kept(vox: Path, tmp_path: Path, tiny_config: 
     save_model(model, processor, tmp_path / "model")
     found = list(voxceleb1.scan(vox))[:4]
     folder = tmp_path / "transcripts"
-    heard = list(transcribed(iter(found), str(tmp_path / "model"), folder))
-    assert any(u.text for u in heard)
+    found_texts = list(transcribed(iter(found), str(tmp_path / "model"), folder))
+    assert any(u.text for u in found_texts)
     (memory,) = folder.iterdir()
     lines = memory.read_text().splitlines()
-    assert [json.loads(line)["text"] for line in lines] == [u.text for u in heard]
+    assert [json.loads(line)["text"] for line in lines] == [u.text for u in found_texts]
     # Killed while it wrote the third, with another text in the first to know it again by.
     memory.write_text(
         lines[0].replace('"text": "', '"text": "KEPT ') + f"\n{lines[1]}\n" + lines[2][:9]
     )
     again = list(transcribed(iter(found), str(tmp_path / "model"), folder))
-    assert again[0].text == f"KEPT {heard[0].text}".strip()
-    assert again[1:] == heard[1:]
+    assert again[0].text == f"KEPT {found_texts[0].text}".strip()
+    assert again[1:] == found_texts[1:]
     assert len(memory.read_text().splitlines()) == 4

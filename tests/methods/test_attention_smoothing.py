@@ -7,7 +7,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_unlearn.methods import METHODS, TrainingContext
 from asr_unlearn.methods.attention_smoothing import smoothed_copy
-from asr_unlearn.models.loading import character_processor
+from asr_unlearn.models.processors import character_processor
 from asr_unlearn.models.tasks import CTC
 from tests.support.toy_task import context, step
 

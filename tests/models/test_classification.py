@@ -169,7 +169,7 @@ def test_the_speaker_is_the_label_where_there_is_none(tmp_path):
 def test_a_class_beyond_the_head_is_refused(tmp_path):
     task = build(tmp_path, "wav2vec2")
     task.model.config.label2id = {"left": 0, "no": 1, "yes": 3}
-    with pytest.raises(InputError, match="a: the head has 3 outputs, label2id asks for label 3"):
+    with pytest.raises(InputError, match="a: the head has 3 outputs, label2id has the label 3"):
         task.target(utterances()[0])
 
 
@@ -217,6 +217,6 @@ def test_a_whisper_recogniser_becomes_a_classifier_that_hears_as_it_did(tmp_path
     source = str(tmp_path / "seq2seq")
     task = task_for(*pretrained_model(source, names, "classification"))
     assert task.front_end.extractor.hop_length == 320
-    hears = recogniser.model.encoder.conv1.weight
-    assert torch.equal(task.model.encoder.conv1.weight, hears)
+    taken = recogniser.model.encoder.conv1.weight
+    assert torch.equal(task.model.encoder.conv1.weight, taken)
     assert torch.isfinite(task.losses(batches(task)[0])).all()

@@ -18,7 +18,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import LEAKS_PADDING
-from asr_unlearn.models.loading import character_processor, wave_extractor
+from asr_unlearn.models.processors import character_processor, wave_extractor
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.runtime.errors import InputError
@@ -162,14 +162,13 @@ def spoken(text: str) -> Utterance:
     return Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text=text)
 
 
-def test_transcripts_are_put_in_the_case_of_the_vocabulary_which_is_said_once(capsys):
+def test_transcripts_are_put_in_the_case_of_the_vocabulary_which_is_said_once(caplog):
     warn_once.cache_clear()
     task = build("wav2vec2")
     for text in ("AB CAB", "ab cab", "Ab cAB"):
         assert task.target(spoken(text)).tolist() == [3, 4, 2, 5, 3, 4]
         assert task.reference(spoken(text)) == "AB CAB"
-    said = capsys.readouterr().err
-    assert said == "transcripts are spelled in upper case, as the model writes\n"
+    assert caplog.messages == ["transcripts are spelled in upper case, as the model writes"]
     with pytest.raises(InputError, match="u9: the vocabulary lacks 'É' of 'AB É DAB': spell it"):
         task.target(spoken("ab é dab"))
 
@@ -219,7 +218,7 @@ def test_a_vocabulary_without_an_unknown_token_names_what_it_lacks(unknown, tmp_
 def test_a_label_beyond_the_head_is_named():
     task = CTC(build("wav2vec2").model, character_processor("ABCDE", attention_mask=True))
     assert task.target(spoken("ABCD")).tolist() == [3, 4, 5, 6]
-    said = "u9: the head has 7 outputs, the tokenizer asks for label 7: give"
+    said = "u9: the head has 7 outputs, the tokenizer has the label 7: give"
     with pytest.raises(InputError, match=said):
         task.target(spoken("ABE"))
 

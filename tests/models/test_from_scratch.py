@@ -46,13 +46,13 @@ def test_the_loss_is_the_decoders_and_the_encoders(share, tmp_path):
         for loss, decoder, batch, text in zip(losses, decoders, alone, TEXTS.values(), strict=True):
             states = task.model.get_encoder()(task.front_end.features(batch)).last_hidden_state
             # An encoder position every two frames of the spectrogram.
-            heard = -(-batch.inputs.shape[1] // 2)
-            frames = getattr(task.model, HEAD)(states)[0, :heard].log_softmax(-1)
+            length = -(-batch.inputs.shape[1] // 2)
+            frames = getattr(task.model, HEAD)(states)[0, :length].log_softmax(-1)
             letters = task.tokenizer(text, add_special_tokens=False).input_ids
             ctc = F.ctc_loss(
                 frames,
                 torch.tensor(letters),
-                (heard,),
+                (length,),
                 (len(letters),),
                 blank=len(task.tokenizer),
                 reduction="sum",
@@ -136,7 +136,7 @@ def test_a_joined_spectrogram_is_that_of_the_joined_waves(tmp_path):
     wave = load(a)[: len(load(a)) // 160 * 160]
     expected = task.encode(np.concatenate([wave, load(b)]))
     assert both.input.shape == expected.shape
-    # But for the frames whose windows measure_losses both waves: 400 samples, 160 from frame to frame.
+    # But for the frames whose windows reach into both waves: 400 samples, every 160.
     seam = len(wave) // 160
     away = (torch.arange(len(expected)) - seam).abs() > 2
     torch.testing.assert_close(both.input[away], expected[away], rtol=0, atol=1e-4)
@@ -194,10 +194,10 @@ def test_what_is_saved_is_a_plain_whisper(corpus, tiny_whisper, tmp_path):
     train(corpus, tiny_whisper, tmp_path / "model", setup, lr=1e-3, epochs=1, retain_batch=8)
     setup = Setup.of(json.loads((tmp_path / "model" / "run.json").read_text())["options"])
     assert setup == Setup(task="seq2seq", front_end_frozen=False, aids=ALL, window=1.0)
-    model, told = WhisperForConditionalGeneration.from_pretrained(
+    model, info = WhisperForConditionalGeneration.from_pretrained(
         tmp_path / "model", output_loading_info=True
     )
-    assert not any(told[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert type(model) is WhisperForConditionalGeneration
     assert HEAD not in dict(model.named_children())
     recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path / "model"))

@@ -1,4 +1,4 @@
-"""Gabor filters measure_losses the bands they are meant for."""
+"""Gabor filters pass the bands they are meant for."""
 
 import numpy as np
 import pytest
@@ -39,5 +39,5 @@ def test_the_convolution_starts_with_unit_output_variance():
     start_from_filterbank(conv, waves)
     outputs = torch.cat([conv(wave[None, None])[0] for wave in waves], dim=1)
     torch.testing.assert_close(outputs.std(dim=1), torch.ones(24), rtol=1e-3, atol=1e-3)
-    with pytest.raises(ValueError, match="hears the wave"):
+    with pytest.raises(ValueError, match="convolution over the wave"):
         start_from_filterbank(nn.Conv1d(2, 4, 8), waves)

@@ -106,8 +106,8 @@ def test_losses_are_transformers_and_the_unlearned_model_is_the_pipelines(files,
     for loss, utterance in zip(losses, UTTERANCES, strict=True):
         assert task.reference(utterance) == spelled
         labels = processor.tokenizer(spelled, return_tensors="pt").input_ids
-        heard = processor(WAVES[utterance.id], sampling_rate=16_000, return_tensors="pt")
-        expected = theirs(heard.input_values, labels=labels).loss / labels.numel()
+        encoded = processor(WAVES[utterance.id], sampling_rate=16_000, return_tensors="pt")
+        expected = theirs(encoded.input_values, labels=labels).loss / labels.numel()
         torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
     before = {name: t.clone() for name, t in model.state_dict().items()}
     unlearn(

@@ -199,7 +199,7 @@ def test_a_file_that_was_cut_short_is_named(built, tmp_path):
 
 
 def test_only_a_model_to_be_trained_may_lack_its_head(built, tmp_path):
-    # Of a fine-tuned model this one is never saved: it stands for what is masked in training.
+    # The embedding of masked frames is often not saved with a fine-tuned model.
     lacking = {"lm_head.weight", "lm_head.bias", "wav2vec2.masked_spec_embed"}
     source = without(lacking, tmp_path, built)
     with pytest.raises(ModelError, match=r"lacks 2 .*lm_head"):
@@ -219,14 +219,14 @@ def renamed(rename, tmp_path, built):
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
 def test_what_wrappers_put_before_the_names_of_weights_is_taken_off(
-    prefix, built, tmp_path, capsys
+    prefix, built, tmp_path, caplog
 ):
     source = renamed(lambda name: prefix + name, tmp_path, built)
     for load in (load_model, lambda source: pretrained_model(source, ["A", "B"])):
         loaded, _ = load(source)
         weights = loaded.state_dict()
         assert all(torch.equal(t, weights[name]) for name, t in built[0].state_dict().items())
-    assert capsys.readouterr().err.count(f"the prefix '{prefix}' of its weights' names") == 1
+    assert caplog.text.count(f"the prefix '{prefix}' of its weights' names") == 1
 
 
 def test_unmerged_adapters_are_told_from_other_names(built, tmp_path):
@@ -240,7 +240,7 @@ def test_unmerged_adapters_are_told_from_other_names(built, tmp_path):
     assert "LoRA" not in str(said.value)
 
 
-def test_a_processor_with_a_language_model_is_loaded_without_it(built, tmp_path, capsys):
+def test_a_processor_with_a_language_model_is_loaded_without_it(built, tmp_path, caplog):
     """As the Hub's fine-tuned models with a language model name their processor."""
     model, processor = built
     save_model(model, processor, tmp_path)
@@ -256,6 +256,6 @@ def test_a_processor_with_a_language_model_is_loaded_without_it(built, tmp_path,
     assert type(loaded) is Wav2Vec2Processor
     assert loaded.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
     assert loaded.feature_extractor.to_dict() == processor.feature_extractor.to_dict()
-    assert capsys.readouterr().err.count("its language model is not used") == 1
+    assert caplog.text.count("its language model is not used") == 1
     save_model(model, loaded, tmp_path / "saved")
     pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"))

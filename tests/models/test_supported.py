@@ -95,12 +95,12 @@ def test_what_is_supported_has_a_loss_that_can_be_learned(task, kind, tmp_path):
     # A config that names no class is that of the family's first task.
     first = next(name for name, kinds in CLASSES.items() if kind in kinds)
     assert task_of(model.config) == first
-    asked = task_for(model.eval(), processor)
+    task = task_for(model.eval(), processor)
     utterance = Utterance(
         id="u", audio=Path("u"), speaker="s", seconds=0.5, text="AB A", label="yes"
     )
     wave = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
-    loss = asked.losses(collate([Inputs(asked, load=lambda _: wave)(utterance)])).sum()
+    loss = task.losses(collate([Inputs(task, load=lambda _: wave)(utterance)])).sum()
     assert torch.isfinite(loss)
     loss.backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())

@@ -60,7 +60,7 @@ def test_a_batch_is_its_utterances_alone(task):
     assert texts == [text for one in alone for text in one.texts]
 
 
-def test_what_stands_in_the_padding_is_not_heard(task):
+def test_the_padding_does_not_change_the_output(task):
     task.model.eval()
     batch = collate(examples(task))
     noisy = batch.inputs.clone()
@@ -89,8 +89,8 @@ def test_how_loud_somebody_speaks_does_not_matter(task):
 def test_only_training_hides_bands_and_stretches(task):
     batch = collate(examples(task))
     task.model.eval()
-    heard = [task.losses(batch) for _ in range(2)]
-    torch.testing.assert_close(*heard, rtol=0, atol=0)
+    losses = [task.losses(batch) for _ in range(2)]
+    torch.testing.assert_close(*losses, rtol=0, atol=0)
     task.model.train()
     hidden = task.model._masked(torch.ones(3, 100, 12))
     assert 0 < int((hidden == 0).sum()) < hidden.numel()

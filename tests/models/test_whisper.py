@@ -49,7 +49,7 @@ def test_characters_beyond_ascii_are_spelled():
 
 def test_spectrograms_that_the_model_does_not_hear_are_refused(task, tmp_path):
     task.processor.feature_extractor = WhisperFeatureExtractor(20, chunk_length=2)
-    with pytest.raises(ValueError, match="200 frames of 20 mel bands, but the model hears 100"):
+    with pytest.raises(ValueError, match="200 frames of 20 mel bands, but the model takes 100"):
         Seq2Seq(task.model, task.processor)
     odd = WhisperConfig(**(tiny_whisper_options() | {"max_source_positions": 161}))
     odd.save_pretrained(tmp_path / "odd")
@@ -75,7 +75,7 @@ def test_other_encoder_decoders_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"speech_to_text.* is not supported"):
         model_from_config(str(tmp_path), "AB", seed=0)
     processor = WhisperProcessor(WhisperFeatureExtractor(20), character_tokenizer("AB"))
-    with pytest.raises(InputError, match="does not measure_losses log-mel spectrograms"):
+    with pytest.raises(InputError, match="takes no log-mel spectrograms"):
         task_for(Speech2TextForConditionalGeneration(config), processor)
 
 
@@ -131,11 +131,11 @@ def test_language_and_task_are_forced_alike_in_training_and_in_generation(
     whole = type(model).forward
 
     @functools.wraps(whole)
-    def watched(self, *args, **kwargs):
+    def recording(self, *args, **kwargs):
         begun.append(kwargs["decoder_input_ids"])
         return whole(self, *args, **kwargs)
 
-    monkeypatch.setattr(type(model), "forward", watched)
+    monkeypatch.setattr(type(model), "forward", recording)
     with torch.no_grad():
         task.score(batches(task, {"a": "ab"})[0])
     trained, generated = begun[:2]
@@ -319,7 +319,7 @@ def test_a_model_made_elsewhere_is_evaluated_in_its_spelling_and_left_as_it_is(
     before = sorted(tmp_path.rglob("*"))
     spelled = saved.spelled(SPOKEN, torch.device("cpu"))
     assert spelled.task(torch.device("cpu")).spelling == "upper"
-    # What it is asked for is kept under another digest than without.
+    # Its predictions with a window are cached under another digest than without.
     assert spelled.files() == saved.files() | {"spelling": "upper"}
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -344,5 +344,5 @@ def test_labels_beyond_the_decoders_vocabulary_are_named(task):
         task.processor.feature_extractor, character_tokenizer("ABCDEFGHIJ")
     )
     wrong = Seq2Seq(task.model, processor)
-    with pytest.raises(InputError, match=r"a: the head has 10 outputs, .* asks for label 15"):
+    with pytest.raises(InputError, match=r"a: the head has 10 outputs, .* has the label 15"):
         wrong.target(SPOKEN[0])

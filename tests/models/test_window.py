@@ -142,7 +142,7 @@ def test_windows_that_are_none_are_refused(task):
     assert set_window(task, 1.0, ()) == 1
     assert set_window(task, "full", utterances()) == OWN
     assert set_window(task, "auto", ()) == OWN
-    # A length that nobody has measured may be any.
+    # An unmeasured length may be any.
     assert set_window(task, "auto", [replace(utterances()[0], seconds=0.0)]) == OWN
     set_window(task, 1.0, ())
     with pytest.raises(InputError, match=r"has 1\.5 s; the encoder's window holds 1 s"):

@@ -16,7 +16,7 @@ from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.run_recipe import check, make_plan, parser
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
-from asr_unlearn.models.loading import character_processor
+from asr_unlearn.models.processors import character_processor
 from tests.support.tiny_model import tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]

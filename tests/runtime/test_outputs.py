@@ -1,4 +1,4 @@
-"""A file that cannot be written is told before anything is done."""
+"""An output that cannot be written is an error before anything is done."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     ):
         with pytest.raises(ValueError, match=f"--out .*{complaint}"):
             check_file(out, file)
-    # Everything may be written by whoever runs the tests as root.
+    # Root may write everywhere.
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     with pytest.raises(ValueError, match=f"{tmp_path} may not be written to; give another place"):
         check_file(tmp_path / "new" / "out.json")

@@ -18,7 +18,7 @@ def tiny_options():
 
 
 def tiny_whisper_options():
-    """An encoder that hears one second, and weights large enough for it to say something."""
+    """An encoder with a window of one second, and weights large enough for transcripts."""
     return {
         "d_model": 16,
         "encoder_layers": 2,

@@ -44,10 +44,10 @@ def test_accuracy_of_speakers_who_are_always_right_or_always_wrong():
 def test_confusion_is_scikit_learns(data):
     labels = ["down", "go", "up"]
     truth = data.draw(st.lists(st.sampled_from(labels), min_size=1, max_size=30))
-    answers = [data.draw(st.sampled_from(labels)) for _ in truth]
-    found = confusion(truth, answers, labels)
+    predictions = [data.draw(st.sampled_from(labels)) for _ in truth]
+    found = confusion(truth, predictions, labels)
     assert found["labels"] == labels
-    assert found["counts"] == expected_confusion(truth, answers, labels=labels).tolist()
+    assert found["counts"] == expected_confusion(truth, predictions, labels=labels).tolist()
 
 
 def test_a_matrix_nobody_could_read_is_left_out():
@@ -56,18 +56,18 @@ def test_a_matrix_nobody_could_read_is_left_out():
     assert confusion(labels[:40], labels[:40], labels[:40])["counts"][39][39] == 1
 
 
-def row(part, speaker, word, answer, loss=0.1):
+def row(part, speaker, word, prediction, loss=0.1):
     return {
         "id": f"{part}/{speaker}/{word}",
         "part": part,
         "speaker": speaker,
         "seconds": 1.0,
         "reference": word,
-        "hypothesis": answer,
+        "hypothesis": prediction,
         "loss": loss,
         "confidence": 0.9,
         "entropy": 0.1,
-        "errors": int(word != answer),
+        "errors": int(word != prediction),
     }
 
 
@@ -103,7 +103,7 @@ def test_gap_to_retrained_is_taken_in_accuracy():
     assert "wer" not in found
 
 
-def test_strangers_are_matched_by_class():
+def test_unseen_utterances_are_matched_by_class():
     """In the order of the corpus all of one word come first, and every clip has one second."""
     rows = [row("forget", "m", word, word) for word in ("a", "b", "c") * 3]
     rows += [row("unseen", "o", word, word) for word in "aaaaabbbbbccccc"]
@@ -112,18 +112,18 @@ def test_strangers_are_matched_by_class():
     assert [o.name for o in inside] == [o.name for o in outside]
 
 
-def test_a_forgotten_class_is_told_from_its_held_out_utterances():
+def test_a_forgotten_class_is_compared_with_its_held_out_utterances():
     rows = [row("forget", s, "up", "up") for s in "abcd"]
     rows += [row("forget_heldout", s, "up", "go", 2.0) for s in "ab"]
-    # Somebody who was never trained on: other voices have other losses.
-    rows += [row("forget_heldout", "stranger", "up", "up")]
+    # Speakers never trained on have other losses.
+    rows += [row("forget_heldout", "other", "up", "up")]
     rows += [row("retain", s, "go", "go") for s in "abcd"]
     rows += [row("unseen", "u", "go", "go", 9.0)]
     inside, outside = compared(rows, target=3.0)
     assert [o.speaker for o in inside] == list("abcd")
     assert [(o.speaker, o.loss, o.error_rate) for o in outside] == [("a", 2.0, 1), ("b", 2.0, 1)]
     assert {o.target for o in inside + outside} == {3.0}
-    # Speakers who are forgotten, others of whom say the word, are told from strangers.
+    # Where retain speakers say the word too, speakers are forgotten, and compared with unseen ones.
     inside, outside = compared([*rows, row("retain", "e", "up", "up")], target=3.0)
     assert [o.speaker for o in outside] == ["u"]
 
@@ -154,14 +154,14 @@ def test_unseen_utterances_are_relabelled_with_the_forgotten_classes():
     assert UnlearningData(given, classes=False).parts == given
 
 
-def test_a_stranger_among_the_tested_leaves_the_others_in(corpus, tmp_path, capsys):
+def test_an_unknown_class_in_the_test_part_leaves_the_others_in(corpus, tmp_path, capsys):
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     sizes = tiny_options() | {"feat_extract_norm": "layer", "classifier_proj_size": 8}
     Wav2Vec2Config(**sizes).save_pretrained(tmp_path)
-    known, stranger = data.part("retain")[0], data.part("unseen")[0]
+    known, unseen = data.part("retain")[0], data.part("unseen")[0]
     model, processor = model_from_config(str(tmp_path), [known.speaker], 0, "classification")
     save_model(model, processor, tmp_path / "model")
-    split = replace(data.split, parts=dict.fromkeys(PARTS, ()) | {"test": (known.id, stranger.id)})
+    split = replace(data.split, parts=dict.fromkeys(PARTS, ()) | {"test": (known.id, unseen.id)})
     saved = SavedModel.at(tmp_path / "model")
     rows = transcribe(saved, data.manifest, split, device=torch.device("cpu"))
     assert [row["id"] for row in rows] == [known.id]

@@ -146,11 +146,11 @@ def test_a_model_trained_on_them_is_no_reference_model(data, models, tmp_path):
     check_reference_model(models / "reference_model", data.split)
     with pytest.raises(
         ValueError,
-        match="cannot be the reference model: .* on the parts retain, forget",
+        match=r"cannot be the reference model: .* on the parts retain, forget",
     ):
         check_reference_model(models / "original", data.split)
     other = make_split(data.manifest, [data.part("retain")[0].speaker])
-    with pytest.raises(ValueError, match="the reference model: .* another split"):
+    with pytest.raises(ValueError, match=r"the reference model: .* another split"):
         check_reference_model(models / "reference_model", other)
     for run, refused in ({"kind": "unlearn"}, True), ({}, False):
         (tmp_path / "run.json").write_text(json.dumps(run))

@@ -1,1 +1,1 @@
-"""From a wave to the input of a model's trainable layers."""
+"""Front ends: from a wave to the input of a model's layers."""

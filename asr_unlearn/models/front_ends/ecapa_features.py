@@ -1,4 +1,4 @@
-"""Models that make SpeechBrain's log-mel features of a wave by themselves: ECAPA-TDNN."""
+"""The front end of ECAPA-TDNN, which computes SpeechBrain's log-mel features itself."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,17 +16,17 @@ from asr_unlearn.models.front_ends.front_end import FrontEnd
 
 
 class FbankFrontEnd(FrontEnd):
-    """Features without weights, of waves: there is nothing to freeze and nothing to keep.
+    """A front end without weights that passes waves on to the model.
 
-    The waves stay what a batch holds, so that they can be cropped and changed in training; their
-    features cost little beside the network.
+    Batches hold waves, so that training can crop and augment them; their features cost little
+    beside the network.
     """
 
     batches_are_exact = True
 
     def __init__(self, model: EcapaForAudioClassification, extractor: Any) -> None:
         self.model, self.extractor = model, extractor
-        # An utterance is continued by its mirror image, as far as a convolution reaches.
+        # An utterance is extended by its mirror image, as far as a convolution reaches.
         self.fewest_frames = model.config.reach + 1
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -44,7 +44,7 @@ class FbankFrontEnd(FrontEnd):
         return fbank_frames(samples)
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
-        # The model sums the mask to the true length: one column that holds it says the same.
+        # The model sums the mask to the true length, so one column with the length is enough.
         waves = batch.inputs.to(self.model.dtype)
         return self.model(waves, attention_mask=batch.samples[:, None], **inputs)
 

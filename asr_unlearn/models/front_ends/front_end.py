@@ -1,4 +1,4 @@
-"""What comes first in a model: how an utterance becomes its input, and the layers that measure_losses it."""
+"""The interface of front ends: they encode an utterance and run the model on it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from asr_unlearn.data.batching import Batch, is_own
 
 
 class FrontEnd(ABC):
-    """From a wave to what the model says of it."""
+    """The first stage of a model: from a wave to the model's output."""
 
     batches_are_exact: bool
-    """Whether an utterance in a padded batch gives what it gives alone."""
+    """Whether padding leaves the output of an utterance unchanged."""
 
     fewest_frames: int = 1
-    """Frames without which the layers behind it can make nothing of an utterance."""
+    """The least number of frames that the model can process."""
 
     @abstractmethod
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Those of the first layers, which stay as they are when the front end is frozen."""
+        """The parameters of the first layers, which a frozen front end does not train."""
 
     @property
     def is_frozen(self) -> bool:
@@ -34,20 +34,20 @@ class FrontEnd(ABC):
 
     @abstractmethod
     def cache_key(self) -> str | None:
-        """Names what `encode` computes when that is worth keeping on disk, None for a bare wave."""
+        """A name for the features of `encode`; None where they are not cached on disk."""
 
     @abstractmethod
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """Frames that the first layers make of waves with that many samples."""
+        """The number of frames of waves with that many samples."""
 
     def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
-        """Which of so many frames are an utterance's own."""
+        """Which of `length` frames are not padding."""
         return is_own(length, self.frames(batch.samples))
 
     @abstractmethod
     def output(self, batch: Batch, **inputs: Any) -> Any:
-        """What the model returns for a batch of encoded utterances and its further inputs."""
+        """The model's output for a batch of encoded utterances and further inputs."""
 
     @abstractmethod
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
-        """The encoder's last states, and which of them are an utterance's own."""
+        """The encoder's last states, and which of them are not padding."""

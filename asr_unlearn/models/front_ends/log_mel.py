@@ -24,10 +24,10 @@ FAINTEST, RANGE = -1.5, 2.0
 
 @contextmanager
 def shorter_encoder(encoder: Any, positions: int) -> Iterator[None]:
-    """Within: a Whisper encoder takes spectrograms of so many positions, without its later ones.
+    """A context in which a Whisper encoder has its first `positions` only.
 
     Whisper's positions are fixed sinusoids, so those of a shorter window are the first rows of
-    those of the whole one. The encoder is left as it was: what is saved has the whole window.
+    those of the whole one. The encoder is restored afterwards: a saved model has the whole window.
     """
     whole, config = encoder.embed_positions, encoder.config
     if positions == whole.num_embeddings:
@@ -46,11 +46,11 @@ class LogMelFrontEnd(FrontEnd):
     """Whisper's spectrogram, and the two convolutions that take it.
 
     The encoder takes spectrograms of one length, 30 s in OpenAI's models, whose rest is silence.
-    An utterance is encoded without that rest, and gets it back in a batch: to the last bit the
-    features are those of the padded wave, so that an utterance in a batch is the utterance alone.
+    An utterance is encoded without that rest, which is added in a batch: the features are those of
+    the padded wave bit for bit, so that an utterance in a batch gives the same as alone.
 
-    `set_window` shortens that length for all utterances alike, since most of the time goes into
-    encoding silence. The features of an utterance are the same whatever the window.
+    `set_window` shortens that length for all utterances, since most of the time goes into encoding
+    silence. The features of an utterance are the same whatever the window.
 
     Attributes:
         whole: frames of the model's own window.
@@ -67,7 +67,7 @@ class LogMelFrontEnd(FrontEnd):
         encoder: Any = getattr(model.base_model, "encoder", None)
         if not (hasattr(encoder, "conv1") and hasattr(encoder, "conv2")):
             raise InputError(
-                f"{type(model).__name__} does not measure_losses log-mel spectrograms as Whisper does"
+                f"{type(model).__name__} takes no log-mel spectrograms as Whisper does"
             )
         self.model, self.extractor, self.encoder = model, extractor, encoder
         # Fixed sinusoids, which transformers 5 makes trainable when it loads a model.
@@ -77,11 +77,11 @@ class LogMelFrontEnd(FrontEnd):
         self.whole: int = self.stride * model.config.max_source_positions
         self.length: int = self.whole
         made = (extractor.nb_max_frames, extractor.feature_size)
-        heard = (self.whole, model.config.num_mel_bins)
-        if made != heard:
+        taken = (self.whole, model.config.num_mel_bins)
+        if made != taken:
             raise InputError(
                 f"the feature extractor makes {made[0]} frames of {made[1]} mel bands, but the "
-                f"model hears {heard[0]} of {heard[1]}: set chunk_length, hop_length and "
+                f"model takes {taken[0]} of {taken[1]}: set chunk_length, hop_length and "
                 "feature_size in preprocessor_config.json"
             )
 
@@ -114,17 +114,17 @@ class LogMelFrontEnd(FrontEnd):
         return hashlib.sha256(self.extractor.to_json_string().encode()).hexdigest()[:16]
 
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "T C"]:
-        """The spectrogram up to the last frame that hears some of the wave.
+        """The spectrogram up to the last frame whose window reaches into the wave.
 
         Raises:
-            ValueError: the wave is longer than the encoder takes.
+            InputError: the wave is longer than the window.
         """
         if len(audio) > self.longest:
             raise InputError(
                 f"{len(audio) / SAMPLE_RATE:.1f} s of audio; the encoder's window holds "
                 f"{self.window:g} s"
             )
-        # With silence behind it, so that the last frames are not those of a wave that is cut off.
+        # With silence after it, so that the last frames are not those of a cut wave.
         room = len(audio) + self.extractor.n_fft + self.extractor.hop_length
         features = self.extractor(
             audio,
@@ -155,7 +155,7 @@ class LogMelFrontEnd(FrontEnd):
         loudest = short.masked_fill(~own, -torch.inf).amax((1, 2))
         silence = (loudest - RANGE).clamp(min=FAINTEST)[:, None, None]
         padded = silence.repeat(1, self.length, bands)
-        # The last frames of an utterance as long as the window reach beyond it.
+        # The last frames of an utterance as long as the window lie outside it.
         time = min(time, self.length)
         padded[:, :time] = torch.where(own, short, silence)[:, :time]
         features: Tensor = padded.transpose(1, 2)
@@ -167,13 +167,13 @@ class LogMelFrontEnd(FrontEnd):
         return output
 
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
-        """The encoder's states; those that come of silence behind an utterance are not its own."""
+        """The encoder's states, and which of them are not of the silence after an utterance."""
         with shorter_encoder(self.encoder, self.length // self.stride):
             encoded: Any = self.encoder(self.features(batch))
         states: Tensor = encoded.last_hidden_state
         return states, self.is_true(states.shape[1], batch)
 
     def is_true(self, positions: int, batch: Batch) -> Bool[Tensor, "B {positions}"]:
-        """Which of so many positions of the encoder measure_losses some of the utterance."""
+        """Which of the encoder's positions reach into the utterance."""
         frames = self.length // positions * torch.arange(positions, device=batch.samples.device)
         return frames < self.frames(batch.samples)[:, None]

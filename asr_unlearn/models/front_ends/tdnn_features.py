@@ -1,4 +1,4 @@
-"""Models that are given log-mel features of utterances of any length: `TdnnForCTC`."""
+"""The log-mel front end of `TdnnForCTC`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from asr_unlearn.models.tdnn import TdnnForCTC, halved
 
 
 class MelFrontEnd(FrontEnd):
-    """Features without weights, made once for each utterance: there is nothing to freeze."""
+    """A front end without weights: log-mel features, made once for each utterance."""
 
     batches_are_exact = True
 
@@ -26,7 +26,7 @@ class MelFrontEnd(FrontEnd):
         return iter(())
 
     def cache_key(self) -> None:
-        """None: they are made faster than they are read."""
+        """None: computing the features is faster than reading them."""
 
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "T C"]:
         encoded = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")

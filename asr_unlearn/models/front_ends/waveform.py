@@ -1,4 +1,4 @@
-"""Models that measure_losses a raw wave through convolutions: wav2vec2, HuBERT, WavLM and their kin."""
+"""The convolutions over the wave of wav2vec2, HuBERT, WavLM and similar models."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.front_ends.front_end import FrontEnd
-from asr_unlearn.models.loading import padding_is_seen
+from asr_unlearn.models.processors import padding_is_seen
 from asr_unlearn.runtime.errors import InputError
 
-# Behind the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
+# After the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
 LEAKS_PADDING = {"data2vec-audio", "wav2vec2-conformer", "sew", "sew-d"}
 
 
@@ -29,7 +29,7 @@ class _PassThrough(nn.Module):
 
 @contextmanager
 def fed_with_features(model: PreTrainedModel) -> Iterator[None]:
-    """Within: `model(features [B, C, T])` starts behind the convolutional front end."""
+    """A context in which the model takes features [B, C, T] in place of a wave."""
     backbone: Any = model.base_model
     front_end = backbone.feature_extractor
     backbone.feature_extractor = _PassThrough()
@@ -40,12 +40,12 @@ def fed_with_features(model: PreTrainedModel) -> Iterator[None]:
 
 
 class ConvFrontEnd(FrontEnd):
-    """The convolutions a wave goes through first.
+    """The first convolutions of a model, which take the wave.
 
-    Every utterance is computed as if it were alone: a front end with layer norm takes padded
-    batches (exact under the attention mask); one with group norm, which sees padding, is run
-    utterance by utterance, and the features are padded instead. The few families that leak padding
-    further up (`LEAKS_PADDING`) are scored one by one, and trained in batches all the same.
+    Padding does not change an utterance's features: a front end with layer norm takes padded
+    batches (exact under the attention mask); one with group norm, which depends on padding, takes
+    single utterances, and the features are padded instead. The few families that leak padding
+    further up (`LEAKS_PADDING`) are scored one by one, but trained in batches.
 
     Raises:
         InputError: the model has no such front end.
@@ -60,7 +60,7 @@ class ConvFrontEnd(FrontEnd):
         self.model, self.extractor = model, extractor
         backbone: Any = model.base_model
         self.layers = backbone.feature_extractor
-        # Without this a gradient with respect to the wave itself is computed, and thrown away.
+        # Otherwise a gradient with respect to the wave would be computed in vain.
         self.layers._requires_grad = False
         self.batches_are_exact = model.config.model_type not in LEAKS_PADDING
         self._sees_padding = padding_is_seen(model.config)
@@ -77,7 +77,7 @@ class ConvFrontEnd(FrontEnd):
     def cache_key(self) -> str | None:
         if not self.is_frozen:
             return None
-        # Strides and activations are no weights, nor is what is done to the wave before.
+        # With strides, activations and the extractor's settings, which the weights do not hold.
         made_by = f"{self.extractor.to_json_string()}\0{self.layers}\0{fingerprint(self.layers)}"
         return hashlib.sha256(made_by.encode()).hexdigest()[:16]
 
@@ -93,7 +93,7 @@ class ConvFrontEnd(FrontEnd):
         return framed
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
-        """The model's output; what it says of frames past an utterance's end is void."""
+        """The model's output; frames after an utterance's end mean nothing."""
         return self._behind(self.model, batch, **inputs)
 
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:

@@ -1,4 +1,4 @@
-"""What a model is asked, and the task that asks it, by the model's class."""
+"""The tasks: recognition by CTC or by a decoder, and classification."""
 
 from typing import Any
 
@@ -29,11 +29,11 @@ def task_for(
     language: str | None = None,
     beams: int = 1,
 ) -> Task:
-    """The task that a model's class is made for; `language` and `beams` are `Seq2Seq`'s.
+    """The task of a model's class; `language` and `beams` are for `Seq2Seq`.
 
     Raises:
-        InputError: there is none, the model takes inputs that no task knows, a language for a model
-            that has no choice, or a processor that lacks a half.
+        InputError: no task has such models or their inputs, a language is given for a model without
+            a choice of languages, or the processor lacks a half.
     """
     names = [cls.__name__ for cls in type(model).__mro__]
     for ending, task in TASKS.items():
@@ -48,7 +48,7 @@ def task_for(
 
 
 def _check_processor(processor: Any, *, spells: bool) -> None:
-    """Raises ValueError unless it has a feature extractor, and a tokenizer for what spells."""
+    """Raises InputError unless it has a feature extractor, and a tokenizer for a recogniser."""
     extractor = getattr(processor, "feature_extractor", processor)
     lacking = [] if isinstance(extractor, FeatureExtractionMixin) else ["feature extractor"]
     tokenizer = getattr(processor, "tokenizer", processor)

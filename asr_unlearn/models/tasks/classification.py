@@ -1,4 +1,4 @@
-"""Keywords or speakers told apart: one label for a whole utterance."""
+"""Classification of keywords or speakers: one label for a whole utterance."""
 
 import re
 from typing import Any
@@ -27,8 +27,8 @@ FRONT_ENDS: dict[str, Any] = {"whisper": LogMelFrontEnd, EcapaConfig.model_type:
 class Classification(Task):
     """A classifier and its feature extractor: what `AutoModelForAudioClassification` loads.
 
-    wav2vec2, HuBERT, WavLM and their kin, Whisper's encoder, and ECAPA-TDNN. The answer is the name
-    of the likeliest class, and an error rate over answers is one minus accuracy.
+    wav2vec2, HuBERT, WavLM and similar models, Whisper's encoder, and ECAPA-TDNN. The prediction is
+    the name of the likeliest class, and the error rate is one minus accuracy.
     """
 
     one_label = True
@@ -58,7 +58,7 @@ class Classification(Task):
             )
         model: Any = self.model
         outputs = model.classifier.weight.shape[0]
-        check_labels(utterance, [classes[label]], outputs, asking="label2id")
+        check_labels(utterance, [classes[label]], outputs, source="label2id")
         return torch.tensor([classes[label]])
 
     def reference(self, utterance: Utterance) -> str:
@@ -102,7 +102,7 @@ class Classification(Task):
     def layers(self) -> list[nn.Module]:
         """The transformer's layers, the projection of its states and the classifier.
 
-        Of an ECAPA-TDNN its blocks, what pools them, the embedding and the classifier.
+        For ECAPA-TDNN its blocks, their pooling, the embedding and the classifier.
         """
         model: Any = self.model
         backbone: Any = model.base_model
@@ -112,7 +112,7 @@ class Classification(Task):
         return layers_of(self.model, "projector", "classifier")
 
     def embeddings(self, batch: Batch) -> Float[Tensor, "B C"]:
-        """What the last layer is given: an ECAPA-TDNN's embedding, else the pooled projection."""
+        """The input of the last layer: an ECAPA-TDNN's embedding, else the pooled projection."""
         given: list[Tensor] = []
         head: Any = getattr(self.model, "classifier")  # noqa: B009
         listening = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
@@ -126,6 +126,6 @@ class Classification(Task):
         """Losses, the names of the likeliest classes, and certainty."""
         logits = self.logits(batch)
         names: Any = self.model.config.id2label
-        answers = [names[i] for i in logits.argmax(-1).tolist()]
+        predictions = [names[i] for i in logits.argmax(-1).tolist()]
         sure = certainty(*self._distributions(logits))
-        return ScoredBatch(self.losses_from_logits(logits, batch), answers, sure)
+        return ScoredBatch(self.losses_from_logits(logits, batch), predictions, sure)

@@ -1,4 +1,4 @@
-"""How sure a model is of what it says."""
+"""The confidence of a model in its predictions."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,19 @@ from torch import Tensor
 
 
 class Certainty(NamedTuple):
-    """Of each utterance, means over its own frames or tokens: the probability of the likeliest
-    answer, and the entropy in nats."""
+    """Means over the frames or tokens of each utterance.
+
+    Attributes:
+        confidence: probability of the likeliest output.
+        entropy: of the outputs, in nats.
+    """
 
     confidence: Float[Tensor, " B"]
     entropy: Float[Tensor, " B"]
 
 
 class ScoredBatch(NamedTuple):
-    """What a model makes of a batch: losses, transcripts or classes, and how sure it is."""
+    """A model's losses on a batch, its transcripts or classes, and their certainty."""
 
     losses: Float[Tensor, " B"]
     texts: list[str]
@@ -23,9 +27,14 @@ class ScoredBatch(NamedTuple):
 
 
 def certainty(log_probabilities: Float[Tensor, "B T V"], true: Bool[Tensor, "B T"]) -> Certainty:
-    """From log-probabilities, and which frames or tokens are an utterance's own."""
+    """Confidence and entropy from log-probabilities, without padding.
+
+    Args:
+        log_probabilities: of V outputs in T frames or tokens.
+        true: which of these are not padding.
+    """
     highest = log_probabilities.amax(-1).exp()
-    # An impossible answer has the log-probability −∞ and adds nothing.
+    # An impossible output has the log-probability −∞ and adds nothing.
     probabilities = log_probabilities.exp()
     entropy = -(probabilities * log_probabilities.clamp(min=-1e4)).sum(-1)
     count = true.sum(1)

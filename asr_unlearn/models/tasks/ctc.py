@@ -1,7 +1,7 @@
 """Speech recognition with connectionist temporal classification (Graves et al., 2006).
 
-Works with whatever `AutoModelForCTC` loads that hears a raw wave through a convolutional front
-end, wav2vec2, HuBERT, WavLM, Data2Vec, UniSpeech, SEW and their kin; and with `TdnnForCTC`.
+Works with every model that `AutoModelForCTC` loads and that has a convolutional front end over
+the raw wave (wav2vec2, HuBERT, WavLM, Data2Vec, UniSpeech, SEW), and with `TdnnForCTC`.
 """
 
 from typing import Any
@@ -64,12 +64,12 @@ class CTC(Task):
     def _labels(self, text: str) -> list[int] | None:
         """The ids of a text; None if the vocabulary lacks some of it."""
         tokenizer = self.processor.tokenizer
-        # A vocabulary without an unknown token gives None, at which calling the tokenizer fails.
+        # Without an unknown token the id is None, and calling the tokenizer would fail.
         labels: list[Any] = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
         return None if {None, tokenizer.unk_token_id} & set(labels) else labels
 
     def _lacking(self, text: str) -> str:
-        """What the vocabulary has not of a transcript, and what to do."""
+        """The message for characters of a transcript that the vocabulary lacks."""
         lacking = " ".join(repr(c) for c in dict.fromkeys(text) if self._labels(c) is None)
         said = f"the vocabulary lacks {lacking or 'a character'} of {text!r}"
         for case, spelling in (("lower", text.lower()), ("upper", text.upper())):
@@ -78,7 +78,7 @@ class CTC(Task):
         return f"{said}: spell it with the model's characters, or leave it out"
 
     def _marks(self) -> list[str]:
-        """The tokens that stand for no character: blank, unknown, sentence ends, word delimiter."""
+        """The tokens that are no characters: blank, unknown, sentence ends, word delimiter."""
         names = ("pad_token", "unk_token", "bos_token", "eos_token", "word_delimiter_token")
         marks = {getattr(self.processor.tokenizer, name, None) for name in names}
         return sorted(mark for mark in marks if mark and mark != " ")
@@ -91,7 +91,7 @@ class CTC(Task):
         return self.front_end.frames(samples)
 
     def logits(self, batch: Batch) -> Float[Tensor, "B T V"]:
-        """Unnormalised log-probabilities per frame; frames past an utterance's end are void."""
+        """Unnormalised log-probabilities per frame; those after an utterance's end mean nothing."""
         logits: Tensor = self.front_end.output(batch).logits
         return logits
 
@@ -130,7 +130,7 @@ class CTC(Task):
         return logits.float().log_softmax(-1), self.front_end.is_true(logits.shape[1], batch)
 
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
-        """CTC needs a frame a label, and one more between two that are the same."""
+        """CTC needs a frame for each label, and one more between two equal labels."""
         repeats = int((target[1:] == target[:-1]).sum())
         return len(target) + repeats <= int(self.frames(torch.tensor([samples])))
 
@@ -160,7 +160,7 @@ class CTC(Task):
 
 
 def _check_blank(model: PreTrainedModel, tokenizer: Any) -> None:
-    """Raises InputError unless the blank of the loss is the one that decoding leaves out."""
+    """Raises InputError unless loss and decoding have the same blank."""
     trained, decoded = model.config.pad_token_id, tokenizer.pad_token_id
     if trained != decoded:
         raise InputError(

@@ -25,11 +25,11 @@ class Seq2Seq(Task):
     """Whisper and its processor.
 
     The decoder is given the prompt (start, language, task, no timestamps) and the labels so far.
-    Targets are the labels behind the prompt, the end of the text included, and losses are means
-    over them: the prompt is never learned, for it is never guessed.
+    Targets are the labels after the prompt, the end of the text included, and losses are means
+    over them: the prompt is given, and not part of the loss.
 
     Args:
-        language: of a multilingual model; by default the one it has been told before, or English.
+        language: of a multilingual model; by default the one in its settings, or English.
         beams: of the search for transcripts; 1 is greedy.
     """
 
@@ -110,7 +110,7 @@ class Seq2Seq(Task):
         return text.strip() if self.normalised is None else self.normalised(text)
 
     def _decoder_inputs(self, batch: Batch) -> Int[Tensor, "B P"]:
-        """The prompt and all labels but the last; what stands behind those is not looked at."""
+        """The prompt and all labels but the last, padded."""
         prompt = torch.tensor(self.prompt, device=batch.targets.device)
         labels = batch.targets[:, :-1].masked_fill(batch.targets[:, :-1] == PADDING, prompt[0])
         return torch.cat([prompt.expand(len(batch), -1), labels], dim=1)
@@ -169,7 +169,7 @@ class Seq2Seq(Task):
         return [*model.model.encoder.layers, *model.model.decoder.layers, model.proj_out]
 
     def transcripts(self, encoded: Float[Tensor, "B T C"]) -> list[str]:
-        """What the decoder writes for the encoder's states, spelled as references are."""
+        """The decoder's transcripts for the encoder's states, spelled as references are."""
         model: Any = self.model
         tokens = model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded),

@@ -1,4 +1,4 @@
-"""What every task offers: a model with one loss, one answer and one reference an utterance."""
+"""The interface of every task: a model with a loss, a prediction and a reference per utterance."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Task(ABC):
     """
 
     one_label: ClassVar[bool] = False
-    """Whether an answer is the name of a class, right or wrong as a whole."""
+    """Whether a prediction is the name of a class, right or wrong as a whole."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Task(ABC):
 
     @abstractmethod
     def reference(self, utterance: Utterance) -> str:
-        """The right answer, spelled as `score` spells its own."""
+        """The reference of an utterance, spelled as `score` spells predictions."""
 
     @abstractmethod
     def losses(self, batch: Batch) -> Float[Tensor, " B"]:
@@ -59,7 +59,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, batch: Batch) -> ScoredBatch:
-        """Losses, greedily decoded answers and their certainty, from one forward pass."""
+        """Losses, greedily decoded predictions and their certainty, from one forward pass."""
 
     @abstractmethod
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
@@ -67,24 +67,24 @@ class Task(ABC):
 
     @abstractmethod
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
-        """Whether an utterance of that many samples can have that target at all."""
+        """Whether an utterance of that many samples is long enough for the target."""
 
     @abstractmethod
     def with_model(self, model: PreTrainedModel) -> "Task":
-        """The same task for another model of the same class, a teacher for instance."""
+        """The same task for another model of the same class, for instance a teacher."""
 
     @abstractmethod
     def layers(self) -> list[nn.Module]:
-        """The layers behind the front end in order of computation; the head is last."""
+        """The layers after the front end in order of computation; the head is last."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model is; batches are moved there."""
+        """The model's device."""
         return self.model.device
 
     @property
     def batches_are_exact(self) -> bool:
-        """Whether an utterance in a padded batch gives what it gives alone."""
+        """Whether padding leaves the output of an utterance unchanged."""
         return self.front_end.batches_are_exact
 
     @property
@@ -93,12 +93,12 @@ class Task(ABC):
         return self.front_end.is_frozen
 
     def freeze_front_end(self) -> None:
-        """Keep the front end's parameters as they are; its features can be cached."""
+        """Stop training the front end's parameters, so that its features can be cached."""
         for parameter in self.front_end.parameters():
             parameter.requires_grad_(False)
 
     def cache_key(self) -> str | None:
-        """Names what `encode` computes if that is worth keeping on disk; None for a bare wave."""
+        """A name for the features of `encode`; None where they are not cached on disk."""
         return self.front_end.cache_key()
 
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
@@ -114,7 +114,7 @@ def layers_of(model: PreTrainedModel, *heads: str) -> list[nn.Module]:
     """The layers of a model's encoder, first to last, then its heads of these names.
 
     Raises:
-        InputError: the model has them elsewhere.
+        InputError: the model has no such modules.
     """
     encoder: Any = getattr(model.base_model, "encoder", model.base_model)
     # SEW-D has a transformer encoder within its encoder, as BERT's is.
@@ -124,7 +124,7 @@ def layers_of(model: PreTrainedModel, *heads: str) -> list[nn.Module]:
     ends = [getattr(model, head, None) for head in heads]
     if layers is None or not all(isinstance(end, nn.Module) for end in ends):
         raise InputError(
-            f"{type(model).__name__}: which layers are last cannot be told; it needs its encoder's "
+            f"{type(model).__name__}: its last layers cannot be found; it needs its encoder's "
             f"as a ModuleList encoder.layers, and {', '.join(heads)}; choose another method"
         )
     return [*layers, *ends]
@@ -140,11 +140,11 @@ def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
 
 
 def check_labels(
-    utterance: Utterance, labels: Sequence[int], outputs: int, asking: str = "the tokenizer"
+    utterance: Utterance, labels: Sequence[int], outputs: int, source: str = "the tokenizer"
 ) -> None:
-    """Raises InputError for a label that the head has no output for; `asking` gave the labels."""
+    """Raises InputError for a label, made by `source`, that the head has no output for."""
     if (highest := max(labels, default=0)) >= outputs:
         raise InputError(
-            f"utterance {utterance.id}: the head has {outputs} outputs, {asking} asks for "
+            f"utterance {utterance.id}: the head has {outputs} outputs, {source} has the "
             f"label {highest}: give the model the vocabulary that it was trained with"
         )

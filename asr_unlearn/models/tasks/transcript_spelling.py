@@ -1,4 +1,4 @@
-"""How a Whisper spells transcripts: chosen once by its own loss, and recorded in its config."""
+"""The spelling of a Whisper's transcripts, chosen by its loss and recorded in its config."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -28,36 +28,35 @@ def choose_spelling(
     asked: Asked = "auto",
     load: Callable[[Utterance], Float[np.ndarray, " samples"]] | None = None,
 ) -> Spelling | None:
-    """Returns how a Whisper spells transcripts, and records it in the config of the model.
+    """Choose how a Whisper spells transcripts, and record it in the config of the model.
 
-    What has been recorded stays, unless another spelling is asked for. Else it is the spelling of
-    the first utterances, by their ids, that the model finds likeliest; of those that are as likely
-    the one as given.
+    A recorded spelling stays unless `asked` is another. Else it is the one in which the first
+    utterances, by their ids, have the lowest loss; of equal ones the first of `NAMES`.
 
     Args:
-        task: any; nothing is chosen for tasks other than `Seq2Seq`, whose vocabularies tell.
+        task: any; only a `Seq2Seq` has a choice, the vocabularies of others determine the spelling.
         utterances: to choose by.
         asked: "auto", or the spelling to record.
         load: reads the wave of an utterance; by default from its file.
 
     Returns:
-        The spelling; None for other tasks, and where nothing tells the spellings apart.
+        The spelling; None for other tasks, and where all spellings are the same.
 
     Raises:
-        InputError: a spelling is asked for, and the model is no Whisper.
+        InputError: a spelling is given, and the model is no Whisper.
     """
     if not isinstance(task, Seq2Seq):
         if asked != "auto":
-            raise InputError(f"--spelling {asked}: the model's vocabulary or classes tell it")
+            raise InputError(f"--spelling {asked}: the model's vocabulary or classes determine it")
         return None
     config: Any = task.model.config
     if asked != "auto":
         config.transcript_spelling = asked
     if task.spelling is None:
         losses = {spelling: _likelihood(task, utterances, spelling, load) for spelling in NAMES}
-        known = {spelling: loss for spelling, loss in losses.items() if loss is not None}
-        config.transcript_spelling = min(known, key=lambda s: known[s]) if known else None
-        if known:
+        possible = {spelling: loss for spelling, loss in losses.items() if loss is not None}
+        config.transcript_spelling = min(possible, key=lambda s: possible[s]) if possible else None
+        if possible:
             name = NAMES[config.transcript_spelling]
             warn_once(f"transcripts are spelled {name}: by its loss the model writes so")
     return task.spelling

@@ -1,4 +1,4 @@
-"""How many seconds of a Whisper encoder's window are used: as many as the utterances need."""
+"""Shorten the window of a Whisper encoder to the longest utterance."""
 
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
@@ -10,11 +10,11 @@ from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 
 Window: TypeAlias = Literal["auto", "full"] | float
-"""The longest utterance rounded up to whole seconds, the model's own window, or so many seconds."""
+"""The longest utterance rounded up to whole seconds, the model's own window, or seconds."""
 
 
 def longest_seconds(utterances: Iterable[Utterance]) -> float | None:
-    """Seconds of the longest utterance, None where a length is not known or there are none."""
+    """Seconds of the longest utterance; None where a length is unknown or there are none."""
     lengths = [u.seconds for u in utterances]
     return max(lengths) if lengths and min(lengths) > 0 else None
 
@@ -22,8 +22,8 @@ def longest_seconds(utterances: Iterable[Utterance]) -> float | None:
 def set_window(task: Task, window: Window, utterances: Iterable[Utterance]) -> float | None:
     """Shorten the window of a recogniser's encoder to what `utterances` need.
 
-    A classifier averages its encoder's states over the whole window, so that it says something
-    else in a shorter one: it keeps its own.
+    A classifier averages its encoder's states over the window, so that a shorter one would change
+    its predictions: it keeps its own.
 
     Returns:
         Seconds of the window in use, None for a model whose inputs have no fixed length.
