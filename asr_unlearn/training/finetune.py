@@ -36,8 +36,9 @@ from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAi
 from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
-from asr_unlearn.training.trainer import Outcome, Training
+from asr_unlearn.training.trainer import Training
 
 # Enough audio to set the filter bank's output variance.
 CALIBRATION_UTTERANCES = 40

@@ -15,7 +15,7 @@ import torch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import Task
-from asr_unlearn.training.trainer import DivergedError
+from asr_unlearn.training.outcome import DivergedError
 
 # Enough to tell a ruined model, of which nearly everything is wrong.
 UTTERANCES = 50

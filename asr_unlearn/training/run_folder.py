@@ -21,7 +21,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import naming, publish_folder, write_json
 from asr_unlearn.runtime.provenance import command, versions
 from asr_unlearn.training.checkpoint import FORMAT, checkpoints
-from asr_unlearn.training.trainer import Outcome
+from asr_unlearn.training.outcome import Outcome
 
 
 class RunFolder:

@@ -23,10 +23,8 @@ from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime import distributed
-from asr_unlearn.runtime.errors import AsrUnlearnError
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
@@ -34,36 +32,9 @@ from asr_unlearn.training.checkpoint import (
     save_checkpoint,
 )
 from asr_unlearn.training.early_stopping import EarlyStopping
+from asr_unlearn.training.outcome import DivergedError, Outcome
 from asr_unlearn.training.run_log import RunLog
 from asr_unlearn.training.stop_rule import StopRule
-
-
-class DivergedError(AsrUnlearnError, ArithmeticError):
-    """A loss, gradient or weight is not finite; the last checkpoint is unchanged."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        steps: steps taken.
-        kept_step: the step of the final weights, a fraction where they are interpolated.
-        seconds: duration, summed over interruptions.
-        stopped: why it ended, and which step is kept.
-        peak_bytes: peak memory; None if unknown.
-        target: of the stop rule; None without one.
-        kept, warning: figures of the retain check after unlearning, and its warning.
-    """
-
-    steps: int
-    kept_step: float
-    seconds: float
-    stopped: str
-    peak_bytes: int | None
-    target: MeanScore | None = None
-    kept: Mapping[str, Any] | None = None
-    warning: str | None = None
 
 
 @dataclass

@@ -23,6 +23,7 @@ from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
+from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs, sample
 from asr_unlearn.training.run_folder import RunFolder
 from asr_unlearn.training.stop_rule import Stop
@@ -32,7 +33,7 @@ from asr_unlearn.training.stop_target import (
     forget_difficulty,
     stop_rule,
 )
-from asr_unlearn.training.trainer import Outcome, Training
+from asr_unlearn.training.trainer import Training
 
 PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
 

@@ -13,8 +13,8 @@ from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.training import unlearn as unlearn_module
+from asr_unlearn.training.outcome import DivergedError
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, sample
-from asr_unlearn.training.trainer import DivergedError
 
 
 @pytest.mark.parametrize(

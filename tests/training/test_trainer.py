@@ -15,7 +15,8 @@ from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.gradient_ascent import GradientAscent
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.training.checkpoint import checkpoints, random_state, restore_random_state
-from asr_unlearn.training.trainer import DivergedError, Training
+from asr_unlearn.training.outcome import DivergedError
+from asr_unlearn.training.trainer import Training
 from tests.support.killing import run_until_killed
 from tests.support.tiny_training import tiny_training
 

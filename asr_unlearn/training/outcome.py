@@ -1,0 +1,36 @@
+"""How a run ends: with an outcome, or because it diverged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asr_unlearn.models.inference import MeanScore
+from asr_unlearn.runtime.errors import AsrUnlearnError
+
+
+class DivergedError(AsrUnlearnError, ArithmeticError):
+    """A loss, gradient or weight is not finite; the last checkpoint is unchanged."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        steps: steps taken.
+        kept_step: the step of the final weights, a fraction where they are interpolated.
+        seconds: duration, summed over interruptions.
+        stopped: why it ended, and which step is kept.
+        peak_bytes: peak memory; None if unknown.
+        target: of the stop rule; None without one.
+        kept, warning: figures of the retain check after unlearning, and its warning.
+    """
+
+    steps: int
+    kept_step: float
+    seconds: float
+    stopped: str
+    peak_bytes: int | None
+    target: MeanScore | None = None
+    kept: Mapping[str, Any] | None = None
+    warning: str | None = None
