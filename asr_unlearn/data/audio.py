@@ -17,7 +17,7 @@ SAMPLE_RATE = 16_000
 BLOCK = 1 << 16
 # libsndfile's length for files of unknown length.
 UNKNOWN = 2**62
-# Samples in units of 16-bit integers, which some programs store as floats, are the largest taken.
+# The largest sample accepted: some programs store 16-bit integers as floats.
 LARGEST = 2.0**15
 LEAST_RATE = 1_000
 

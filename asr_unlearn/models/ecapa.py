@@ -135,7 +135,7 @@ class EcapaForAudioClassification(PreTrainedModel):
     def features(
         self, waves: Float[Tensor, "B S"], frames: Int[Tensor, " B"]
     ) -> Float[Tensor, "B T M"]:
-        """Log-mel energies [dB] every 10 ms, less their mean over each utterance's own frames."""
+        """Log-mel energies [dB] every 10 ms, minus their mean over each utterance."""
         energies: Tensor = self._fbank(waves.float())
         own = is_own(energies.shape[1], frames)[:, :, None]
         mean = (energies * own).sum(1, keepdim=True) / frames[:, None, None]

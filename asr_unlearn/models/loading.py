@@ -195,7 +195,7 @@ def _with_weights(
     lacking = [
         name
         for name in sorted(found["missing_keys"])
-        # The embedding of masked frames is used in pretraining only, and often not saved.
+        # The embedding of masked frames is used in training only, and often not saved.
         if not (name.endswith("masked_spec_embed") or (headless and not name.startswith(backbone)))
     ]
     if lacking:

@@ -1,4 +1,4 @@
-"""The supported classes of models: those over the raw wave, Whisper, ECAPA-TDNN and our TDNN."""
+"""The supported classes of models: wav2vec2 and similar, Whisper, ECAPA-TDNN and `TdnnForCTC`."""
 
 from typing import Any, Literal
 

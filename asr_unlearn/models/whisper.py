@@ -129,7 +129,7 @@ def prompt_of(
 def _check_only_language(
     model: PreTrainedModel, tokenizer: WhisperTokenizer, code: str | None
 ) -> None:
-    """Raises InputError for another language than that of a model which is of one.
+    """Raises InputError for another language than that of a monolingual model.
 
     A model with a character vocabulary keeps the first language that it is given.
     """

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from asr_unlearn.training.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from asr_unlearn.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -158,3 +160,22 @@ def test_a_run_goes_on_from_the_checkpoint_before_the_damaged_one(tmp_path, capl
     remove_damaged(tmp_path)
     assert "checkpoint-000000002/state.pt is damaged" in caplog.text
     assert load_checkpoint(tmp_path, model) == {"step": 1}
+
+
+def test_the_lock_is_released_after_an_error(tmp_path):
+    task = SimpleNamespace(model=torch.nn.Linear(2, 2))
+    options = {"kind": "train", "seed": 0, "options": {}, "data": {}}
+
+    def fail():
+        with RunFolder(tmp_path / "out", task, **options) as run:
+            (run.path / "work").write_text("done")
+            with pytest.raises(ValueError, match="another process is at work"):
+                RunFolder(run.out, task, **options).__enter__()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    with RunFolder(tmp_path / "out", task, **options) as run:
+        assert (run.path / "work").read_text() == "done"
+    with RunFolder(tmp_path / "out", task, **options | {"seed": 1}) as run:
+        assert not (run.path / "work").exists()

@@ -92,7 +92,7 @@ class Seq2Seq(Task):
 
     @property
     def spelling(self) -> Spelling | None:
-        """How the model spells transcripts, as its config says; None if that is not settled."""
+        """How the model spells transcripts, by its config; None if it is not chosen yet."""
         recorded: Spelling | None = getattr(self.model.config, "transcript_spelling", None)
         return recorded
 
@@ -183,7 +183,7 @@ class Seq2Seq(Task):
         return [self._compared(text) for text in texts]
 
     def score(self, batch: Batch) -> ScoredBatch:
-        """Losses and certainty given the right labels, and transcripts given the model's own."""
+        """Losses and certainty given the reference labels, and generated transcripts."""
         output = self._output(batch)
         logits = self._logits(output)
         return ScoredBatch(

@@ -22,7 +22,7 @@ class NonFiniteLossError(InputError):
 
 
 class Task(ABC):
-    """A model behind a front end, and its processor.
+    """A model with its front end and processor.
 
     Args:
         model: is moved to `device`.
