@@ -129,7 +129,7 @@ def test_headerless_silence_is_silence() -> None:
     ],
     ids=["noise over the whole range", "8 bits in 16", "constant"],
 )
-def test_a_byte_order_that_cannot_be_told_is_refused(pcm: np.ndarray) -> None:
+def test_a_byte_order_that_cannot_be_determined_is_refused(pcm: np.ndarray) -> None:
     for order in (">i2", "<i2"):
         with pytest.raises(
             AudioError, match=r"a\.raw: its byte order cannot be determined.* to wav$"

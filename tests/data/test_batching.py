@@ -1,4 +1,4 @@
-"""Every utterance once an epoch, little padding, and any step can be looked up."""
+"""Every utterance once an epoch, little padding, and random access to any step."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_a_stream_is_a_function_of_the_step():
         assert sorted(i for ids in epoch for i in ids) == sorted(u.id for u in utterances(21))
 
 
-def test_batches_come_on_the_device_that_was_asked_for():
+def test_batches_are_on_the_requested_device():
     source = BatchSource(utterances(3), example, batch_size=2, seed=0, device=torch.device("meta"))
     batch = source[0]
     assert {batch.inputs.device.type, batch.samples.device.type, batch.targets.device.type} == {

@@ -152,7 +152,7 @@ def one_frame_a_tenth(samples: int) -> int:
     return samples * 10 // SAMPLE_RATE
 
 
-def test_every_reason_is_told_and_named(tmp_path: Path) -> None:
+def test_every_problem_has_its_reason(tmp_path: Path) -> None:
     good = example(write_wav(tmp_path / "good.wav", 1.0), "good", "AB C")
     silent = tmp_path / "text.wav"
     silent.write_text("not audio")

@@ -108,7 +108,7 @@ def test_a_name_that_is_not_utf_8_is_left_out_by_name(tmp_path: Path) -> None:
             replace(kept, id="path", audio=bad),
             replace(kept, id="jos\udce9"),
             replace(kept, id="speaker", speaker="jos\udce9"),
-            replace(kept, id="nobody", speaker=" \u200b"),
+            replace(kept, id="nameless", speaker=" \u200b"),
         ],
         progress=False,
     )
@@ -117,7 +117,7 @@ def test_a_name_that_is_not_utf_8_is_left_out_by_name(tmp_path: Path) -> None:
         ("path", "name is not UTF-8"),
         (r"jos\udce9", "name is not UTF-8"),
         ("speaker", "name is not UTF-8"),
-        ("nobody", "no speaker"),
+        ("nameless", "no speaker"),
     ]
     assert all(is_utf8(p.id + p.detail) for p in result.problems)
     assert r"jos\udce9.wav" in result.problems[0].detail

@@ -93,7 +93,7 @@ def test_a_corpus_development_set_is_the_unseen_part():
     assert not set(draw_speakers(corpus, 9, seed=0)) & set(split.unseen_speakers)
 
 
-def test_what_stands_for_nobody_is_not_drawn():
+def test_names_that_are_no_speakers_are_not_drawn():
     corpus = utterances([1] * 4) + utterances([50], prefix="_noise/")
     assert "_noise/0" not in draw_speakers(corpus, 3, seed=0)
 
@@ -206,7 +206,7 @@ def test_a_test_set_of_the_same_people_is_divided_by_speaker():
     assert {i for i, name in speaker.items() if name == unseen} == set(split.parts["unseen"])
 
 
-def test_who_is_in_the_test_set_alone_is_a_stranger_and_nobody_else():
+def test_only_speakers_of_the_test_set_alone_are_never_trained_on():
     corpus = utterances([4] * 10)
     # Nothing of spk1 is for testing, and nothing of other0 for training.
     tests = [replace(u, id=f"{u.id}-t", subset="test") for u in corpus if u.id.endswith("0")]
@@ -402,7 +402,7 @@ def test_copies_that_are_forgotten_together_are_no_fault():
     assert len(split.parts["forget"]) == len(split.parts["forget_heldout"]) == 4
 
 
-def test_a_list_can_name_whoever_there_is(tmp_path):
+def test_a_list_can_name_any_speaker(tmp_path):
     path = tmp_path / "forget.txt"
     path.write_text("#3\ncarl #3\n# 4\nanna # requested on Monday\n")
     assert read_names(path) == ["carl", "anna"]
@@ -412,7 +412,7 @@ def test_a_list_can_name_whoever_there_is(tmp_path):
     assert read_names(path) == ["Zoë", "112"]
 
 
-def test_nobody_who_looks_alike_stays_behind(tmp_path):
+def test_names_that_look_alike_are_forgotten_together(tmp_path):
     names = ["112", "112 ", "\u200b112"]
     corpus = utterances([3] * 9)
     alike = [replace(corpus[0], id=f"x{i}", speaker=name) for i, name in enumerate(names)]

@@ -78,7 +78,7 @@ def test_a_transcript_without_an_id_is_named(
     assert "an4_test.transcription, line 1" in capsys.readouterr().err
 
 
-def test_a_recording_that_is_gone_is_named_with_what_was_looked_for(
+def test_a_missing_recording_is_named_with_the_suffixes_that_were_tried(
     corpus: Path, tmp_path: Path
 ) -> None:
     next(corpus.rglob("an251-fash-b.raw")).unlink()

@@ -99,7 +99,7 @@ def test_a_later_call_continues_what_an_earlier_one_left(tmp_path: Path) -> None
     assert server.requested == ["bytes=100000-"]
 
 
-def test_a_server_without_ranges_is_asked_for_everything_again(tmp_path: Path) -> None:
+def test_from_a_server_without_ranges_everything_is_downloaded_again(tmp_path: Path) -> None:
     with serving([100_000], ranges=False) as server:
         assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
 

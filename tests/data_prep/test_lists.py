@@ -210,7 +210,7 @@ def test_a_name_that_is_not_utf_8_costs_no_other_recording(
     assert r"jos\udce9: name is not UTF-8" in capsys.readouterr().err
 
 
-def test_a_clip_of_nobody_costs_no_other_recording(tmp_path: Path) -> None:
+def test_a_clip_without_a_speaker_costs_no_other_recording(tmp_path: Path) -> None:
     record(tmp_path / "corpus" / "go" / "a_nohash_0.wav")
     record(tmp_path / "corpus" / "go" / "_nohash_0.wav")
     out = tmp_path / "m.jsonl"

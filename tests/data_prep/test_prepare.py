@@ -122,7 +122,7 @@ def test_transcripts_must_fit_the_models_frames(
     assert ([u.id for u in read_manifest(out)] if out.exists() else []) == kept
 
 
-def test_recordings_must_fit_what_a_whisper_hears(tmp_path: Path) -> None:
+def test_recordings_must_fit_the_window_of_a_whisper(tmp_path: Path) -> None:
     config = tmp_path / "model" / "config.json"
     config.parent.mkdir()
     flags = ["--config", str(config)]
@@ -179,7 +179,7 @@ def test_a_copy_is_named_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def never(_: object) -> list[Utterance]:
-    raise AssertionError("the corpus was scanned before the arguments were looked at")
+    raise AssertionError("the corpus was scanned before the arguments were checked")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "nan", "-inf"])
@@ -195,7 +195,7 @@ def test_a_limit_that_is_none_is_refused_before_work(
         validate([], max_seconds=float(limit) - 0.01)
 
 
-def test_what_cannot_be_written_or_read_is_told_before_work(
+def test_what_cannot_be_written_or_read_is_an_error_before_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, letters = tmp_path / "config.json", tmp_path / "letters.txt"

@@ -94,7 +94,7 @@ def test_people_of_the_verification_list_are_set_aside(vox: Path, tmp_path: Path
     assert split.parts["test"] == ("id10002-c-00001", "id10002-c-00002")
 
 
-def test_trials_that_cannot_be_written_are_told_before_work(
+def test_trials_that_cannot_be_written_are_an_error_before_work(
     vox: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "trials.txt").mkdir()

@@ -102,7 +102,7 @@ def test_a_batch_is_its_utterances_alone(tmp_path, family, norm, frozen):
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f not in LEAKS_PADDING])
-def test_loss_and_answer_are_those_of_the_model_called_on_its_inputs(tmp_path, family):
+def test_loss_and_prediction_are_those_of_the_model_called_on_its_inputs(tmp_path, family):
     task = build(tmp_path, family, use_weighted_layer_sum=True)
     together, _ = batches(task)
     losses, names, sure = task.score(together)
@@ -207,7 +207,7 @@ def test_the_error_rate_is_one_minus_accuracy(tmp_path):
     assert mean_score(scores).cer == pytest.approx(1 - accuracy)
 
 
-def test_a_whisper_recogniser_becomes_a_classifier_that_hears_as_it_did(tmp_path):
+def test_a_whisper_recogniser_becomes_a_classifier_with_its_encoder(tmp_path):
     config("whisper", max_source_positions=25).save_pretrained(tmp_path)
     spectrogram = WhisperFeatureExtractor(20, hop_length=320, chunk_length=1)
     spectrogram.save_pretrained(tmp_path)

@@ -303,7 +303,7 @@ def test_cf_k_trains_the_last_layers_of_every_family(family):
     assert left == last | {"lm_head.weight", "lm_head.bias"}
 
 
-def test_layers_that_are_elsewhere_are_asked_for_in_one_line():
+def test_a_model_with_its_layers_elsewhere_is_refused_in_one_line():
     task = build("wav2vec2")
     encoder = task.model.wav2vec2.encoder
     encoder.blocks = encoder.layers

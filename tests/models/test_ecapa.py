@@ -164,7 +164,7 @@ def test_a_config_and_a_seed_give_one_model(tmp_path):
     assert not torch.equal(first.ecapa.fc.conv.weight, other.ecapa.fc.conv.weight)
 
 
-def test_a_copy_knows_its_own_padding(task):
+def test_a_copy_has_its_own_padding(task):
     together, _ = batches(task)
     teacher = task.with_model(copy.deepcopy(task.model))
     with torch.no_grad():

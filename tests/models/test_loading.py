@@ -135,7 +135,7 @@ def test_what_cannot_be_loaded_is_said():
             pretrained_model(source, vocabulary=["A"])
 
 
-def test_a_mistyped_folder_is_not_looked_for_on_the_hub(built, tmp_path, monkeypatch):
+def test_a_mistyped_folder_is_not_searched_on_the_hub(built, tmp_path, monkeypatch):
     save_model(*built, tmp_path / "out" / "original")
     save_model(*built, tmp_path / "out" / "seed1" / "original")
     monkeypatch.chdir(tmp_path)
@@ -146,7 +146,7 @@ def test_a_mistyped_folder_is_not_looked_for_on_the_hub(built, tmp_path, monkeyp
         load_model("nowhere/at/all")
 
 
-def test_a_model_that_hears_no_wave_is_refused():
+def test_a_model_that_takes_no_wave_is_refused():
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
     config = Wav2Vec2BertConfig(
@@ -229,7 +229,7 @@ def test_what_wrappers_put_before_the_names_of_weights_is_taken_off(
     assert caplog.text.count(f"the prefix '{prefix}' of its weights' names") == 1
 
 
-def test_unmerged_adapters_are_told_from_other_names(built, tmp_path):
+def test_unmerged_adapters_are_recognised(built, tmp_path):
     def with_adapter(name):
         return name.replace("q_proj.weight", "q_proj.base_layer.weight")
 

@@ -177,7 +177,7 @@ def test_what_cannot_be_spelled_is_named(task):
         task.target(silent)
 
 
-def test_all_that_cannot_be_asked_are_named_at_once(task):
+def test_all_utterances_without_a_target_are_named_at_once(task):
     odd = [
         Utterance(id=f"u{i}", audio=Path("x"), speaker="s", seconds=1.0 + i % 2, text="A")
         for i in range(30)

@@ -79,7 +79,7 @@ def test_frames_are_counted_as_the_model_makes_them(task, samples):
     assert output.shape[1] == int(task.frames(torch.tensor([samples])))
 
 
-def test_how_loud_somebody_speaks_does_not_matter(task):
+def test_the_level_of_the_wave_does_not_matter(task):
     wave = torch.from_numpy(load(utterances()[0]))
     torch.testing.assert_close(
         task.model.features(0.1 * wave), task.model.features(wave), rtol=1e-3, atol=1e-3

@@ -222,7 +222,7 @@ OLD |= {"decoder_start_token_id": 50257, "begin_suppress_tokens": [220, 50256]}
         ({}, OLD, None),
     ],
 )
-def test_multilingual_models_with_old_configs_are_told_the_language(
+def test_multilingual_models_with_old_configs_get_the_language(
     english, in_config, generation, language, tmp_path
 ):
     old = tmp_path / "old"

@@ -25,18 +25,18 @@ FEW = 8
 def choose_spelling(
     task: Task,
     utterances: Sequence[Utterance],
-    asked: Asked = "auto",
+    wanted: Asked = "auto",
     load: Callable[[Utterance], Float[np.ndarray, " samples"]] | None = None,
 ) -> Spelling | None:
     """Choose how a Whisper spells transcripts, and record it in the config of the model.
 
-    A recorded spelling stays unless `asked` is another. Else it is the one in which the first
+    A recorded spelling stays unless `wanted` is another. Else it is the one in which the first
     utterances, by their ids, have the lowest loss; of equal ones the first of `NAMES`.
 
     Args:
         task: any; only a `Seq2Seq` has a choice, the vocabularies of others determine the spelling.
         utterances: to choose by.
-        asked: "auto", or the spelling to record.
+        wanted: "auto", or the spelling to record.
         load: reads the wave of an utterance; by default from its file.
 
     Returns:
@@ -46,12 +46,12 @@ def choose_spelling(
         InputError: a spelling is given, and the model is no Whisper.
     """
     if not isinstance(task, Seq2Seq):
-        if asked != "auto":
-            raise InputError(f"--spelling {asked}: the model's vocabulary or classes determine it")
+        if wanted != "auto":
+            raise InputError(f"--spelling {wanted}: the model's vocabulary or classes determine it")
         return None
     config: Any = task.model.config
-    if asked != "auto":
-        config.transcript_spelling = asked
+    if wanted != "auto":
+        config.transcript_spelling = wanted
     if task.spelling is None:
         losses = {spelling: _likelihood(task, utterances, spelling, load) for spelling in NAMES}
         possible = {spelling: loss for spelling, loss in losses.items() if loss is not None}
