@@ -1,13 +1,13 @@
-"""The deletion record: what was forgotten, from which model, to which effect, and how to check it.
+"""The deletion record: which request was unlearned from which model, to what effect.
 
-It holds hashes, not names: the list of speakers or labels itself stays with who made the request.
+It holds hashes instead of names: the forget list stays with whoever made the request.
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +18,17 @@ import torch
 
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.split import Split, read_content, read_split
-from asr_unlearn.evaluation.evaluate import figures
+from asr_unlearn.evaluation.error_rates import figures_by_part
 from asr_unlearn.evaluation.predictions import transcribe
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, write_json
 from asr_unlearn.runtime.provenance import versions
 
+logger = logging.getLogger(__name__)
+
 NAME = "deletion_record.json"
-# What may be deleted, the original above all, without the model being any other.
+# What may be deleted, the original above all: the unlearned model stays the same.
 DISPENSABLE = ("manifest", "weights_before")
 FIGURES = (
     *("wer", "cer", "accuracy", "loss", "ci95", "membership", "relearning", "speaker_id"),
@@ -39,12 +41,14 @@ def write_records(
 ) -> tuple[list[Path], list[Path]]:
     """Write the record of every unlearned model of an evaluation into its folder.
 
-    `root` is the folder that the paths of results.json are relative to. Models that were trained,
-    or made elsewhere, have none.
+    Models that were trained, or made elsewhere, get none.
+
+    Args:
+        root: folder that the paths in `results` are relative to.
 
     Returns:
-        The records, and the folders of models that were unlearned for another request than this
-        split's, of which nothing can be attested here.
+        The paths of the records, and the folders of models that were unlearned for another request
+        than this split's, which get no record.
     """
     written, others = [], []
     request = read_split(split, manifest)
@@ -58,10 +62,8 @@ def write_records(
             others.append(folder)
             continue
         if not os.access(folder, os.W_OK):
-            print(
-                f"{folder} may not be written to: no deletion record is written; evaluate a copy "
-                "of it that may",
-                file=sys.stderr,
+            logger.warning(
+                "%s is read-only, so it gets no deletion record; evaluate a writable copy", folder
             )
             continue
         paths = {"manifest": manifest, "split": split, "original": model.original()}
@@ -73,7 +75,7 @@ def write_records(
                 name: os.path.relpath(_linked(path), _linked(folder))
                 for name, path in paths.items()
             },
-            # The original as it was when the run began, whatever stands there now.
+            # The original as it was when the run began, not as it is now.
             "sha256": {
                 **hashes(folder, manifest, split),
                 "weights_before": run["original"]["sha256"],
@@ -86,16 +88,16 @@ def write_records(
 
 
 def _linked(path: Path) -> Path:
-    """The path without links on the way to it, which ".." would leave by the other end."""
+    """The path with the links in its parent resolved, so that ".." leads where it seems to."""
     return path.parent.resolve() / path.name
 
 
 def _keep_figures(path: Path, record: dict[str, Any]) -> None:
-    """Take over what an earlier evaluation of the same has found and this one did not look for."""
+    """Keep figures that an earlier evaluation of the same model has and this one has not."""
     try:
         before = _read(path)
     except (FileNotFoundError, ValueError):
-        # There is none, or nothing in it to keep.
+        # There is no earlier record, or it is damaged.
         return
     if any(before.get(name) != record.get(name) for name in ("sha256", "beams", "window")):
         return
@@ -104,7 +106,7 @@ def _keep_figures(path: Path, record: dict[str, Any]) -> None:
 
 
 def _record(entry: Mapping[str, Any], run: Mapping[str, Any], request: Split) -> dict[str, Any]:
-    """What is told of the run and its figures."""
+    """The run, the size of the request, and the figures."""
     return {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,11 +126,11 @@ def _record(entry: Mapping[str, Any], run: Mapping[str, Any], request: Split) ->
 
 
 def hashes(folder: Path, manifest: Path, split: Path) -> dict[str, Any]:
-    """SHA-256 of all that the record is about but the original; None for what is gone.
+    """Return the SHA-256 of everything recorded but the original; None for files that are gone.
 
     The forget list is hashed as its sorted speaker ids or labels, one a line.
     """
-    # Read without its manifest: that they belong together is not what is asked here.
+    # Without its manifest, which may have been deleted.
     content = read_content(split)
     names = [*content["forget_speakers"], *content.get("forget_labels", [])]
     listed = "".join(f"{name}\n" for name in sorted(names))
@@ -143,11 +145,11 @@ def hashes(folder: Path, manifest: Path, split: Path) -> dict[str, Any]:
 
 
 def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
-    """The record of a model, what is no longer as it says, and what is gone of the rest.
+    """Return the record of a model, the names of what has changed, and of what is gone.
 
     Raises:
         FileNotFoundError: there is no record, or no split.
-        ValueError: one of them is damaged.
+        InputError: one of them is damaged.
     """
     path = folder / NAME
     if not path.exists():
@@ -158,14 +160,14 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
     )
     weights = SavedModel.at(original).weights() if original.is_dir() else {}
     now = {**hashes(folder, manifest, split), "weights_before": weights or None}
-    # By what there is, so that a hash that was taken out of the record is missed.
+    # Goes through what exists: a hash that was removed from the record counts as changed.
     other = [name for name, value in now.items() if record["sha256"].get(name) != value]
     gone = [name for name in other if name in DISPENSABLE and now[name] is None]
     return record, [name for name in other if name not in gone], gone
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The record at `path`; raises ValueError, naming it, for what is none."""
+    """Read the record at `path`; raises InputError, naming it, if it is damaged."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -179,16 +181,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _path(folder: Path, record: Mapping[str, Any], name: str) -> Path:
-    """Where the record of a model says that something is."""
+    """A path of the record, which is relative to the model's folder."""
     return Path(os.path.normpath(_linked(folder) / record["paths"][name]))
 
 
 def changed_figures(
     folder: Path, record: Mapping[str, Any], device: torch.device, tolerance: float = 1e-4
 ) -> list[str]:
-    """Evaluate a model anew, and say which rates and losses differ by more than rounding."""
+    """Evaluate a model again; return the rates and losses that differ by more than `tolerance`."""
     manifest, split = (_path(folder, record, name) for name in ("manifest", "split"))
-    cached = shutil.ignore_patterns("*.jsonl", "*.stamp", "states.npz", "divergence.json")
+    cached = shutil.ignore_patterns("*.jsonl", "*.key", "*.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
         copy = SavedModel(folder.name, 0, Path(elsewhere) / "model", window=record.get("window"))
         shutil.copytree(folder, copy.folder, ignore=cached)
@@ -199,7 +201,7 @@ def changed_figures(
             device=device,
             beams=record["beams"],
         )
-    now = figures(rows)
+    now = figures_by_part(rows)
     return [
         f"{figure} {part}: recorded {value:.4f}, now {now[figure].get(part)}"
         for figure in ("wer", "cer", "accuracy", "loss")

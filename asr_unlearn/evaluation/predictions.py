@@ -1,9 +1,10 @@
-"""What a saved model says of a corpus, kept on disk: transcripts, states, divergences.
+"""Predictions of saved models, cached on disk: transcripts, encoder states, divergences.
 
-Each file is taken as it stands for as long as neither the weights nor the corpus have changed.
+A file is made again when the weights, the model's settings or the utterances have changed.
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,15 +23,14 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import Score, score, with_known_labels
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Classification, Task
+from asr_unlearn.runtime.cache import Cached, cached
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import atomic_write, digest_of, stamp, stands
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-TRANSCRIPTS = "utterances.jsonl"
-# Of utterances.jsonl: an earlier version wrote fewer rows, and fewer fields.
-ROWS = 3
-# Of states.npz and embeddings.npz.
-VECTORS = 2
+# Versions of what is cached: utterances.jsonl, and states.npz and embeddings.npz.
+ROWS, VECTORS = 3, 2
 
 
 def transcribe(
@@ -43,55 +43,56 @@ def transcribe(
     beams: int = 1,
     parts: Sequence[str] = PARTS,
 ) -> list[Row]:
-    """Loss and transcript of every utterance of these parts, by the model as it was saved.
+    """Return the loss and transcript of every utterance of these parts, one row each.
 
-    They stand in utterances.jsonl among the model's answers. What a classifier has no class for is
-    left out, and said.
+    The rows are cached in utterances.jsonl among the model's predictions. Utterances of a class
+    that a classifier does not have are left out, with a warning.
     """
-    target = saved.predictions / TRANSCRIPTS
-    part_of = {name: part for part in parts for name in split.parts[part]}
-    everything = [u for u in manifest if u.id in part_of]
-    basis = _basis(saved, part_of, everything, beams)
-    if not stands(target, basis):
+    part_of, utterances = _parts_of(manifest, split, parts)
+    entry = _transcripts(saved, part_of, utterances, beams)
+    if not entry.is_current:
         task = saved.task(device, beams=beams)
-        utterances = with_known_labels(task, everything)
-        wanted, answered = (Counter(part_of[u.id] for u in us) for us in (everything, utterances))
-        for part, count in (wanted - answered).items():
-            print(
-                f"{saved.name} has no class for {count} of {wanted[part]} utterances of {part}: "
-                "not evaluated",
-                flush=True,
+        known = with_known_labels(task, utterances)
+        wanted, evaluated = (Counter(part_of[u.id] for u in us) for us in (utterances, known))
+        for part, count in (wanted - evaluated).items():
+            logger.warning(
+                "%s has no class for %d of %d utterances of %s: they are not evaluated",
+                *(saved.name, count, wanted[part], part),
             )
-        scored = score(
-            task, Inputs(task), utterances, batch_size=batch_size, description=saved.name
-        )
+        scored = score(task, Inputs(task), known, batch_size=batch_size, description=saved.name)
         rows = [_row(part_of[one.utterance.id], one) for one in scored]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with atomic_write(target) as aside:
-            aside.write_text(lines, encoding="utf-8")
-        stamp(target, basis)
+        with entry.write() as partial:
+            partial.write_text(lines, encoding="utf-8")
     # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
-    return [json.loads(line) for line in target.read_text(encoding="utf-8").split("\n") if line]
+    lines = entry.path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in lines.split("\n") if line]
 
 
 def is_transcribed(
     saved: SavedModel, manifest: Sequence[Utterance], split: Split, *, beams: int = 1
 ) -> bool:
-    """Whether `transcribe` of all parts has nothing left to do."""
-    part_of = {name: part for part in PARTS for name in split.parts[part]}
-    everything = [u for u in manifest if u.id in part_of]
-    return stands(saved.predictions / TRANSCRIPTS, _basis(saved, part_of, everything, beams))
+    """Whether `transcribe` of all parts finds everything in the cache."""
+    return _transcripts(saved, *_parts_of(manifest, split, PARTS), beams).is_current
 
 
-def _basis(
+def _parts_of(
+    manifest: Sequence[Utterance], split: Split, parts: Sequence[str]
+) -> tuple[dict[str, str], list[Utterance]]:
+    """The part of each utterance id of these parts, and their utterances."""
+    part_of = {name: part for part in parts for name in split.parts[part]}
+    return part_of, [u for u in manifest if u.id in part_of]
+
+
+def _transcripts(
     saved: SavedModel, part_of: Mapping[str, str], utterances: Sequence[Utterance], beams: int
-) -> str:
-    """Of all that the transcripts come from."""
-    return digest_of([ROWS, saved.files(), part_of, content(utterances), beams])
+) -> Cached:
+    made_from = [ROWS, saved.files(), part_of, content(utterances), beams]
+    return cached(saved.predictions / "utterances.jsonl", made_from)
 
 
 def classified(rows: Sequence[Row]) -> bool:
-    """Whether the rows are a classifier's, each right or wrong as a whole."""
+    """Whether the rows are of a classifier: each is right or wrong as a whole."""
     return any("errors" in r for r in rows)
 
 
@@ -128,10 +129,7 @@ def mean_states(
     device: torch.device,
     batch_size: int = 16,
 ) -> Float[np.ndarray, "N C"]:
-    """The encoder's states, averaged over each utterance, by the model as it was saved.
-
-    They stand in states.npz among the model's answers.
-    """
+    """Return the encoder's states, averaged over each utterance; cached in states.npz."""
 
     def mean(task: Task, batch: Batch) -> Float[Tensor, "B C"]:
         states, true = task.states(batch)
@@ -147,17 +145,15 @@ def embeddings(
     device: torch.device,
     batch_size: int = 16,
 ) -> Float[np.ndarray, "N C"]:
-    """What the last layer of a classifier is given, by the model as it was saved.
-
-    They stand in embeddings.npz among the model's answers.
+    """Return the input of a classifier's last layer for each utterance; cached in embeddings.npz.
 
     Raises:
-        InputError: the model is no classifier.
+        InputError: the model is not a classifier.
     """
 
     def embedding(task: Task, batch: Batch) -> Float[Tensor, "B C"]:
         if not isinstance(task, Classification):
-            raise InputError(f"{saved.folder} is no classifier: it has no embeddings")
+            raise InputError(f"{saved.folder} is not a classifier: it has no embeddings")
         return task.embeddings(batch)
 
     return _vectors(saved, utterances, "embeddings", embedding, device, batch_size)
@@ -171,10 +167,10 @@ def _vectors(
     device: torch.device,
     batch_size: int,
 ) -> Float[np.ndarray, "N C"]:
-    """A vector of each utterance, kept in NAME.npz among the model's answers."""
-    target = saved.predictions / f"{name}.npz"
-    basis = digest_of([VECTORS, saved.files(), content(utterances)])
-    if not stands(target, basis):
+    """One vector per utterance, cached in NAME.npz among the model's predictions."""
+    made_from = [VECTORS, saved.files(), content(utterances)]
+    entry = cached(saved.predictions / f"{name}.npz", made_from)
+    if not entry.is_current:
         task = saved.task(device)
         inputs = Inputs(task, targets=False)
         size = batch_size if task.batches_are_exact else 1
@@ -186,10 +182,9 @@ def _vectors(
                 vectors = of(task, batch).float().cpu().numpy()
                 found.update(zip(batch.ids, vectors, strict=True))
                 bar.update(len(group))
-        with atomic_write(target) as aside, aside.open("wb") as file:
+        with entry.write() as partial, partial.open("wb") as file:
             np.savez(file, vectors=np.stack([found[u.id] for u in utterances]))
-        stamp(target, basis)
-    with np.load(target) as stored:
+    with np.load(entry.path) as stored:
         vectors_of_all: Float[np.ndarray, "N C"] = stored["vectors"]
     return vectors_of_all
 
@@ -202,22 +197,20 @@ def divergence(
     device: torch.device,
     batch_size: int = 16,
 ) -> dict[str, float] | None:
-    """KL(reference ‖ model) of each utterance, mean over its frames or tokens, in nats.
+    """Return KL(reference ‖ model) of each utterance id, in nats, mean over frames or tokens.
 
-    They stand in divergence.json among the model's answers. None where the two models do not say
-    the same things: another vocabulary, or another number of frames.
+    Cached in divergence.json among the model's predictions. None where the two models cannot be
+    compared: their vocabularies differ, or their numbers of frames.
     """
-    target = saved.predictions / "divergence.json"
-    made_from = [reference.files(), saved.files()]
-    basis = digest_of([made_from, content(utterances)])
-    if not stands(target, basis):
+    made_from = [[reference.files(), saved.files()], content(utterances)]
+    entry = cached(saved.predictions / "divergence.json", made_from)
+    if not entry.is_current:
         pair = (reference.task(device), saved.task(device))
         found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")
-        with atomic_write(target) as aside:
-            aside.write_text(json.dumps(found))
-        stamp(target, basis)
-    kept: dict[str, float] | None = json.loads(target.read_text())
-    return kept
+        with entry.write() as partial:
+            partial.write_text(json.dumps(found))
+    each: dict[str, float] | None = json.loads(entry.path.read_text())
+    return each
 
 
 def _divergence(

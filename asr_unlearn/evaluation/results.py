@@ -1,4 +1,4 @@
-"""results.json: its schema, read and written. The one source of every figure in the report."""
+"""results.json, the source of every figure in the report: its schema, writing and reading."""
 
 import json
 import math
@@ -11,20 +11,21 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from asr_unlearn.data.split import PARTS as PARTS
+from asr_unlearn.models.run_record import upgraded_run
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 
-SCHEMA = 1
-PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
+SCHEMA = 2
 
 
 class ResultsError(InputError):
-    """results.json, or a file of the run folders beside it, cannot be used; says why."""
+    """results.json, or a file of the run folders beside it, cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One saved model, as it was evaluated."""
+    """The figures of one saved model; `record` is its entry in results.json."""
 
     name: str
     seed: int
@@ -32,7 +33,10 @@ class Model:
     record: Mapping[str, Any]
 
     def figure(self, *keys: str) -> float | None:
-        """The figure below `keys`, such as ("wer", "forget"); None where it was not computed."""
+        """Return the figure under nested keys, as in `figure("wer", "forget")`.
+
+        None where it was not computed.
+        """
         found: Any = self.record
         for key in keys:
             if not isinstance(found, Mapping) or key not in found:
@@ -41,14 +45,14 @@ class Model:
         return float(found)
 
     def interval(self, metric: str, part: str) -> tuple[float, float] | None:
-        """The 95% interval of a rate, bootstrapped over speakers."""
+        """Return the 95% interval of a figure over speakers; None where it was not computed."""
         bounds = self.record.get("ci95", {}).get(metric, {}).get(part)
         return None if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A results.json that fits the schema; `record` is its content."""
+    """A results.json in the present schema; `record` is its content."""
 
     path: Path
     record: Mapping[str, Any]
@@ -56,25 +60,62 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read and check a results.json; raises ResultsError that says what to do."""
+    """Read and check a results.json; files of earlier schema versions are converted.
+
+    Raises:
+        ResultsError: there is no such file, it does not fit the schema, or a later version of
+            asr_unlearn wrote it.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; run the evaluation first") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ResultsError(f"{path}: not JSON ({error}); run the evaluation again") from None
+    _check_version(record, path)
+    record = upgraded(record)
     _check(record, path)
-    models = tuple(
-        Model(entry["name"], entry["seed"], path.parent / entry["path"], entry)
-        for entry in record["models"]
-    )
-    return Results(path, record, models)
+    return Results(path, record, models_of(record, path.parent))
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Check `results` and publish them at once; a file that stands there survives a refusal."""
+    """Check `results` against the schema and write them; a refused file leaves the old one.
+
+    Raises:
+        ResultsError: the results do not fit the present schema, or a figure is not finite.
+    """
+    if results.get("schema") != SCHEMA:
+        raise ResultsError(f"{path}: schema {results.get('schema')!r}; only {SCHEMA} is written")
     _check(results, path)
     write_json(path, results)
+
+
+def models_of(record: Mapping[str, Any], root: Path) -> tuple[Model, ...]:
+    """Return the models of a results record whose paths are relative to `root`."""
+    return tuple(
+        Model(entry["name"], entry["seed"], root / entry["path"], entry)
+        for entry in record["models"]
+    )
+
+
+def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the results of any earlier schema version in the present one, step by step."""
+    found = dict(record)
+    while (version := found["schema"]) in _STEPS:
+        found = {**_STEPS[version](found), "schema": version + 1}
+    return found
+
+
+def _from_1(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 2 names recorded options and the reason for stopping as run.json does today."""
+    models = record.get("models")
+    if not isinstance(models, list):
+        return dict(record)
+    return {**record, "models": [upgraded_run(m) if isinstance(m, dict) else m for m in models]}
+
+
+# The conversion from each schema version to the next.
+_STEPS = {1: _from_1}
 
 
 @cache
@@ -84,7 +125,6 @@ def _validator() -> Draft202012Validator:
 
 
 def _check(record: Any, path: Path) -> None:
-    _check_version(record, path)
     for where, number in _numbers(record, ""):
         if not math.isfinite(number):
             raise ResultsError(
@@ -99,23 +139,26 @@ def _check(record: Any, path: Path) -> None:
     for model in record["models"]:
         key = (model["name"], model["seed"])
         if key in seen:
-            raise ResultsError(f"{path}: model {key[0]!r} with seed {key[1]} stands there twice")
+            raise ResultsError(f"{path}: model {key[0]!r} with seed {key[1]} appears twice")
         seen.add(key)
 
 
 def _check_version(record: Any, path: Path) -> None:
+    """Raises ResultsError if the schema version cannot be read."""
     version = record.get("schema") if isinstance(record, Mapping) else None
-    if version == SCHEMA and not isinstance(version, bool):
-        return
     if version is None:
-        raise ResultsError(f'{path}: has no "schema" key, so it is not a results.json of ours')
+        raise ResultsError(f'{path}: has no "schema" key, so asr_unlearn did not write it')
+    known = isinstance(version, int) and not isinstance(version, bool)
+    if known and (version in _STEPS or version == SCHEMA):
+        return
     versions = record.get("versions")
     writer = versions.get("asr_unlearn") if isinstance(versions, Mapping) else None
     by = f" (written by asr_unlearn {writer})" if writer else ""
-    newer = isinstance(version, int) and version > SCHEMA
+    newer = known and version > SCHEMA
     remedy = "update asr_unlearn" if newer else "run the evaluation again to write it anew"
     raise ResultsError(
-        f"{path}: schema {version!r}{by}, but this asr_unlearn reads schema {SCHEMA}: {remedy}"
+        f"{path}: schema {version!r}{by}, but this asr_unlearn reads schema {min(_STEPS)} "
+        f"to {SCHEMA}: {remedy}"
     )
 
 

@@ -1,5 +1,6 @@
-"""What classifiers know of speakers: verification by their embeddings, and the judge of others."""
+"""Speaker classifiers in an evaluation: speaker verification, and as the judge of recognisers."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +16,15 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 TRIALS = "trials.txt"
-"""Beside a manifest: the corpus' own trials of speaker verification."""
+"""The corpus' own list of speaker verification trials, beside its manifest."""
 TRAINED_ON = ("forget", "retain")
 
 
 def names_speakers(model: SavedModel, manifest: Sequence[Utterance]) -> bool:
-    """Whether the model is a classifier whose classes are the corpus' speakers."""
+    """Whether the model is a classifier of the corpus' speakers."""
     if any(utterance.label is not None for utterance in manifest):
         return False
     return model.kind() == "classification"
@@ -29,43 +32,46 @@ def names_speakers(model: SavedModel, manifest: Sequence[Utterance]) -> bool:
 
 @dataclass(frozen=True)
 class Trials:
-    """What speaker verification is tried on.
+    """Speaker verification trials.
 
-    `strangers` are people the models were never trained on, `forget` the forget speakers, each of
-    them against themselves and anybody in either group.
+    Attributes:
+        unseen: among speakers that no model was trained on.
+        forget: of each forget speaker, against the same, another, or an unseen speaker.
     """
 
-    strangers: Sequence[Trial]
+    unseen: Sequence[Trial]
     forget: Sequence[Trial]
 
     @classmethod
     def of(cls, corpus: Corpus, listed: Path | None = None) -> "Trials":
-        """The corpus' own trials where `listed` exists, else some drawn by the split's seed.
+        """Return the corpus' own trials if `listed` exists, else trials drawn by the split's seed.
 
         Raises:
-            ValueError: both utterances of no listed trial have been kept from training.
+            InputError: every listed trial has an utterance that a model may be trained on.
         """
-        known = {u.speaker for u in corpus.part(*TRAINED_ON)}
-        unmet = {u.id: u.speaker for u in corpus.part("unseen", "test") if u.speaker not in known}
+        trained = {u.speaker for u in corpus.part(*TRAINED_ON)}
+        others = corpus.part("unseen", "test")
+        unseen = {u.id: u.speaker for u in others if u.speaker not in trained}
         forget = {u.id: u.speaker for u in corpus.part("forget", "forget_heldout")}
         seed = corpus.split.seed
-        about = draw_trials(unmet | forget, seed=seed, about=set(corpus.split.forget_speakers))
+        about = draw_trials(unseen | forget, seed=seed, about=set(corpus.split.forget_speakers))
         if listed is None or not listed.exists():
-            return cls(draw_trials(unmet, seed=seed), about)
-        away = {u.id for u in corpus.part("unseen", "test", "forget_heldout")}
-        fair = [t for t in read_trials(listed) if away.issuperset((t.first, t.second))]
-        if not fair:
+            return cls(draw_trials(unseen, seed=seed), about)
+        held_out = {u.id for u in corpus.part("unseen", "test", "forget_heldout")}
+        usable = [t for t in read_trials(listed) if held_out.issuperset((t.first, t.second))]
+        if not usable:
             raise InputError(f"{listed}: no trial of two utterances that were kept from training")
-        return cls(fair, about)
+        return cls(usable, about)
 
     def ids(self) -> set[str]:
-        return {name for t in (*self.strangers, *self.forget) for name in (t.first, t.second)}
+        """Return the ids of all utterances in the trials."""
+        return {name for t in (*self.unseen, *self.forget) for name in (t.first, t.second)}
 
 
 def verification(
     model: SavedModel, corpus: Corpus, trials: Trials, *, device: torch.device
 ) -> dict[str, float]:
-    """Equal error rate and mean cosines on strangers, and on the forget speakers."""
+    """Return equal error rate and mean cosines, of unseen and ("forget_") of forget speakers."""
     wanted = trials.ids()
     utterances = [u for u in corpus.manifest if u.id in wanted]
     if not utterances:
@@ -73,8 +79,8 @@ def verification(
     vectors = embeddings(model, utterances, device=device)
     by_id = {u.id: vector for u, vector in zip(utterances, vectors, strict=True)}
     found: dict[str, float] = {}
-    if trials.strangers:
-        found |= vars(verify(by_id, trials.strangers))
+    if trials.unseen:
+        found |= vars(verify(by_id, trials.unseen))
     if trials.forget:
         about: Verification = verify(by_id, trials.forget)
         found |= {
@@ -96,14 +102,14 @@ class Judge:
 
     @classmethod
     def at(cls, folder: Path, corpus: Corpus, root: Path) -> "Judge":
-        """The judge in the output folder of a classifier's run, for an evaluation in `root`.
+        """Return the judge in the output folder of a classifier's run, for an evaluation in `root`.
 
         Raises:
-            ValueError: no such folder, or one that was made for another split.
+            InputError: there is no such folder, or it was made for another split.
         """
         manifest, split = folder / "manifest.jsonl", folder / "split.json"
         if not (manifest.is_file() and split.is_file()):
-            raise InputError(f"judge {folder}: no manifest.jsonl and split.json of a run there")
+            raise InputError(f"judge {folder}: it has no manifest.jsonl and split.json of a run")
         own = Corpus.read(manifest, split)
         for part in ("forget", "retain", "unseen"):
             theirs, ours = (set(c.split.parts[part]) for c in (own, corpus))
@@ -115,7 +121,7 @@ class Judge:
         return cls(folder, own, Trials.of(own, manifest.with_name(TRIALS)), root)
 
     def classifier(self, model: SavedModel) -> SavedModel | None:
-        """The one of the model's name and seed, None where none stands."""
+        """Return the classifier of the model's name and seed; None without one."""
         for folder in (self.folder / f"seed{model.seed}" / model.name, self.folder / model.name):
             if (folder / "config.json").is_file():
                 found = SavedModel.at(folder)
@@ -124,24 +130,25 @@ class Judge:
         return None
 
     def figures(self, model: SavedModel, *, device: torch.device) -> dict[str, float]:
-        """Accuracy on forget and retain speakers, and equal error rate on strangers.
+        """Return accuracy on forget and retain speakers, and equal error rate on unseen speakers.
 
-        Of the classifier that was treated as the model was; empty, and said, where none was.
+        They are those of the classifier that was trained and unlearned as the model was; empty,
+        with a warning, without one.
         """
         classifier = self.classifier(model)
         if classifier is None:
-            print(
-                f"judge {self.folder}: no classifier {model.name} of seed {model.seed}; "
-                "it says nothing of that model"
+            logger.warning(
+                "judge %s has no classifier %s of seed %d; that model is not judged",
+                *(self.folder, model.name, model.seed),
             )
             return {}
         rows = transcribe(classifier, self.corpus.manifest, self.corpus.split, device=device)
-        found = {f"judge_{part}": _named(rows, part) for part in TRAINED_ON}
-        tried = verification(classifier, self.corpus, self.trials, device=device)
-        return found | ({"judge_eer": tried["eer"]} if "eer" in tried else {})
+        found = {f"judge_{part}": _accuracy(rows, part) for part in TRAINED_ON}
+        verified = verification(classifier, self.corpus, self.trials, device=device)
+        return found | ({"judge_eer": verified["eer"]} if "eer" in verified else {})
 
 
-def _named(rows: Sequence[Row], part: str) -> float:
-    """Share of a part's utterances whose speaker is named right."""
+def _accuracy(rows: Sequence[Row], part: str) -> float:
+    """Share of a part's utterances with the right speaker."""
     chosen = [row for row in rows if row["part"] == part]
     return accuracy([row["errors"] for row in chosen], [row["speaker"] for row in chosen])[0]

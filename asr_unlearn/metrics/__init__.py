@@ -1,1 +1,1 @@
-"""Figures computed from what a model said: error rates, divergences, gaps. All pure."""
+"""Pure functions from predictions to figures: error rates, divergences, gaps, attacks."""

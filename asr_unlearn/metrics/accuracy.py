@@ -1,19 +1,20 @@
-"""How often a classifier names the right class, and which it takes for which."""
+"""Accuracy and confusion matrix of a classifier."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sklearn.metrics import confusion_matrix
+
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 
-# Beyond these a matrix is no longer read.
+# A larger matrix cannot be read.
 MOST_CLASSES = 40
 
 
 def accuracy(
     wrong: Sequence[int], speakers: Sequence[str]
 ) -> tuple[float, tuple[float, float] | None]:
-    """Share of the answers that are right (`wrong` is 0), and its 95% interval over speakers.
+    """Return the share of correct predictions (`wrong` is 0), and its 95% interval over speakers.
 
     The interval is None with fewer than two speakers.
     """
@@ -23,13 +24,13 @@ def accuracy(
 
 
 def confusion(
-    truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]
+    truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Counts of the answers (columns) to each true class (rows), in the order of `labels`.
+    """Return the labels, and for each true class (row) the counts of predicted classes (columns).
 
     None with more than 40 classes.
     """
     if len(labels) > MOST_CLASSES:
         return None
-    found = Counter(zip(truth, answers, strict=True))
-    return {"labels": list(labels), "counts": [[found[t, a] for a in labels] for t in labels]}
+    counts = confusion_matrix(truth, predicted, labels=labels)
+    return {"labels": list(labels), "counts": counts.tolist()}

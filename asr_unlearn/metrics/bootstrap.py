@@ -1,4 +1,4 @@
-"""Bootstrap intervals over speakers, which hold for a handful of them."""
+"""Bootstrap intervals over speakers, valid for few speakers."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,16 @@ RESAMPLES = 2000
 def percentile_interval(
     draws: Float[np.ndarray, " d"], groups: Sequence[int]
 ) -> tuple[float, float]:
-    """The 95% interval of a figure from its values on resampled speakers (Hesterberg, 2015).
+    """Return the 95% interval of a figure from its values on resampled speakers.
 
-    The plain percentiles are those of a normal distribution with the spread of the sample, and are
-    too close for few: of seven speakers 95% intervals hold 86 times of 100. Here they are taken
-    further out, as Student's t is, and by √(n/(n−1)) for a spread that is too small by as much.
+    Plain percentiles are too narrow for few speakers: with seven, 95% intervals cover 86%. These
+    are the expanded percentiles of Hesterberg (2015): further out, by Student's t in place of the
+    normal distribution, and by √(n/(n−1)) for the bias of the sample's spread.
 
     Args:
-        groups: how many speakers each group has that was resampled by itself, two or more. All
-            count as small as the smallest.
+        draws: the figure on each resample.
+        groups: number of speakers, two or more, of each group that is resampled on its own. The
+            smallest counts for all.
     """
     fewest = min(groups)
     freedom = len(groups) * (fewest - 1)
@@ -39,10 +40,10 @@ def ratio_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """The 95% interval of the ratio of two sums over utterances, such as errors over words.
+    """Return the 95% interval of the ratio of two sums over utterances: errors over words.
 
-    Speakers are drawn, not utterances: those of one speaker share what is hard about them (Bisani &
-    Ney, ICASSP 2004). None with fewer than two speakers, where a bootstrap says nothing.
+    Speakers are resampled, not utterances, since utterances of one speaker are correlated (Bisani &
+    Ney, ICASSP 2004). None with fewer than two speakers.
     """
     names = sorted(set(speakers))
     if len(names) < 2:

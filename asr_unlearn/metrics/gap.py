@@ -1,4 +1,4 @@
-"""A model's distance from the one that was retrained without the forget speakers."""
+"""Differences between a model and the one retrained without the forget speakers."""
 
 from collections.abc import Mapping
 from math import prod
@@ -10,13 +10,14 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def gap(model: Figures, retrained: Figures) -> dict[str, object]:
-    """Every figure minus the retrained model's; Avg.D and ToW over WER, a classifier's accuracy.
+    """Return every figure minus the retrained model's, and Avg.D and ToW.
 
-    Avg.D is the mean absolute gap over all parts; ToW is Π(1 − |Δ|) over forget, retain and test
-    ("tug of war", Zhao et al., arXiv 2406.01257): 1 is the retrained model itself.
+    Avg.D ("avg_d") is the mean absolute gap over all parts, in WER or a classifier's accuracy. ToW
+    ("tow") is Π(1 − |Δ|) over forget, retain and test: 1 for the retrained model itself ("tug of
+    war", Zhao et al., arXiv 2406.01257).
 
-    Deviation: a factor of ToW is 0 where |Δ| is above 1, which a WER can be apart, unlike the
-    accuracies of the paper: without the clamp two such factors would make a positive product.
+    Deviation: a factor of ToW is 0 where |Δ| is above 1. WERs can differ by so much, the paper's
+    accuracies cannot, and the product of two negative factors would be positive.
     """
     gaps: dict[str, dict[str, float]] = {
         figure: {

@@ -1,8 +1,8 @@
-"""Does the recogniser still tell who is speaking?
+"""Does the encoder still represent who is speaking?
 
-EVALUATION's probe: a linear classifier of speakers on mean-pooled encoder states. What it finds on
-the forget speakers is to be read beside the retrained model's figure: voices that a model has never
-met can be told apart too.
+A linear classifier of speakers on mean-pooled encoder states. Compare its accuracy on the forget
+speakers with the retrained model's: a probe recognises speakers that a model was not trained on,
+too.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,14 +15,14 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
+from asr_unlearn.metrics.accuracy import accuracy
 
 FOLDS = 4
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Shares of utterances whose speaker is named right, with 95% intervals over speakers."""
+    """Accuracy of the probe on forget and retain speakers, with 95% intervals over speakers."""
 
     forget: float
     retain: float
@@ -38,11 +38,17 @@ def probe(
     *,
     seed: int = 0,
 ) -> Probe | None:
-    """Accuracy of a logistic regression, cross-validated over utterances within each speaker.
+    """Return the accuracy of a logistic regression, cross-validated within each speaker.
 
-    Each utterance is named by a classifier that was trained on others of the same speakers.
-    Speakers with fewer utterances than folds are left out; None where no forget speaker or no
-    other one is left.
+    Each utterance is classified by a probe that was trained on other utterances of all speakers.
+    Speakers with fewer utterances than folds are left out.
+
+    Args:
+        states: mean encoder state of each utterance.
+        forget: the forget speakers.
+
+    Returns:
+        None where no forget speaker, or no other one, is left.
     """
     names, counts = np.unique(speakers, return_counts=True)
     enough = set(names[counts >= FOLDS].tolist())
@@ -54,16 +60,14 @@ def probe(
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     named = cross_val_predict(classifier, states[chosen], labels, cv=folds)
-    accuracy, interval = {}, {}
-    for part, mask in (("forget", forgotten), ("retain", ~forgotten)):
-        wrong = [Errors(int(w), 1) for w in (named != labels)[mask]]
-        accuracy[part] = 1 - rate(wrong)
-        bounds = speaker_interval(wrong, labels[mask].tolist())
-        interval[part] = bounds and (1 - bounds[1], 1 - bounds[0])
+    wrong = (named != labels).astype(int)
+    (forget_share, forget_interval), (retain_share, retain_interval) = (
+        accuracy(wrong[mask].tolist(), labels[mask].tolist()) for mask in (forgotten, ~forgotten)
+    )
     return Probe(
-        accuracy["forget"],
-        accuracy["retain"],
-        interval["forget"],
-        interval["retain"],
+        forget=forget_share,
+        retain=retain_share,
+        forget_interval=forget_interval,
+        retain_interval=retain_interval,
         chance=1 / len(enough),
     )

@@ -1,4 +1,4 @@
-"""Speaker verification: are two utterances of one speaker, by the cosine of their embeddings?"""
+"""Speaker verification by the cosine of two embeddings: equal error rate, and trials."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -11,13 +11,13 @@ from sklearn.metrics import roc_curve
 
 from asr_unlearn.runtime.errors import InputError
 
-# Trials of either kind that are drawn, and utterances of a speaker that they are drawn among.
+# Drawn trials of each kind, and utterances of a speaker that they are drawn from.
 TRIALS, UTTERANCES = 1000, 20
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Two utterances, and whether one speaker said both."""
+    """Two utterance ids, and whether they are of the same speaker."""
 
     same: bool
     first: str
@@ -26,7 +26,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verification:
-    """Equal error rate over trials, and mean cosines of either kind of them."""
+    """Equal error rate over trials, and the mean cosine of each kind of trial."""
 
     eer: float
     trials: int
@@ -35,15 +35,15 @@ class Verification:
 
 
 def equal_error_rate(scores: Float[np.ndarray, " N"], same: Bool[np.ndarray, " N"]) -> float:
-    """Where misses and false alarms are equally frequent, as a fraction.
+    """Return the rate at which misses and false alarms are equally frequent, as a fraction.
 
-    Between the two thresholds on either side the ROC curve is taken to be straight.
+    The ROC curve is interpolated linearly between thresholds.
 
     Raises:
-        ValueError: there are not both kinds of trials.
+        InputError: all trials are of one kind.
     """
     if same.all() or not same.any():
-        raise InputError("an equal error rate needs trials of one speaker and of two")
+        raise InputError("an equal error rate needs trials of one speaker and of two speakers")
     alarms, hits, _ = roc_curve(same, scores, drop_intermediate=False)
     gap = 1 - hits - alarms
     # It falls from 1, where nothing is accepted, to −1, where everything is.
@@ -55,10 +55,13 @@ def equal_error_rate(scores: Float[np.ndarray, " N"], same: Bool[np.ndarray, " N
 def verify(
     embeddings: Mapping[str, Float[np.ndarray, " C"]], trials: Sequence[Trial]
 ) -> Verification:
-    """How well cosines of embeddings, by utterance id, answer the trials.
+    """Return the equal error rate and mean cosines of the trials.
+
+    Args:
+        embeddings: utterance id to embedding.
 
     Raises:
-        ValueError: there are not both kinds of trials.
+        InputError: all trials are of one kind.
     """
     unit = {name: v / max(np.linalg.norm(v), 1e-12) for name, v in embeddings.items()}
     scores = np.array([float(unit[t.first] @ unit[t.second]) for t in trials])
@@ -78,10 +81,14 @@ def draw_trials(
     about: Collection[str] | None = None,
     count: int = TRIALS,
 ) -> list[Trial]:
-    """As many trials of one speaker as of two, at most `count` of either, none of them twice.
+    """Draw as many trials of one speaker as of two, at most `count` of each, without repetition.
 
-    `speaker_of` names each utterance's speaker. With `about`, one speaker of every trial is among
-    these. Empty where there is no pair of one kind.
+    Args:
+        speaker_of: utterance id to speaker.
+        about: speakers of whom every trial has at least one; None for all.
+
+    Returns:
+        The trials; empty where there is no pair of one kind.
     """
     rng = np.random.default_rng(seed)
     ids: defaultdict[str, list[str]] = defaultdict(list)
@@ -108,10 +115,10 @@ def draw_trials(
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Lines "1 ID ID" (one speaker) or "0 ID ID" (two), as VoxCeleb's lists have them.
+    """Read lines "1 ID ID" (one speaker) or "0 ID ID" (two speakers), the format of VoxCeleb.
 
     Raises:
-        ValueError: naming a line that is neither.
+        InputError: naming a line that is neither.
     """
     trials = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):

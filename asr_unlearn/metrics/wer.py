@@ -1,4 +1,4 @@
-"""Word and character error rates, pooled, with an interval over speakers."""
+"""Pooled word and character error rates, with an interval over speakers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class Errors:
 
 
 def count_errors(reference: str, hypothesis: str, unit: Literal["word", "character"]) -> Errors:
-    """Substitutions, deletions and insertions of an alignment with the fewest (jiwer's).
+    """Return the edit distance between two transcripts, and the reference's length (jiwer).
 
     Raises:
-        ValueError: the reference is empty; an error rate has no meaning then.
+        InputError: the reference is empty, so there is no error rate.
     """
     if not reference.strip():
         raise InputError("the reference transcript is empty")
@@ -33,7 +33,7 @@ def count_errors(reference: str, hypothesis: str, unit: Literal["word", "charact
 
 
 def rate(counts: Sequence[Errors]) -> float:
-    """Errors of all utterances over their reference lengths, as a fraction."""
+    """Return the errors of all utterances over their reference lengths, as a fraction."""
     return sum(c.errors for c in counts) / sum(c.length for c in counts)
 
 
@@ -44,6 +44,6 @@ def speaker_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """95% interval of the pooled rate over speakers (see `ratio_interval`)."""
+    """Return the 95% interval of the pooled rate over speakers (see `ratio_interval`)."""
     errors, lengths = [c.errors for c in counts], [c.length for c in counts]
     return ratio_interval(errors, lengths, speakers, resamples=resamples, seed=seed)

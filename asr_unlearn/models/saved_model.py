@@ -1,6 +1,5 @@
 """A published model folder: its weights and settings, and what it was made from."""
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import Spelling
 from asr_unlearn.data.split import Split
 from asr_unlearn.models.loading import load_model, read_config, task_of
+from asr_unlearn.models.run_record import read_run
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.tasks import Task, task_for
 from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
@@ -66,9 +66,8 @@ class SavedModel:
         return replace(model, seed=model.run().get("seed", 0))
 
     def run(self) -> dict[str, Any]:
-        """Its run.json; empty for a model made elsewhere."""
-        path = self.folder / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        """Return its run.json; empty for a model made elsewhere."""
+        return read_run(self.folder)
 
     def kind(self) -> TaskName:
         """The task of the model's class."""

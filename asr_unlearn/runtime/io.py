@@ -106,22 +106,6 @@ def write_json(path: Path, content: Any) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def stands(target: Path, basis: str) -> bool:
-    """Whether a file or folder is there, made from what `basis` is the digest of."""
-    note = _note(target)
-    return target.exists() and note.exists() and note.read_text() == basis
-
-
-def stamp(target: Path, basis: str) -> None:
-    """Note beside a file or folder what it was made from."""
-    with atomic_write(_note(target)) as aside:
-        aside.write_text(basis)
-
-
-def _note(target: Path) -> Path:
-    return target.with_suffix(".stamp")
-
-
 def publish_folder(partial: Path, final: Path) -> None:
     """Rename a finished folder to `final`; a folder already there is kept as `NAME.old-N`."""
     for path in [*partial.rglob("*"), partial]:

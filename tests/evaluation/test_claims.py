@@ -1,7 +1,7 @@
-"""Figures that cannot be earned without forgetting, on a small recogniser that has really learned.
+"""Figures of models that have not forgotten, on a small recogniser that is really trained.
 
-What attacks find on noise and on planted leaks is in test_membership, the probe on noise in
-test_speaker_id.
+Attacks on noise and on planted leaks are tested in tests/metrics/mia, the probe on noise in
+tests/metrics/test_speaker_probe.py.
 """
 
 import json
@@ -86,7 +86,7 @@ def evaluated(tmp_path_factory):
     return {entry["name"]: entry for entry in entries}
 
 
-def test_the_recogniser_knows_its_speakers(evaluated):
+def test_the_recogniser_transcribes_its_speakers(evaluated):
     original, retrained = evaluated["original"], evaluated["retrained"]
     assert original["wer"]["forget"] == original["wer"]["retain"] == retrained["wer"]["retain"] == 0
     assert retrained["loss"]["forget"] > 5 * original["loss"]["forget"]
@@ -99,8 +99,8 @@ def test_a_new_name_forgets_nothing(evaluated):
 
 
 def test_noise_on_all_weights_is_damage_not_forgetting(evaluated):
-    """The forget speakers are hardly understood any more, and no attack finds them: but nobody else
-    is understood either, and that is what the distances to the retrained model show."""
+    """The WER of the forget speakers is high and no attack finds them, but all other speakers have
+    a high WER too: the gaps to the retrained model show it."""
     original, noise = evaluated["original"], evaluated["noise"]
     assert noise["wer"]["forget"] > evaluated["retrained"]["wer"]["forget"]
     gaps = {name: evaluated[name]["gap_to_retrained"] for name in ("original", "noise")}

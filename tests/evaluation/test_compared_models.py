@@ -1,12 +1,18 @@
-"""What is called retrained has not met those to be forgotten, as far as it says."""
+"""The model called retrained was not trained on the forget speakers, as far as it says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import make_split
-from asr_unlearn.evaluation.compared_models import check_retrained, without_retrained
+from asr_unlearn.evaluation.compared_models import (
+    check_retrained,
+    check_tasks,
+    forgets_classes,
+    without_retrained,
+)
 from asr_unlearn.models.saved_model import SavedModel
 
 
@@ -55,3 +61,21 @@ def test_models_of_a_seed_without_a_retrained_one(tmp_path):
     gold = SavedModel("retrained", 0, tmp_path)
     assert without_retrained([gold, one, other]) == [other]
     assert without_retrained([one, other]) == []
+
+
+def test_classes_are_forgotten_by_classifiers_without_retained_ones(data, tmp_path, monkeypatch):
+    """Speakers are the classes where utterances have no label."""
+    models = [SavedModel("m", 0, tmp_path)]
+    kinds = {"ctc": False, "seq2seq": False, "classification": True}
+    for kind, expected in kinds.items():
+        monkeypatch.setattr(SavedModel, "kind", lambda _, kind=kind: kind)
+        assert forgets_classes(models, data) == expected
+    labelled = replace(data, manifest=[replace(u, label="yes") for u in data.manifest])
+    assert not forgets_classes(models, labelled)
+
+
+def test_models_of_different_tasks_are_refused(tmp_path, monkeypatch):
+    models = [SavedModel(name, 0, tmp_path) for name in ("ctc", "seq2seq")]
+    monkeypatch.setattr(SavedModel, "kind", lambda self: self.name)
+    with pytest.raises(ValueError, match="different tasks cannot be compared: ctc, seq2seq"):
+        check_tasks(models)

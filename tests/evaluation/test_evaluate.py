@@ -45,7 +45,7 @@ def setting(corpus, tiny_config, tmp_path):
             corpus="hums",
             left_out={},
             device=torch.device("cpu"),
-        )
+        ).results
 
     return tmp_path, run
 
@@ -57,12 +57,12 @@ def setting(corpus, tiny_config, tmp_path):
         ("EZ", "utterance s3-1: the vocabulary lacks 'E'"),
     ],
 )
-def test_what_a_model_cannot_be_asked_is_named_before_any_is(
+def test_an_utterance_without_a_target_is_named_before_any_is_transcribed(
     text, message, setting, corpus, monkeypatch
 ):
     _, run = setting
     monkeypatch.setattr(
-        "asr_unlearn.evaluation.evaluate.transcribe", lambda *_, **__: pytest.fail("asked")
+        "asr_unlearn.evaluation.evaluate.transcribe", lambda *_, **__: pytest.fail("transcribed")
     )
     manifest = read_manifest(corpus / "manifest.jsonl")
     odd = [replace(u, text=text.strip()) if u.id == "s3-1" else u for u in manifest]
@@ -70,14 +70,14 @@ def test_what_a_model_cannot_be_asked_is_named_before_any_is(
         run(manifest=odd)
 
 
-def test_models_that_results_could_not_tell_are_refused_at_once(setting, monkeypatch):
+def test_models_that_results_could_not_tell_apart_are_refused_at_once(setting, monkeypatch):
     folder, run = setting
     monkeypatch.setattr(
-        "asr_unlearn.evaluation.evaluate.transcribe", lambda *_, **__: pytest.fail("asked")
+        "asr_unlearn.evaluation.evaluate.transcribe", lambda *_, **__: pytest.fail("transcribed")
     )
     elsewhere = folder.with_name("elsewhere") / "original"
     shutil.copytree(folder / "original", elsewhere)
-    with pytest.raises(ValueError, match=f"{elsewhere} is not under .*: models lie beside"):
+    with pytest.raises(ValueError, match=f"{elsewhere} is not under .*: models must be beside"):
         run(SavedModel.at(elsewhere))
     original = SavedModel.at(folder / "original")
     with pytest.raises(ValueError, match=r"2 models are called original with seed 0: .*, "):
@@ -175,7 +175,9 @@ def test_results_fit_the_schema_and_become_a_report(setting):
 
 
 @pytest.mark.parametrize("changed", ["sha256", "speaker", "settings"])
-def test_a_model_is_asked_again_when_anything_has_changed(changed, setting, corpus, monkeypatch):
+def test_a_model_is_evaluated_again_when_anything_has_changed(
+    changed, setting, corpus, monkeypatch
+):
     folder, run = setting
     run()
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
@@ -185,15 +187,15 @@ def test_a_model_is_asked_again_when_anything_has_changed(changed, setting, corp
     else:
         path = folder / "original" / "processor_config.json"
         path.write_text(path.read_text().replace('"do_normalize": true', '"do_normalize": false'))
-    asked = []
+    loaded = []
     load = saved_module.load_model
-    monkeypatch.setattr(saved_module, "load_model", lambda path: asked.append(path) or load(path))
+    monkeypatch.setattr(saved_module, "load_model", lambda path: loaded.append(path) or load(path))
     model, device = SavedModel.at(folder / "original"), torch.device("cpu")
     transcribe(model, manifest, data.split, device=device)
     mean_states(model, manifest[:4], device=device)
     mean_states(model, manifest[:4], device=device)
     transcribe(model, manifest, data.split, device=device)
-    assert len(asked) == 2
+    assert len(loaded) == 2
 
 
 def test_ids_may_hold_what_looks_like_the_end_of_a_line(setting, corpus):

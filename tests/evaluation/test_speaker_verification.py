@@ -1,4 +1,4 @@
-"""Speaker classifiers tell who can still be told apart, and judge what recognisers forgot."""
+"""Speaker classifiers verify speakers, and judge what recognisers have forgotten."""
 
 import json
 import shutil
@@ -46,16 +46,16 @@ def judge(corpus, data, tmp_path):
     return folder
 
 
-def test_drawn_trials_are_among_people_the_models_never_met(data):
+def test_drawn_trials_are_among_unseen_speakers(data):
     trials = Trials.of(data)
     speaker = {u.id: u.speaker for u in data.manifest}
-    strangers = {u.speaker for u in data.part("unseen", "test")}
-    met = {u.speaker for u in data.part("forget", "retain")}
-    assert {speaker[i] for t in trials.strangers for i in (t.first, t.second)} == strangers - met
+    others = {u.speaker for u in data.part("unseen", "test")}
+    trained = {u.speaker for u in data.part("forget", "retain")}
+    assert {speaker[i] for t in trials.unseen for i in (t.first, t.second)} == others - trained
     for trial in trials.forget:
         pair = {speaker[trial.first], speaker[trial.second]}
         assert pair & set(data.split.forget_speakers)
-        assert pair <= strangers | set(data.split.forget_speakers)
+        assert pair <= others | set(data.split.forget_speakers)
         assert trial.same == (len(pair) == 1)
 
 
@@ -63,7 +63,7 @@ def test_listed_trials_of_training_utterances_are_passed_over(data, tmp_path):
     (unseen, other), trained = data.part("unseen")[:2], data.part("retain")[0]
     listed = tmp_path / "trials.txt"
     listed.write_text(f"1 {unseen.id} {other.id}\n0 {unseen.id} {trained.id}\n")
-    assert Trials.of(data, listed).strangers == [Trial(True, unseen.id, other.id)]
+    assert Trials.of(data, listed).unseen == [Trial(True, unseen.id, other.id)]
     listed.write_text(f"0 {unseen.id} {trained.id}\n")
     with pytest.raises(ValueError, match="no trial of two utterances that were kept"):
         Trials.of(data, listed)
@@ -75,18 +75,18 @@ def test_verification_is_that_of_the_saved_embeddings(data, judge):
     found = verification(model, data, trials, device=CPU)
     vectors = embeddings(model, data.manifest, device=CPU)
     by_id = {u.id: v for u, v in zip(data.manifest, vectors, strict=True)}
-    for prefix, chosen in (("", trials.strangers), ("forget_", trials.forget)):
+    for prefix, chosen in (("", trials.unseen), ("forget_", trials.forget)):
         pairs = [(by_id[t.first], by_id[t.second]) for t in chosen]
         scores = np.array([a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in pairs])
         same = np.array([t.same for t in chosen])
         assert found[f"{prefix}eer"] == pytest.approx(equal_error_rate(scores, same))
         mean = pytest.approx(scores[same].mean(), abs=1e-5)
         assert found[f"{prefix}similarity_same"] == mean
-    assert found["trials"] == len(trials.strangers)
+    assert found["trials"] == len(trials.unseen)
 
 
-def test_the_judge_speaks_of_models_of_the_same_name(
-    corpus, data, judge, tiny_config, tmp_path, capsys
+def test_the_judge_is_the_classifier_of_the_same_name(
+    corpus, data, judge, tiny_config, tmp_path, caplog
 ):
     out = tmp_path / "out"
     for name in ("original", "retrained"):
@@ -102,11 +102,11 @@ def test_the_judge_speaks_of_models_of_the_same_name(
         left_out={},
         device=CPU,
         judge=judge,
-    )
+    ).results
     original, retrained = (entry.get("speaker_id", {}) for entry in results["models"])
     # The judge's folder is left as it is.
     assert not list(judge.rglob("utterances.jsonl"))
-    (file,) = (out / ".cache" / "answers").glob("*/utterances.jsonl")
+    (file,) = (out / ".cache" / "predictions").glob("*/utterances.jsonl")
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     judged = Judge.at(judge, data, out).figures(models[0], device=CPU)
     assert {key: original[key] for key in judged} == judged
@@ -115,7 +115,7 @@ def test_the_judge_speaks_of_models_of_the_same_name(
         right = [r["hypothesis"] == r["speaker"] for r in rows if r["part"] == part]
         assert judged[f"judge_{part}"] == pytest.approx(sum(right) / len(right))
     assert not set(judged) & set(retrained)
-    assert "no classifier retrained of seed 0" in capsys.readouterr().out
+    assert "no classifier retrained of seed 0" in caplog.text
     assert "verification" not in results["models"][0]
     write_results(out / "results.json", results)
     assert read_results(out / "results.json")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr_unlearn.evaluation.results import ResultsError, read_results, write_results
+from asr_unlearn.evaluation.results import SCHEMA, ResultsError, read_results, write_results
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 amounts = st.floats(0, 1e6, allow_nan=False)
@@ -28,7 +28,7 @@ models = st.fixed_dictionaries(
 )
 records = st.fixed_dictionaries(
     {
-        "schema": st.just(1),
+        "schema": st.just(SCHEMA),
         "created": st.text(),
         "versions": st.dictionaries(st.text(), st.text()),
         "command": st.text(),
@@ -66,7 +66,11 @@ def test_a_figure_that_was_not_computed_is_none_not_zero(make_run: Callable[...,
 
 @pytest.mark.parametrize(
     ("version", "remedy"),
-    [(0, "run the evaluation again"), ("1", "run the evaluation again"), (2, "update asr_unlearn")],
+    [
+        (0, "run the evaluation again"),
+        ("1", "run the evaluation again"),
+        (SCHEMA + 1, "update asr_unlearn"),
+    ],
 )
 def test_another_schema_version_is_refused_with_a_remedy(
     make_run: Callable[..., Path], version: object, remedy: str
@@ -126,7 +130,7 @@ def _same_model_twice(record: dict[str, Any]) -> None:
         (_unknown_part, "forgotten"),
         (_null_figure, r"models\[0\].loss.forget"),
         (_not_a_number, r"models\[0\].loss.forget is nan; leave .* out"),
-        (_same_model_twice, "'original' with seed 0 stands there twice"),
+        (_same_model_twice, "'original' with seed 0 appears twice"),
     ],
 )
 def test_what_breaks_the_schema_is_named_and_not_written(

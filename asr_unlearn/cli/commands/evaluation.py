@@ -92,7 +92,7 @@ def evaluate(
         budget=budget,
         trials=manifest.with_name(TRIALS),
         judge=judge,
-    )
+    ).results
     write_results(out, results)
     for model in without_retrained(chosen):
         print(

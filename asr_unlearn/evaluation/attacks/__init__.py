@@ -1,1 +1,1 @@
-"""Attacks on saved models, and what has to be trained for them."""
+"""Membership inference and relearning attacks on saved models, and the models they train."""

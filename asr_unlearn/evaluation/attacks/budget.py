@@ -1,4 +1,4 @@
-"""How much an evaluation trains."""
+"""How many models an evaluation may train for its attacks."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,21 +6,23 @@ from dataclasses import dataclass
 import torch
 from joblib import cpu_count
 
+from asr_unlearn.evaluation.compared_models import ORIGINAL
 from asr_unlearn.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
 class AttackBudget:
-    """What is trained, beyond looking at the models as they were saved.
+    """The models to train for attacks; by default none.
 
     Attributes:
-        informed: models that an attacker unlearns of other speakers, for each unlearned model.
-        shadows: models trained as the original was, with and without each speaker.
-        relearn: whether to count the steps until a model knows the forget speakers again.
-        workers: trainings side by side; 0 for as many as there are cores, or one on a GPU.
+        informed: models with other speakers unlearned, for the informed attack on each unlearned
+            model.
+        shadows: shadow models for LiRA and RMIA, trained with and without each speaker.
+        relearn: whether to count the steps until a model has relearned the forget speakers.
+        workers: trainings at the same time; 0 for one per core, or one on a GPU.
 
     Raises:
-        ValueError: one is negative, or the number of shadows odd.
+        InputError: a number is negative, or the number of shadow models odd.
     """
 
     informed: int = 0
@@ -34,19 +36,20 @@ class AttackBudget:
                 raise InputError(f"--{name} {count}: give 0 or more")
         if self.shadows % 2:
             raise InputError(
-                f"--shadows {self.shadows}: give an even number, so that all speakers are in half"
+                f"--shadows {self.shadows}: give an even number, so that every speaker is in half "
+                "of the shadow models"
             )
 
     def check(self, names: Collection[str]) -> None:
-        """Raises ValueError for attacks that go by the original, if no model is called that."""
-        for flag, asked in (("--shadows", self.shadows), ("--relearn", self.relearn)):
-            if asked and "original" not in names:
+        """Raises InputError if an attack needs the original and no model has that name."""
+        for flag, wanted in (("--shadows", self.shadows), ("--relearn", self.relearn)):
+            if wanted and ORIGINAL not in names:
                 raise InputError(
                     f"{flag}: no model is called original; give its folder as --original"
                 )
 
     def side_by_side(self, device: torch.device) -> int:
-        """How many trainings are to run at once."""
+        """Return how many trainings run at the same time."""
         if self.workers:
             return self.workers
         return 1 if device.type == "cuda" else cpu_count()

@@ -1,12 +1,11 @@
-"""The informed attacker's own models: other speakers, unlearned as the model under attack was.
+"""Models for the informed attack: other speakers, unlearned as the attacked model's were.
 
-They come from the same original, by the same method with its options and its stop rule, and have
-the same strangers to stop at; where an outsider told how hard the speakers are, each of them has an
-outsider of its own, which has not met the speakers that it forgets. An attacker outside would have
-to train an original of his own: this one knows as much as anybody can.
+They start from the same original and use the same method, options, stop rule and unseen speakers.
+If the stop rule has a reference model, each of them gets a reference model of its own, trained
+without the speakers that it forgets. A real attacker would have to train an original as well: this
+attack is an upper bound.
 
-There is none for the retrained model, which nothing was unlearned from: an attacker would have to
-retrain it for others.
+The retrained model is not attacked, since nothing was unlearned from it.
 """
 
 import shutil
@@ -20,34 +19,33 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.evaluation.attacks.job import AttackModel
 from asr_unlearn.evaluation.attacks.observations import observations, target_loss
-from asr_unlearn.evaluation.predictions import Row, transcribe
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import find_method, make_method
-from asr_unlearn.metrics.mia import Known
+from asr_unlearn.metrics.mia import KnownUnlearning
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest_of, stamp, stands
 from asr_unlearn.training.finetune import train_alike
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.unlearn import unlearn_model
 
 
 def other_request(corpus: Corpus, number: int) -> Corpus:
-    """The same corpus, but as many of the retain speakers are to be forgotten instead.
+    """Return the corpus split for another request: as many retain speakers to forget instead.
 
-    The speakers of true requests take no part. Nobody is in two requests before everybody was in
-    one, as far as their numbers allow.
+    The speakers of the true request are left out. No speaker is in two requests before every
+    retain speaker was in one, as far as their number allows.
 
     Raises:
-        ValueError: there are not enough retain speakers, with one to be kept.
+        InputError: there are too few retain speakers to forget as many and keep one.
     """
     split = corpus.split
     names = sorted({u.speaker for u in corpus.part("retain")})
     count = len(split.forget_speakers)
     if len(names) <= count:
         raise InputError(
-            f"an informed attacker forgets {count} other speakers, but only {len(names)} are "
+            f"an informed attack forgets {count} other speakers, but only {len(names)} are "
             "retained; evaluate without --informed"
         )
     turn, place = divmod(number, len(names) // count)
@@ -64,52 +62,47 @@ def other_request(corpus: Corpus, number: int) -> Corpus:
     return replace(corpus, split=other)
 
 
-@dataclass(frozen=True)
-class Unlearning:
-    """One model of the attacker's, made and asked about both groups; what stands is not redone."""
+@dataclass(frozen=True, kw_only=True)
+class Unlearning(AttackModel):
+    """One model of the informed attack.
 
-    corpus: Corpus
+    Attributes:
+        original: folder of the model that the attacked one was unlearned from.
+        run: run.json of the attacked model.
+        reference_model: folder of the reference model that the attacked one was stopped with.
+    """
+
     original: Path
     run: Mapping[str, Any]
-    out: Path
-    device: torch.device
-    beams: int
-    window: float | None
     reference_model: Path | None = None
 
     @property
-    def basis(self) -> str:
-        """Of all that the model is made from."""
+    def description(self) -> str:
+        return f"{self.out.parent.name}, informed {self.out.name}"
+
+    def made_from(self) -> Any:
         weights = SavedModel.at(self.original).weights()
-        made = [weights, self.run["options"], self.run["seed"], self.corpus.content()]
+        made_from = [weights, self.run["options"], self.run["seed"], self.corpus.content()]
         if self.reference_model is not None:
-            made.append(SavedModel.at(self.reference_model).run()["options"])
-        return digest_of(made)
+            made_from.append(SavedModel.at(self.reference_model).run()["options"])
+        return made_from
 
-    def is_done(self) -> bool:
-        return stands(self.out, self.basis)
-
-    def __call__(self) -> None:
-        if not self.is_done():
-            options = self.run["options"]
-            shutil.rmtree(self.out, ignore_errors=True)
-            stop = Stop(**options["stop"], reference_model=self._own_reference_model())
-            unlearn_model(
-                self.corpus,
-                self.original,
-                _method_of(self.run),
-                self.out,
-                seed=self.run["seed"],
-                device=self.device,
-                stop=stop,
-                freeze_front_end=options["front_end_frozen"],
-                window=options.get("window") or "full",
-            )
-            stamp(self.out, self.basis)
-        self.rows()
+    def make(self) -> None:
+        options = self.run["options"]
+        unlearn_model(
+            self.corpus,
+            self.original,
+            _method_of(self.run),
+            self.out,
+            seed=self.run["seed"],
+            device=self.device,
+            stop=Stop(**options["stop"], reference_model=self._own_reference_model()),
+            freeze_front_end=options["front_end_frozen"],
+            window=options.get("window") or "full",
+        )
 
     def _own_reference_model(self) -> Path | None:
-        """One that has not met those whom this model is to forget, trained anew."""
+        """A reference model trained anew, without the speakers that this model forgets."""
         if self.reference_model is None:
             return None
         own = self.out.with_name(f"{self.out.name}-reference_model")
@@ -124,27 +117,12 @@ class Unlearning:
         )
         return own
 
-    def rows(self) -> list[Row]:
-        """What the model says of those it has forgotten, and of strangers."""
-        return transcribe(
-            self._saved(),
-            self.corpus.manifest,
-            self.corpus.split,
-            device=self.device,
-            beams=self.beams,
-            parts=("forget", "unseen"),
-        )
-
-    def _saved(self) -> SavedModel:
-        name = f"{self.out.parent.name}, attacker's {self.out.name}"
-        return SavedModel(name, 0, self.out, window=self.window)
-
-    def known(self) -> Known:
-        """The same, as the attacker learns from it."""
+    def known(self) -> KnownUnlearning:
+        """Return the observations that the informed attack is trained on."""
         rows, target = self.rows(), target_loss(SavedModel.at(self.out))
-        return Known(
+        return KnownUnlearning(
             forgotten=observations(rows, "forget", target),
-            strangers=observations(rows, "unseen", target),
+            unseen=observations(rows, "unseen", target),
         )
 
 
@@ -157,10 +135,12 @@ def unlearnings(
     device: torch.device,
     beams: int = 1,
 ) -> list[Unlearning]:
-    """The attacker's models for one that was unlearned, `folder`/0 and on; none for any other.
+    """Return the models of the informed attack on `model`, in `folder`/0, `folder`/1 and so on.
+
+    Empty for a model that was not unlearned.
 
     Raises:
-        ValueError: it was unlearned with an outsider of which it is not known how it was trained.
+        InputError: its reference model has no run.json that says how it was trained.
     """
     run = model.run()
     if run.get("kind") != "unlearn":
@@ -168,19 +148,19 @@ def unlearnings(
     reference_model = model.reference_model()
     if reference_model and SavedModel.at(reference_model).run().get("kind") != "train":
         raise InputError(
-            f"an informed attacker trains reference_models like {reference_model}, which has no run.json of "
-            "`asr-unlearn train` that says how; evaluate without --informed"
+            f"an informed attack trains reference models like {reference_model}, but that has no "
+            "run.json of `asr-unlearn train` that says how; evaluate without --informed"
         )
     return [
         Unlearning(
-            other_request(corpus, number),
-            model.original(),
-            run,
-            folder / str(number),
-            device,
-            beams,
-            model.window,
-            reference_model,
+            corpus=other_request(corpus, number),
+            original=model.original(),
+            run=run,
+            out=folder / str(number),
+            device=device,
+            beams=beams,
+            window=model.window,
+            reference_model=reference_model,
         )
         for number in range(count)
     ]
@@ -189,7 +169,7 @@ def unlearnings(
 def _method_of(run: Mapping[str, Any]) -> Method:
     """The method of a run.json, with its options."""
     options = run["options"]
-    # Runs of before the method was recorded stand in a folder of its name.
+    # Early versions did not record the method: the model's folder had its name.
     name = options.get("method", run["name"])
     given = {f.name: options[f.name] for f in fields(find_method(name)) if f.name in options}
     return make_method(name, given)

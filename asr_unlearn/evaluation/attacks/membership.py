@@ -1,4 +1,4 @@
-"""Every membership attack that was asked for, on every model of an evaluation."""
+"""Membership inference attacks on the models of an evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,16 @@ from typing import Any
 import torch
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.labels import disjoint, label_of
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.informed import Unlearning, unlearnings
 from asr_unlearn.evaluation.attacks.observations import compared, target_loss
 from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows, shadows_of
-from asr_unlearn.evaluation.compared_models import place
+from asr_unlearn.evaluation.compared_models import ORIGINAL, forgets_classes, relative_folder
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.mia import (
     Attack,
-    Known,
+    KnownUnlearning,
     classifier_attack,
     informed_attack,
     loss_attack,
@@ -33,11 +32,17 @@ RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_
 
 @dataclass(frozen=True)
 class Attackers:
-    """What attackers train: models of their own, by name and seed of the one under attack, and
-    shadow models for all."""
+    """The models that attacks train, and what they attack.
 
-    own: Mapping[Key, Sequence[Unlearning]]
-    trained_alike: Sequence[Shadow]
+    Attributes:
+        unlearnings: models of the informed attack, by name and seed of the attacked model.
+        shadow_models: shadow models, for all attacked models.
+        forgets_classes: whether whole classes are forgotten; see `compared`.
+    """
+
+    unlearnings: Mapping[Key, Sequence[Unlearning]]
+    shadow_models: Sequence[Shadow]
+    forgets_classes: bool
 
     @classmethod
     def of(
@@ -50,25 +55,24 @@ class Attackers:
         device: torch.device,
         beams: int = 1,
     ) -> "Attackers":
-        """Those that `budget` asks for, in `root`/informed and `root`/shadows.
-
-        Nothing is trained yet, so that what cannot be is refused before anything was worked for.
+        """Return the attackers' models, in `root`/informed and `root`/shadows, still untrained.
 
         Raises:
-            ValueError: attacks that go by the original, and there is none, or not one that says
-                how it was trained; or classes that are forgotten, whoever speaks.
+            InputError: an attack needs the original, and there is none, or it has no run.json that
+                says how it was trained; or whole classes or labels are forgotten.
         """
         budget.check([model.name for model in models])
-        if (budget.informed or budget.shadows) and _without_unseen_speakers(models, corpus):
+        classes = forgets_classes(models, corpus)
+        if (budget.informed or budget.shadows) and (classes or corpus.split.forget_labels):
             raise InputError(
-                "--informed and --shadows compare forgotten speakers with strangers; this request "
-                "is to forget labels or whole classes, which have none"
+                "--informed and --shadows compare forgotten speakers with unseen ones, but this "
+                "request is to forget labels or whole classes; evaluate without them"
             )
         own = {
             model.key: unlearnings(
                 model,
                 corpus,
-                root / "informed" / place(model.folder, root),
+                root / "informed" / relative_folder(model.folder, root),
                 count=budget.informed,
                 device=device,
                 beams=beams,
@@ -76,38 +80,33 @@ class Attackers:
             for model in models
         }
         if not budget.shadows:
-            return cls(own, [])
-        original = next(model for model in models if model.name == "original")
+            return cls(own, [], classes)
+        original = next(model for model in models if model.name == ORIGINAL)
         folder = root / "shadows"
-        return cls(own, shadows_of(original, corpus, folder, count=budget.shadows, device=device))
+        shadows = shadows_of(original, corpus, folder, count=budget.shadows, device=device)
+        return cls(own, shadows, classes)
 
     def train(self, root: Path, workers: int) -> None:
-        """What stands for the same inputs is taken as it is, what was interrupted goes on."""
-        jobs = [job for each in self.own.values() for job in each]
-        run_jobs(jobs, workers, root / "informed.log", "informed attackers")
-        run_jobs(self.trained_alike, workers, root / "shadows.log", "shadow models")
+        """Train the models that are not current in the cache; interrupted trainings go on."""
+        jobs = [job for each in self.unlearnings.values() for job in each]
+        run_jobs(jobs, workers, root / "informed.log", "informed attacks")
+        run_jobs(self.shadow_models, workers, root / "shadows.log", "shadow models")
 
     @cached_property
     def shadows(self) -> Shadows | None:
-        """What the shadow models say, once they are trained."""
-        return Shadows.read(self.trained_alike) if self.trained_alike else None
-
-
-def _without_unseen_speakers(models: Sequence[SavedModel], corpus: Corpus) -> bool:
-    classes = ({label_of(u) for u in corpus.part(part)} for part in ("forget", "retain"))
-    classifiers = any(model.kind() == "classification" for model in models)
-    return bool(corpus.split.forget_labels) or (classifiers and disjoint(*classes))
+        """Losses of the shadow models, once they are trained; None without shadow models."""
+        return Shadows.read(self.shadow_models) if self.shadow_models else None
 
 
 def membership(
     model: SavedModel, rows: Sequence[Row], attackers: Attackers
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """How well each attack tells the forget speakers' training utterances from strangers'.
+    """Return the figures of each membership inference attack on a model, and their 95% intervals.
 
-    The figures, and their 95% intervals; nothing where a group has no utterances.
+    Both are empty where a group has no utterances.
     """
     target = target_loss(model)
-    groups = compared(rows, target)
+    groups = compared(rows, target, forgets_classes=attackers.forgets_classes)
     if not all(groups):
         return {}, {}
     inside, outside = matched(*groups)
@@ -116,8 +115,8 @@ def membership(
         "classifier": classifier_attack(inside, outside),
     }
     figures: dict[str, Any] = {"pairs": len(inside)}
-    if own := attackers.own.get(model.key):
-        known: list[Known] = [job.known() for job in own]
+    if own := attackers.unlearnings.get(model.key):
+        known: list[KnownUnlearning] = [job.known() for job in own]
         found["informed"] = informed_attack(known, inside, outside)
         figures["informed_models"] = len(known)
     if attackers.shadows is not None:

@@ -1,16 +1,19 @@
-"""What attackers see of a model: the rows of its evaluation."""
+"""What a membership inference attack observes of a model: loss, confidence, errors."""
 
 import json
 from collections.abc import Sequence
 
-from asr_unlearn.data.labels import disjoint
-from asr_unlearn.evaluation.predictions import Row, classified
+from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.mia import Observation
 from asr_unlearn.models.saved_model import SavedModel
 
 
 def observations(rows: Sequence[Row], part: str, target: float = 1.0) -> list[Observation]:
-    """The utterances of a part, by a model whose unlearning was to end at the loss `target`."""
+    """Return the observations of a part's utterances.
+
+    Args:
+        target: the stop target of the model's unlearning, as a loss; see `target_loss`.
+    """
     return [
         Observation(
             id=row["id"],
@@ -31,27 +34,29 @@ def observations(rows: Sequence[Row], part: str, target: float = 1.0) -> list[Ob
 
 
 def _error_rate(row: Row) -> float:
-    """An answer's WER; 0 or 1 where it is right or wrong as a whole."""
+    """The WER of an utterance; 0 or 1 for a classifier."""
     return float(row["errors"]) if "errors" in row else row["word_errors"] / row["words"]
 
 
-def compared(rows: Sequence[Row], target: float) -> tuple[list[Observation], list[Observation]]:
-    """The forget utterances that were trained on, and those to tell them from: strangers'.
+def compared(
+    rows: Sequence[Row], target: float, *, forgets_classes: bool
+) -> tuple[list[Observation], list[Observation]]:
+    """Return the two groups of a membership inference attack, members first.
 
-    Where a classifier forgets whole classes, they are told from held-out utterances of these
-    classes, by speakers who were trained on.
+    Members are the forget utterances, which the original was trained on. The others are utterances
+    of unseen speakers; or, where a classifier forgets whole classes, held-out utterances of these
+    classes by speakers that it was trained on.
     """
-    inside = observations(rows, "forget", target)
-    classes = ({r["reference"] for r in rows if r["part"] == part} for part in ("forget", "retain"))
-    if not (classified(rows) and disjoint(*classes)):
-        return inside, observations(rows, "unseen", target)
-    speakers = {o.speaker for o in inside}
+    members = observations(rows, "forget", target)
+    if not forgets_classes:
+        return members, observations(rows, "unseen", target)
+    speakers = {o.speaker for o in members}
     heldout = observations(rows, "forget_heldout", target)
-    return inside, [o for o in heldout if o.speaker in speakers]
+    return members, [o for o in heldout if o.speaker in speakers]
 
 
 def target_loss(model: SavedModel) -> float:
-    """The loss at which a model's unlearning was to end, from its metrics.jsonl; 1 without one."""
+    """Return the stop target of a model's unlearning from its metrics.jsonl; 1 without one."""
     path = model.folder / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for line in reversed(lines):

@@ -1,4 +1,4 @@
-"""Several trainings side by side, each in a process of its own."""
+"""Runs several trainings at the same time, each in its own process."""
 
 import multiprocessing
 import os
@@ -15,19 +15,19 @@ from tqdm import tqdm
 
 
 class Job(Protocol):
-    """A training that leaves something behind."""
+    """A training with a result that is kept."""
 
     def __call__(self) -> None: ...
 
     def is_done(self) -> bool:
-        """Whether what it leaves is there already."""
+        """Whether the result is there already."""
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
-    """Do all jobs that are not done; one that fails ends the rest, which can be taken up later.
+    """Run all jobs that are not done; if one fails, the others end, and a later call resumes them.
 
-    With one worker they are done in this process. What processes of their own have to say, they
-    say in `log`. Jobs must be picklable.
+    With one worker the jobs run in this process. Other processes write their output to the file
+    `log`. Jobs must be picklable.
     """
     jobs = [job for job in jobs if not job.is_done()]
     if workers == 1 or len(jobs) < 2:
@@ -53,15 +53,14 @@ def run_jobs(jobs: Sequence[Job], workers: int, log: Path, description: str) -> 
 
 
 def _begin(threads: int, log: Path) -> None:
-    """What each process does first; the bars of several would overwrite one another."""
+    """Prepare a process; its progress bars go to `log`, where they overwrite no others."""
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sys.stderr = sys.stdout = log.open("a", encoding="utf-8", buffering=1)
 
 
 def _end_with(parent: int) -> None:
-    """End when the process that asked for all this is killed, or a second one would find this one
-    at work in the folders where it is to go on."""
+    """End this process when its parent is killed: a new run must find nobody in its folders."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -1,8 +1,8 @@
-"""How soon does a model know the forget speakers again?
+"""How many steps of fine-tuning until a model has relearned the forget speakers?
 
-What was only hidden comes back after a few steps of fine-tuning, what was never learned has to be
-learned (Hu et al., arXiv 2406.13356): on one utterance of each forget speaker, or on the retain set
-alone, which holds nothing of theirs. To be read beside the retrained model's figures.
+Speech that was only suppressed comes back within a few steps; speech that was never learned has to
+be learned (Hu et al., arXiv 2406.13356). The model is fine-tuned on one utterance of each forget
+speaker, and on the retain set alone. Compare with the retrained model's figures.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,47 +19,48 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.attacks.job import AttackJob
 from asr_unlearn.evaluation.attacks.processes import run_jobs
+from asr_unlearn.evaluation.compared_models import ORIGINAL
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.tasks.window import set_window
-from asr_unlearn.runtime.io import digest_of, stamp, stands, write_json
+from asr_unlearn.runtime.io import write_json
 from asr_unlearn.training.stop_rule import Relearned
 from asr_unlearn.training.trainer import Training
 from asr_unlearn.training.unlearn import original_task
 
-# Steps at most, and from one measurement to the next.
+# Steps at most, and between two measurements.
 LIMIT, EVERY = 100, 4
-# The speakers are known again within this share of the way from the original's loss on them to
-# its loss on strangers.
+# Relearned: within this share of the way from the original's loss on the forget speakers to its
+# loss on unseen speakers.
 TOLERANCE = 0.1
 LR = 3e-4
 # Of relearning.json.
 VERSION = 2
 
 
-def known_again(rows: Sequence[Row]) -> MeanScore:
-    """The mean forget loss at which they are known as well as by the original with these rows.
+def relearned_target(rows: Sequence[Row]) -> MeanScore:
+    """Return the mean forget loss at which the speakers are relearned, from the original's rows.
 
-    Only the loss matters; the CER of it is the best there is. Without strangers to compare them
-    with there is no tolerance.
+    Without unseen speakers there is no tolerance. The CER is 0, as it is not measured.
     """
     losses = {
         part: [row["loss"] for row in rows if row["part"] == part] for part in ("forget", "unseen")
     }
     own = float(np.mean(losses["forget"]))
-    strangers = float(np.mean(losses["unseen"] or losses["forget"]))
-    return MeanScore(loss=own + TOLERANCE * max(0.0, strangers - own), cer=0.0)
+    unseen = float(np.mean(losses["unseen"] or losses["forget"]))
+    return MeanScore(loss=own + TOLERANCE * max(0.0, unseen - own), cer=0.0)
 
 
 @dataclass(frozen=True)
-class Relearning:
+class Relearning(AttackJob):
     """Fine-tuning of one model on each of the two sets, until its mean forget loss is `target`'s.
 
-    What is found stands in relearning.json among the model's answers.
+    The result is relearning.json among the model's predictions.
     """
 
     model: SavedModel
@@ -71,24 +73,19 @@ class Relearning:
         return self.model.predictions / "relearning.json"
 
     def sets(self) -> dict[str, list[Utterance]]:
-        """What to fine-tune on."""
+        """Return the two sets to fine-tune on."""
         return {
             "one_utterance": one_utterance_a_speaker(self.corpus),
             "retain": self.corpus.part("retain"),
         }
 
-    @property
-    def basis(self) -> str:
-        """Of all that the figures come from."""
-        learned = {name: content(utterances) for name, utterances in self.sets().items()}
+    def made_from(self) -> Any:
+        trained_on = {name: content(utterances) for name, utterances in self.sets().items()}
         checked = content(self.corpus.part("forget"))
         settings = [VERSION, LIMIT, EVERY, LR, self.target.loss]
-        return digest_of([self.model.files(), learned, checked, settings])
+        return [self.model.files(), trained_on, checked, settings]
 
-    def is_done(self) -> bool:
-        return stands(self.path, self.basis)
-
-    def __call__(self) -> None:
+    def make(self) -> None:
         found: dict[str, float] = {"limit": LIMIT}
         for name, utterances in self.sets().items():
             steps, loss = self._steps(utterances, f"{self.model.name}, {name}")
@@ -96,19 +93,18 @@ class Relearning:
             if steps is not None:
                 found[f"{name}_steps"] = steps
         write_json(self.path, found)
-        stamp(self.path, self.basis)
 
     def found(self) -> dict[str, float]:
-        """Steps on each set, where `limit` of them were enough, and the forget loss at the end."""
-        kept: dict[str, float] = json.loads(self.path.read_text(encoding="utf-8"))
-        return kept
+        """Return the steps on each set, absent beyond `limit`, and the forget loss at the end."""
+        found: dict[str, float] = json.loads(self.path.read_text(encoding="utf-8"))
+        return found
 
     def _steps(self, utterances: Sequence[Utterance], description: str) -> tuple[int | None, float]:
-        """Steps until the forget set is known again, None past the limit; and its loss then."""
+        """Steps until the speakers are relearned, None beyond the limit; and the forget loss."""
         task = original_task(self.model.folder, self.device, freeze_front_end=True)
         set_window(task, "auto", self.corpus.part(*PARTS))
         batches = -(-len(utterances) // Finetune.retain_batch)
-        # At a steady rate, so that no step's size depends on how many are allowed.
+        # A constant rate, so that no step depends on the limit.
         method = Finetune(lr=LR, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
         with TemporaryDirectory() as folder:
             training = Training(
@@ -138,17 +134,18 @@ def relearn(
     *,
     device: torch.device,
 ) -> dict[Key, dict[str, float]]:
-    """What `Relearning` finds of every model whose original is among those with rows."""
+    """Return the figures of `Relearning` for every model whose seed has an original with rows."""
     if not budget.relearn:
         return {}
-    targets = {seed: known_again(own) for (name, seed), own in rows.items() if name == "original"}
+    originals = {seed: own for (name, seed), own in rows.items() if name == ORIGINAL}
+    targets = {seed: relearned_target(own) for seed, own in originals.items()}
     jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
     run_jobs(jobs, budget.side_by_side(device), root / "relearning.log", "relearning")
     return {job.model.key: job.found() for job in jobs}
 
 
 def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:
-    """One of each forget speaker's training utterances, drawn by the split's seed."""
+    """Return one training utterance of each forget speaker, drawn by the split's seed."""
     rng = np.random.default_rng([corpus.split.seed, 4])
     forget = corpus.part("forget")
     shuffled = [forget[i] for i in rng.permutation(len(forget))]

@@ -1,17 +1,16 @@
-"""Shadow models: recognisers trained as the original was, with and without each speaker.
+"""Shadow models for LiRA and RMIA: trained as the original was, with and without each speaker.
 
-All of them learn from the retain speakers, and from one half of the forget and the unseen speakers
-together: about as much as the original did, which halves of the whole corpus would not be. Two by
-two they learn from opposite halves, so that every speaker is in exactly half of them. Membership
-goes by speaker, not by utterance, since deletion does.
+Each is trained on the retain speakers and on half of the forget and unseen speakers together, which
+is about as much data as the original had. Pairs of shadow models have opposite halves, so every
+speaker is in exactly half of the models. Membership is by speaker, not by utterance, as deletion
+requests are.
 
-The attacks ask whether an unlearned model's loss is rather that of models that were trained on an
-utterance, or of models that were not. Hayes et al. (arXiv 2403.01218) also unlearn each shadow
-model before they look at it ("U-LiRA"): a stronger attack, whose cost is that of all shadow models
-once for every method. Ours takes the shadows of the original for all.
+The attacks ask whether the loss of an unlearned model is more like that of models trained on an
+utterance, or of models not trained on it. Hayes et al. (arXiv 2403.01218) also unlearn each shadow
+model ("U-LiRA"), a stronger attack that trains all shadow models again for every method. Here the
+shadow models of the original serve for all methods.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,8 @@ from jaxtyping import Bool, Float
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import PARTS, Split
-from asr_unlearn.evaluation.predictions import Row, transcribe
+from asr_unlearn.evaluation.attacks.job import AttackModel
+from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.mia import (
     Attack,
     Observation,
@@ -33,17 +33,18 @@ from asr_unlearn.metrics.mia import (
 )
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest_of, stamp, stands
 from asr_unlearn.training.finetune import train_alike
 
-# Apart from the seeds that people give their models.
+# Unlike any seed that users give their models.
 FIRST_SEED = 1000
 TARGETS = ("forget", "unseen")
 
 
 def shadow_corpus(corpus: Corpus, number: int) -> Corpus:
-    """The corpus of one shadow model: its "forget" part is what it learns beside "retain", and
-    its "unseen" part what it does not."""
+    """Return the corpus split for one shadow model.
+
+    It is trained on the parts "retain" and "forget", not on "unseen".
+    """
     split = corpus.split
     targets = corpus.part(*TARGETS)
     names = sorted({u.speaker for u in targets})
@@ -59,61 +60,47 @@ def shadow_corpus(corpus: Corpus, number: int) -> Corpus:
     return replace(corpus, split=Split(split.seed, tuple(members), tuple(others), parts))
 
 
-@dataclass(frozen=True)
-class Shadow:
-    """One shadow model, trained and asked; what stands is not redone."""
+@dataclass(frozen=True, kw_only=True)
+class Shadow(AttackModel):
+    """One shadow model.
 
-    corpus: Corpus
+    Attributes:
+        run: run.json of the original.
+        number: which half of the speakers it is trained on.
+    """
+
     run: Mapping[str, Any]
     number: int
-    out: Path
-    device: torch.device
-    window: float | None
 
     @property
-    def basis(self) -> str:
-        """Of all that the model is made from."""
+    def description(self) -> str:
+        return f"shadow {self.number}"
+
+    def made_from(self) -> Any:
         options = self.run["options"]
         source = Path(options["model"])
         folder = source.parent if source.is_file() else source
         started_from = SavedModel.at(folder).files()
-        return digest_of([options, started_from, self.corpus.content(), self.number])
+        return [options, started_from, self.corpus.content(), self.number]
 
-    def is_done(self) -> bool:
-        return stands(self.out, self.basis)
-
-    def __call__(self) -> None:
-        if not self.is_done():
-            shutil.rmtree(self.out, ignore_errors=True)
-            train_alike(
-                self.run,
-                self.corpus,
-                self.out,
-                parts=("retain", "forget"),
-                seed=FIRST_SEED + self.number,
-                device=self.device,
-            )
-            stamp(self.out, self.basis)
-        self.rows()
-
-    def rows(self) -> list[Row]:
-        """What the model says of all that it may have learned."""
-        return transcribe(
-            SavedModel(f"shadow {self.number}", 0, self.out, window=self.window),
-            self.corpus.manifest,
-            self.corpus.split,
+    def make(self) -> None:
+        train_alike(
+            self.run,
+            self.corpus,
+            self.out,
+            parts=("retain", "forget"),
+            seed=FIRST_SEED + self.number,
             device=self.device,
-            parts=TARGETS,
         )
 
 
 def shadows_of(
     original: SavedModel, corpus: Corpus, folder: Path, *, count: int, device: torch.device
 ) -> list[Shadow]:
-    """Shadow models for all models that come from an original like this, `folder`/0 and on.
+    """Return the shadow models of an original, in `folder`/0, `folder`/1 and so on.
 
     Raises:
-        ValueError: an original of which it is not known how it was trained.
+        InputError: the original has no run.json that says how it was trained.
     """
     run = original.run()
     if run.get("kind") != "train":
@@ -123,12 +110,12 @@ def shadows_of(
         )
     return [
         Shadow(
-            shadow_corpus(corpus, number),
-            run,
-            number,
-            folder / str(number),
-            device,
-            original.window,
+            corpus=shadow_corpus(corpus, number),
+            run=run,
+            number=number,
+            out=folder / str(number),
+            device=device,
+            window=original.window,
         )
         for number in range(count)
     ]
@@ -136,7 +123,7 @@ def shadows_of(
 
 @dataclass(frozen=True)
 class Shadows:
-    """What S shadow models make of the X forget and unseen utterances."""
+    """Losses of S shadow models on the X forget and unseen utterances, and who was trained on."""
 
     ids: tuple[str, ...]
     speakers: tuple[str, ...]
@@ -145,6 +132,7 @@ class Shadows:
 
     @classmethod
     def read(cls, models: Sequence[Shadow]) -> "Shadows":
+        """Collect the rows of trained shadow models."""
         rows = [sorted(model.rows(), key=lambda row: row["id"]) for model in models]
         return cls(
             ids=tuple(row["id"] for row in rows[0]),
@@ -156,7 +144,7 @@ class Shadows:
     def attacks(
         self, rows: Sequence[Row], inside: Sequence[Observation], outside: Sequence[Observation]
     ) -> dict[str, Attack]:
-        """LiRA and RMIA on a model with these rows."""
+        """Return LiRA and RMIA, under "lira" and "rmia", on the model with these rows."""
         loss_of = {row["id"]: row["loss"] for row in rows}
         losses = np.array([loss_of[name] for name in self.ids])
         speakers = np.array(self.speakers)

@@ -1,12 +1,12 @@
-"""Can an attacker tell that somebody's speech was trained on? EVALUATION's attacks (a) to (d).
+"""Membership inference attacks: was an utterance in the model's training data?
 
-The forget utterances are the members, the utterances of unseen speakers are not. Each attack gives
-an utterance a score, the higher the likelier a member, and its direction is fixed in advance: an
-AUC below 0.5 is reported as it is.
+Members are the forget utterances, non-members those of unseen speakers. Each attack gives an
+utterance a score, higher for likelier members. The direction is fixed in advance: an AUC below 0.5
+is reported as it is.
 """
 
 from asr_unlearn.metrics.mia.classifier import classifier_attack
-from asr_unlearn.metrics.mia.informed import Known, informed_attack
+from asr_unlearn.metrics.mia.informed import KnownUnlearning, informed_attack
 from asr_unlearn.metrics.mia.lira import likelihood_ratios
 from asr_unlearn.metrics.mia.loss import loss_attack
 from asr_unlearn.metrics.mia.matching import Observation, matched
@@ -15,7 +15,7 @@ from asr_unlearn.metrics.mia.roc import Attack, attack_by_scores
 
 __all__ = [
     "Attack",
-    "Known",
+    "KnownUnlearning",
     "Observation",
     "attack_by_scores",
     "classifier_attack",

@@ -1,8 +1,8 @@
-"""Attack (b): a classifier that has been told of some speakers who was a member.
+"""Attack by a classifier that is trained on the membership of other speakers.
 
-Shokri et al. (S&P 2017) and Salem et al. (NDSS 2019) with the features of a recogniser. Members
-and others are told apart for speakers that the classifier has not been told of: an attacker who
-recognises a speaker again has learned nothing about training.
+Shokri et al. (S&P 2017) and Salem et al. (NDSS 2019), with features of a recogniser. Speakers are
+either in the classifier's training data or attacked: recognising a speaker is not evidence of
+membership.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ FOLDS, REPEATS = 5, 3
 
 
 def make_classifier(seed: int) -> VotingClassifier:
-    """The mean of a logistic regression, which sees a shift, and of boosted trees, which see a
-    spike; as much weight on members as on others."""
+    """Return the mean of a logistic regression, which finds a shift, and boosted trees, which find
+    a spike in the losses. Both classes weigh the same."""
     logistic = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
     trees = HistGradientBoostingClassifier(
         max_iter=50,
@@ -38,14 +38,14 @@ def make_classifier(seed: int) -> VotingClassifier:
 def fitted(
     inside: Sequence[Observation], outside: Sequence[Observation], seed: int
 ) -> VotingClassifier:
-    """A classifier of members (1) and others (0)."""
+    """Return a classifier trained on members (1) and non-members (0)."""
     known = np.concatenate([features(inside), features(outside)])
     truth = np.repeat([1, 0], [len(inside), len(outside)])
     return make_classifier(seed).fit(known, truth)
 
 
 def scores(classifier: VotingClassifier, group: Sequence[Observation]) -> Float[np.ndarray, " n"]:
-    """How sure the classifier is that each is a member."""
+    """Return the probability, by the classifier, that each is a member."""
     sure: Float[np.ndarray, " n"] = classifier.predict_proba(features(group))[:, 1]
     return sure
 
@@ -53,10 +53,10 @@ def scores(classifier: VotingClassifier, group: Sequence[Observation]) -> Float[
 def classifier_attack(
     inside: Sequence[Observation], outside: Sequence[Observation], *, seed: int = 0
 ) -> Attack | None:
-    """The attack on groups that are matched, cross-validated over speakers, several times over.
+    """Attack matched groups, with repeated cross-validation over speakers.
 
-    A member is compared with the others of the same fold, scored by the same classifier. None
-    with fewer than two speakers in either group, where nobody is left to learn from.
+    A member is compared with the non-members of the same fold, scored by the same classifier. None
+    with fewer than two speakers in a group: none would be left to train on.
     """
     folds = min(FOLDS, len(speaker_masks(inside)), len(speaker_masks(outside)))
     if folds < 2:
@@ -84,7 +84,7 @@ def classifier_attack(
 def _folds(
     group: Sequence[Observation], folds: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " n"]:
-    """The fold of each utterance: that of its speaker, as many speakers in one as in another."""
+    """The fold of each utterance: that of its speaker. Folds have equally many speakers."""
     masks = speaker_masks(group)
     fold_of: Int[np.ndarray, " speakers"] = rng.permutation(len(masks)) % folds
     own: Int[np.ndarray, " n"] = fold_of[masks.argmax(axis=0)]

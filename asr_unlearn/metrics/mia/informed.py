@@ -1,9 +1,9 @@
-"""Attack (c): the attacker has unlearned other speakers with the same method, and looks at how.
+"""Informed attack: a classifier trained on models with other speakers unlearned by the same method.
 
-A method leaves traces: losses that gather where its rule ends, a confidence that does not go with
-the loss. An attacker who has forgotten others from the same model, by the same method, knows them
-(arXiv 2609.34092 reports such an "informed" AUC; Chen et al., CCS 2021, is the first to attack
-what unlearning leaves).
+A method leaves traces: losses that cluster at its stop target, confidences that do not fit the
+loss. An attacker who unlearns other speakers from the same original, by the same method, can learn
+them (an "informed" AUC is in arXiv 2609.34092; Chen et al., CCS 2021, is the first attack on
+unlearning).
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from asr_unlearn.metrics.mia.roc import Attack, Comparisons, attack_by_compariso
 
 
 @dataclass(frozen=True)
-class Known:
-    """What one model of the attacker's own makes of those it has forgotten, and of strangers."""
+class KnownUnlearning:
+    """Observations of one of the attacker's models, of its forgotten and of unseen speakers."""
 
     forgotten: Sequence[Observation]
-    strangers: Sequence[Observation]
+    unseen: Sequence[Observation]
 
 
 def informed_attack(
-    known: Sequence[Known],
+    known: Sequence[KnownUnlearning],
     inside: Sequence[Observation],
     outside: Sequence[Observation],
     *,
     seed: int = 0,
 ) -> Attack | None:
-    """The attack on matched groups by a classifier that learns from the attacker's own models.
+    """Attack matched groups by a classifier that is trained on the attacker's own models.
 
-    Their strangers are the same people as ours. So the attacker learns from one half of them and
-    is asked about the other, and then the other way round: no stranger is in both. None with
-    fewer than two unseen speakers.
+    Those have the same unseen speakers as the attacked model. So the classifier is trained on one
+    half of the unseen speakers and attacks the other half, and vice versa. None with fewer than two
+    unseen speakers.
     """
     names = sorted({o.speaker for o in outside})
     if len(names) < 2:
@@ -45,11 +45,11 @@ def informed_attack(
     for half in (set(order[::2].tolist()), set(order[1::2].tolist())):
         classifier = fitted(
             [o for model in known for o in model.forgotten],
-            [o for model in known for o in model.strangers if o.speaker not in half],
+            [o for model in known for o in model.unseen if o.speaker not in half],
             seed,
         )
         columns = [j for j, o in enumerate(outside) if o.speaker in half]
-        asked = [outside[j] for j in columns]
+        attacked = [outside[j] for j in columns]
         rows = range(len(inside))
-        found.add(rows, columns, scores(classifier, inside), scores(classifier, asked))
+        found.add(rows, columns, scores(classifier, inside), scores(classifier, attacked))
     return attack_by_comparisons(inside, outside, found, seed=seed)

@@ -1,4 +1,4 @@
-"""Attack (d), first form: LiRA, the likelihood ratio attack (Carlini et al., S&P 2022)."""
+"""LiRA, the likelihood ratio attack (Carlini et al., S&P 2022)."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -6,13 +6,13 @@ from scipy.stats import norm
 
 from asr_unlearn.runtime.errors import InputError
 
-# Fewer models do not tell the spread of a single utterance: all share one then.
+# With fewer models the spread is not estimated by utterance: all share one.
 MODELS_FOR_OWN_SPREAD = 64
 FLOOR = 1e-12
 
 
 def logit_scaled(losses: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """log(p / (1 − p)) of p = exp(−loss), which is close to normal over models where p is not."""
+    """Return log(p / (1 − p)) of p = exp(−loss); over models it is close to normal, p is not."""
     losses = np.maximum(losses, FLOOR)
     scaled: Float[np.ndarray, "*shape"] = -losses - np.log(-np.expm1(-losses))
     return scaled
@@ -23,20 +23,19 @@ def likelihood_ratios(
     shadow_losses: Float[np.ndarray, "s x"],
     member: Bool[np.ndarray, "s x"],
 ) -> Float[np.ndarray, " x"]:
-    """log N(φ; in) − log N(φ; out) of each utterance: the online attack.
+    """Return log N(φ; in) − log N(φ; out) of each utterance: the online attack.
 
-    φ is the logit-scaled loss by the model that is attacked; "in" and "out" are normal
-    distributions fitted to the same utterance's φ in the shadow models that were and were not
-    trained on it.
+    φ is the logit-scaled loss by the attacked model; "in" and "out" are normal distributions fitted
+    to the utterance's φ by the shadow models that were and were not trained on it.
 
     Deviation: the mean and the unbiased variance (divided by n − 1), where the authors' code takes
     the median and divides by n; below 64 models one variance is shared by all utterances.
 
     Raises:
-        ValueError: an utterance that no model, or every model, was trained on.
+        InputError: no shadow model, or every one, was trained on an utterance.
     """
     if not (member.any(axis=0) & ~member.all(axis=0)).all():
-        raise InputError("every utterance must be in some shadow models and missing from others")
+        raise InputError("every utterance must be in some shadow models and not in others")
     statistic, shadows = logit_scaled(losses), logit_scaled(shadow_losses)
     inside, outside = (_likelihood(statistic, shadows, mask) for mask in (member, ~member))
     ratios: Float[np.ndarray, " x"] = inside - outside
@@ -48,14 +47,14 @@ def _likelihood(
     shadows: Float[np.ndarray, "s x"],
     chosen: Bool[np.ndarray, "s x"],
 ) -> Float[np.ndarray, " x"]:
-    """log N(φ) with mean and spread over the chosen models of each utterance."""
+    """log N(φ) with mean and variance over the chosen models of each utterance."""
     counts = chosen.sum(axis=0)
     mean = (shadows * chosen).sum(axis=0) / counts
     squares = ((shadows - mean) ** 2 * chosen).sum(axis=0)
     if len(shadows) >= MODELS_FOR_OWN_SPREAD:
         variance = squares / np.maximum(counts - 1, 1)
     else:
-        # Over all utterances, less the means that were estimated; one model each tells nothing.
+        # Pooled over utterances, less a degree of freedom for each mean.
         freedom = (counts - 1).sum()
         variance = np.full_like(mean, squares.sum() / freedom if freedom else 1.0)
     likelihood: Float[np.ndarray, " x"] = norm.logpdf(statistic, mean, np.sqrt(variance) + 1e-9)

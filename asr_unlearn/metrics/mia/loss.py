@@ -1,4 +1,4 @@
-"""Attack (a): the lower the loss, the likelier a member (Yeom et al., CSF 2018)."""
+"""Attack by loss: the lower, the likelier a member (Yeom et al., CSF 2018)."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,6 @@ from asr_unlearn.metrics.mia.roc import Attack, attack_by_scores
 def loss_attack(
     inside: Sequence[Observation], outside: Sequence[Observation], *, seed: int = 0
 ) -> Attack:
-    """A threshold on the loss, for groups that are matched."""
+    """Attack matched groups by a threshold on the loss."""
     low, high = (-np.array([o.loss for o in group]) for group in (inside, outside))
     return attack_by_scores(inside, outside, low, high, seed=seed)

@@ -1,4 +1,4 @@
-"""What an attacker sees of an utterance, and groups that differ in nothing but membership."""
+"""Observations of utterances, and groups of them matched in everything but membership."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,23 @@ from scipy.optimize import linear_sum_assignment
 
 from asr_unlearn.runtime.errors import InputError
 
-# Losses of utterances that a model knows by heart round to zero, which has no logarithm.
+# Losses of memorised utterances round to zero, which has no logarithm.
 FLOOR = 1e-6
-# Beside it no difference in length counts for much.
+# Larger than any difference in length.
 OTHER_CLASS = 1e3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One utterance as one model took it, and whose it is.
+    """What an attack observes of one model on one utterance.
 
-    `loss` is in nats a label; `confidence` and `entropy` are those of `Certainty`, `error_rate`
-    is the utterance's WER, and `labels` the length of its transcript; `name` is the right class,
-    where there is one. `target` is the loss at which the model's unlearning was to end, 1 where no
-    such loss is known.
+    Attributes:
+        loss: in nats per label.
+        labels: length of the transcript; 1 for a class.
+        confidence, entropy: see `models.tasks.confidence.Certainty`.
+        error_rate: the utterance's WER; 0 or 1 for a class.
+        name: the true class, of a classifier.
+        target: the stop target of the model's unlearning, as a loss; 1 without one.
     """
 
     id: str
@@ -38,10 +41,10 @@ class Observation:
 
 
 def features(observations: Sequence[Observation]) -> Float[np.ndarray, "n 5"]:
-    """Loss a label against the target, loss a second, doubt (1 − confidence), entropy; and WER.
+    """Return loss per label over the target, loss per second, 1 − confidence, entropy and WER.
 
-    All but the last in logarithms. Models that forget different speakers end at different targets:
-    what gathers there in one model's losses is found again in another's only beside the target.
+    All but the WER in logarithms. The losses of each model cluster at its own stop target, so that
+    only the ratio to it carries over from model to model.
     """
     rows = [
         (
@@ -59,17 +62,17 @@ def features(observations: Sequence[Observation]) -> Float[np.ndarray, "n 5"]:
 def matched(
     members: Sequence[Observation], others: Sequence[Observation]
 ) -> tuple[list[Observation], list[Observation]]:
-    """Pairs alike in duration and transcript length: as many as the smaller group has.
+    """Return pairs of similar duration and transcript length, as many as the smaller group has.
 
-    Long utterances and long transcripts have other losses than short ones, which must not look
-    like a leak. The pairing with the smallest total distance (both lengths in logarithms, scaled
-    to unit variance over both groups); of one class, as far as there are enough of it.
+    Losses depend on both lengths, which must not look like membership. The pairs have the smallest
+    total distance (lengths in logarithms, scaled to unit variance over both groups), and the same
+    class as far as possible.
 
     Raises:
-        ValueError: a group is empty.
+        InputError: a group is empty.
     """
     if not members or not others:
-        raise InputError("membership inference needs members and others")
+        raise InputError("membership inference needs members and non-members")
 
     def lengths(group: Sequence[Observation]) -> Float[np.ndarray, "n 2"]:
         return np.log([[o.seconds, o.labels] for o in group])

@@ -1,4 +1,4 @@
-"""How good an attack is: area under the ROC curve, its interval, and rates at few false alarms."""
+"""Success of an attack: AUC, its interval, and true positive rates at few false positives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from asr_unlearn.metrics.mia.matching import Observation
 
 @dataclass(frozen=True)
 class Attack:
-    """How often a member looks more like one than somebody who is not; 0.5 is guessing.
+    """Success of an attack.
 
     Attributes:
-        auc: area under the ROC curve.
-        interval: 95%, by bootstrap over the speakers of both groups; None with fewer than two
-            speakers in either. An attacker who was trained stays as he is, so that the interval
-            of a cross-validated one holds some 83 times of 100 with seven speakers.
-        tpr_at_1_percent, tpr_at_0_1_percent: share of members found where that share of the
-            others is accused; None where a member is compared with fewer than 100, or 1000.
+        auc: area under the ROC curve; 0.5 is guessing.
+        interval: 95% interval of the AUC, by bootstrap over the speakers of both groups; None with
+            fewer than two speakers in a group. A trained attack is not retrained on resamples: the
+            interval of a cross-validated one covers about 83% with seven speakers.
+        tpr_at_1_percent, tpr_at_0_1_percent: true positive rate at a false positive rate of 1% and
+            0.1%; None where a member is compared with fewer than 100, or 1000, non-members.
     """
 
     auc: float
@@ -31,11 +31,14 @@ class Attack:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Of each of n members with each of m others: how often the member had the higher score, how
-    often both had the same, and how often they were compared, by several attackers perhaps.
+    """Counts of comparisons between each of n members and each of m non-members.
 
-    Scores of different attackers are not comparable, so that only the pairs which one and the
-    same attacker has seen count.
+    Scores of different classifiers are not comparable: each compares only the pairs that it scores.
+
+    Attributes:
+        higher: how often the member had the higher score.
+        equal: how often both had the same score.
+        times: how often they were compared.
     """
 
     higher: Float[np.ndarray, "n m"]
@@ -44,6 +47,7 @@ class Comparisons:
 
     @classmethod
     def none(cls, members: int, others: int) -> "Comparisons":
+        """Return no comparisons yet."""
         return cls(*np.zeros((3, members, others)))
 
     def add(
@@ -53,7 +57,7 @@ class Comparisons:
         inside: Float[np.ndarray, " r"],
         outside: Float[np.ndarray, " c"],
     ) -> None:
-        """One attacker's scores of the members `rows` and the others `columns`."""
+        """Add the scores, by one classifier, of the members `rows` and non-members `columns`."""
         cells = np.ix_(rows, columns)
         self.higher[cells] += inside[:, None] > outside[None]
         self.equal[cells] += inside[:, None] == outside[None]
@@ -61,7 +65,7 @@ class Comparisons:
 
     @property
     def won(self) -> Float[np.ndarray, "n m"]:
-        """Half a win where the scores are the same, as in the area under the ROC curve."""
+        """How often the member won; a tie is half a win, as in the AUC."""
         return self.higher + 0.5 * self.equal
 
 
@@ -73,7 +77,7 @@ def attack_by_scores(
     *,
     seed: int = 0,
 ) -> Attack:
-    """The attack that gives each utterance one score."""
+    """Return the success of an attack that gives each utterance one score."""
     found = Comparisons.none(len(inside), len(outside))
     found.add(range(len(inside)), range(len(outside)), inside_scores, outside_scores)
     return attack_by_comparisons(inside, outside, found, seed=seed)
@@ -86,8 +90,8 @@ def attack_by_comparisons(
     *,
     seed: int = 0,
 ) -> Attack:
-    """The attack of several attackers, each of whom has seen some of the pairs."""
-    # Who accuses a member accuses all that have the same score.
+    """Return the success of an attack by several classifiers, each scoring some of the pairs."""
+    # A threshold that accepts a member accepts everything with the same score.
     alarms = 1 - found.higher.sum(axis=1) / found.times.sum(axis=1)
     fewest = (found.times > 0).sum(axis=1).min()
 
@@ -116,7 +120,7 @@ def _interval(
         rng.multinomial(len(masks), [1 / len(masks)] * len(masks), size=RESAMPLES)
         for masks in (rows, columns)
     )
-    # Sums over pairs of speakers first: as many as there are speakers is little to resample.
+    # Summed over pairs of speakers first, which leaves less to resample.
     above, below = (
         ((a @ (rows @ pairs @ columns.T)) * b).sum(axis=1) for pairs in (found.won, found.times)
     )
@@ -125,7 +129,7 @@ def _interval(
 
 
 def speaker_masks(group: Sequence[Observation]) -> Bool[np.ndarray, "speakers n"]:
-    """Which utterances each speaker has, by name."""
+    """Return which utterances each speaker has, speakers sorted by name."""
     names: Shaped[np.ndarray, " n"] = np.array([o.speaker for o in group])
     belongs: Bool[np.ndarray, "speakers n"] = np.unique(names)[:, None] == names[None]
     return belongs

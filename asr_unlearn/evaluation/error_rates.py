@@ -1,0 +1,60 @@
+"""Loss, error rates and confusion matrix of a model, by part of the split."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.evaluation.predictions import Row, classified
+from asr_unlearn.metrics.accuracy import accuracy, confusion
+from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
+
+
+def figures_by_part(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return loss, and WER and CER or a classifier's accuracy, by part.
+
+    Rates are fractions; their 95% intervals over speakers are under the key "ci95".
+    """
+    names = ("accuracy",) if classified(rows) else ("wer", "cer")
+    found: dict[str, Any] = {name: {} for name in names}
+    found |= {"loss": {}, "ci95": {name: {} for name in names}}
+    for part in PARTS:
+        chosen = [r for r in rows if r["part"] == part]
+        if not chosen:
+            continue
+        found["loss"][part] = sum(r["loss"] for r in chosen) / len(chosen)
+        for name, (value, interval) in _rates(chosen).items():
+            found[name][part] = value
+            if interval is not None:
+                found["ci95"][name][part] = list(interval)
+    return found
+
+
+def _rates(rows: Sequence[Row]) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """Each rate over some utterances, and its interval."""
+    speakers = [r["speaker"] for r in rows]
+    if classified(rows):
+        return {"accuracy": accuracy([r["errors"] for r in rows], speakers)}
+    counts = {
+        "wer": [Errors(r["word_errors"], r["words"]) for r in rows],
+        "cer": [Errors(r["character_errors"], r["characters"]) for r in rows],
+    }
+    return {name: (rate(each), speaker_interval(each, speakers)) for name, each in counts.items()}
+
+
+def confusion_on_test(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a classifier's confusion matrix on the part test, under the key "confusion".
+
+    Empty for a recogniser, without test utterances, and with more classes than can be read.
+    """
+    tested = [r for r in rows if r["part"] == "test"]
+    if not (tested and classified(rows)):
+        return {}
+    labels = sorted({r[key] for r in rows for key in ("reference", "hypothesis")})
+    truth, predicted = ([r[key] for r in tested] for key in ("reference", "hypothesis"))
+    found = confusion(truth, predicted, labels)
+    return {} if found is None else {"confusion": found}
+
+
+def forget_losses(rows: Sequence[Row]) -> list[float]:
+    """Return the loss of each forget utterance, in nats a label."""
+    return [r["loss"] for r in rows if r["part"] == "forget"]

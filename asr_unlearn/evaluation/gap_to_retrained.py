@@ -1,0 +1,59 @@
+"""How far a model is from the one that was retrained without the forget speakers."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.evaluation.error_rates import forget_losses
+from asr_unlearn.evaluation.predictions import Row, divergence
+from asr_unlearn.metrics.divergence import earth_mover
+from asr_unlearn.models.saved_model import SavedModel
+
+DIVERGENCE_PARTS = ("forget", "test")
+
+
+def divergence_from_retrained(
+    retrained: SavedModel,
+    model: SavedModel,
+    rows: Mapping[str, Sequence[Row]],
+    corpus: Corpus,
+    *,
+    device: torch.device,
+) -> dict[str, float]:
+    """Return the distances between the two models' losses and between their distributions.
+
+    Args:
+        rows: rows of the two models, under the keys "retrained" and "model".
+
+    Returns:
+        "emd_forget_loss", the earth mover's distance of the forget losses in nats, and
+        "kl_forget" and "kl_test", KL(retrained ‖ model) in nats: mean over frames or tokens, then
+        over utterances. The KLs are absent where the two models cannot be compared.
+    """
+    evaluated = {row["part"] for row in rows["model"]}
+    parts = {part: corpus.part(part) for part in DIVERGENCE_PARTS if part in evaluated}
+    losses = (forget_losses(rows[key]) for key in ("model", "retrained"))
+    return {
+        "emd_forget_loss": earth_mover(*losses),
+        **_mean_divergence(retrained, model, parts, device),
+    }
+
+
+def _mean_divergence(
+    retrained: SavedModel,
+    model: SavedModel,
+    parts: Mapping[str, Sequence[Utterance]],
+    device: torch.device,
+) -> dict[str, float]:
+    """KL(retrained ‖ model) by part; empty where the models cannot be compared."""
+    each = divergence(retrained, model, [u for us in parts.values() for u in us], device=device)
+    if each is None:
+        return {}
+    return {
+        # Rounding may put what is zero below it.
+        f"kl_{part}": max(0.0, sum(each[u.id] for u in utterances) / len(utterances))
+        for part, utterances in parts.items()
+        if utterances
+    }

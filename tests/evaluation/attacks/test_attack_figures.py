@@ -1,0 +1,98 @@
+"""Every attack has its figures, is made once, and is refused where it cannot be made."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from asr_unlearn.cli.main import main
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.attacks.informed import Unlearning
+from asr_unlearn.evaluation.attacks.membership import Attackers
+from asr_unlearn.evaluation.attacks.relearning import Relearning
+from asr_unlearn.evaluation.attacks.shadows import Shadow
+from asr_unlearn.models.inference import MeanScore
+from asr_unlearn.models.saved_model import SavedModel
+from tests.support.attacked_models import CPU, evaluate, of, run_of
+
+
+def test_figures_of_every_attack(evaluated):
+    for name, entry in evaluated.items():
+        found, intervals = entry["membership"], entry["ci95"]["membership"]
+        attacks = ["loss", "classifier", "lira", "rmia"] + ["informed"] * (name == "forgotten")
+        names = {f"{attack}_auc" for attack in attacks}
+        assert names == set(intervals) == {k for k in found if k.endswith("_auc")}
+        assert found["shadow_models"] == 2
+        assert found.get("informed_models") == (2 if name == "forgotten" else None)
+        assert entry["relearning"]["limit"] == 100
+    # The original has nothing to learn again.
+    assert evaluated["original"]["relearning"]["retain_steps"] == 0
+
+
+def test_nothing_is_made_twice(data, evaluated, monkeypatch):
+    for name in ("informed.unlearn_model", "shadows.train_alike", "relearning.Training"):
+        monkeypatch.setattr(f"asr_unlearn.evaluation.attacks.{name}", pytest.fail)
+    again = evaluate(data)
+    for name, entry in evaluated.items():
+        assert again[name]["membership"] == entry["membership"]
+        assert again[name]["relearning"] == entry["relearning"]
+
+
+def test_attackers_are_made_anew_where_the_method_was_another(
+    data, evaluated, monkeypatch, tmp_path
+):
+    shutil.copytree(data.cache, tmp_path / "moved")
+    folder = tmp_path / "moved"
+    moved = Corpus.read(folder / "manifest.jsonl", folder / "split.json", folder)
+    run = run_of(moved.cache / "forgotten")
+    run["options"]["alpha"] = 0.9
+    (moved.cache / "forgotten" / "run.json").write_text(json.dumps(run))
+    made = []
+
+    def unlearn_model(corpus, original, method, out, **_):
+        made.append(method)
+        shutil.copytree(moved.cache / "forgotten", out)
+
+    monkeypatch.setattr("asr_unlearn.evaluation.attacks.informed.unlearn_model", unlearn_model)
+    models = [SavedModel("forgotten", 0, moved.cache / "forgotten")]
+    attackers = Attackers.of(models, moved, moved.cache, AttackBudget(informed=1), device=CPU)
+    attackers.train(moved.cache, workers=1)
+    assert [method.alpha for method in made] == [0.9]
+
+
+def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
+    """The ids of utterances stay when their transcripts are corrected."""
+    said = [replace(u, text=u.text[::-1]) for u in data.manifest]
+    original, run = SavedModel.at(data.cache / "original"), run_of(data.cache / "forgotten")
+    out = data.cache / "none"
+
+    def kept(corpus):
+        made = {"corpus": corpus, "out": out, "device": CPU}
+        yield Unlearning(original=original.folder, run=run, **made).entry.key
+        yield Shadow(run=original.run(), number=0, **made).entry.key
+        yield Relearning(original, corpus, MeanScore(loss=1.0, cer=0.0), CPU).entry.key
+
+    before, after = kept(data), kept(replace(data, manifest=said))
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    assert list(kept(data)) == list(kept(Corpus(list(data.manifest), data.split, data.cache)))
+
+
+@pytest.mark.parametrize(
+    ("models", "flags", "message"),
+    [
+        ("retrained,forgotten", ["--shadows", "2"], "--shadows: no model is called original"),
+        ("retrained,forgotten", ["--relearn", "true"], "--relearn: no model is called original"),
+        ("original,forgotten", ["--shadows", "3"], "--shadows 3: give an even number"),
+    ],
+)
+def test_attacks_that_cannot_be_made_are_refused_before_transcribing(
+    data, evaluated, models, flags, message, monkeypatch
+):
+    monkeypatch.setattr(
+        "asr_unlearn.evaluation.evaluate.transcribe", lambda *_, **__: pytest.fail("transcribed")
+    )
+    argv = ["evaluate", *of(data), "--models", models, *flags]
+    with pytest.raises(ValueError, match=message):
+        main([*argv, "--out", str(data.cache / "none.json")])

@@ -1,0 +1,60 @@
+"""Models of the informed attack: whom they forget, and that they are unlearned alike."""
+
+import json
+
+import pytest
+
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.split import make_split
+from asr_unlearn.evaluation.attacks.informed import other_request
+from tests.support.attacked_models import run_of
+
+
+def test_attackers_do_to_others_what_was_done(data, evaluated):
+    options = run_of(data.cache / "forgotten")["options"]
+    assert options["method"] == "neggrad_plus"
+    assert options["alpha"] == 0.8
+    for number in range(2):
+        folder = data.cache / "informed" / "forgotten" / str(number)
+        assert run_of(folder)["options"] == options
+        rows = [json.loads(x) for x in (folder / "utterances.jsonl").read_text().splitlines()]
+        request = other_request(data, number)
+        assert {r["speaker"] for r in rows if r["part"] == "forget"} == set(
+            request.split.forget_speakers
+        )
+        assert {r["part"] for r in rows} == {"forget", "unseen"}
+
+
+def test_requests_of_others_are_disjoint_and_leave_true_ones_alone(data):
+    every = data.split
+    requests = [other_request(data, number).split for number in range(3)]
+    for request in requests:
+        assert len(request.forget_speakers) == 2
+        assert not set(request.forget_speakers) & {*every.forget_speakers, *every.unseen_speakers}
+        assert request.parts["unseen"] == every.parts["unseen"]
+        assert sorted(request.parts["forget"] + request.parts["retain"]) == sorted(
+            every.parts["retain"]
+        )
+        assert not request.parts["test"]
+    assert requests == [other_request(data, number).split for number in range(3)]
+
+
+def test_no_two_requests_share_a_speaker_while_there_are_others(shared_data, tmp_path):
+    from data_prep import an4
+
+    an4.main(["--data", str(shared_data / "an4"), "--out", str(tmp_path / "manifest.jsonl")])
+    manifest = read_manifest(tmp_path / "manifest.jsonl")
+    split = make_split(manifest, ["fash", "mjhp"], seed=0)
+    real = Corpus(manifest, split, tmp_path)
+    speakers = [s for k in range(20) for s in other_request(real, k).split.forget_speakers]
+    assert len(set(speakers)) == 40
+
+
+def test_too_few_others_are_an_error(data):
+    forget = ["s0", "s1", "s2"]
+    retained = {u.speaker for u in data.manifest} - {*forget, "s7"}
+    assert len(retained) == 4
+    split = make_split(data.manifest, forget, seed=0, unseen=0.3)
+    with pytest.raises(ValueError, match="an informed attack forgets 3 other speakers, but only"):
+        other_request(Corpus(data.manifest, split, data.cache), 0)

@@ -1,0 +1,53 @@
+"""Relearning: the steps until a model has relearned the forget speakers."""
+
+import json
+import shutil
+
+import pytest
+
+from asr_unlearn.evaluation.attacks.relearning import (
+    Relearning,
+    one_utterance_a_speaker,
+    relearned_target,
+)
+from asr_unlearn.models.inference import MeanScore
+from asr_unlearn.models.saved_model import SavedModel
+from tests.support.attacked_models import CPU
+
+
+def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatch):
+    monkeypatch.setattr("asr_unlearn.evaluation.attacks.relearning.LIMIT", 12)
+    shutil.copytree(data.cache / "retrained", tmp_path / "retrained")
+    model = SavedModel("retrained", 0, tmp_path / "retrained")
+    now = evaluated["retrained"]["loss"]["forget"]
+
+    def relearned(share):
+        job = Relearning(model, data, MeanScore(share * now, 0.0), CPU)
+        assert not job.is_done()
+        job()
+        assert job.is_done()
+        return job.found()
+
+    found = {share: relearned(share) for share in (1.01, 0.998, 0.0)}
+    assert found[1.01]["one_utterance_steps"] == found[1.01]["retain_steps"] == 0
+    assert found[1.01]["retain_loss"] == pytest.approx(now, rel=1e-4)
+    assert 0 < found[0.998]["one_utterance_steps"] <= 12
+    assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss"}
+    assert found[0.0]["one_utterance_loss"] < now
+    assert json.loads((model.folder / "relearning.json").read_text()) == found[0.0]
+    assert model.weights() == SavedModel.at(data.cache / "retrained").weights()
+
+
+def test_the_loss_to_come_back_to():
+    rows = [{"part": "forget", "loss": 1.0}, {"part": "forget", "loss": 3.0}]
+    assert relearned_target(rows).loss == 2.0
+    rows.append({"part": "unseen", "loss": 7.0})
+    assert relearned_target(rows).loss == pytest.approx(2.5)
+    rows[-1]["loss"] = 0.5
+    assert relearned_target(rows).loss == 2.0
+
+
+def test_one_utterance_of_each_forget_speaker(data):
+    chosen = one_utterance_a_speaker(data)
+    assert [u.speaker for u in chosen] == ["s0", "s1"]
+    assert {u.id for u in chosen} <= set(data.split.parts["forget"])
