@@ -93,7 +93,10 @@ def verification(
 
 @dataclass(frozen=True)
 class Judge:
-    """A folder of speaker classifiers, trained and unlearned on the same split as the models."""
+    """Speaker classifiers that were trained and unlearned on the same split as the recognisers.
+
+    Their accuracy on a recogniser's forget speakers is judged method by method, seed by seed.
+    """
 
     folder: Path
     corpus: Corpus
