@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_unlearn.metrics.divergence import earth_mover
-from asr_unlearn.metrics.gap import gap
 from asr_unlearn.metrics.wer import Errors, count_errors, rate, speaker_interval
 
 words = st.lists(st.sampled_from(["yes", "no", "stop", "go", "nine"]), min_size=1, max_size=8)
@@ -51,20 +49,3 @@ def test_interval_covers_at_its_nominal_rate():
         low, high = speaker_interval(counts, [str(i) for i in range(40)], resamples=400, seed=trial)
         covered += low <= 0.2 <= high
     assert 0.88 <= covered / 200 <= 0.99
-
-
-def test_gap_is_zero_and_tow_one_for_the_retrained_model_itself():
-    figures = {f: {"forget": 0.3, "retain": 0.1, "test": 0.2} for f in ("wer", "cer", "loss")}
-    same = gap(figures, figures)
-    assert same["avg_d"] == 0.0
-    assert same["tow"] == 1.0
-    worse = {**figures, "wer": {"forget": 0.1, "retain": 0.2, "test": 0.2}}
-    found = gap(worse, figures)
-    assert found["wer"] == pytest.approx({"forget": -0.2, "retain": 0.1, "test": 0.0})
-    assert found["avg_d"] == pytest.approx(0.1)
-    assert found["tow"] == pytest.approx(0.8 * 0.9)
-
-
-def test_earth_mover_of_a_shift_is_the_shift():
-    losses = np.random.default_rng(0).exponential(size=100).tolist()
-    assert earth_mover(losses, [loss + 0.7 for loss in losses]) == pytest.approx(0.7)

@@ -10,7 +10,7 @@ import jiwer
 import numpy as np
 import soundfile
 
-from asr_unlearn.evaluation.results import SCHEMA, read_results, write_results
+from asr_unlearn.evaluation.results import read_results, write_results
 from asr_unlearn.report.words import Summary, summary
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
@@ -127,7 +127,7 @@ def _head() -> dict[str, Any]:
         for part in SIZES
     }
     return {
-        "schema": SCHEMA,
+        "schema": 2,
         "created": "2031-05-04T10:20:30+00:00",
         "versions": {"asr_unlearn": "0.1.0", "torch": "2.11.0"},
         "command": "recipes/an4/run.sh --data AN4 --methods orthograd_tau --seeds 0",

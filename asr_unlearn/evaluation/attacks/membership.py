@@ -27,7 +27,7 @@ from asr_unlearn.metrics.mia import (
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.runtime.errors import InputError
 
-RATES = {"tpr_at_1_percent": "tpr_at_1_percent_fpr", "tpr_at_0_1_percent": "tpr_at_0_1_percent_fpr"}
+RATES = ("tpr_at_1_percent_fpr", "tpr_at_0_1_percent_fpr")
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ def membership(
         if attack is None:
             continue
         figures[f"{name}_auc"] = attack.auc
-        for key, title in RATES.items():
+        for key in RATES:
             if (rate := getattr(attack, key)) is not None:
-                figures[f"{name}_{title}"] = rate
+                figures[f"{name}_{key}"] = rate
         if attack.interval:
             intervals[f"{name}_auc"] = list(attack.interval)
     return figures, intervals

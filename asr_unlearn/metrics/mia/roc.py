@@ -19,14 +19,14 @@ class Attack:
         interval: 95% interval of the AUC, by bootstrap over the speakers of both groups; None with
             fewer than two speakers in a group. A trained attack is not retrained on resamples: the
             interval of a cross-validated one covers about 83% with seven speakers.
-        tpr_at_1_percent, tpr_at_0_1_percent: true positive rate at a false positive rate of 1% and
+        tpr_at_1_percent_fpr, tpr_at_0_1_percent_fpr: true positive rate at a false positive rate of 1% and
             0.1%; None where a member is compared with fewer than 100, or 1000, non-members.
     """
 
     auc: float
     interval: tuple[float, float] | None
-    tpr_at_1_percent: float | None
-    tpr_at_0_1_percent: float | None
+    tpr_at_1_percent_fpr: float | None
+    tpr_at_0_1_percent_fpr: float | None
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def attack_by_comparisons(
     return Attack(
         auc=float(found.won.sum() / found.times.sum()),
         interval=_interval(inside, outside, found, seed),
-        tpr_at_1_percent=caught(0.01),
-        tpr_at_0_1_percent=caught(0.001),
+        tpr_at_1_percent_fpr=caught(0.01),
+        tpr_at_0_1_percent_fpr=caught(0.001),
     )
 
 

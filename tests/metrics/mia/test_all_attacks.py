@@ -25,7 +25,7 @@ def test_a_planted_leak_is_found_by_every_attack():
     ):
         assert attack.auc == pytest.approx(1.0, abs=0.01)
         assert attack.interval[0] > 0.98
-    assert loss_attack(members, others).tpr_at_1_percent == 1.0
+    assert loss_attack(members, others).tpr_at_1_percent_fpr == 1.0
 
 
 def test_what_a_sample_is_too_small_for_is_left_out():
@@ -33,7 +33,7 @@ def test_what_a_sample_is_too_small_for_is_left_out():
     members, others = group(rng, [0.1, 0.2], speakers=1), unseen(rng, [1.0, 2.0])
     attack = loss_attack(members, others)
     assert attack.interval is None
-    assert attack.tpr_at_1_percent is None
+    assert attack.tpr_at_1_percent_fpr is None
     assert classifier_attack(members, others) is None
     assert informed_attack([KnownUnlearning(members, others)], members, others[:1]) is None
     with pytest.raises(ValueError, match="members and non-members"):

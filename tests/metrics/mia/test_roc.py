@@ -14,11 +14,11 @@ def test_rates_at_few_false_alarms_need_enough_others():
     scores = np.arange(50.0), np.arange(1000.0) - 950.5
     # The member with the score i is below the 49 − i others whose score is higher.
     attack = attack_by_scores(members, others, *scores)
-    assert attack.tpr_at_1_percent == pytest.approx(11 / 50)
-    assert attack.tpr_at_0_1_percent == pytest.approx(2 / 50)
+    assert attack.tpr_at_1_percent_fpr == pytest.approx(11 / 50)
+    assert attack.tpr_at_0_1_percent_fpr == pytest.approx(2 / 50)
     fewer = attack_by_scores(members, others[:999], scores[0], scores[1][:999])
-    assert fewer.tpr_at_0_1_percent is None
-    assert fewer.tpr_at_1_percent is not None
+    assert fewer.tpr_at_0_1_percent_fpr is None
+    assert fewer.tpr_at_1_percent_fpr is not None
 
 
 def test_a_threshold_accepts_all_that_have_the_same_score():
@@ -27,6 +27,6 @@ def test_a_threshold_accepts_all_that_have_the_same_score():
     members, others = group(rng, np.zeros(100)), unseen(rng, np.zeros(1000))
     scores = np.repeat([1.0, 0.0], [30, 70]), np.repeat([1.0, 0.0], [18, 982])
     attack = attack_by_scores(members, others, *scores)
-    assert attack.tpr_at_1_percent == attack.tpr_at_0_1_percent == 0
+    assert attack.tpr_at_1_percent_fpr == attack.tpr_at_0_1_percent_fpr == 0
     truth, scored = np.repeat([1, 0], [100, 1000]), np.concatenate(scores)
     assert attack.auc == pytest.approx(roc_auc_score(truth, scored))
