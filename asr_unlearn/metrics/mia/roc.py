@@ -19,8 +19,8 @@ class Attack:
         interval: 95% interval of the AUC, by bootstrap over the speakers of both groups; None with
             fewer than two speakers in a group. A trained attack is not retrained on resamples: the
             interval of a cross-validated one covers about 83% with seven speakers.
-        tpr_at_1_percent_fpr, tpr_at_0_1_percent_fpr: true positive rate at a false positive rate of 1% and
-            0.1%; None where a member is compared with fewer than 100, or 1000, non-members.
+        tpr_at_1_percent_fpr, tpr_at_0_1_percent_fpr: true positive rate at a false positive rate of
+            1% and 0.1%; None where a member is compared with fewer than 100, or 1000, non-members.
     """
 
     auc: float
