@@ -20,7 +20,7 @@ def relative_folder(folder: Path, root: Path) -> Path:
 
 
 def check_folders(models: Sequence[SavedModel], root: Path) -> None:
-    """Check that models can be told apart and are under `root`.
+    """Check that models have different names or seeds, and are under `root`.
 
     Raises:
         InputError: a model is not under `root`, or two have the same name and seed.
