@@ -47,7 +47,7 @@ def test_a_model_that_was_retrained_for_another_request_is_refused(data, tmp_pat
 
 def test_a_model_that_was_unlearned_is_refused(data, tmp_path):
     model = retrained(tmp_path / "m", kind="unlearn", request=data.split.digest)
-    with pytest.raises(ValueError, match="it was unlearned, and has met those"):
+    with pytest.raises(ValueError, match="it was unlearned, and was trained on"):
         check_retrained([model], data.split)
 
 
