@@ -1,8 +1,12 @@
-"""Models over several seeds beside the retrained one: spread, gap, and what counts as none."""
+"""All models beside the retrained one, as one tidy table: a row for each figure of each model.
+
+Computed once by `compare`. Tables, figures, the summary and the terminal render these rows.
+"""
 
 import statistics
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from asr_unlearn.evaluation.results import Model, Results
 from asr_unlearn.report.forgotten import Forgotten, forgotten
@@ -12,11 +16,16 @@ ORIGINAL = "original"
 RETRAINED = "retrained"
 # Retrained models may agree to the last digit; what is left of subtracting equal figures does not.
 ROUNDING = 1e-9
+# Blocks of a model's record that are no figures: intervals and gaps belong to other rows.
+NO_FIGURES = ("seed", "options", "ci95")
+
+Keys = tuple[str, ...]
+Verdict = Literal["no difference", "inside interval", "differs", ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One figure of one model name, a value for each seed that has it."""
+    """One figure of one model, a value for each seed that has it."""
 
     values: tuple[float, ...]
 
@@ -26,7 +35,7 @@ class Spread:
 
     @property
     def size(self) -> float:
-        """Mean distance from zero: two misses in opposite directions do not cancel out."""
+        """Mean absolute value: differences of opposite sign do not cancel out."""
         return statistics.fmean(map(abs, self.values))
 
     @property
@@ -40,32 +49,76 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One figure of one model, and the same figure of the retrained model.
+
+    Attributes:
+        model: name.
+        seed: of one run; None for all runs of the model together.
+        keys: path of the figure in results.json, ("wer", "forget") for one.
+        value: the figure of every seed that has it.
+        interval: 95% interval, bootstrapped over speakers; only of a single run.
+        seeds: seeds that the figure and its difference from retrained are known for.
+        gap: model minus retrained model of the same seed; None for the retrained model itself.
+        shared, target: the model's and the retrained model's figure at `seeds`; without a gap,
+            `shared` is `value`.
+        verdict: "no difference" where the gaps are on average no larger than retrained models of
+            different seeds differ; "inside interval" where the figure lies in the 95% interval
+            of the only retrained model; else "differs"; "" where there is neither range nor
+            interval to compare with.
+    """
+
+    model: str
+    seed: int | None
+    keys: Keys
+    value: Spread
+    interval: tuple[float, float] | None
+    seeds: frozenset[int]
+    gap: Spread | None
+    shared: Spread
+    target: Spread | None
+    verdict: Verdict
+
+    @property
+    def alike(self) -> bool:
+        """Whether the figure cannot be told from the retrained model's."""
+        return self.verdict in ("no difference", "inside interval")
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """The models of one name, a seed each."""
 
     name: str
     models: tuple[Model, ...]
 
-    def spread(self, *keys: str) -> Spread | None:
-        """The figure below `keys` over the seeds that have it; None where none has."""
-        return _spread([model.figure(*keys) for model in self.models])
-
     @property
     def seeds(self) -> frozenset[int]:
         return frozenset(model.seed for model in self.models)
 
-    def at(self, seeds: Collection[int]) -> "Entry":
-        """The models of these seeds alone."""
-        return Entry(self.name, tuple(model for model in self.models if model.seed in seeds))
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All models of a results.json, the quantity of their task, and what was to be forgotten."""
+    """The tidy table, with the models in the order in which the report shows them.
 
+    Attributes:
+        corpus: name.
+        rate: what is measured on every part: word error rate or accuracy.
+        forgotten: what was to be forgotten.
+        entries: original first, retrained second, then the methods.
+        rows: every figure of every model.
+    """
+
+    corpus: str
     rate: Quantity
     forgotten: Forgotten
     entries: tuple[Entry, ...]
+    rows: tuple[ComparisonRow, ...]
+    _index: dict[tuple[str, int | None, Keys], ComparisonRow] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        index = {(row.model, row.seed, row.keys): row for row in self.rows}
+        object.__setattr__(self, "_index", index)
 
     @property
     def original(self) -> Entry | None:
@@ -84,76 +137,124 @@ class Comparison:
     def seeds(self) -> list[int]:
         return sorted(frozenset().union(*(entry.seeds for entry in self.entries)))
 
+    def named(self, name: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def row(self, model: str, *keys: str, seed: int | None = None) -> ComparisonRow | None:
+        """One figure of one model, over all its seeds or of one; None where nobody computed it."""
+        return self._index.get((model, seed, keys))
+
+    def value(self, model: str, *keys: str) -> Spread | None:
+        row = self.row(model, *keys)
+        return row.value if row else None
+
+    def at(self, model: str, seeds: Collection[int], *keys: str) -> Spread | None:
+        """The figure at these seeds alone."""
+        rows = (self.row(model, *keys, seed=seed) for seed in sorted(seeds))
+        return _spread([row.value.mean for row in rows if row])
+
+    def has(self, *keys: str) -> bool:
+        """Whether any model has the figure."""
+        return any(self.row(entry.name, *keys) for entry in self.entries)
+
+    def seconds(self, model: str) -> Spread | None:
+        """Duration of unlearning, or of training for a model that was not unlearned."""
+        return self.value(model, "unlearn_seconds") or self.value(model, "seconds")
+
     def fewer_seeds(self, spread: Spread) -> str:
         """“2 of 3 seeds” for a figure that not every seed of the results has, else nothing."""
         number, every = len(spread.values), len(self.seeds)
         return f"{number} of {every} seeds" if number < every else ""
 
-    def named(self, name: str) -> Entry | None:
-        return next((entry for entry in self.entries if entry.name == name), None)
-
-    def has(self, *keys: str) -> bool:
-        """Whether any model has the figure."""
-        return any(entry.spread(*keys) for entry in self.entries)
-
-    def parts(self, metric: str, among: Sequence[str]) -> list[str]:
-        """The parts that any model has this metric for."""
-        return [part for part in among if self.has(metric, part)]
-
-    def gap(self, entry: Entry, *keys: str) -> Spread | None:
-        """Model minus retrained model of the same seed, for the seeds where both have the figure.
-
-        As results.json states it; figures whose gap it does not state are subtracted here.
-        """
-        return _spread([self._gap(model, keys) for model in entry.models])
-
-    def _gap(self, model: Model, keys: Sequence[str]) -> float | None:
-        stated = model.figure("gap_to_retrained", *keys)
-        if stated is not None or self.retrained is None:
-            return stated
-        own, gold = model.figure(*keys), self.retrained.at({model.seed}).spread(*keys)
-        return None if own is None or gold is None else own - gold.mean
-
-    def beside(self, entry: Entry, *keys: str) -> tuple[Entry, Entry | None]:
-        """Entry and retrained model at the seeds of their gap; without a gap the entry alone."""
-        seeds = {m.seed for m in entry.models if self._gap(m, keys) is not None}
-        if not seeds:
-            return entry, None
-        return entry.at(seeds), self.retrained.at(seeds) if self.retrained else None
-
-    def no_difference(self, gap: Spread, *keys: str) -> bool:
-        """Whether gaps are on average no larger than retrained models of different seeds differ.
-
-        The yardstick is the range (largest minus smallest) of the retrained models' own figures,
-        so there is no answer but False where fewer than two of them have the figure.
-        """
-        own = self.retrained.spread(*keys) if self.retrained else None
-        return own is not None and len(own.values) > 1 and gap.size <= own.range + ROUNDING
-
-    def inside(self, entry: Entry, metric: str, key: str) -> bool:
-        """Whether a figure lies in the 95% interval of the only retrained model, of its seed."""
-        if self.retrained is None or len(self.retrained.models) > 1:
-            return False
-        own = self.beside(entry, metric, key)[0].spread(metric, key)
-        bounds = self.retrained.models[0].interval(metric, key)
-        return own is not None and bounds is not None and bounds[0] <= own.mean <= bounds[1]
-
-    def alike(self, entry: Entry, metric: str, key: str) -> bool:
-        """No difference over several seeds; with one, inside the retrained model's interval."""
-        gap = self.gap(entry, metric, key)
-        if gap is None:
-            return False
-        return self.no_difference(gap, metric, key) or self.inside(entry, metric, key)
+    def nearest(self, *keys: str) -> list[ComparisonRow]:
+        """Rows of the methods whose mean absolute gap is smallest; several where they tie."""
+        rows = [row for m in self.methods if (row := self.row(m.name, *keys)) and row.gap]
+        smallest = min((row.gap.size for row in rows if row.gap), default=None)
+        return [row for row in rows if row.gap and row.gap.size == smallest]
 
 
 def compare(results: Results) -> Comparison:
-    """Original first, retrained second, then the methods as results.json lists them."""
+    """The comparison of all models of a results.json."""
     names = list(dict.fromkeys(model.name for model in results.models))
     first = [name for name in (ORIGINAL, RETRAINED) if name in names]
     ordered = first + [name for name in names if name not in first]
-    models = results.models
-    entries = (Entry(name, tuple(m for m in models if m.name == name)) for name in ordered)
-    return Comparison(quantity(results), forgotten(results), tuple(entries))
+    entries = [Entry(name, tuple(m for m in results.models if m.name == name)) for name in ordered]
+    retrained = next((entry for entry in entries if entry.name == RETRAINED), None)
+    rows = [row for entry in entries for row in _rows(entry, retrained)]
+    corpus = results.record["corpus"]
+    return Comparison(corpus, quantity(results), forgotten(results), tuple(entries), tuple(rows))
+
+
+def no_difference(gap: Spread, retrained: Spread | None) -> bool:
+    """Whether gaps are on average no larger than retrained models of different seeds differ.
+
+    The measure is the range (largest minus smallest) of the retrained models' own figures, so it
+    is False where fewer than two of them have the figure.
+    """
+    return (
+        retrained is not None
+        and len(retrained.values) > 1
+        and gap.size <= retrained.range + ROUNDING
+    )
+
+
+def _rows(entry: Entry, retrained: Entry | None) -> Iterator[ComparisonRow]:
+    for keys in dict.fromkeys(keys for m in entry.models for keys in _figures(m.record)):
+        yield _row(entry, entry.models, None, keys, retrained)
+        for model in entry.models:
+            if model.figure(*keys) is not None:
+                yield _row(entry, (model,), model.seed, keys, retrained)
+
+
+def _figures(block: Mapping[str, Any], above: Keys = ()) -> Iterator[Keys]:
+    """The path of every number; stated gaps of single figures belong to the figure's own row."""
+    for key, value in block.items():
+        keys = (*above, key)
+        if keys[0] in NO_FIGURES:
+            continue
+        if isinstance(value, Mapping):
+            if above[:1] != ("gap_to_retrained",):
+                yield from _figures(value, keys)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield keys
+
+
+def _row(
+    entry: Entry, models: Sequence[Model], seed: int | None, keys: Keys, retrained: Entry | None
+) -> ComparisonRow:
+    golds = {m.seed: m for m in retrained.models} if retrained else {}
+    value = _spread([model.figure(*keys) for model in models])
+    assert value is not None
+    gaps = {} if entry is retrained else {m.seed: _gap(m, golds.get(m.seed), keys) for m in models}
+    gap = _spread(list(gaps.values()))
+    seeds = frozenset(seed for seed, known in gaps.items() if known is not None)
+    shared, target = value, None
+    if gap is not None:
+        shared = _spread([m.figure(*keys) for m in models if m.seed in seeds]) or value
+        target = _spread([golds[s].figure(*keys) for s in sorted(seeds) if s in golds])
+    every = _spread([gold.figure(*keys) for gold in golds.values()])
+    verdict: Verdict = ""
+    if gap is not None and every is not None and len(every.values) > 1:
+        verdict = "no difference" if no_difference(gap, every) else "differs"
+    elif gap is not None and (bounds := _interval(list(golds.values()), keys)):
+        verdict = "inside interval" if bounds[0] <= shared.mean <= bounds[1] else "differs"
+    interval = _interval(models, keys)
+    return ComparisonRow(
+        entry.name, seed, keys, value, interval, seeds, gap, shared, target, verdict
+    )
+
+
+def _gap(model: Model, retrained: Model | None, keys: Keys) -> float | None:
+    """As results.json states it; a gap that it does not state is computed here."""
+    stated = model.figure("gap_to_retrained", *keys)
+    if stated is not None or retrained is None:
+        return stated
+    own, target = model.figure(*keys), retrained.figure(*keys)
+    return None if own is None or target is None else own - target
+
+
+def _interval(models: Sequence[Model], keys: Keys) -> tuple[float, float] | None:
+    return models[0].interval(*keys) if len(models) == 1 and len(keys) == 2 else None
 
 
 def _spread(values: Sequence[float | None]) -> Spread | None:

@@ -1,23 +1,34 @@
-"""A few utterances of each part: to measure_losses, to see, and as every model transcribed them."""
+"""A few utterances of each part: transcripts of all models, word by word, and the recording."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+import jiwer
 
 from asr_unlearn.data.audio import AudioError
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.evaluation.results import PARTS, Results
-from asr_unlearn.report.alignment import Word, align
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.evaluation.results import Results
+from asr_unlearn.report.audio import Audio, audio
 from asr_unlearn.report.comparison import Comparison
-from asr_unlearn.report.runs import Runs, Transcript, key
-from asr_unlearn.report.sound import Sound, sound
+from asr_unlearn.report.runs import Prediction, Runs, key
 
 EXAMPLES = 5
+Kind = Literal["equal", "substitute", "delete", "insert"]
 
 
-class UtteranceLoss(NamedTuple):
-    """What one or more models made of an utterance, all of them the same."""
+class Word(NamedTuple):
+    """One step of an alignment; the side without a word is empty."""
+
+    kind: Kind
+    reference: str
+    hypothesis: str
+
+
+class Hypothesis(NamedTuple):
+    """A transcript, the models that all gave it, and their losses."""
 
     models: list[str]
     words: list[Word]
@@ -26,18 +37,18 @@ class UtteranceLoss(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One utterance under every model that has it; the sound where the recording is at hand."""
+    """One utterance; `audio` is None without its recording."""
 
     id: str
     speaker: str
     seconds: float | None
     reference: str
-    heard: list[UtteranceLoss]
-    sound: Sound | None
+    hypotheses: list[Hypothesis]
+    audio: Audio | None
 
 
 class Recordings(NamedTuple):
-    """Where the recordings are, by utterance; and what of them could not be had."""
+    """Paths of the recordings by utterance, and what was not found."""
 
     paths: Mapping[str, Path]
     missing: list[str]
@@ -60,14 +71,14 @@ def recordings(results: Results, runs: Runs) -> Recordings:
 def examples(
     found: Comparison, runs: Runs, recorded: Recordings | None
 ) -> dict[str, list[Example]]:
-    """Up to five utterances a part, from each model's first seed.
+    """Up to five utterances of each part, from the first seed of every model.
 
-    They are drawn by the hash of their id, so the choice is the same in every report of a corpus
-    and looks at neither transcript nor error. Recordings that cannot be read are added to
-    `recorded.missing`; without `recorded` there is nothing to measure_losses.
+    They are drawn by the hash of their id: the choice is the same in every report of a corpus and
+    independent of the result. Recordings that cannot be read are added to `recorded.missing`.
+    Without `recorded`, the examples have no audio.
     """
     rows = {
-        entry.name: {row.id: row for row in runs[key(entry.models[0])].transcripts}
+        entry.name: {row.id: row for row in runs[key(entry.models[0])].predictions}
         for entry in found.entries
     }
     chosen: dict[str, list[Example]] = {}
@@ -84,35 +95,55 @@ def examples(
     return chosen
 
 
+def align(reference: str, hypothesis: str) -> list[Word]:
+    """Levenshtein alignment of the words, as jiwer counts them for the WER."""
+    found = jiwer.process_words([reference], [hypothesis])
+    truth, guess = found.references[0], found.hypotheses[0]
+    words: list[Word] = []
+    for chunk in found.alignments[0]:
+        left = truth[chunk.ref_start_idx : chunk.ref_end_idx]
+        right = guess[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        match chunk.type:
+            case "delete":
+                words += [Word("delete", word, "") for word in left]
+            case "insert":
+                words += [Word("insert", "", word) for word in right]
+            case "equal":
+                words += [Word("equal", *pair) for pair in zip(left, right, strict=True)]
+            case _:
+                words += [Word("substitute", *pair) for pair in zip(left, right, strict=True)]
+    return words
+
+
 def _example(
-    id_: str, rows: Mapping[str, Mapping[str, Transcript]], recorded: Recordings | None
+    id_: str, rows: Mapping[str, Mapping[str, Prediction]], recorded: Recordings | None
 ) -> Example:
-    said: dict[str, UtteranceLoss] = {}
-    first: Transcript | None = None
+    by_text: dict[str, Hypothesis] = {}
+    first: Prediction | None = None
     for model, of_model in rows.items():
         row = of_model.get(id_)
         if row is None or row.reference is None or row.hypothesis is None:
             continue
         first = first or row
-        if row.hypothesis not in said:
+        if row.hypothesis not in by_text:
             words = align(row.reference, row.hypothesis)
             errors = sum(word.kind != "equal" for word in words)
-            said[row.hypothesis] = UtteranceLoss([], words, [], errors)
-        said[row.hypothesis].models.append(model)
+            by_text[row.hypothesis] = Hypothesis([], words, [], errors)
+        by_text[row.hypothesis].models.append(model)
         if row.loss is not None:
-            said[row.hypothesis].losses.append(row.loss)
+            by_text[row.hypothesis].losses.append(row.loss)
     assert first is not None
     assert first.reference is not None
-    heard = list(said.values())
-    own = _sound(id_, recorded) if recorded else None
-    return Example(id_, first.speaker, first.seconds, first.reference, heard, own)
+    own = _audio(id_, recorded) if recorded else None
+    hypotheses = list(by_text.values())
+    return Example(id_, first.speaker, first.seconds, first.reference, hypotheses, own)
 
 
-def _sound(id_: str, recorded: Recordings) -> Sound | None:
+def _audio(id_: str, recorded: Recordings) -> Audio | None:
     if id_ not in recorded.paths:
         return None
     try:
-        return sound(recorded.paths[id_])
+        return audio(recorded.paths[id_])
     except AudioError as error:
         recorded.missing.append(f"recording of {id_} ({error})")
         return None

@@ -1,9 +1,4 @@
-"""Who or what was to be forgotten, and whom it is told from: speakers or classes, strangers or not.
-
-For a classifier a class has no strangers, nor has a speaker where speakers are the classes: their
-training utterances are told from held-out ones of the same classes. For a recogniser they are told
-from what strangers say, which has other labels where labels are forgotten.
-"""
+"""What was to be forgotten, and which utterances membership inference compares it with."""
 
 from dataclasses import dataclass
 
@@ -12,25 +7,21 @@ from asr_unlearn.evaluation.results import Results
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The request, as sentences need it.
+    """The deletion request in the words of the report.
 
     Attributes:
-        one, many: what a forgotten one is called.
-        names: of all of them.
-        others: whom attackers tell them from.
-        pair: what attackers are given.
-        like_others: what a model does that has forgotten them.
-        aimed_at: whether unlearning ends at the level of these same others.
-        each: what relearning trains on: an utterance of each speaker.
+        one, many: "speaker", "speakers" or "class", "classes".
+        names: of all forgotten speakers or classes.
+        others: the non-members of membership inference.
+        matches_target: whether unlearning stops at the figures of these same non-members.
+        each: what relearning trains on.
     """
 
     one: str
     many: str
     names: tuple[str, ...]
     others: str
-    pair: str
-    like_others: str
-    aimed_at: bool
+    matches_target: bool
     each: str
 
     @property
@@ -40,38 +31,26 @@ class Forgotten:
 
 
 def forgotten(results: Results) -> Forgotten:
-    """From the split; strangers are those that any model was asked about as unseen.
+    """Read the deletion request from the split.
 
-    Whom attackers are given is for asr_unlearn.evaluation.attacks.observations to say; here is what that is called.
+    The non-members of a classifier are held-out utterances of the forgotten classes, also where
+    speakers are the classes. Those of a recogniser are utterances of unseen speakers.
+    `asr_unlearn.evaluation.attacks` draws them; here they get their name.
     """
     split = results.record["split"]
     labels = tuple(split.get("forget_labels", ()))
     one, many = ("class", "classes") if labels else ("speaker", "speakers")
-    known = any(model.figure("loss", "unseen") is not None for model in results.models)
+    has_unseen = any(model.figure("loss", "unseen") is not None for model in results.models)
     classified = results.record.get("task") == "classification"
+    held_out = classified and (bool(labels) or not has_unseen)
+    if held_out:
+        others = f"held-out utterances of the same {many}"
+    elif labels:
+        others = "unseen speakers' utterances of other classes"
+    else:
+        others = "utterances of unseen speakers"
     each = f"one utterance of each forgotten {one}"
     if labels:
         each = f"one utterance of the forgotten {many} by each speaker"
-    held_out = classified and (bool(labels) or not known)
-    if held_out:
-        others = "held-out utterances"
-        pair = f"one training utterance of a forgotten {one} and one that was held out"
-        like_others = f"treats these {many}' training utterances like held-out ones"
-    elif labels:
-        others = "strangers' utterances of other classes"
-        pair = f"one utterance of a forgotten {one} and one of another {one} by a stranger"
-        like_others = f"treats these {many} like {others}"
-    else:
-        others = "strangers"
-        pair = f"one utterance of a forgotten {one} and one of a stranger"
-        like_others = f"treats these {many} like strangers"
-    return Forgotten(
-        one,
-        many,
-        labels or tuple(split["forget_speakers"]),
-        others,
-        pair,
-        like_others,
-        not held_out,
-        each,
-    )
+    names = labels or tuple(split["forget_speakers"])
+    return Forgotten(one, many, names, others, not held_out, each)

@@ -1,7 +1,4 @@
-"""What tells how well a task is done: the word error rate of transcripts, the accuracy of classes.
-
-Chosen once, from the `task` that results.json names; tables, plots and words ask the quantity.
-"""
+"""The rate of a task: word error rate of transcripts, accuracy of classes."""
 
 from dataclasses import dataclass
 
@@ -10,22 +7,20 @@ from asr_unlearn.evaluation.results import Results
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A share that every part has; that of wrong words can pass 1.
+    """A rate that is measured on every part, as a fraction; a word error rate can pass 1.
 
     Attributes:
-        key: where a model of results.json has it.
+        key: in results.json.
         name: inside a sentence.
         title: in full.
-        is_error: whether less of it is better.
-        said: what a model does with the forget speakers; takes the figure.
-        checked: the error beside the loss that the stop rule looks at.
+        is_error: whether lower is better.
+        checked: the error that the stopping rule checks beside the loss.
     """
 
     key: str
     name: str
     title: str
     is_error: bool
-    said: str
     checked: str
 
     @property
@@ -33,21 +28,19 @@ class Quantity:
         return self.name[0].upper() + self.name[1:]
 
     def of_errors(self, share: float) -> float:
-        """The figure of a group, from the share of its words or classes that is wrong."""
+        """The rate of a group, from the share of its words or utterances that is wrong."""
         return share if self.is_error else 1 - share
 
     def harm(self, gap: float) -> float:
-        """A difference turned so that more is always worse."""
+        """A difference with the sign that makes more worse."""
         return gap if self.is_error else -gap
 
 
-WER = Quantity("wer", "WER", "Word error rate", True, "has a WER of {} on them", "CER")
-ACCURACY = Quantity(
-    "accuracy", "accuracy", "Accuracy", False, "gets {} of their utterances right", "error rate"
-)
+WER = Quantity("wer", "WER", "Word error rate", True, "CER")
+ACCURACY = Quantity("accuracy", "accuracy", "Accuracy", False, "error rate")
 OF_TASK = {"ctc": WER, "seq2seq": WER, "classification": ACCURACY}
 
 
 def quantity(results: Results) -> Quantity:
-    """That of the results' task; results that name none are of transcripts."""
+    """The rate of the results' task; results that name no task hold transcripts."""
     return OF_TASK[results.record.get("task", "ctc")]

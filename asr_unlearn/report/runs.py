@@ -1,4 +1,4 @@
-"""What lies in a model's folder: transcripts, metrics, run.json and the deletion record."""
+"""The files of a run folder: predictions, metrics, run.json and the deletion record."""
 
 import json
 import math
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transcript:
-    """One utterance as one model heard it; None where the evaluation left a field out.
+class Prediction:
+    """One model's prediction for one utterance; None where the evaluation left a field out.
 
-    `errors` of `length` words or, of a classifier, of one class.
+    `errors` counts wrong words of `length` words; a classifier's utterance has length 1.
     """
 
     id: str
@@ -32,12 +32,12 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A model's folder. A file that is missing is named in `missing`.
+    """A run folder; `missing` names the files that it lacks.
 
-    `record` is the deletion record, which only an unlearned model has.
+    `record` is the deletion record of an unlearned model.
     """
 
-    transcripts: list[Transcript]
+    predictions: list[Prediction]
     metrics: list[dict[str, float]]
     settings: Mapping[str, Any]
     missing: tuple[str, ...]
@@ -48,23 +48,27 @@ Runs = Mapping[tuple[str, int], Run]
 
 
 def key(model: Model) -> tuple[str, int]:
-    """Names one model among all seeds."""
+    """Identifies one model among all seeds."""
     return model.name, model.seed
 
 
-def read_run(folder: Path, answers: Path | None = None) -> Run:
-    """Read what there is; raises ResultsError that names file and line when one is broken.
+def read_run(folder: Path, predictions: Path | None = None) -> Run:
+    """Read the files that exist.
 
-    `answers` is the folder for what the model answers, where that is not its own (see
-    asr_unlearn.runtime.cache).
+    Args:
+        predictions: folder of the predictions, where it is not `folder`
+            (`asr_unlearn.runtime.cache.predictions_folder`).
+
+    Raises:
+        ResultsError: a file is broken; names file and line.
     """
-    transcripts = _lines((answers or folder) / "utterances.jsonl", _transcript)
+    rows = _lines((predictions or folder) / "utterances.jsonl", _prediction)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")
-    present = {"utterances.jsonl": transcripts, "metrics.jsonl": metrics, "run.json": settings}
+    present = {"utterances.jsonl": rows, "metrics.jsonl": metrics, "run.json": settings}
     missing = tuple(name for name, content in present.items() if content is None)
-    return Run(transcripts or [], metrics or [], settings or {}, missing, record)
+    return Run(rows or [], metrics or [], settings or {}, missing, record)
 
 
 def _lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T] | None:
@@ -82,9 +86,9 @@ def _lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T] | None:
     return rows
 
 
-def _transcript(row: dict[str, Any]) -> Transcript:
+def _prediction(row: dict[str, Any]) -> Prediction:
     loss = row.get("loss")
-    return Transcript(
+    return Prediction(
         id=row["id"],
         part=row["part"],
         speaker=row["speaker"],
@@ -92,14 +96,13 @@ def _transcript(row: dict[str, Any]) -> Transcript:
         reference=row.get("reference"),
         hypothesis=row.get("hypothesis"),
         loss=float(loss) if loss is not None and math.isfinite(loss) else None,
-        # A class is right or wrong as a whole.
         errors=row.get("word_errors", row.get("errors")),
         length=row.get("words", 1 if "errors" in row else None),
     )
 
 
 def _numbers_only(row: dict[str, Any]) -> dict[str, float]:
-    """A metrics row without what cannot be drawn: text, and a loss that ran to infinity."""
+    """A metrics row without text and infinite losses, which cannot be drawn."""
     return {
         key: float(value)
         for key, value in row.items()

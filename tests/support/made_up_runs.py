@@ -10,10 +10,11 @@ import jiwer
 import numpy as np
 import soundfile
 
+from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.results import read_results, write_results
-from asr_unlearn.report.words import Summary, summary
+from asr_unlearn.report.comparison import Comparison, compare
+from asr_unlearn.report.summary import Summary, summary
 
-PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # Word error rates by part, in the likeness of a small model on AN4.
 RATES = {
     name: dict(zip(PARTS, rates, strict=True))
@@ -100,12 +101,19 @@ def attacked(path: Path) -> None:
     write_results(path, record)
 
 
-def told_of(path: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Summary:
-    """The words on results whose models, by "name seed", are changed first."""
+def summary_of(path: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Summary:
+    """The summary of results whose models, by "name seed", are changed first."""
+    return summary(comparison_of(path, change))
+
+
+def comparison_of(
+    path: Path, change: Callable[[dict[str, Any]], None] = lambda _: None
+) -> Comparison:
+    """The comparison of results whose models, by "name seed", are changed first."""
     record = json.loads(path.read_text())
     change({f"{m['name']} {m['seed']}": m for m in record["models"]})
     write_results(path, record)
-    return summary(read_results(path))
+    return compare(read_results(path))
 
 
 def recorded(path: Path, seconds: float = 0.5) -> Path:

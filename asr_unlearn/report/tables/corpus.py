@@ -1,9 +1,10 @@
-"""Tables about the data and the runs: split, left-out utterances, versions, options."""
+"""The data and the runs: split, left-out utterances, versions, options."""
 
 import json
 
-from asr_unlearn.evaluation.results import PARTS, Results
-from asr_unlearn.report import wording
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.evaluation.results import Results
+from asr_unlearn.report import formats
 from asr_unlearn.report.comparison import Comparison
 from asr_unlearn.report.tables.table import Cell, Row, Table
 
@@ -12,11 +13,11 @@ def split(results: Results) -> Table:
     parts = results.record["split"]["parts"]
     rows = tuple(
         Row(
-            wording.PART_NAMES[part],
+            formats.PART_NAMES[part],
             (
-                Cell(wording.count(parts[part]["utterances"]), "", parts[part]["utterances"]),
-                Cell(wording.duration(parts[part]["seconds"]), "", parts[part]["seconds"]),
-                Cell(wording.count(parts[part]["speakers"]), "", parts[part]["speakers"]),
+                Cell(formats.count(parts[part]["utterances"]), "", parts[part]["utterances"]),
+                Cell(formats.duration(parts[part]["seconds"]), "", parts[part]["seconds"]),
+                Cell(formats.count(parts[part]["speakers"]), "", parts[part]["speakers"]),
             ),
         )
         for part in PARTS
@@ -24,14 +25,15 @@ def split(results: Results) -> Table:
     )
     if results.record["split"].get("forget_labels"):
         caption = (
-            "Forget: training utterances of the classes to be forgotten; held-out: theirs that "
-            "were never trained on; retain: training utterances of all other classes; unseen and "
-            "test: other classes too, never trained on."
+            "Forget: training utterances of the classes to be forgotten; held-out: utterances of "
+            "these classes that were not trained on; retain: training utterances of all other "
+            "classes; unseen and test: utterances of other classes that were not trained on."
         )
     else:
         caption = (
-            "Forget: training utterances of the speakers to be forgotten; held-out: theirs that "
-            "were never trained on; retain: everyone else's; unseen and test: never trained on."
+            "Forget: training utterances of the speakers to be forgotten; held-out: their "
+            "utterances that were not trained on; retain: training utterances of all other "
+            "speakers; unseen and test: speakers that were not trained on."
         )
     return Table(
         "Split",
@@ -42,16 +44,16 @@ def split(results: Results) -> Table:
 
 
 def left_out(results: Results) -> Table | None:
-    """Why utterances were left out; None where results.json does not say."""
+    """Reasons for which utterances were left out; None where results.json has none."""
     data = results.record.get("data")
     if not data:
         return None
     reasons = sorted(data["left_out"].items(), key=lambda item: -item[1])
     rows = tuple(
-        Row(reason, (Cell(wording.count(number), "", number),)) for reason, number in reasons
+        Row(reason, (Cell(formats.count(number), "", number),)) for reason, number in reasons
     )
     caption = (
-        f"{wording.count(data['checked'])} utterances checked, {wording.count(data['kept'])} kept."
+        f"{formats.count(data['checked'])} utterances checked, {formats.count(data['kept'])} kept."
     )
     if not rows:
         caption += " None was left out."
@@ -66,9 +68,9 @@ def versions(results: Results) -> Table:
 
 
 def options(found: Comparison) -> Table | None:
-    """Options of every model, once where its seeds share them.
+    """Options of every model, once for all seeds that share them.
 
-    The model it was unlearned from is left out where each seed has its own.
+    The path of the original is left out where each seed has its own.
     """
     rows = []
     for entry in found.entries:

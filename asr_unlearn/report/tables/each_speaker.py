@@ -2,15 +2,15 @@
 
 from collections import Counter
 
-from asr_unlearn.report import wording
+from asr_unlearn.report import formats
 from asr_unlearn.report.comparison import Comparison, Spread
 from asr_unlearn.report.runs import Run, Runs, key
-from asr_unlearn.report.tables.column import figure_cell
+from asr_unlearn.report.tables.build import figure_cell
 from asr_unlearn.report.tables.table import Cell, Row, Table
 
 
 def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
-    """Pooled over the speaker's utterances; None where no model has any of the part."""
+    """Pooled over a speaker's utterances, mean over seeds; None where no model has any."""
     rates: dict[str, dict[str, list[float]]] = {}
     utterances: dict[str, int] = {}
     for entry in found.entries:
@@ -26,13 +26,13 @@ def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
     cells = {
         speaker: [
             figure_cell(
-                Spread(tuple(of[entry.name])) if entry.name in of else None, wording.percent
+                Spread(tuple(of[entry.name])) if entry.name in of else None, formats.percent
             )
             for entry in found.entries
         ]
         for speaker, of in sorted(rates.items())
     }
-    title = f"{found.rate.heading} of each speaker: {wording.PART_NAMES[part]}"
+    title = f"{found.rate.heading} of each speaker: {formats.PART_NAMES[part]}"
     names = tuple(entry.name for entry in found.entries)
     # The longer side goes down the page.
     if len(cells) < len(names):
@@ -41,7 +41,7 @@ def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
         rows = tuple(Row(name, tuple(of)) for name, of in zip(names, columns, strict=True))
         return Table(title, headings, rows, "In brackets: utterances.", of_models=True)
     rows = tuple(
-        Row(speaker, (Cell(wording.count(number := utterances[speaker]), "", number), *of))
+        Row(speaker, (Cell(formats.count(number := utterances[speaker]), "", number), *of))
         for speaker, of in cells.items()
     )
     return Table(title, ("Speaker", "Utterances", *names), rows)
@@ -52,7 +52,7 @@ def _count_errors(run: Run, part: str) -> tuple[Counter[str], Counter[str], Coun
     errors: Counter[str] = Counter()
     words: Counter[str] = Counter()
     rows: Counter[str] = Counter()
-    for row in run.transcripts:
+    for row in run.predictions:
         if row.part == part and row.length and row.errors is not None:
             errors[row.speaker] += row.errors
             words[row.speaker] += row.length

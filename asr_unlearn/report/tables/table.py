@@ -1,11 +1,11 @@
-"""A table free of any markup; Markdown, HTML and the terminal draw it."""
+"""A table without markup; HTML and Markdown draw it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a reader sees, a remark below it, and the exact figure behind it."""
+    """Text, a remark below it, and the exact figure."""
 
     text: str
     detail: str = ""
@@ -20,7 +20,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`of_models`: each row is a model, so that it can wear the model's colour."""
+    """`of_models`: each row is a model and is drawn in the model's colour."""
 
     title: str
     columns: tuple[str, ...]
@@ -29,5 +29,5 @@ class Table:
     of_models: bool = False
 
     def holds_figures(self, column: int) -> bool:
-        """Whether a column (the first after the labels is 1) is one of numbers."""
+        """Whether a column (the first after the labels is 1) holds numbers."""
         return column > 0 and any(row.cells[column - 1].value is not None for row in self.rows)
