@@ -4,7 +4,7 @@ Tables, figures, the terminal table and the README's table all choose from these
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.report import formats
@@ -118,7 +118,7 @@ JUDGE = [
 def _verification(whose: str, start: str) -> list[Column]:
     similarity = [
         Column(
-            f"{whose}: similarity, {pair}",
+            f"Similarity {pair}, {whose}",
             ("verification", f"{start}similarity_{pair}"),
             formats.number,
             formats.difference,
@@ -126,10 +126,13 @@ def _verification(whose: str, start: str) -> list[Column]:
         for pair in ("same", "different")
     ]
     keys = ("verification", f"{start}eer")
-    return [Column(f"{whose}: EER", keys, formats.percent, formats.points), *similarity]
+    return [Column(f"EER, {whose}", keys, formats.percent, formats.points), *similarity]
 
 
-VERIFICATION = [*_verification("Unseen", ""), *_verification("Forget", "forget_")]
+VERIFICATION = [
+    *_verification("unseen speakers", ""),
+    *_verification("forget speakers", "forget_"),
+]
 TRIALS = Column("Trials", ("verification", "trials"), formats.count)
 
 AVERAGE_DIFFERENCE = Column("Avg.D", ("gap_to_retrained", "avg_d"), formats.number)
@@ -144,6 +147,7 @@ DISTANCES = [
     *DIVERGENCES,
 ]
 OF_RETRAINING = Column("Of retraining", ("cost", "relative_to_retraining"), formats.times)
+TIME = replace(OF_RETRAINING, form=formats.percent)  # for sentences
 SIZES = [
     Column("Steps", ("steps",), formats.count),
     Column("Peak memory", ("cost", "peak_bytes"), formats.megabytes),

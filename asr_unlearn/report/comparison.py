@@ -20,7 +20,7 @@ ROUNDING = 1e-9
 NO_FIGURES = ("seed", "options", "ci95")
 
 Keys = tuple[str, ...]
-Verdict = Literal["no difference", "inside interval", "differs", ""]
+Verdict = Literal["no difference", "in retrained's interval", "differs", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class ComparisonRow:
         shared, target: the model's and the retrained model's figure at `seeds`; without a gap,
             `shared` is `value`.
         verdict: "no difference" where the gaps are on average no larger than retrained models of
-            different seeds differ; "inside interval" where the figure lies in the 95% interval
-            of the only retrained model; else "differs"; "" where there is neither range nor
-            interval to compare with.
+            different seeds differ; "in retrained's interval" where the figure lies in the 95%
+            interval of the only retrained model; else "differs"; "" where there is neither range
+            nor interval to compare with.
     """
 
     model: str
@@ -81,8 +81,8 @@ class ComparisonRow:
 
     @property
     def alike(self) -> bool:
-        """Whether the figure cannot be told from the retrained model's."""
-        return self.verdict in ("no difference", "inside interval")
+        """Whether the figure is the retrained model's within its variation."""
+        return self.verdict in ("no difference", "in retrained's interval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def _row(
     if gap is not None and every is not None and len(every.values) > 1:
         verdict = "no difference" if no_difference(gap, every) else "differs"
     elif gap is not None and (bounds := _interval(list(golds.values()), keys)):
-        verdict = "inside interval" if bounds[0] <= shared.mean <= bounds[1] else "differs"
+        verdict = "in retrained's interval" if bounds[0] <= shared.mean <= bounds[1] else "differs"
     interval = _interval(models, keys)
     return ComparisonRow(
         entry.name, seed, keys, value, interval, seeds, gap, shared, target, verdict

@@ -49,8 +49,8 @@ def main() -> None:
     given = parser.parse_args()
     text = given.readme.read_text(encoding="utf-8")
     changed = put_headline(text, headline_block(read_results(given.results)))
-    with atomic_write(given.readme) as aside:
-        aside.write_text(changed, encoding="utf-8")
+    with atomic_write(given.readme) as temporary:
+        temporary.write_text(changed, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
     only_html = _only_html(results, found, runs, content["missing"], audio)
     texts = markdown(content), html({**content, **only_html})
     for path, text in zip(paths, texts, strict=True):
-        with atomic_write(path) as aside:
-            aside.write_text(text, encoding="utf-8")
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return paths
 
 

@@ -73,4 +73,4 @@ def test_a_verdict_of_one_seed_is_by_the_retrained_models_interval(make_run: Mak
         for part in ("forget", "test", "retain")
         if (row := found.row("orthograd_tau", "wer", part))
     }
-    assert verdicts == {"forget": "inside interval", "test": "differs", "retain": ""}
+    assert verdicts == {"forget": "in retrained's interval", "test": "differs", "retain": ""}

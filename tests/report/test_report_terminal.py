@@ -1,4 +1,4 @@
-"""A terminal whose encoding lacks ∇, τ or α is told all the same, with "?" in their place."""
+"""On a terminal whose encoding lacks ∇, τ or α, commands print "?" instead."""
 
 import io
 import json
@@ -12,8 +12,8 @@ from data_prep import check
 
 
 @pytest.fixture
-def said(monkeypatch):
-    """Carry out a command as a program on such a terminal; status, and what it prints."""
+def printed(monkeypatch):
+    """Run a command as a program on such a terminal; returns status, stdout, stderr."""
 
     def run(*argv, program=main):
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="cp1252") for _ in range(2))
@@ -32,7 +32,7 @@ def said(monkeypatch):
     return run
 
 
-def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_path, said):
+def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_path, printed):
     folder = tmp_path / "ατ∇"
     manifest, split = folder / "manifest.jsonl", folder / "split.json"
     utterances = read_manifest(corpus / "manifest.jsonl")
@@ -55,7 +55,7 @@ def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_pat
     ]
     assert {command[0] for command in commands} == set(COMMANDS)
     for command in commands:
-        status, out, err = said(*command)
+        status, out, err = printed(*command)
         assert status == 0, err
         assert out
         if command[0] not in ("verify", "tune"):
@@ -64,11 +64,11 @@ def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_pat
     assert "ατ∇" in (folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_errors_and_other_programs_do_as_well(tmp_path, said):
+def test_errors_and_other_programs_do_as_well(tmp_path, printed):
     nowhere = tmp_path / "∇.jsonl"
-    status, _, err = said("split", "--manifest", nowhere, "--out", tmp_path / "s.json")
+    status, _, err = printed("split", "--manifest", nowhere, "--out", tmp_path / "s.json")
     assert status == 1
     assert err == f"asr-unlearn: {tmp_path}/?.jsonl: No such file or directory; check the path\n"
-    status, _, err = said(nowhere, "--out", tmp_path / "o.jsonl", program=check.main)
+    status, _, err = printed(nowhere, "--out", tmp_path / "o.jsonl", program=check.main)
     assert status == 2
     assert f"{tmp_path}/?.jsonl: No such file" in err

@@ -121,7 +121,7 @@ def test_the_only_retrained_model_has_an_interval_for_its_own_seed(make_run: Mak
     assert row is not None
     assert row.gap is not None
     assert row.gap.values == (0.05,)
-    assert row.verdict == "inside interval"
+    assert row.verdict == "in retrained's interval"
 
 
 def test_models_with_fewer_seeds_say_so(make_run: MakeRun) -> None:

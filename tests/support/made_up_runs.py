@@ -1,4 +1,4 @@
-"""Made-up runs: transcripts with errors at given rates, and the figures that follow."""
+"""Made-up runs: transcripts with errors at given rates, and their figures."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from asr_unlearn.evaluation.results import read_results, write_results
 from asr_unlearn.report.comparison import Comparison, compare
 from asr_unlearn.report.summary import Summary, summary
 
-# Word error rates by part, in the likeness of a small model on AN4.
+# Word error rates by part, similar to a small model on AN4.
 RATES = {
     name: dict(zip(PARTS, rates, strict=True))
     for name, rates in {
@@ -186,12 +186,12 @@ def _write_model(
 
 
 def _rows(name: str, seed: int, part: str, texts: Sequence[str]) -> list[dict[str, Any]]:
-    said = random.Random(part)
+    drawn = random.Random(part)
     noise = random.Random(f"{name} {seed} {part}")
     prefix = "fs" if part.startswith("forget") else part[0]
     rows = []
     for index in range(SIZES[part]):
-        reference = " ".join(said.choices(WORDS, k=said.randint(3, 9)))
+        reference = " ".join(drawn.choices(WORDS, k=drawn.randint(3, 9)))
         if part == "forget" and index < len(texts):
             reference = texts[index]
         hypothesis = _corrupt(reference, RATES[name][part], noise)
@@ -210,16 +210,16 @@ def _rows(name: str, seed: int, part: str, texts: Sequence[str]) -> list[dict[st
 
 
 def _corrupt(text: str, rate: float, noise: random.Random) -> str:
-    heard: list[str] = []
+    transcribed: list[str] = []
     for word in text.split():
         draw = noise.random()
         if draw >= rate:
-            heard.append(word)
+            transcribed.append(word)
         elif draw < 0.7 * rate:
-            heard.append(noise.choice(WORDS) + "s")
+            transcribed.append(noise.choice(WORDS) + "s")
         elif draw > 0.85 * rate:
-            heard += [word, "uh"]
-    return " ".join(heard)
+            transcribed += [word, "uh"]
+    return " ".join(transcribed)
 
 
 def _pooled(rows: Sequence[Mapping[str, Any]], part: str) -> float:

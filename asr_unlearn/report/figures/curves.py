@@ -89,13 +89,13 @@ def unlearning_curve(
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(PLAIN)
         axes.set_title(short(name))
-        said = ", ".join(
+        values = ", ".join(
             f"forget {'loss' if quantity == 'loss' else checked} from {first:.2f} to {last:.2f}"
             for quantity, of_seeds in lines.items()
             if of_seeds
             for first, last in [np.mean([(s[0], s[-1]) for _, s in of_seeds], axis=0)]
         )
-        label = f"{name} at the checks of early stopping, relative to the target: {said}"
+        label = f"{name} at the checks of early stopping, relative to the target: {values}"
         return to_svg(figure, f"check-{slug(name)}", label, colours(looks, [name]))
 
 

@@ -46,8 +46,10 @@ def trade_off(found: Comparison, looks: Looks) -> str | None:
         axes.set_ylabel(f"{rate.name} {side} retrained on forget, points")
         axes.grid()
         _name_points(figure, axes, placed)
-        said = ", ".join(f"{name} {x:+.1f} and {y:+.1f}" for name, x, y in placed[1:])
-        label = f"Points of {rate.name} {side} the retrained model, on retain and on forget: {said}"
+        values = ", ".join(f"{name} {x:+.1f} and {y:+.1f}" for name, x, y in placed[1:])
+        label = (
+            f"Points of {rate.name} {side} the retrained model, on retain and on forget: {values}"
+        )
         return to_svg(figure, "trade-off", label, colours(looks, (name for name, _, _ in placed)))
 
 

@@ -38,7 +38,7 @@ def _verdicts(found: Comparison) -> str:
             "No difference: the mean absolute difference over seeds is within the range of the "
             "retrained models."
         )
-    if "inside interval" in shown:
+    if "in retrained's interval" in shown:
         return "In interval: the figure is inside the 95% interval of the retrained model."
     return ""
 
