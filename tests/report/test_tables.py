@@ -188,3 +188,15 @@ def test_the_longer_side_of_the_speakers_goes_down_the_page(make_run: MakeRun) -
     assert turned is not None
     assert turned.columns[:2] == ("Model", "fs00 (10)")
     assert turned.rows[1].cells[0] == upright.rows[0].cells[2]
+
+
+def test_an_interval_is_explained_where_there_is_one(make_run: MakeRun) -> None:
+    path = make_run()
+    attacked(path)
+    found = comparison_of(path)
+    table = tables.membership(found)
+    assert table is not None
+    assert table.caption.endswith("Below a figure: 95% interval, bootstrapped over speakers.")
+    table = tables.probe(found)
+    assert table is not None
+    assert "interval" not in table.caption

@@ -77,10 +77,12 @@ def seed_remark(found: Comparison) -> str:
     return f"Mean ± standard deviation over {number} seeds{less}."
 
 
-def below(found: Comparison) -> str:
+def below(found: Comparison, columns: Sequence[Column]) -> str:
     """Caption: what stands below figures that have the retrained model's as their target."""
     if len(found.seeds) == 1:
-        return "Below a figure: 95% interval, bootstrapped over speakers."
+        keys = {column.keys for column in columns}
+        has_interval = any(row.interval for row in found.rows if row.keys in keys)
+        return "Below a figure: 95% interval, bootstrapped over speakers." if has_interval else ""
     return (
         "Below a figure: its difference from the retrained model's; “no difference” where the "
         "mean absolute difference over seeds is within the range of the retrained models."

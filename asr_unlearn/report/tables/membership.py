@@ -42,7 +42,8 @@ def membership(found: Comparison) -> Table | None:
     }
     caption += "".join(text for key, text in meanings.items() if key in known)
     columns = [*AUC, *ATTACK_SIZES]
-    return figures("Membership inference", caption + below(found), columns, found, gaps=True)
+    caption += below(found, columns)
+    return figures("Membership inference", caption.strip(), columns, found, gaps=True)
 
 
 def true_positives(found: Comparison) -> Table | None:

@@ -16,7 +16,8 @@ def probe(found: Comparison) -> Table | None:
     if not present(PROBE, found):
         return None
     columns = [*PROBE, CHANCE]
-    return figures("Speaker identification", caption + below(found), columns, found, gaps=True)
+    caption += below(found, columns)
+    return figures("Speaker identification", caption.strip(), columns, found, gaps=True)
 
 
 def judge(found: Comparison) -> Table | None:
@@ -26,7 +27,8 @@ def judge(found: Comparison) -> Table | None:
         "share of utterances whose speaker it names, and its equal error rate in verification. "
     )
     title = "Speaker classifier unlearned by the same method"
-    return figures(title, caption + below(found), JUDGE, found, gaps=True)
+    caption += below(found, JUDGE)
+    return figures(title, caption.strip(), JUDGE, found, gaps=True)
 
 
 def verification(found: Comparison) -> Table | None:
@@ -36,4 +38,5 @@ def verification(found: Comparison) -> Table | None:
         "rate at the threshold where false rejections and false acceptances are equally frequent. "
     )
     columns = [*VERIFICATION, TRIALS]
-    return figures("Speaker verification", caption + below(found), columns, found, gaps=True)
+    caption += below(found, columns)
+    return figures("Speaker verification", caption.strip(), columns, found, gaps=True)
