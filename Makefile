@@ -7,7 +7,7 @@ PIP := pip>=25.1,<27
 # Everything that the package can do, and the tools that it is tested with.
 EVERYTHING := --editable ".[all]" --group dev
 
-.PHONY: install quickstart test lint constraints
+.PHONY: install quickstart test test-slow lint docs constraints
 
 install: $(STAMP)
 
@@ -22,18 +22,29 @@ quickstart: install
 	recipes/quickstart/run.sh $(ARGS)
 
 # One torch thread a worker: two workers use both cores.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal
+
 test: install
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+# Whole recipes, real Whisper, installations, programs that are killed.
+test-slow: install
+	$(PYTEST) -m slow $(ARGS)
 
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# The pages are written to out/docs.
+docs: install
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --group docs
+	$(VENV)/bin/mkdocs build --strict
+
 # constraints.txt anew, of the newest releases that pyproject.toml admits, and what that changes.
 constraints:
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && \
 	"$$folder/bin/python" -m pip install --quiet --upgrade "$(PIP)" && \
-	"$$folder/bin/python" -m pip install --quiet $(EVERYTHING) && \
+	"$$folder/bin/python" -m pip install --quiet $(EVERYTHING) --group docs && \
 	"$$folder/bin/python" .ci/constraints.py constraints.txt

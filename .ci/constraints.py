@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-HEADING = "# Made by `make constraints`: what `make quickstart` and `make test` install.\n"
+HEADING = "# Made by `make constraints`: the versions that the Makefile installs.\n"
 # pip is pinned by the Makefile, and the package is installed from the checkout.
 LEFT_OUT = ("pip", "asr-unlearn")
 

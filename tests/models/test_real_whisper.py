@@ -23,6 +23,7 @@ from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from data_prep.librispeech import scan
 
+pytestmark = pytest.mark.slow
 LONGEST = 6.0
 
 

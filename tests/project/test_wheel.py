@@ -65,6 +65,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
     assert {Path(name).suffix for name in tracked} >= {".css", ".json", ".py", ".typed"}
 
 
+@pytest.mark.slow
 def test_the_installed_command_trains_and_unlearns(installed, corpus, tiny_config, tmp_path):
     where = "import asr_unlearn, data_prep; print(asr_unlearn.__file__, data_prep.__file__)"
     files = run(installed / "python", "-c", where, cwd=tmp_path).split()

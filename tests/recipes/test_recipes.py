@@ -133,6 +133,7 @@ def test_the_table_of_recipes_is_complete():
     assert set(RECIPES) == folders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
 def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     make = RECIPES[recipe]
@@ -183,6 +184,7 @@ def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     assert (out / "neggrad_plus.old-1" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_whisper_from_scratch_goes_through_every_stage(tmp_path, shared_data):
     out = tmp_path / "out"
     methods = ["orthograd_tau", "gradient_ascent"]
