@@ -39,7 +39,7 @@ lint: install
 # The pages are written to out/docs.
 docs: install
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --group docs
-	$(VENV)/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 # constraints.txt anew, of the newest releases that pyproject.toml admits, and what that changes.
 constraints:

@@ -15,14 +15,18 @@ from asr_unlearn.cli import main
 from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.run_recipe import check, make_plan, parser
 from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.forget_list import read_names
 from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.models.processors import character_processor
 from tests.support.tiny_model import tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "recipes").glob("*/README.md"))]
-PAGES += [*sorted((ROOT / "benchmarks").glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-LANGUAGES = {"bash", "python"}
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES += [*sorted((ROOT / "recipes").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
+# Each has a test below that runs or reads its blocks.
+LANGUAGES = {"bash", "python", "json", "text"}
 
 
 def blocks(page, language):
@@ -68,9 +72,9 @@ def understand_preparation(words, monkeypatch):
             importlib.import_module(words[0]).main()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_command_is_understood(page, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(block_of("class Mine"))
+    (tmp_path / "mine.py").write_text(block_of("extending.md", "class Mine"))
     monkeypatch.chdir(tmp_path)
     for words in commands(page):
         if "asr_unlearn" in words:
@@ -96,14 +100,59 @@ def test_no_block_is_of_another_language():
     assert commands(PAGES[0])
 
 
-def block_of(phrase):
-    (block,) = [b for b in blocks(ROOT / "README.md", "python") if phrase in b]
+def test_the_readme_fits_on_two_screens():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 110
+
+
+def test_links_between_pages_lead_somewhere():
+    links = [
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    ]
+    assert len(links) > 30
+    assert [(page, target) for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_navigation():
+    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+    assert listed == {page.name for page in DOCS.rglob("*.md")}
+
+
+def test_every_block_but_commands_has_a_test():
+    found = [
+        (page.name, language)
+        for page in PAGES
+        for language in sorted(LANGUAGES - {"bash"})
+        for _ in blocks(page, language)
+    ]
+    assert sorted(found) == [
+        ("data.md", "json"),
+        ("data.md", "text"),
+        ("extending.md", "python"),
+        ("python-api.md", "python"),
+        ("python-api.md", "python"),
+    ]
+
+
+def test_the_manifest_and_the_forget_list_are_read(tmp_path):
+    (manifest,) = blocks(DOCS / "data.md", "json")
+    (tmp_path / "manifest.jsonl").write_text(manifest)
+    utterances = read_manifest(tmp_path / "manifest.jsonl")
+    assert [(u.speaker, u.subset) for u in utterances] == [("anna", "train"), ("bert", "dev")]
+    (listed,) = blocks(DOCS / "data.md", "text")
+    (tmp_path / "speakers.txt").write_text(listed)
+    assert read_names(tmp_path / "speakers.txt") == ["anna", "carl"]
+
+
+def block_of(page, phrase):
+    (block,) = [b for b in blocks(DOCS / page, "python") if phrase in b]
     return block
 
 
 @pytest.fixture
 def tiny(corpus):
-    """A model, its processor, and the parts of a small corpus, by the names that README uses."""
+    """A model, its processor, and the parts of a small corpus, by the names that the pages use."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     processor = character_processor(alphabet_of(data.manifest), attention_mask=True)
     size = {"vocab_size": len(processor.tokenizer), "pad_token_id": 0}
@@ -120,15 +169,20 @@ def test_unlearning_in_python(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "asr_unlearn.unlearn", lambda *given, **named: unlearn(*given, **named, **by_steps)
     )
-    exec(block_of("found.model.save_pretrained"), tiny)
+    exec(block_of("python-api.md", "found.model.save_pretrained"), tiny)
     assert tiny["found"].steps > 0
     saved = Wav2Vec2ForCTC.from_pretrained(tmp_path / "forgotten").state_dict()
     for name, tensor in tiny["model"].state_dict().items():
         assert torch.equal(saved[name], tensor), name
 
 
+def test_a_method_by_its_name(tiny):
+    exec(block_of("python-api.md", 'method="orthograd"'), tiny)
+    assert tiny["found"].steps > 0
+
+
 def test_a_method_of_ones_own(tiny, tmp_path):
-    (tmp_path / "mine.py").write_text(block_of("class Mine"))
+    (tmp_path / "mine.py").write_text(block_of("extending.md", "class Mine"))
     before = {name: tensor.clone() for name, tensor in tiny["model"].state_dict().items()}
     method = {"method": f"{tmp_path / 'mine.py'}:Mine", "power": 1.0, "epochs": 1}
     found = unlearn(**tiny, **method, stop=Stop(rule="steps"))

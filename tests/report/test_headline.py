@@ -1,4 +1,4 @@
-"""The README's figures are those of the committed results, to the letter."""
+"""The pages' figures are those of the committed results, to the letter."""
 
 from pathlib import Path
 
@@ -10,10 +10,17 @@ from asr_unlearn.report.readme import headline_block, put_headline
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_readme_shows_what_was_measured():
-    block = headline_block(read_results(ROOT / "recipes" / "an4" / "results.json"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert put_headline(readme, block) == readme
+@pytest.mark.parametrize(
+    ("page", "results"),
+    [
+        ("README.md", "librispeech/results-pretrained.json"),
+        ("docs/results.md", "an4/results.json"),
+    ],
+)
+def test_the_pages_show_what_was_measured(page, results):
+    block = headline_block(read_results(ROOT / "recipes" / results))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert put_headline(text, block) == text
     for name in ("original", "retrained", "orthograd\\_tau"):
         assert f"| {name} |" in block
 
