@@ -137,8 +137,8 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "speaker",
             "import sys\n"
             "from asr_unlearn.runtime import program\n"
-            "from asr_unlearn.models.ecapa import EcapaConfig, EcapaForAudioClassification\n"
-            "sys.exit(program.run_program('x', lambda: EcapaForAudioClassification(EcapaConfig())))",
+            "from asr_unlearn.models.ecapa import EcapaConfig, EcapaForAudioClassification as Ecapa\n"
+            "sys.exit(program.run_program('x', lambda: Ecapa(EcapaConfig())))",
             "x: ECAPA-TDNN needs speechbrain, which is not installed: "
             "pip install 'asr_unlearn[speaker]'",
         ),

@@ -79,7 +79,7 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
     for words in commands(page):
         if "asr_unlearn" in words:
             rest = words[words.index("asr_unlearn") + 1 :]
-            assert rest[0] in cli.IN_SEVERAL_PROCESSES
+            assert rest[0] in main.IN_SEVERAL_PROCESSES
         elif words[0] == "asr-unlearn":
             main.understood(words[1:])
         elif words[0].endswith("run.sh"):
