@@ -1,4 +1,4 @@
-"""What is not tested is said, and what is installed is pinned, where nobody watches."""
+"""A run names what it did not test, and what it installs is pinned."""
 
 import os
 import shutil

@@ -137,8 +137,9 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "speaker",
             "import sys\n"
             "from asr_unlearn.runtime import program\n"
-            "from asr_unlearn.models.ecapa import EcapaConfig, EcapaForAudioClassification as Ecapa\n"
-            "sys.exit(program.run_program('x', lambda: Ecapa(EcapaConfig())))",
+            "from asr_unlearn.models import ecapa\n"
+            "make = lambda: ecapa.EcapaForAudioClassification(ecapa.EcapaConfig())\n"
+            "sys.exit(program.run_program('x', make))",
             "x: ECAPA-TDNN needs speechbrain, which is not installed: "
             "pip install 'asr_unlearn[speaker]'",
         ),
