@@ -24,7 +24,7 @@ from tests.support.tiny_model import tiny_options
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-PAGES += [*sorted((ROOT / "recipes").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
+PAGES += [*sorted((ROOT / "recipes").glob("*/*.md")), ROOT / "benchmarks" / "README.md"]
 # Each has a test below that runs or reads its blocks.
 LANGUAGES = {"bash", "python", "json", "text"}
 
