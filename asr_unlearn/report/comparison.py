@@ -222,26 +222,42 @@ def _figures(block: Mapping[str, Any], above: Keys = ()) -> Iterator[Keys]:
 def _row(
     entry: Entry, models: Sequence[Model], seed: int | None, keys: Keys, retrained: Entry | None
 ) -> ComparisonRow:
-    golds = {m.seed: m for m in retrained.models} if retrained else {}
     value = _spread([model.figure(*keys) for model in models])
     assert value is not None
-    gaps = {} if entry is retrained else {m.seed: _gap(m, golds.get(m.seed), keys) for m in models}
+    targets = {model.seed: model for model in retrained.models} if retrained else {}
+    gaps = {model.seed: _gap(model, targets.get(model.seed), keys) for model in models}
+    if entry is retrained:
+        gaps = {}
     gap = _spread(list(gaps.values()))
     seeds = frozenset(seed for seed, known in gaps.items() if known is not None)
     shared, target = value, None
     if gap is not None:
         shared = _spread([m.figure(*keys) for m in models if m.seed in seeds]) or value
-        target = _spread([golds[s].figure(*keys) for s in sorted(seeds) if s in golds])
-    every = _spread([gold.figure(*keys) for gold in golds.values()])
-    verdict: Verdict = ""
-    if gap is not None and every is not None and len(every.values) > 1:
-        verdict = "no difference" if no_difference(gap, every) else "differs"
-    elif gap is not None and (bounds := _interval(list(golds.values()), keys)):
-        verdict = "in retrained's interval" if bounds[0] <= shared.mean <= bounds[1] else "differs"
-    interval = _interval(models, keys)
+        target = _spread([targets[seed].figure(*keys) for seed in sorted(seeds & targets.keys())])
     return ComparisonRow(
-        entry.name, seed, keys, value, interval, seeds, gap, shared, target, verdict
+        model=entry.name,
+        seed=seed,
+        keys=keys,
+        value=value,
+        interval=_interval(models, keys),
+        seeds=seeds,
+        gap=gap,
+        shared=shared,
+        target=target,
+        verdict=_verdict(gap, shared, list(targets.values()), keys),
     )
+
+
+def _verdict(gap: Spread | None, shared: Spread, retrained: Sequence[Model], keys: Keys) -> Verdict:
+    if gap is None:
+        return ""
+    every = _spread([model.figure(*keys) for model in retrained])
+    if every is not None and len(every.values) > 1:
+        return "no difference" if no_difference(gap, every) else "differs"
+    bounds = _interval(retrained, keys)
+    if bounds is None:
+        return ""
+    return "in retrained's interval" if bounds[0] <= shared.mean <= bounds[1] else "differs"
 
 
 def _gap(model: Model, retrained: Model | None, keys: Keys) -> float | None:
