@@ -141,7 +141,7 @@ class Comparison:
         return next((entry for entry in self.entries if entry.name == name), None)
 
     def row(self, model: str, *keys: str, seed: int | None = None) -> ComparisonRow | None:
-        """One figure of one model, over all its seeds or of one; None where nobody computed it."""
+        """One figure of one model, over all its seeds or of one; None where it was not computed."""
         return self._index.get((model, seed, keys))
 
     def value(self, model: str, *keys: str) -> Spread | None:

@@ -48,7 +48,7 @@ class Example(NamedTuple):
 
 
 class Recordings(NamedTuple):
-    """Paths of the recordings by utterance, and what was not found."""
+    """Paths of the recordings by utterance, and the names of those not found."""
 
     paths: Mapping[str, Path]
     missing: list[str]

@@ -53,7 +53,7 @@ def gap_cell(model: str, column: Column, found: Comparison) -> Cell:
 
 
 def _remark(row: ComparisonRow, column: Column, found: Comparison, gaps: bool) -> str:
-    """The 95% interval of one seed; for several, who has the figure and the difference."""
+    """The 95% interval of one seed; for several, how many have the figure, or the difference."""
     if fewer := found.fewer_seeds(row.value):
         return fewer
     if row.interval:

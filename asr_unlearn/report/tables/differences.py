@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from asr_unlearn.report import formats
 from asr_unlearn.report.columns import AUC, Column, losses, rates, targets
-from asr_unlearn.report.comparison import RETRAINED, Comparison, ComparisonRow
+from asr_unlearn.report.comparison import ORIGINAL, RETRAINED, Comparison, ComparisonRow
 from asr_unlearn.report.tables.build import gap_cell
 from asr_unlearn.report.tables.table import Cell, Row, Table
 
@@ -89,7 +89,7 @@ def _cells(found: Comparison, column: Column, best: list[ComparisonRow]) -> Iter
             return Cell(formats.MISSING)
         return Cell(column.form(spread.mean), found.fewer_seeds(spread), spread.mean)
 
-    yield plain("original")
+    yield plain(ORIGINAL)
     yield plain(RETRAINED)
     yield Cell(formats.listed([row.model for row in best]))
     yield plain(best[0].model)
