@@ -13,7 +13,7 @@ from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.report import write_report
+from asr_unlearn.reporting import write_report
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ FLOORS = [
     {"methods"},
     {"training"},
     {"evaluation"},
-    {"report"},
+    {"reporting"},
     {"api"},
     {"cli"},
 ]

@@ -12,8 +12,8 @@ import soundfile
 
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.results import read_results, write_results
-from asr_unlearn.report.comparison import Comparison, compare
-from asr_unlearn.report.summary import Summary, summary
+from asr_unlearn.reporting.comparison import Comparison, compare
+from asr_unlearn.reporting.summary import Summary, summary
 
 # Word error rates by part, similar to a small model on AN4.
 RATES = {

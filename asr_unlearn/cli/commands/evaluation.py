@@ -23,7 +23,7 @@ from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.models.checks import models_in
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import Window, longest_seconds
-from asr_unlearn.report import table, write_report
+from asr_unlearn.reporting import table, write_report
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file

@@ -1,0 +1,98 @@
+"""The comparison in three sentences, and notes on the limits of its figures."""
+
+import math
+from typing import NamedTuple
+
+from asr_unlearn.reporting.columns import ATTACKS, AVERAGE_DIFFERENCE, TIME, Column, present, rates
+from asr_unlearn.reporting.comparison import ORIGINAL, RETRAINED, Comparison
+from asr_unlearn.reporting.formats import MISSING, bracketed, listed, number
+
+# How many methods the sentences name: those nearest to the retrained model over all parts.
+NAMED = 3
+# An original and a retrained model less than half a point apart leave nothing to measure.
+SMALLEST_DIFFERENCE = 0.005
+
+
+class Summary(NamedTuple):
+    sentences: list[str]
+    notes: list[str]
+
+
+def summary(found: Comparison) -> Summary:
+    """Forgetting; the other parts; cost and attacks. A sentence without figures is left out."""
+    rate, average = found.rate, AVERAGE_DIFFERENCE.keys
+    distances = {m.name: found.value(m.name, *average) for m in found.methods}
+    nearest = sorted(distances, key=lambda m: d.mean if (d := distances[m]) else math.inf)
+    names, more = [ORIGINAL, RETRAINED, *nearest[:NAMED]], len(nearest) - NAMED
+    rest = f"{more} more method{'s' if more > 1 else ''} in the tables" if more > 0 else ""
+    forget, *others = rates(rate, ("forget", "retain", "unseen", "test"))
+    others = present(others, found)
+    parts = " / ".join(column.keys[1] for column in others)
+    forgotten = f"{rate.heading} on the {found.forgotten.counted} to forget"
+    facts = (
+        (_listed(found, names, [forget], forgotten), rest),
+        (_listed(found, names, others, f"{rate.heading} on {parts}"),),
+        (_listed(found, names, [TIME], "Time relative to retraining"), _attacks(found, names)),
+    )
+    texts = ["; ".join(filter(None, of_sentence)) for of_sentence in facts]
+    return Summary([f"{text}." for text in texts if text], _notes(found))
+
+
+def _listed(found: Comparison, models: list[str], columns: list[Column], heading: str) -> str:
+    """“WER on retain / test: original 3.00% / 22.0%, orthograd 7.50% / 28.0%”; means over seeds."""
+    listing = []
+    for model in models:
+        rows = [found.row(model, *column.keys) for column in columns]
+        if known := [row for row in rows if row]:
+            pairs = zip(columns, rows, strict=True)
+            figures = " / ".join(c.form(row.value.mean) if row else MISSING for c, row in pairs)
+            alike = {row.verdict if row.alike else "" for row in known}
+            notes = alike.pop() if len(alike) == 1 else "", found.fewer_seeds(known[0].value)
+            listing.append(f"{model} {figures}{bracketed(*notes)}")
+    return f"{heading}: {', '.join(listing)}" if listing else ""
+
+
+def _attacks(found: Comparison, models: list[str]) -> str:
+    """The AUC that is farthest from 0.5 for each model, with the attack's name."""
+    areas = {
+        m: [(v.mean, a.name) for a in ATTACKS if (v := found.value(m, *a.auc))] for m in models
+    }
+    listing = [
+        f"{model} {number(area)} ({name})"
+        for model, known in areas.items()
+        for area, name in sorted(known, key=lambda one: -abs(one[0] - 0.5))[:1]
+    ]
+    heading = "AUC of the strongest attack (farthest from 0.5)"
+    return f"{heading}: {', '.join(listing)}" if listing else ""
+
+
+def _notes(found: Comparison) -> list[str]:
+    every, rate, retrained = len(found.seeds), found.rate, found.retrained
+    runs = [(entry.name, model) for entry in found.entries for model in entry.models]
+    notes = [
+        f"Warning, {name}, seed {model.seed}: {model.record['warning']}."
+        for name, model in runs
+        if "warning" in model.record
+    ]
+    if retrained is None:
+        notes.append("There is no retrained model, so forgetting cannot be judged.")
+    elif apart := [m.name for m in found.methods if not m.seeds & retrained.seeds]:
+        notes.append(f"No retrained model of the same seed: {listed(apart)}.")
+    start = found.row(ORIGINAL, rate.key, "forget")
+    if start and start.gap and abs(start.gap.mean) < SMALLEST_DIFFERENCE:
+        notes.append(
+            f"{rate.heading} on forget differs by less than half a point between original and "
+            f"retrained model, so in {rate.name} there is almost nothing to forget."
+        )
+    if len(runs) == len(found.entries):
+        which = "One seed" if every == 1 else "Each model has one seed, not all the same"
+        notes.append(f"{which}: the variation of the figures over seeds is unknown.")
+    elif fewer := [f"{e.name} ({len(e.models)})" for e in found.entries if len(e.models) < every]:
+        notes.append(
+            f"Means over {every} seeds, over fewer for {listed(fewer)}; differences are over the "
+            "seeds that a model shares with the retrained one."
+        )
+    ratios = {m.name: found.value(m.name, *TIME.keys) for m in found.methods}
+    if dearer := [name for name, ratio in ratios.items() if ratio and ratio.mean > 1]:
+        notes.append(f"Retraining is cheaper than {listed(dearer)}.")
+    return notes

@@ -1,0 +1,44 @@
+"""Distances from the retrained model over all parts, time, and why each run ended."""
+
+from asr_unlearn.reporting import formats
+from asr_unlearn.reporting.columns import DISTANCES, OF_RETRAINING, present
+from asr_unlearn.reporting.comparison import Comparison
+from asr_unlearn.reporting.tables.build import cell, figure_cell
+from asr_unlearn.reporting.tables.table import Cell, Row, Table
+
+
+def distance_and_cost(found: Comparison) -> Table:
+    """Distances over all parts, and time relative to retraining."""
+    distances, costs = present(DISTANCES, found), present([OF_RETRAINING], found)
+    rows = []
+    for entry in found.entries:
+        cells = (
+            *(cell(entry.name, column, found) for column in distances),
+            figure_cell(found.seconds(entry.name), formats.seconds),
+            *(cell(entry.name, column, found) for column in costs),
+        )
+        rows.append(Row(entry.name, cells))
+    headings = [column.heading for column in distances]
+    headings += ["Time", *(column.heading for column in costs)]
+    name = found.rate.name
+    caption = (
+        f"Avg.D: mean absolute {name} difference over all parts, 0 is best. "
+        f"ToW: product of 1 − |{name} difference| over forget, retain and test, 1 is best. "
+        "EMD: earth mover's distance between the forget losses of model and retrained model, 0 is "
+        "best. KL: divergence of the output distributions, frame by frame, 0 is best. "
+        "Time of training, or of unlearning for the methods."
+    )
+    return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
+
+
+def endings(found: Comparison) -> Table | None:
+    """Why each run of unlearning ended."""
+    rows = [
+        Row(entry.name, (Cell(str(model.seed)), Cell(str(model.record["stopped"]))))
+        for entry in found.entries
+        for model in entry.models
+        if "stopped" in model.record
+    ]
+    if not rows:
+        return None
+    return Table("Why each run ended", ("Model", "Seed", "Why"), tuple(rows), of_models=True)

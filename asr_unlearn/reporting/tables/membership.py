@@ -1,0 +1,100 @@
+"""Membership inference attacks, and relearning of what was forgotten."""
+
+from asr_unlearn.reporting import formats
+from asr_unlearn.reporting.columns import ATTACK_SIZES, ATTACKS, AUC, TRUE_POSITIVES, present
+from asr_unlearn.reporting.comparison import Comparison
+from asr_unlearn.reporting.tables.build import below, figures
+from asr_unlearn.reporting.tables.table import Cell, Row, Table
+
+RELEARNING = (
+    ("On one utterance of each", "one_utterance"),
+    ("On retain data", "retain"),
+)
+
+
+def membership(found: Comparison) -> Table | None:
+    """AUC of each attack; the caption explains the attacks that were made."""
+    if not present(AUC, found):
+        return None
+    known = {attack.key for attack in ATTACKS if found.has(*attack.auc)}
+    caption = (
+        f"AUC: training utterances of the forgotten {found.forgotten.many} against "
+        f"{found.forgotten.others}, matched in duration and length of text. 0.5 is chance; 0.2 "
+        "distinguishes them as well as 0.8. The target is the retrained model's AUC, not 0.5: "
+        "voices differ. "
+    )
+    if found.forgotten.matches_target:
+        caption += (
+            "Unlearning stops at the loss of these same unseen speakers, which moves the AUC of "
+            "methods a little towards 0.5. "
+        )
+    meanings = {
+        "loss": "Loss: a threshold on the loss. ",
+        "classifier": (
+            "Classifier: trained on loss, confidence and errors of other speakers"
+            f"{'; its intervals are too narrow' if len(found.seeds) == 1 else ''}. "
+        ),
+        "informed": (
+            "Informed: trained on models that forgot other speakers by the same method; the "
+            "retrained model has no such models. "
+        ),
+        "lira": "LiRA, RMIA: with shadow models trained with and without each utterance. ",
+    }
+    caption += "".join(text for key, text in meanings.items() if key in known)
+    columns = [*AUC, *ATTACK_SIZES]
+    caption += below(found, columns)
+    return figures("Membership inference", caption.strip(), columns, found, gaps=True)
+
+
+def true_positives(found: Comparison) -> Table | None:
+    """Share of members that each attack finds at a low false positive rate."""
+    caption = (
+        f"Share of the forgotten {found.forgotten.many}' training utterances that each attack "
+        f"finds at a false positive rate of 1% or 0.1% on {found.forgotten.others}; chance is the "
+        "same 1% or 0.1%."
+    )
+    title = "True positives at a low false positive rate"
+    return figures(title, caption, TRUE_POSITIVES, found, gaps=True)
+
+
+def relearning(found: Comparison) -> Table | None:
+    """Steps of fine-tuning until the forget loss is back at the original's."""
+    rows = [
+        Row(entry.name, tuple(_steps_cell(entry.name, start, found) for _, start in RELEARNING))
+        for entry in found.entries
+        if found.row(entry.name, "relearning", "limit")
+    ]
+    if not rows:
+        return None
+    caption = (
+        f"Steps of fine-tuning, on {found.forgotten.each} or on retain data, until the loss on the "
+        f"{found.forgotten.many} is back at the original's{_tolerance(found)}. A method that "
+        "needs fewer steps than the retrained model still contains some of what was forgotten."
+    )
+    headings = ("Model", *(heading for heading, _ in RELEARNING))
+    return Table("Relearning", headings, tuple(rows), caption, of_models=True)
+
+
+def _tolerance(found: Comparison) -> str:
+    """TOLERANCE of asr_unlearn.evaluation.attacks.relearning, in words."""
+    if not found.has("loss", "unseen"):
+        return ""  # no unseen speakers to measure it by
+    return ", to a tenth of the way from there to its loss on unseen speakers"
+
+
+def _steps_cell(model: str, start: str, found: Comparison) -> Cell:
+    """Mean steps; a run that reached the limit is named with its loss, never averaged in."""
+    row, limit = (found.row(model, "relearning", key) for key in (f"{start}_steps", "limit"))
+    assert limit is not None
+    missed = f"not within {formats.count(max(limit.value.values))}"
+    if row is None:
+        loss = found.value(model, "relearning", f"{start}_loss")
+        return Cell(missed, f"loss {formats.number(loss.mean)} then" if loss else "")
+    steps = row.value
+    text = formats.count.spread(steps)
+    if len(steps.values) < len(limit.value.values):
+        share = f"{len(steps.values)} of {len(limit.value.values)} seeds, the rest {missed}"
+        return Cell(text, share, steps.mean)
+    whole = row.gap is not None and len(row.gap.values) == len(steps.values)
+    same = whole and row.verdict == "no difference"
+    return Cell(text, "no difference" if same else "", steps.mean)

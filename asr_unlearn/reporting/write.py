@@ -1,0 +1,136 @@
+"""report.md and report.html, from a results.json and the run folders beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import asr_unlearn.reporting.tables as tables
+from asr_unlearn.evaluation.results import Results, read_results
+from asr_unlearn.reporting.comparison import Comparison, compare
+from asr_unlearn.reporting.examples import examples, recordings
+from asr_unlearn.reporting.figures import palette
+from asr_unlearn.reporting.figures.gallery import draw_all
+from asr_unlearn.reporting.render_html import html
+from asr_unlearn.reporting.render_markdown import markdown
+from asr_unlearn.reporting.runs import Runs, key, read_run
+from asr_unlearn.reporting.summary import summary
+from asr_unlearn.runtime.cache import predictions_folder
+from asr_unlearn.runtime.io import atomic_write
+
+
+def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
+    """Write report.md and report.html beside `results_path` and return their paths.
+
+    Other results than results.json, for example attacks.json, get attacks-report.md and .html, so
+    two evaluations of one folder do not replace each other's reports.
+
+    Args:
+        audio: put recordings of the examples, of forgotten speakers too, into report.html.
+
+    Raises:
+        ResultsError: results.json or a file of a run folder is broken. A missing file of a run
+            folder is named in the report instead.
+    """
+    results = read_results(results_path)
+    models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
+    root = results_path.parent
+    runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
+    found = compare(results)
+    stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
+    paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")
+    content = {**_content(results, found, runs), "page": paths[1].name}
+    only_html = _only_html(results, found, runs, content["missing"], audio)
+    texts = markdown(content), html({**content, **only_html})
+    for path, text in zip(paths, texts, strict=True):
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return paths
+
+
+def _content(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
+    """What both reports show."""
+    return {
+        "record": results.record,
+        "rate": found.rate,
+        "forgotten": found.forgotten,
+        "seeds": found.seeds,
+        "seeds_and_window": _seeds_and_window(results.record, found.seeds),
+        "summary": summary(found),
+        "main": _present(
+            tables.closest(found),
+            tables.rates_and_loss(found),
+            tables.differences(found),
+            tables.membership(found),
+            tables.true_positives(found),
+            tables.relearning(found),
+            tables.probe(found),
+            tables.judge(found),
+            tables.verification(found),
+            tables.distance_and_cost(found),
+        ),
+        "more": _present(
+            tables.each_seed(found),
+            *tables.details(found),
+            tables.endings(found),
+            tables.further(found),
+        ),
+        "forget_speakers": tables.each_speaker(found, runs, "forget"),
+        "retain_speakers": tables.each_speaker(found, runs, "retain"),
+        "data": _present(tables.split(results), tables.left_out(results)),
+        "record_inputs": tables.record_inputs(found, runs),
+        "records": tables.records(found, runs),
+        "versions": tables.versions(results),
+        "options": tables.options(found),
+        "missing": [
+            f"{model.record['path']}/{name}"
+            for model in results.models
+            for name in runs[key(model)].missing
+        ],
+    }
+
+
+def _seeds_and_window(record: Mapping[str, Any], seeds: Sequence[int]) -> str:
+    """Seeds of the runs and of the split, and the window of a Whisper encoder."""
+    several = "s" if len(seeds) > 1 else ""
+    text = f"Seed{several} {', '.join(map(str, seeds))}; split seed {record['split']['seed']}."
+    if "window" not in record:
+        return text
+    return (
+        f"{text} Evaluated with an encoder window of {record['window']:g} s; "
+        "the saved models keep their own, 30 s in OpenAI's."
+    )
+
+
+def _present(*given: tables.Table | None) -> list[tables.Table]:
+    return [table for table in given if table is not None]
+
+
+def _only_html(
+    results: Results, found: Comparison, runs: Runs, missing: Sequence[str], audio: bool
+) -> dict[str, Any]:
+    """Figures, examples, settings and whole deletion records."""
+    looks = palette.looks([entry.name for entry in found.entries])
+    recorded = recordings(results, runs) if audio else None
+    chosen = examples(found, runs, recorded)
+    return {
+        **draw_all(found, runs, looks),
+        "looks": looks,
+        "methods": [entry.name for entry in found.methods],
+        "colours": palette.colours(looks),
+        "examples": chosen,
+        "has_audio": any(one.audio for part in chosen.values() for one in part),
+        "settings": {
+            f"{model.name}, seed {model.seed}": json.dumps(content, indent=2, ensure_ascii=False)
+            for model in results.models
+            if (content := runs[key(model)].settings)
+        },
+        "whole_records": {
+            f"{model.name}, seed {model.seed}": record
+            for model in results.models
+            if (record := runs[key(model)].record) is not None
+        },
+        "missing": [*missing, *(recorded.missing if recorded else ())],
+    }

@@ -1,0 +1,147 @@
+"""Membership inference: verdicts only where the figures support them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr_unlearn.reporting import tables
+from asr_unlearn.reporting.comparison import Comparison
+from asr_unlearn.reporting.tables import Cell
+from tests.support.made_up_runs import comparison_of, summary_of
+
+MakeRun = Callable[..., Path]
+
+
+def _difference(found: Comparison, attack: str, model: str = "orthograd_tau") -> Cell:
+    table = tables.differences(found)
+    assert table is not None
+    cells = next(row.cells for row in table.rows if row.label == model)
+    return cells[table.columns.index(f"AUC {attack}") - 1]
+
+
+def _attacked(auc: float, interval: Sequence[float]) -> Callable[[dict[str, Any]], None]:
+    """The informed attack on one method; the retrained model's own AUC is 0.55."""
+
+    def change(models: dict[str, Any]) -> None:
+        for name, area in (("retrained 0", 0.55), ("orthograd_tau 0", auc)):
+            models[name]["membership"] = {"informed_auc": area, "informed_models": 4}
+        models["retrained 0"]["ci95"]["membership"] = {"informed_auc": list(interval)}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("auc", "verdict", "difference"),
+    [(0.56, "in interval", "+0.010"), (0.71, "", "+0.160"), (0.3, "", "−0.250")],
+)
+def test_the_informed_attack_is_compared_with_the_retrained_model(
+    make_run: MakeRun, auc: float, verdict: str, difference: str
+) -> None:
+    path = make_run()
+    found = comparison_of(path, _attacked(auc, (0.5, 0.6)))
+    cell = _difference(found, "informed")
+    assert (cell.text, cell.detail) == (difference, verdict)
+    table = tables.membership(found)
+    assert table is not None
+    assert table.columns == ("Model", "AUC informed", "Informed by")
+    assert [cell.text for cell in table.rows[2].cells] == [f"{auc:.3f}", "4"]
+    assert "0.5 is chance; 0.2 distinguishes them as well as 0.8" in table.caption
+    assert "Informed: " in table.caption
+    assert "Loss: " not in table.caption
+    assert (
+        summary_of(path)
+        .sentences[2]
+        .endswith(f"retrained 0.550 (informed), orthograd_tau {auc:.3f} (informed).")
+    )
+
+
+def test_one_attack_without_success_is_not_all(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        _attacked(0.56, (0.5, 0.6))(models)
+        for name, area in (("retrained 0", 0.55), ("orthograd_tau 0", 0.8)):
+            models[name]["membership"]["lira_auc"] = area
+
+    path = make_run()
+    found = comparison_of(path, change)
+    assert _difference(found, "informed").detail == "in interval"
+    assert (_difference(found, "LiRA").text, _difference(found, "LiRA").detail) == ("+0.250", "")
+    assert "orthograd_tau 0.800 (LiRA)" in summary_of(path).sentences[2]
+
+
+def test_an_attack_without_the_retrained_model_has_no_verdict(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["orthograd_tau 0"]["membership"] = {"informed_auc": 0.71, "informed_models": 4}
+
+    path = make_run()
+    found = comparison_of(path, change)
+    row = found.row("orthograd_tau", "membership", "informed_auc")
+    assert row is not None
+    assert (row.gap, row.target, row.verdict) == (None, None, "")
+    table = tables.differences(found)
+    assert table is not None
+    assert not any(column.startswith("AUC") for column in table.columns)
+    assert (
+        summary_of(path)
+        .sentences[2]
+        .endswith(
+            "AUC of the strongest attack (farthest from 0.5): orthograd_tau 0.710 (informed)."
+        )
+    )
+
+
+def _by_loss(*seeds: tuple[float, float, float]) -> Callable[[dict[str, Any]], None]:
+    """AUC of the loss of original, retrained and unlearned model, a seed each."""
+
+    def change(models: dict[str, Any]) -> None:
+        for seed, areas in enumerate(seeds):
+            for name, area in zip(("original", "retrained", "orthograd_tau"), areas, strict=True):
+                models[f"{name} {seed}"]["membership"] = {"loss_auc": area}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("areas", "difference"),
+    [
+        ((0.6, 0.52, 0.52), "0.000"),
+        ((0.6, 0.52, 0.525), "+0.0050"),
+        ((0.6, 0.52, 0.54), "+0.020"),
+        ((0.6, 0.4, 0.47), "+0.070"),
+        ((0.6, 0.4, 0.5), "+0.100"),
+        ((0.95, 0.52, 0.17), "−0.350"),
+        ((0.8, 0.6, 0.5), "−0.100"),
+        ((0.8, 0.6, 0.55), "−0.050"),
+    ],
+)
+def test_an_auc_and_its_difference_are_shown_as_they_are(
+    make_run: MakeRun, areas: tuple[float, float, float], difference: str
+) -> None:
+    found = comparison_of(make_run(), _by_loss(areas))
+    # A retrained model without an interval supports no verdict.
+    cell = _difference(found, "loss")
+    assert (cell.text, cell.detail) == (difference, "")
+    table = tables.membership(found)
+    assert table is not None
+    assert [row.cells[0].value for row in table.rows] == list(areas)
+
+
+def test_seeds_that_differ_in_both_directions_are_a_difference(make_run: MakeRun) -> None:
+    seeds = (0.8, 0.5, 0.3), (0.8, 0.52, 0.72)
+    found = comparison_of(make_run(seeds=(0, 1)), _by_loss(*seeds))
+    row = found.row("orthograd_tau", "membership", "loss_auc")
+    assert row is not None
+    assert row.verdict == "differs"
+    assert _difference(found, "loss").text == "0.000 ± 0.283"
+
+
+def test_an_attack_that_fails_on_the_original_too_shows_it(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        _by_loss((0.58, 0.51, 0.58))(models)
+        models["retrained 0"]["ci95"]["membership"] = {"loss_auc": [0.33, 0.65]}
+
+    found = comparison_of(make_run(), change)
+    for model in ("original", "orthograd_tau"):
+        cell = _difference(found, "loss", model)
+        assert (cell.text, cell.detail) == ("+0.070", "in interval")
