@@ -1,33 +1,75 @@
 """Make a speech recogniser forget chosen speakers, and prove how well it did."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from asr_unlearn.runtime.version import __version__
 
-# OpenMP's threads wait for each other spinning; on a machine with other work that made training
-# thirty times slower. Has to be said before torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-__all__ = ["Stop", "Unlearned", "Utterance", "__version__", "unlearn"]
-
 if TYPE_CHECKING:
-    from asr_unlearn.api import Unlearned, unlearn
-    from asr_unlearn.data.manifest import Utterance
+    from asr_unlearn.api import (
+        PublishedModel,
+        RecordCheck,
+        Report,
+        Trained,
+        Unlearned,
+        WrittenSplit,
+        evaluate,
+        report,
+        split,
+        train,
+        unlearn,
+        verify,
+    )
+    from asr_unlearn.data.manifest import Utterance, read_manifest
+    from asr_unlearn.evaluation.evaluate import Evaluation
+    from asr_unlearn.methods import METHODS, Method
+    from asr_unlearn.models.loading import load_model
     from asr_unlearn.training.stop_rule import Stop
+
+__all__ = [
+    "METHODS",
+    "Evaluation",
+    "Method",
+    "PublishedModel",
+    "RecordCheck",
+    "Report",
+    "Stop",
+    "Trained",
+    "Unlearned",
+    "Utterance",
+    "WrittenSplit",
+    "__version__",
+    "evaluate",
+    "load_model",
+    "read_manifest",
+    "report",
+    "split",
+    "train",
+    "unlearn",
+    "verify",
+]
+
+_MODULES = {
+    "METHODS": "methods",
+    "Evaluation": "evaluation.evaluate",
+    "Method": "methods",
+    "Stop": "training.stop_rule",
+    "Utterance": "data.manifest",
+    "load_model": "models.loading",
+    "read_manifest": "data.manifest",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the Python interface on first use: preparing data should not wait for torch."""
+    """Import the Python functions on first use: preparing data should not wait for torch."""
     import importlib
 
-    homes = {
-        "unlearn": "api",
-        "Unlearned": "api",
-        "Stop": "training.stop_rule",
-        "Utterance": "data.manifest",
-    }
-    if name not in homes:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    importlib.import_module(f"{__name__}.runtime.torchaudio_check").check_torchaudio()
-    return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)
+    from asr_unlearn.runtime.torchaudio_check import check_torchaudio
+
+    check_torchaudio()
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,14 +1,16 @@
 """`python -m asr_unlearn` is the command `asr-unlearn`, and what `torchrun -m` starts."""
 
+from asr_unlearn.runtime.program import spare_waiting_threads
 from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio
 
 
 def main() -> None:
-    """Carry out one command, once torchaudio is known to load."""
+    """Run one command, once torchaudio is known to load."""
+    spare_waiting_threads()
     end_without_torchaudio("asr-unlearn")
-    from asr_unlearn.cli import main
+    from asr_unlearn.cli.main import main as run_command
 
-    main.main()
+    run_command()
 
 
 if __name__ == "__main__":

@@ -97,13 +97,13 @@ def test_after_any_exception_weights_and_flags_are_as_they_were(setting, error, 
     before, weights = flags(), {n: t.clone() for n, t in model.state_dict().items()}
     took = []
 
-    def settle(method, step):
+    def after_step(method, step):
         took.append(any(not torch.equal(t, weights[n]) for n, t in model.state_dict().items()))
         if len(took) == 2:
             next(model.parameters()).data.fill_(torch.nan)
             raise error
 
-    monkeypatch.setattr(GradientAscent, "settle", settle)
+    monkeypatch.setattr(GradientAscent, "after_step", after_step)
     options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "lr": 1e-2}
     with pytest.raises(error):
         unlearn(model, processor, forget=data.part("forget"), **options)
@@ -129,7 +129,7 @@ def test_waves_may_be_tensors_or_lists(setting, make):
 
 
 def test_the_original_is_not_returned_as_unlearned(setting):
-    """To a model that is as it was made everybody is a stranger."""
+    """An untrained model treats all speakers as unseen."""
     data, model, processor = setting
     parts = {name: data.part(name) for name in ("forget", "retain", "unseen")}
     with pytest.raises(ValueError, match="nothing was unlearned"):
@@ -158,9 +158,9 @@ def test_waves_in_memory_take_the_place_of_files(setting):
 def test_an_id_in_two_parts_or_twice_in_one_is_named(setting):
     data, model, processor = setting
     parts = {part: data.part(part) for part in ("forget", "retain", "unseen")}
-    stranger = parts["unseen"][0]
-    mixed = parts | {"retain": [*parts["retain"], stranger]}
-    with pytest.raises(ValueError, match=f"'{stranger.id}' is in retain and in unseen"):
+    utterance = parts["unseen"][0]
+    mixed = parts | {"retain": [*parts["retain"], utterance]}
+    with pytest.raises(ValueError, match=f"'{utterance.id}' is in retain and in unseen"):
         unlearn(model, processor, **mixed)
     doubled = parts | {"forget": [*parts["forget"], replace(parts["forget"][0], text="A")]}
     with pytest.raises(ValueError, match=f"utterance '{parts['forget'][0].id}' is twice in forget"):

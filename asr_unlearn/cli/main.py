@@ -1,6 +1,7 @@
-"""The command `asr-unlearn`: a subcommand for each function of `commands`."""
+"""The command `asr-unlearn`: reads the arguments, calls a function and prints its result."""
 
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -10,18 +11,16 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 import asr_unlearn
-from asr_unlearn.cli.commands import evaluate, methods, report, split, train, tune, unlearn, verify
+from asr_unlearn.api.unlearning import DEFAULT_METHOD
+from asr_unlearn.cli.commands import COMMANDS
+from asr_unlearn.cli.method_flags import method_options, with_method_class
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.methods.method import Method
 from asr_unlearn.runtime import distributed, program
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.provenance import recorded_command
-
-# The others would do the same work in each process, and write the same files.
-IN_SEVERAL_PROCESSES = ("train", "unlearn")
-COMMANDS = {
-    command.__name__: command
-    for command in (split, train, unlearn, tune, evaluate, report, verify, methods)
-}
+from asr_unlearn.runtime.text import did_you_mean, plain_argument_error
 
 
 class Parser(ArgumentParser):
@@ -30,8 +29,10 @@ class Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End with status 2, as argparse does."""
         called = self.prog.replace(" [options]", "")
-        said = re.sub(r"(arguments are required: )(.+)", _as_flags, " ".join(message.split()))
-        print(f"{called}: {said}; {called} --help lists the flags", file=sys.stderr)
+        text = re.sub(r"(arguments are required: )(.+)", _as_flags, plain_argument_error(message))
+        if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", text):
+            text += did_you_mean(unknown[1], [f"--{action.dest}" for action in self._actions])
+        print(f"{called}: {text}; {called} --help lists the flags", file=sys.stderr)
         sys.exit(2)
 
 
@@ -43,43 +44,61 @@ def _as_flags(required: re.Match[str]) -> str:
 
 @cache
 def command_parser() -> Parser:
-    """One subcommand a function; the docstring's example closes its help."""
+    """One subcommand for each of `COMMANDS`."""
     parser = Parser(prog="asr-unlearn", description=asr_unlearn.__doc__)
     # `main` takes it from anywhere on the line; here it is for the help.
     parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     subcommands = parser.add_subcommands()
-    for name, function in COMMANDS.items():
-        summary, _, rest = (inspect.getdoc(function) or "").partition("\n\nExample: ")
-        example = " ".join(rest.split("\n\n")[0].split())
-        subparser = Parser(description=summary, epilog=f"example: {example}")
-        subparser.add_function_arguments(function, as_group=False)
+    for name, command in COMMANDS.items():
+        summary = (inspect.getdoc(command.function) or "").partition("\n\n")[0]
+        subparser = Parser(description=summary, epilog=f"example: {command.example}")
+        # Their options are flags of their own: --method.alpha, --finetune.lr.
+        parameters = inspect.signature(command.function).parameters
+        skipped: set[str | int] = {
+            n for n in parameters if n in ("method", "finetune", "fixed", "options")
+        }
+        subparser.add_function_arguments(command.function, as_group=False, skip=skipped)
+        if "method" in parameters:
+            subparser.add_argument(
+                "--method",
+                type=Method,
+                enable_path=True,
+                required=True,
+                help=f"name from `asr-unlearn methods` (default: {DEFAULT_METHOD}), or "
+                "path/to/file.py:ClassName; --method.help NAME lists its options",
+            )
+        if "finetune" in parameters:
+            subparser.add_class_arguments(Finetune, "finetune")
+        subparser.add_argument(
+            "--config", action="config", help="YAML file with any of these flags"
+        )
         subparser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
         subcommands.add_subcommand(name, subparser, help=summary)
     return parser
 
 
-def _check_processes(command: str) -> None:
-    """Raises ValueError where torchrun has started a command that one process must do alone."""
-    if distributed.launched() and command not in IN_SEVERAL_PROCESSES:
+def _check_processes(name: str) -> None:
+    """Raises InputError where torchrun has started a command that one process must do alone."""
+    if distributed.launched() and not COMMANDS[name].in_several_processes:
+        several = [other for other, command in COMMANDS.items() if command.in_several_processes]
         raise InputError(
-            f"{command} works in one process, without torchrun; "
-            f"several can share {' and '.join(IN_SEVERAL_PROCESSES)}"
+            f"{name} works in one process, without torchrun; "
+            f"several can share {' and '.join(several)}"
         )
 
 
-def spelled(arguments: Sequence[str]) -> list[str]:
-    """Arguments as the parser knows them: underscores within flags, and all `--set` as one."""
-    words, settings = [], []
-    rest = iter(arguments)
-    for word in rest:
-        flag, equals, value = word.partition("=")
-        if flag == "--set" and (equals or (value := next(rest, ""))):
-            settings.append(value)
-        elif flag.startswith("--"):
-            words.append(f"--{flag[2:].replace('-', '_')}{equals}{value}")
-        else:
-            words.append(word)
-    return [*words, "--set", ",".join(settings)] if settings else words
+def _normalised(arguments: Sequence[str]) -> list[str]:
+    """Arguments as the parser takes them: underscores in flags, methods by their classes."""
+    words = [_with_underscores(word) for word in arguments]
+    function = COMMANDS[words[0]].function if words and words[0] in COMMANDS else None
+    if function is None or "method" not in inspect.signature(function).parameters:
+        return words
+    return with_method_class(words)
+
+
+def _with_underscores(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else word
 
 
 def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -87,34 +106,54 @@ def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     Raises:
         SystemExit: there is no such command or flag, which has been printed.
-        ValueError: a value out of range.
+        InputError: a value out of range.
     """
     parser = command_parser()
-    parsed = parser.parse_args(spelled(arguments))
-    options = parser.instantiate_classes(parsed)[parsed.subcommand].as_dict()
+    words = _normalised(arguments)
+    parsed = parser.parse_args(words)
+    options = parser.instantiate(parsed)[parsed.subcommand].as_dict()
     for name in ("config", "debug"):
         options.pop(name, None)
+    if "fixed" in inspect.signature(COMMANDS[parsed.subcommand].function).parameters:
+        options["fixed"] = tuple(method_options(words))
     return parsed.subcommand, options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out one command; called with `arguments`, by a recipe for instance, it raises errors.
+    """Run one command; called with `arguments`, by a recipe for instance, it raises errors.
 
     As a program it ends with one line and status 1 where the request cannot be met.
     """
     given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
+    log_to_stderr()
     if arguments is not None:
         _run(given)
     elif status := program.run_program("asr-unlearn", lambda: _run(given), debug=debug):
         sys.exit(status)
 
 
+def log_to_stderr() -> None:
+    """Show messages of this package, as plain text; once, however often it is called."""
+    logger = logging.getLogger("asr_unlearn")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(_StandardError())
+
+
+class _StandardError(logging.Handler):
+    """Prints to what sys.stderr is by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
 def _run(given: Sequence[str]) -> None:
-    command, options = understood(given)
+    name, options = understood(given)
+    command = COMMANDS[name]
     with recorded_command(["asr-unlearn", *given]):
-        _check_processes(command)
-        # A GPU that is not there is said before anything is read.
+        _check_processes(name)
+        # A GPU that is not there is reported before anything is read.
         if "device" in options:
             pick_device(options["device"])
-        COMMANDS[command](**options)
+        command.show(command.function(**options))
         distributed.leave()

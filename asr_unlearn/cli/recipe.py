@@ -9,10 +9,12 @@ import yaml
 
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.methods import METHODS
-from asr_unlearn.methods.registry import find_method, own_method
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.methods.registry import find_method, users_method
 from asr_unlearn.runtime.errors import InputError
 
 REFERENCE_MODEL = "reference_model"
+SECTIONS = ("prepare", "split", "stop", "reference_model", "finetune", "evaluate")
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 
 
@@ -25,12 +27,12 @@ class Recipe:
         prepare: the module of data_prep, and its flags.
         model: a Hugging Face name, or a config to train from scratch beside recipe.yaml.
         split, stop: flags of `asr-unlearn split`, and `--stop.*` of `asr-unlearn unlearn`.
-        reference_model: its `model`, and options of `finetune` to train it on the retain set; it tells
-            the stop rule who is hard. None without a model.
-        train: options of `finetune` for the original and the retrained model.
-        training: further flags of `asr-unlearn train`.
-        pretrained: by task ("ctc", "seq2seq", "classification"), `train` and `training` when
-            `--model` names a model with weights.
+        reference_model: its `model`, and options to fine-tune it on the retain set with; it tells
+            the stop target how hard the forget speakers are. None without a model.
+        finetune: options of fine-tuning the original and the retrained model (`--finetune.*`), and
+            other flags of `asr-unlearn train`.
+        pretrained: by task ("ctc", "seq2seq", "classification"), what `finetune` is when `--model`
+            names a model with weights.
         evaluate: flags of `asr-unlearn evaluate`.
         methods: which to run, with their options where they differ from the defaults.
         presets: by name, what `--preset` changes in all of the above.
@@ -42,15 +44,14 @@ class Recipe:
     split: dict[str, Any] = field(default_factory=dict)
     stop: dict[str, Any] = field(default_factory=dict)
     reference_model: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    pretrained: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    finetune: dict[str, Any] = field(default_factory=dict)
+    pretrained: dict[str, dict[str, Any]] = field(default_factory=dict)
     evaluate: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A preset leaves the reference_model out with "null".
+        # A preset leaves the reference model out with "null".
         self.reference_model = self.reference_model or {}
 
     def choose_methods(self, names: Sequence[str]) -> None:
@@ -79,9 +80,8 @@ class Recipe:
         if task not in self.pretrained:
             known = ", ".join(self.pretrained) or "no task"
             raise InputError(f"{self.corpus} fine-tunes pretrained models for {known}, not {task}")
-        chosen = self.pretrained[task]
-        told = {"task": self.training["task"]} if "task" in self.training else {}
-        self.train, self.training = chosen.get("train", {}), told | chosen.get("training", {})
+        kept = {"task": self.finetune["task"]} if "task" in self.finetune else {}
+        self.finetune = kept | self.pretrained[task]
 
     def apply(self, setting: str) -> None:
         """Carry `section.key=value` into the recipe; a method's section is its name.
@@ -91,24 +91,17 @@ class Recipe:
         """
         path, separator, value = setting.partition("=")
         section, dot, key = path.rpartition(".")
+        # "finetune" is a section and a method: the method's is methods.finetune.
         sections: dict[str, dict[str, Any]] = {
-            name: getattr(self, name)
-            for name in (
-                "prepare",
-                "split",
-                "stop",
-                "reference_model",
-                "train",
-                "training",
-                "evaluate",
-            )
-        } | self.methods
-        # One's own method is spelled as a path, and has a name as well.
-        for spelled, options in self.methods.items():
-            sections.setdefault(find_method(spelled).name, options)
+            **self.methods,
+            **{find_method(name).name: options for name, options in self.methods.items()},
+            **{f"methods.{name}": options for name, options in self.methods.items()},
+            **{name: getattr(self, name) for name in SECTIONS},
+        }
         if not (separator and dot) or section not in sections:
             raise InputError(
-                f"--set {setting}: give section.key=value with a section of {', '.join(sections)}"
+                f"--set {setting}: give section.key=value with a section of "
+                f"{', '.join([*SECTIONS, *self.methods])}"
             )
         sections[section][key] = value
 
@@ -216,7 +209,7 @@ class Plan:
 
     def _train(self, stage: int, name: str, parts: str, seed: int) -> Command:
         argv = ["train", *self._corpus(), "--model", self.model, "--parts", parts]
-        argv += [*flags(self.recipe.training), *_assignments(self.recipe.train)]
+        argv += _finetune_flags(self.recipe.finetune)
         source = [Path(self.model)] if Path(self.model).exists() else []
         return self._publish(stage, name, argv, seed, source)
 
@@ -227,7 +220,7 @@ class Plan:
         options = dict(self.recipe.reference_model)
         model = str(options.pop("model"))
         argv = ["train", *self._corpus(), "--model", model, "--parts", "retain"]
-        argv += _assignments(options)
+        argv += _finetune_flags(options)
         source = [Path(model)] if Path(model).exists() else []
         return self._publish(5, REFERENCE_MODEL, argv, seed, source)
 
@@ -240,10 +233,10 @@ class Plan:
             reference_model = self.folders[seed] / REFERENCE_MODEL
             argv += ["--stop.reference_model", str(reference_model)]
             sources.append(reference_model)
-        argv += _assignments(self.recipe.methods[method])
+        argv += flags(self.recipe.methods[method], "--method.")
         # Somebody's own method is a file that changes between runs.
-        if own := own_method(method):
-            sources.append(Path(own[0]))
+        if users := users_method(method):
+            sources.append(Path(users[0]))
         return self._publish(5, find_method(method).name, argv, seed, sources)
 
     def _publish(
@@ -282,9 +275,12 @@ def flags(options: Mapping[str, Any], prefix: str = "--") -> list[str]:
     return given
 
 
-def _assignments(options: Mapping[str, Any]) -> list[str]:
-    joined = ",".join(f"{key}={value}" for key, value in options.items())
-    return ["--set", joined] if joined else []
+def _finetune_flags(options: Mapping[str, Any]) -> list[str]:
+    """Options of `Finetune` as `--finetune.KEY`, others as flags of `asr-unlearn train`."""
+    names = {f.name for f in fields(Finetune)}
+    own = {key: value for key, value in options.items() if key in names}
+    others = {key: value for key, value in options.items() if key not in names}
+    return [*flags(others), *flags(own, "--finetune.")]
 
 
 def _must_fit(model: str) -> list[str]:

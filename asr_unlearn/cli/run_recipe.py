@@ -1,8 +1,7 @@
-"""Carry out a recipe stage by stage, skipping what is already complete for the same inputs."""
+"""Runs a recipe stage by stage; a stage that is complete for the same inputs is skipped."""
 
 import argparse
 import hashlib
-import json
 import re
 import shlex
 import subprocess
@@ -13,21 +12,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from asr_unlearn.runtime import program
 from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio
 
 if __name__ == "__main__":
+    program.spare_waiting_threads()
     end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
 
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.methods.registry import make_method, parse_assignments
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime import program
+from asr_unlearn.runtime.cache import Cached, cached
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest, digest_of, write_json
+from asr_unlearn.runtime.io import digest, digest_of
 from asr_unlearn.runtime.outputs import check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.version import __version__
@@ -39,7 +40,7 @@ ATTACKS = {
 
 
 def state_of(path: Path) -> str:
-    """What stands at `path`, as a hash: a file, a model folder, or a corpus by sizes and times."""
+    """A digest of a file, of a model folder, or of a corpus by sizes and times."""
     if path.is_file():
         return digest(path)
     model = SavedModel(path.name, 0, path).files()
@@ -55,38 +56,29 @@ def state_of(path: Path) -> str:
 
 
 def check(command: Command) -> None:
-    """See that a command can be understood, before any model is trained.
+    """Check a command's arguments, before any model is trained.
 
-    Preparing the data comes first by itself.
+    Those of data preparation are checked by its own program, which runs first.
 
     Raises:
         SystemExit: it has no such flag; which has been printed.
-        ValueError: a value out of range, or an option that its method does not have.
+        InputError: a value out of range, or an option that its method does not have.
     """
     if command.stage == 1:
         return
     _, options = commands.understood(command.argv)
-    if "set" in options:
-        make_method(options.get("method", "finetune"), parse_assignments(options["set"]))
     if "shadows" in options:
         AttackBudget(**{f.name: options[f.name] for f in fields(AttackBudget)})
 
 
 def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
-    """Run one command in this process, unless its marker says that it is complete.
+    """Run one command, unless its output is there and was made from the same.
 
     Raises:
         SystemExit: the command failed; its message has been printed.
     """
-    marker = out / ".stages" / f"{command.name.replace('/', '-')}.json"
     title = f"stage {command.stage} ({STAGES[command.stage - 1]}): {command.name}"
-    now = {
-        "version": __version__,
-        "argv": [_within(out, word) for word in command.argv],
-        "reads": _read_by(command, out),
-    }
-    before = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else None
-    if before == now and command.leaves.exists():
+    if _entry(command, out).is_current:
         print(f"{title} is complete, skipped", flush=True)
         return
     prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
@@ -94,13 +86,15 @@ def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
     began = time.monotonic()
     run(command, debug=debug)
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
-    now["reads"] = _read_by(command, out)
-    write_json(marker, now)
+    _entry(command, out).save()
     print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _read_by(command: Command, out: Path) -> dict[str, Any]:
-    return {_within(out, str(path)): state_of(path) for path in command.reads}
+def _entry(command: Command, out: Path) -> Cached:
+    """The output of a command, and a key of its arguments and of what it reads now."""
+    argv = [_within(out, word) for word in command.argv]
+    reads = {_within(out, str(path)): state_of(path) for path in command.reads}
+    return cached(command.leaves, [__version__, argv, reads])
 
 
 def _within(out: Path, word: str) -> str:
@@ -110,10 +104,9 @@ def _within(out: Path, word: str) -> str:
 
 
 def run(command: Command, *, debug: bool = False) -> None:
-    """Hand the command to the program it names.
+    """Run a command in this process, where torch is loaded once; data preparation in its own.
 
-    Unlearning goes on in this process, where torch is loaded once. Preparing the data starts
-    processes of its own, and they would all load torch if it were not kept apart.
+    It starts further processes, which would all load torch.
     """
     if command.stage > 1:
         commands.main(command.argv)
@@ -157,7 +150,12 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     flags.add_argument("--stage", default=1, help="first stage (default: 1)", **stage)
     flags.add_argument("--stop-stage", default=last, help="last stage", **stage)
     flags.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="key=value", help="train.epochs=2"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help="finetune.epochs=2",
     )
     flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flags.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
@@ -174,10 +172,10 @@ def _seeds(text: str) -> list[int]:
 
 
 def seed_folders(out: Path, seeds: Sequence[int]) -> dict[int, Path]:
-    """Where the models of each seed are to stand: `out` for a single one, else a folder each.
+    """The folder for the models of each seed: `out` for a single seed, else one in it for each.
 
-    What stands there stays, and is used: who asks for more seeds later trains none of them twice,
-    and nobody's models are replaced by those of another seed.
+    Models that are there are used, so that adding seeds later trains no model twice, and none is
+    replaced by that of another seed.
     """
     standing = [model for model in (out / "original", out / "retrained") if model.exists()]
     alone = SavedModel.at(standing[0]).seed if standing else None
@@ -195,7 +193,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         recipe = recipe.with_preset(preset)
     model = given.model or _beside(folder, recipe.model)
     if not is_bare_config(model):
-        recipe.use_pretrained(recipe.training.get("task") or task_of(read_config(model)))
+        recipe.use_pretrained(recipe.finetune.get("task") or task_of(read_config(model)))
     if given.methods:
         recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
@@ -224,7 +222,7 @@ def _beside(folder: Path, model: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m asr_unlearn.cli.run_recipe RECIPE_FOLDER [flags]`, which is what every run.sh calls.
+    """`python -m asr_unlearn.cli.run_recipe RECIPE_FOLDER [flags]`, which every run.sh calls.
 
     Called with `arguments`, it raises errors.
     """

@@ -1,20 +1,21 @@
-"""Options of methods as text: `alpha=0.3` to the field `alpha: float` of a method's dataclass."""
+"""Methods by name, built in or from a user's file, and made from options."""
 
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
-import types
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
 
 from asr_unlearn.methods.method import Method
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.text import did_you_mean
+from asr_unlearn.runtime.io import digest_of
+from asr_unlearn.runtime.text import did_you_mean, plain_argument_error
 
 
 def _found() -> dict[str, type[Method]]:
@@ -29,10 +30,11 @@ def _found() -> dict[str, type[Method]]:
 
 
 METHODS = _found()
+_USERS_METHODS: dict[type[Method], str] = {}
 
 
-def own_method(name: str) -> tuple[str, str] | None:
-    """File and class of `path/to/file.py:Class`; None for what is a name alone."""
+def users_method(name: str) -> tuple[str, str] | None:
+    """File and class of `path/to/file.py:Class`; None for the name of a built-in method."""
     file, separator, attribute = name.rpartition(":")
     return (file, attribute) if separator else None
 
@@ -41,112 +43,82 @@ def find_method(name: str) -> type[Method]:
     """The method of that name, or the class in `path/to/file.py:Class`.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        InputError: there is none; the message lists the built-in ones.
     """
     if name in METHODS:
         return METHODS[name]
-    own = own_method(name)
-    if own is None:
+    users = users_method(name)
+    if users is None:
         raise InputError(
             f"unknown method {name!r}{did_you_mean(name, METHODS)}; there are "
             f"{', '.join(METHODS)}, "
             "and your own as path/to/file.py:ClassName"
         )
-    file, attribute = own
+    file, attribute = users
     path = Path(file)
     if not path.is_file():
         raise InputError(f"method {name!r}: there is no file {path}")
-    # Called by its path, so that what it defines can be found again (see `spelling`).
-    spec = importlib.util.spec_from_file_location(file, path)
+    # A name that can be imported, since a parser looks classes up by their module's.
+    module_name = f"users_method_{digest_of(str(path.resolve()))[:16]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"method {name!r}: {path} is no Python file; call it {path.stem}.py")
     module = importlib.util.module_from_spec(spec)
     # Where dataclasses look up annotations that are text.
-    sys.modules[file] = module
+    sys.modules[module_name] = module
     spec.loader.exec_module(module)
     method = getattr(module, attribute, None)
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise InputError(f"{path} defines no subclass of Method called {attribute!r}")
+    _USERS_METHODS[method] = name
     return method
 
 
-def spelling(method: Method) -> str:
+def name_of(method: Method) -> str:
     """The name by which `find_method` finds a method's class again."""
-    kind = type(method)
-    if METHODS.get(kind.name) is kind:
-        return kind.name
-    return f"{kind.__module__}:{kind.__name__}"
+    return _USERS_METHODS.get(type(method), method.name)
+
+
+def check_options(method: type[Method], names: Collection[str]) -> None:
+    """Raises InputError for an option that a method does not have."""
+    known = [field.name for field in fields(method)]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{method.name} has no option {name!r}{did_you_mean(name, known)}; "
+                f"it has {', '.join(known)}"
+            )
 
 
 def make_method(name: str, options: Mapping[str, Any]) -> Method:
-    """A method with its options given as text or as values.
+    """A method with its options.
+
+    Args:
+        name: as for `find_method`.
+        options: by name, as values or as text ("0.3").
 
     Raises:
-        ValueError: an option it does not have, a value that does not fit, or a class of one's own
-            that cannot be made.
+        InputError: an option that it does not have, a value of another type or out of range, or a
+            user's class that cannot be made.
     """
     method = find_method(name)
-    hints = get_type_hints(method)
-    known = {field.name: hints[field.name] for field in fields(method)}
-    values = {}
-    for key, value in options.items():
-        if key not in known:
-            raise InputError(
-                f"{method.name} has no option {key!r}{did_you_mean(key, known)}; "
-                f"it has {', '.join(known)}"
-            )
-        try:
-            values[key] = convert(value, known[key])
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{method.name}.{key}={value!r}: {error}") from error
+    check_options(method, options)
     try:
-        return method(**values)
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(method)
+        return method(**parser.parse_object(dict(options)).as_dict())
+    except ArgumentError as error:
+        reason = plain_argument_error(str(error))
+        raise InputError(f"{method.name}: {reason}{_hint(method)}") from error
     except TypeError as error:
-        raise InputError(
-            f"method {name!r}: {error}; a method is a @dataclass(kw_only=True) with a default for "
-            "each option, and defines `loss` or `direction`"
-        ) from error
+        raise InputError(f"method {name!r}: {error}{_hint(method)}") from error
 
 
-def convert(value: Any, kind: Any) -> Any:
-    """`value`, perhaps text, as the annotated type.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    origin = get_origin(kind)
-    if origin is Literal:
-        if value not in get_args(kind):
-            raise InputError(f"choose from {', '.join(map(repr, get_args(kind)))}")
-        return value
-    if origin in (Union, types.UnionType):
-        if type(None) in get_args(kind) and (value is None or value == "none"):
-            return None
-        *others, last = (k for k in get_args(kind) if k is not type(None))
-        for other in others:
-            with suppress(TypeError, ValueError):
-                return convert(value, other)
-        return convert(value, last)
-    if kind is bool:
-        words = {"true": True, "false": False}
-        if str(value).lower() not in words:
-            raise InputError("say true or false")
-        return words[str(value).lower()]
-    if kind is int and isinstance(value, float):
-        raise InputError("a whole number is needed")
-    return kind(value)
-
-
-def parse_assignments(text: str) -> dict[str, str]:
-    """`"a=1,b=x"` as a dictionary.
-
-    Raises:
-        ValueError: an entry without `=`.
-    """
-    pairs = {}
-    for assignment in filter(None, text.split(",")):
-        key, separator, value = assignment.partition("=")
-        if not separator:
-            raise InputError(f"{assignment!r} is not of the form key=value")
-        pairs[key.strip()] = value.strip()
-    return pairs
+def _hint(method: type[Method]) -> str:
+    """What a user's class must be; nothing for a built-in method."""
+    if method not in _USERS_METHODS:
+        return ""
+    return (
+        "; a method is a @dataclass(kw_only=True) with a default for each option, and defines "
+        "`loss` or `direction`"
+    )

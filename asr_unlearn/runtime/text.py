@@ -1,6 +1,7 @@
 """Normal forms of transcripts and names, printable text, and similar names."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Collection
 
@@ -42,3 +43,15 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     folded = {other.casefold(): other for other in sorted(known)}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     return f" (did you mean {', '.join(repr(folded[n]) for n in near)}?)" if near else ""
+
+
+def plain_argument_error(message: str) -> str:
+    """What jsonargparse says of a wrong value, in one line without names of Python's types.
+
+    Such as "scope: expected one of 'global', 'tensor', got 'x'".
+    """
+    text = " ".join(message.split())
+    text = re.sub(r"Parser key \"([^\"]+)\": ", r"\1: ", text)
+    text = re.sub(r"Expected an? <class '([\w.]+)'>\.", r"expected \1,", text)
+    text = re.sub(r"Expected an? typing\.Literal\[([^\]]*)\]\.", r"expected one of \1,", text)
+    return re.sub(r", Got value: (.+)$", r", got \1", text)

@@ -33,7 +33,7 @@ from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
 from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAids
-from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
+from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
@@ -79,7 +79,7 @@ class Setup:
 
     task: TaskName | None = None
     language: str | None = None
-    spelling: Asked = "auto"
+    spelling: SpellingChoice = "auto"
     filterbank: bool = False
     augmented: bool = False
     speeds: tuple[float, ...] = (1.0,)

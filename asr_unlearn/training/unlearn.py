@@ -11,7 +11,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
-from asr_unlearn.methods.registry import spelling as method_spelling
+from asr_unlearn.methods.registry import name_of
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.inference import MeanScore, group_score
@@ -19,7 +19,7 @@ from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
-from asr_unlearn.models.tasks.transcript_spelling import Asked, choose_spelling
+from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
@@ -49,7 +49,7 @@ def unlearn_model(
     stop: Stop,
     freeze_front_end: bool = True,
     window: Window = "auto",
-    spelling: Asked = "auto",
+    spelling: SpellingChoice = "auto",
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
@@ -70,7 +70,7 @@ def unlearn_model(
     # A forgotten class's target is measured on the forgotten labels, not on the unseen ones.
     check_parts(task, corpus, ("forget", "retain") if data.classes else PARTS_USED)
     options = {
-        "method": method_spelling(method),
+        "method": name_of(method),
         **asdict(method),
         "model": str(original),
         "stop": stop.recorded(),

@@ -8,13 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr_unlearn.cli.main import COMMANDS, main, spelled
+from asr_unlearn.cli.commands import COMMANDS
+from asr_unlearn.cli.main import main, understood
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.data.manifest import read_manifest, write_manifest
 from asr_unlearn.data.split import make_split, read_split, write_split
 from asr_unlearn.methods import METHODS
-from asr_unlearn.methods.registry import convert, make_method, parse_assignments
+from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.loading import model_from_config, save_model
+from tests.support.flags import flags
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -41,11 +43,18 @@ def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
     main(["split", *data[:2], "--out", data[3], "--forget", str(tmp_path / "forget.txt")])
     for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
         argv = ["train", *data, "--model", str(tiny_config), "--parts", parts]
-        main([*argv, "--out", str(out / name), "--set", "epochs=1", "--filterbank", "true"])
+        main([*argv, "--out", str(out / name), "--finetune.epochs", "1", "--filterbank", "true"])
     for method in ("orthograd", "gradient_ascent"):
         argv = ["unlearn", *data, "--model", str(out / "original"), "--method", method]
         main(
-            [*argv, "--out", str(out / method), "--set", "epochs=1,lr=1e-4", "--stop.rule", "steps"]
+            [
+                *argv,
+                "--out",
+                str(out / method),
+                *flags("method", epochs=1, lr=1e-4),
+                "--stop.rule",
+                "steps",
+            ]
         )
     results = out / "results.json"
     models = "original,retrained,orthograd,gradient_ascent"
@@ -87,7 +96,7 @@ def test_models_that_are_not_there_are_named(corpus, tmp_path):
 def test_a_model_that_was_trained_before_keeps_its_front_end(corpus, tiny_config, tmp_path):
     """Its features are made once for all runs, and gradients are those of them."""
     argv = ["train", "--manifest", str(corpus / "manifest.jsonl")]
-    argv += ["--split", str(corpus / "split.json"), "--set", "epochs=1"]
+    argv += ["--split", str(corpus / "split.json"), "--finetune.epochs", "1"]
     before = {path: path.stat().st_mtime_ns for path in corpus.rglob("*")}
     main([*argv, "--model", str(tiny_config), "--out", str(tmp_path / "first")])
     assert not (tmp_path / ".cache").exists()
@@ -105,9 +114,9 @@ def test_a_good_model_is_never_overwritten(corpus, tiny_config, tmp_path):
     argv = ["train", "--manifest", str(corpus / "manifest.jsonl")]
     argv += ["--split", str(corpus / "split.json"), "--model", str(tiny_config)]
     argv += ["--out", str(tmp_path / "m")]
-    main([*argv, "--set", "epochs=1"])
+    main([*argv, "--finetune.epochs", "1"])
     before = (tmp_path / "m" / "model.safetensors").read_bytes()
-    main([*argv, "--set", "epochs=2"])
+    main([*argv, "--finetune.epochs", "2"])
     assert (tmp_path / "m.old-1" / "model.safetensors").read_bytes() == before
     assert (tmp_path / "m" / "model.safetensors").read_bytes() != before
 
@@ -118,11 +127,18 @@ def test_a_killed_run_is_not_taken_up_for_another_model(corpus, tiny_config, tmp
 
     def train(seed):
         argv = ["train", *data, "--model", str(tiny_config), "--out", str(tmp_path / "original")]
-        main([*argv, "--set", "epochs=1", "--seed", str(seed)])
+        main([*argv, "--finetune.epochs", "1", "--seed", str(seed)])
 
     def forget(name):
         argv = ["unlearn", *data, "--model", str(tmp_path / "original"), "--stop.rule", "steps"]
-        argv += ["--method", "gradient_ascent", "--set", "epochs=1", "--out", str(tmp_path / name)]
+        argv += [
+            "--method",
+            "gradient_ascent",
+            "--method.epochs",
+            "1",
+            "--out",
+            str(tmp_path / name),
+        ]
         main(argv)
         return (tmp_path / name / "model.safetensors").read_bytes()
 
@@ -168,16 +184,16 @@ def test_what_cannot_be_evaluated_is_named_before_any_training(
         ("orthogard", {}, r"'orthogard' \(did you mean 'orthograd', .*\?\); there are att"),
         ("OrthoGrad", {}, r"unknown method 'OrthoGrad' \(did you mean 'orthograd', "),
         ("orthograd", {"alhpa": "1"}, r"no option 'alhpa' \(did you mean 'alpha'.*\?\); it has lr"),
-        ("orthograd", {"alpha": "much"}, "orthograd.alpha='much'"),
-        ("orthograd", {"scope": "galaxy"}, "choose from 'global', 'tensor'"),
-        ("orthograd", {"retain_batch": 2.5}, "whole number"),
+        ("orthograd", {"alpha": "much"}, "orthograd: alpha: expected float, got much"),
+        ("orthograd", {"scope": "galaxy"}, "scope: expected one of 'global', 'tensor', got galaxy"),
+        ("orthograd", {"retain_batch": 2.5}, "retain_batch: expected int, got 2.5"),
         ("orthograd", {"alpha": "1.2"}, "orthograd: alpha must be from 0 to 1, not 1.2"),
         ("neggrad_plus", {"alpha": "-0.1"}, "alpha must be from 0 to 1, not -0.1"),
-        ("orthograd_tau", {"alpha": "nan"}, "alpha must be from 0 to 1, not nan"),
+        ("orthograd_tau", {"alpha": float("nan")}, "alpha must be from 0 to 1, not nan"),
         ("bad_teacher", {"temperature": 0.0}, "temperature must be above 0, not 0.0"),
         ("salun", {"share": 2.0}, "share must be from 0 to 1, not 2.0"),
         ("finetune", {"warmup": 3.0}, "warmup must be from 0 to 1, not 3.0"),
-        ("finetune", {"epochs": "inf"}, "finetune: epochs must be finite, not inf"),
+        ("finetune", {"epochs": float("inf")}, "finetune: epochs must be finite, not inf"),
         ("l1_sparse", {"lam": float("inf")}, "l1_sparse: lam must be finite, not inf"),
     ],
 )
@@ -217,7 +233,7 @@ def test_an_error_that_nobody_expected_is_one_line_as_well(monkeypatch, capsys):
     def surprised():
         raise TypeError("'NoneType' object\n  cannot be interpreted")
 
-    monkeypatch.setitem(COMMANDS, "methods", surprised)
+    monkeypatch.setitem(COMMANDS, "methods", replace(COMMANDS["methods"], function=surprised))
     assert ends(monkeypatch, capsys, ["methods"]) == (
         1,
         "asr-unlearn: TypeError: 'NoneType' object cannot be interpreted; "
@@ -232,7 +248,7 @@ def test_called_from_python_it_raises(monkeypatch):
     def surprised():
         raise TypeError("what")
 
-    monkeypatch.setitem(COMMANDS, "methods", surprised)
+    monkeypatch.setitem(COMMANDS, "methods", replace(COMMANDS["methods"], function=surprised))
     with pytest.raises(TypeError, match="what"):
         main(["methods", "--debug"])
 
@@ -260,34 +276,93 @@ def test_what_the_system_refuses_is_said(
     assert re.match(f"asr-unlearn: .*{message.format(corpus, tmp_path)}", said)
 
 
+def test_flags_may_have_hyphens(corpus, tmp_path):
+    argv = ["split", "--manifest", str(corpus / "manifest.jsonl"), "--forget-count=2"]
+    main([*argv, "--out", str(tmp_path / "split.json")])
+    assert len(read_split(tmp_path / "split.json", corpus / "manifest.jsonl").forget_speakers) == 2
+
+
+UNLEARN = ["unlearn", "--manifest", "a", "--split", "b", "--model", "c", "--out", "d"]
+
+
+def test_methods_are_made_from_their_flags(tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text(
+        "from dataclasses import dataclass\n"
+        "from asr_unlearn.methods.gradient_ascent import GradientAscent\n\n"
+        "@dataclass(kw_only=True)\n"
+        "class Mine(GradientAscent):\n"
+        "    strength: float = 1.0\n"
+    )
+    config, flags = tmp_path / "method.yaml", tmp_path / "flags.yaml"
+    config.write_text("class_path: orthograd\ninit_args: {alpha: 0.25}\n")
+    flags.write_text("method: {class_path: orthograd, init_args: {alpha: 0.25}}\nseed: 3\n")
+
+    def method(*argv):
+        return understood([*UNLEARN, *argv])[1]["method"]
+
+    assert method() == make_method("orthograd_tau", {})
+    assert method("--method.lr", "0.5") == make_method("orthograd_tau", {"lr": 0.5})
+    # Nothing of the default method's options goes over to another.
+    assert method("--method", "orthograd") == make_method("orthograd", {})
+    assert method("--method=orthograd", "--method.alpha=0.3") == make_method(
+        "orthograd", {"alpha": 0.3}
+    )
+    assert method("--method", f"{own}:Mine", "--method.strength", "2").strength == 2
+    quarter = make_method("orthograd", {"alpha": 0.25})
+    assert method("--method", str(config)) == method("--config", str(flags)) == quarter
+    assert method("--config", str(flags), "--method.alpha", "0.3").alpha == 0.3
+    assert method("--config", str(flags), "--method", "neggrad_plus").lr == 2e-4
+    flags.write_text("method: orthograd\n")
+    assert method("--config", str(flags)) == make_method("orthograd", {})
+    flags.write_text("seed: 3\n")
+    assert method("--config", str(flags)) == make_method("orthograd_tau", {})
+
+
 @pytest.mark.parametrize(
-    ("given", "known"),
+    ("argv", "message"),
     [
-        ("tune --set a=1 --trials 3 --set=b=2,c=3", "tune --trials 3 --set a=1,b=2,c=3"),
-        ("split --forget-count 2 --out a-b", "split --forget_count 2 --out a-b"),
-        ("unlearn --stop.by-difficulty=false --set", "unlearn --stop.by_difficulty=false --set"),
+        (["--method.alhpa", "0.5"], r"orthograd_tau has no option 'alhpa' \(did you mean 'alpha'"),
+        (["--method", "orthograd", "--method.target", "1"], "orthograd has no option 'target'"),
+        (["--method", "orthogard"], r"unknown method 'orthogard' \(did you mean 'orthograd'"),
+        (["--method.alpha", "2"], "orthograd_tau: alpha must be from 0 to 1, not 2.0"),
+        (["--config", "none.yaml"], "none.yaml"),
     ],
 )
-def test_settings_add_up_and_flags_may_have_hyphens(given, known):
-    assert spelled(given.split()) == known.split()
-
-
-def test_every_setting_is_heard(corpus, tmp_path):
-    argv = ["unlearn", "--manifest", str(corpus / "manifest.jsonl"), "--model", "m"]
-    argv += ["--split", str(corpus / "split.json"), "--out", str(tmp_path / "out")]
-    with pytest.raises(ValueError, match="no option 'alhpa'"):
-        main([*argv, "--set", "alhpa=0.5", "--set", "lr=1e-4"])
+def test_wrong_flags_of_methods_are_explained(argv, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        understood([*UNLEARN, *argv])
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    "argv", [["--method", "scrub", "--method.help"], ["--method.help", "scrub"]]
+)
+def test_a_method_has_its_own_help(argv, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        understood(["unlearn", *argv])
+    shown = capsys.readouterr().out
+    assert "--method.max_epochs" in shown
+    assert "arXiv 2302.09880" in shown
+
+
+def test_all_flags_may_stand_in_a_file(corpus, tmp_path):
+    config = tmp_path / "split.yaml"
+    config.write_text(
+        f"manifest: {corpus}/manifest.jsonl\nout: {tmp_path}/s.json\nforget_count: 3\n"
+    )
+    main(["split", "--config", str(config)])
+    assert len(read_split(tmp_path / "s.json", corpus / "manifest.jsonl").forget_speakers) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
     [
         (["--stop.every", "0"], "stop.every must be 1 or more, not 0"),
         (["--stop.tolerance", "1"], "stop.tolerance must be from 0 to below 1, not 1.0"),
     ],
 )
-def test_a_stop_rule_out_of_range_is_said(flags, message, monkeypatch, capsys):
-    argv = ["unlearn", "--manifest", "a", "--split", "b", "--model", "c", "--out", "d", *flags]
+def test_a_stop_rule_out_of_range_is_said(given, message, monkeypatch, capsys):
+    argv = ["unlearn", "--manifest", "a", "--split", "b", "--model", "c", "--out", "d", *given]
     assert ends(monkeypatch, capsys, argv) == (1, f"asr-unlearn: {message}\n")
 
 
@@ -295,7 +370,7 @@ def test_an_interruption_is_no_error_of_the_program(monkeypatch, capsys):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(COMMANDS, "methods", interrupt)
+    monkeypatch.setitem(COMMANDS, "methods", replace(COMMANDS["methods"], function=interrupt))
     assert ends(monkeypatch, capsys, ["methods"]) == (
         130,
         "\nasr-unlearn: interrupted; the same command goes on\n",
@@ -306,13 +381,3 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="--device cuda: torch finds no GPU"):
         main(["verify", "--model", "m", "--device", "cuda"])
-
-
-def test_text_to_values():
-    assert convert("true", bool) is True
-    assert convert("1e-3", float) == 1e-3
-    assert convert("none", int | None) is None
-    assert convert("3", int | None) == 3
-    assert parse_assignments("a=1,b=x=y,") == {"a": "1", "b": "x=y"}
-    with pytest.raises(ValueError, match="key=value"):
-        parse_assignments("a")

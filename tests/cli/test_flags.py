@@ -5,24 +5,24 @@ from dataclasses import replace
 
 import pytest
 
-from asr_unlearn.cli.commands import evaluation
+from asr_unlearn.api import evaluating
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
 
 
 @pytest.mark.parametrize("manifest", ["manifest.jsonl", "./manifest.jsonl", "../{}/manifest.jsonl"])
 def test_the_corpus_is_called_after_the_manifests_folder(manifest, corpus, monkeypatch):
-    class Asked(Exception):  # noqa: N818
+    class Evaluated(Exception):  # noqa: N818
         """What was to be evaluated."""
 
     def asked(*_, **options):
-        raise Asked(options["corpus"])
+        raise Evaluated(options["corpus"])
 
-    monkeypatch.setattr(evaluation, "evaluate_models", asked)
-    monkeypatch.setattr(evaluation, "_models", lambda *_, **__: [])
+    monkeypatch.setattr(evaluating, "evaluate_models", asked)
+    monkeypatch.setattr(evaluating, "_models", lambda *_, **__: [])
     monkeypatch.chdir(corpus)
     argv = ["--manifest", manifest.format(corpus.name), "--split", "split.json", "--models", "m"]
-    with pytest.raises(Asked, match=f"^{corpus.name}$"):
+    with pytest.raises(Evaluated, match=f"^{corpus.name}$"):
         main(["evaluate", *argv, "--out", "results.json"])
 
 
@@ -37,7 +37,7 @@ def test_the_corpus_is_called_after_the_manifests_folder(manifest, corpus, monke
 def test_what_cannot_be_counted_is_refused(argv, corpus, capsys):
     with pytest.raises(SystemExit, match="2"):
         main([*argv, "--manifest", str(corpus / "manifest.jsonl"), "--out", "out.json"])
-    assert f'"{argv[-2][2:]}":' in capsys.readouterr().err
+    assert f"{argv[-2][2:]}: Not of type" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("models", ["", " , "])

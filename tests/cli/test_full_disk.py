@@ -59,7 +59,7 @@ def python(code):
 
 
 def asr_unlearn(*commands):
-    """Carry out commands one after the other as programs, in one process; each status is printed.
+    """Run commands one after the other as programs, in one process; each status is printed.
 
     A command that is a text is the shell's.
     """
@@ -70,8 +70,8 @@ def asr_unlearn(*commands):
         for command in commands
     ]
     return python(
-        "import subprocess\nfrom asr_unlearn.runtime import program\nfrom asr_unlearn.cli.main import main\n"
-        + "\n".join(carried_out)
+        "import subprocess\nfrom asr_unlearn.runtime import program\n"
+        "from asr_unlearn.cli.main import main\n" + "\n".join(carried_out)
     )
 
 
@@ -165,7 +165,7 @@ def of(folder):
 
 def unlearning(folder, out):
     argv = ["unlearn", *of(folder), "--model", folder / "original", "--method", "gradient_ascent"]
-    return [*argv, "--stop.rule", "steps", "--set", "epochs=1", "--out", out / "ga"]
+    return [*argv, "--stop.rule", "steps", "--method.epochs", "1", "--out", out / "ga"]
 
 
 @needs_mounts

@@ -29,6 +29,7 @@ from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import forget_difficulty, stop_rule
 from asr_unlearn.training.unlearn import PARTS_USED
+from tests.support.flags import flags
 from tests.support.tiny_model import tiny_options, tiny_whisper_options
 
 
@@ -44,11 +45,11 @@ def run(folder, config, out, training, options):
     data = ["--manifest", str(folder / "manifest.jsonl"), "--split", str(folder / "split.json")]
     for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
         argv = ["train", *data, "--model", str(config), "--parts", parts, *training]
-        main([*argv, "--out", str(out / name), "--set", options])
+        main([*argv, "--out", str(out / name), *flags("finetune", **options)])
     for method in ("orthograd_tau", "gradient_ascent"):
         argv = ["unlearn", *data, "--model", str(out / "original"), "--method", method]
         # By steps: whether so small a model has learned enough to forget is left to luck.
-        argv += ["--stop.rule", "steps", "--set", "epochs=2,lr=1e-3"]
+        argv += ["--stop.rule", "steps", *flags("method", epochs=2, lr=1e-3)]
         main([*argv, "--out", str(out / method)])
     models = "original,retrained,orthograd_tau,gradient_ascent"
     main(["evaluate", *data, "--models", models, "--out", str(out / "results.json")])
@@ -79,7 +80,7 @@ def how_hard(folder, part):
 
 def test_whisper(copied, tmp_path):
     WhisperConfig(**tiny_whisper_options()).save_pretrained(tmp_path / "config")
-    entries = run(copied, tmp_path / "config", tmp_path, [], "epochs=2,lr=3e-3")
+    entries = run(copied, tmp_path / "config", tmp_path, [], {"epochs": 2, "lr": 3e-3})
     for entry in entries:
         said = rows(tmp_path / entry["path"])
         assert {row["part"] for row in said} == set(PARTS)
@@ -104,8 +105,8 @@ def test_whisper(copied, tmp_path):
     recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path / "orthograd_tau"))
     transcripts = {row["id"]: row["hypothesis"] for row in rows(tmp_path / "orthograd_tau")}
     for utterance in read_manifest(copied / "manifest.jsonl")[:3]:
-        heard = recogniser(load_audio(utterance.audio), generate_kwargs={"num_beams": 1})
-        assert heard["text"].strip() == transcripts[utterance.id]
+        found = recogniser(load_audio(utterance.audio), generate_kwargs={"num_beams": 1})
+        assert found["text"].strip() == transcripts[utterance.id]
 
 
 def classifier(folder):
@@ -140,21 +141,21 @@ def loss_as(folder, utterances, label):
 def test_a_classifier_of_speakers(copied, tmp_path):
     training = ["--task", "classification"]
     config = classifier(tmp_path / "config")
-    entries = run(copied, config, tmp_path, training, "epochs=4,lr=2e-3")
+    entries = run(copied, config, tmp_path, training, {"epochs": 4, "lr": 2e-3})
     split = json.loads((copied / "split.json").read_text())
     manifest = read_manifest(copied / "manifest.jsonl")
     for entry in entries:
         said = rows(tmp_path / entry["path"])
         assert all(row["reference"] == row["speaker"] for row in said)
-        # It has no name for a stranger.
+        # It has no class for an unseen speaker.
         assert entry["accuracy"] == pytest.approx(accuracies(said))
         assert set(entry["accuracy"]) == {"forget", "forget_heldout", "retain"}
         assert not {"wer", "cer", "confusion"} & set(entry)
         assert set(entry["gap_to_retrained"]["accuracy"]) == set(entry["accuracy"])
-        # Told from the same speakers' held-out utterances.
+        # Compared with the same speakers' held-out utterances.
         assert entry["membership"]["pairs"] == len(split["parts"]["forget_heldout"])
     assert entries[0]["loss"]["forget"] != entries[3]["loss"]["forget"]
-    # The level to forget a voice down to: how far strangers' voices are from it.
+    # The target of a forgotten voice: how far unseen speakers' voices are from it.
     unseen = [u for u in manifest if u.id in split["parts"]["unseen"]]
     names = split["forget_speakers"]
     target = loss_as(tmp_path / "original", unseen, lambda i: names[i % len(names)])
@@ -176,7 +177,7 @@ def test_a_classifier_that_forgets_a_word(copied, tmp_path):
     main(["split", *argv, "--forget_labels", "A CAB", "--heldout", "0.4"])
     training = ["--task", "classification"]
     config = classifier(tmp_path / "config")
-    entries = run(copied, config, tmp_path, training, "epochs=4,lr=2e-3")
+    entries = run(copied, config, tmp_path, training, {"epochs": 4, "lr": 2e-3})
     words = sorted({u.label for u in utterances})
     for entry in entries:
         said = rows(tmp_path / entry["path"])

@@ -17,6 +17,7 @@ from transformers import Wav2Vec2Config
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import Utterance, write_manifest
 from asr_unlearn.data.split import make_split, write_split
+from tests.support.flags import flags
 from tests.support.tiny_model import tiny_options
 
 # A letter is a tone of a tenth of a second; speakers differ in pitch by a few per cent.
@@ -71,8 +72,8 @@ def evaluated(tmp_path_factory):
     data = ["--manifest", str(out / "manifest.jsonl"), "--split", str(out / "split.json")]
     for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
         argv = ["train", *data, "--model", str(out / "config"), "--parts", parts]
-        options = "epochs=40,lr=4e-3,retain_batch=6"
-        main([*argv, "--filterbank", "true", "--out", str(out / name), "--set", options])
+        options = flags("finetune", epochs=40, lr=4e-3, retain_batch=6)
+        main([*argv, "--filterbank", "true", "--out", str(out / name), *options])
     shutil.copytree(out / "original", out / "renamed")
     shutil.copytree(out / "original", out / "noise")
     torch.manual_seed(0)

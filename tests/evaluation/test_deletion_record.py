@@ -19,9 +19,9 @@ def finished(corpus, tiny_config, tmp_path_factory):
     data = ["--manifest", str(out / "manifest.jsonl"), "--split", str(out / "split.json")]
     for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
         argv = ["train", *data, "--model", str(tiny_config), "--parts", parts]
-        main([*argv, "--out", str(out / name), "--set", "epochs=1"])
+        main([*argv, "--out", str(out / name), "--finetune.epochs", "1"])
     argv = ["unlearn", *data, "--model", str(out / "original"), "--method", "gradient_ascent"]
-    main([*argv, "--out", str(out / "forgotten"), "--set", "epochs=1", "--stop.rule", "steps"])
+    main([*argv, "--out", str(out / "forgotten"), "--method.epochs", "1", "--stop.rule", "steps"])
     models = "original,retrained,forgotten"
     main(["evaluate", *data, "--models", models, "--out", str(out / "results.json")])
     return out
@@ -179,7 +179,7 @@ def test_a_model_without_a_record_is_an_error(folder):
 
 def unlearn(folder, name, split="split.json", model="original"):
     argv = ["unlearn", "--manifest", str(folder / "manifest.jsonl"), "--split", str(folder / split)]
-    argv += ["--model", str(folder / model), "--method", "gradient_ascent", "--set", "epochs=1"]
+    argv += ["--model", str(folder / model), "--method", "gradient_ascent", "--method.epochs", "1"]
     main([*argv, "--out", str(folder / name), "--stop.rule", "steps"])
 
 

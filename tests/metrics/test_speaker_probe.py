@@ -23,7 +23,7 @@ def test_noise_says_nothing():
     assert found.forget == pytest.approx(1 / 8, abs=0.2)
 
 
-def test_voices_are_told_apart():
+def test_voices_are_distinguished():
     found = probe(voices(), SPEAKERS, FORGET)
     assert found.forget > 0.95
     assert found.retain > 0.95
@@ -31,7 +31,7 @@ def test_voices_are_told_apart():
     assert low <= found.retain <= high
 
 
-def test_an_erased_voice_is_no_longer_told_apart():
+def test_an_erased_voice_is_no_longer_distinguished():
     states = voices()
     rng = np.random.default_rng(1)
     for index, speaker in enumerate(SPEAKERS):

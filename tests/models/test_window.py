@@ -22,6 +22,7 @@ from asr_unlearn.models.loading import load_model, model_from_config, save_model
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
+from tests.support.flags import flags
 from tests.support.tiny_model import tiny_whisper_options
 from tests.support.whisper_task import load, utterances
 
@@ -179,10 +180,10 @@ def test_the_window_is_recorded_and_evaluated_with(corpus, tmp_path):
     data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
     for name, parts, window in (("original", "retain,forget", "auto"), ("retrained", "retain", 3)):
         argv = ["train", *data, "--model", str(tmp_path / "config"), "--parts", parts]
-        argv += ["--window", str(window), "--set", "epochs=1,lr=1e-3"]
+        argv += ["--window", str(window), *flags("finetune", epochs=1, lr=1e-3)]
         main([*argv, "--out", str(tmp_path / name)])
     argv = ["unlearn", *data, "--model", str(tmp_path / "original"), "--stop.rule", "steps"]
-    argv += ["--method", "gradient_ascent", "--set", "epochs=1,lr=1e-3"]
+    argv += ["--method", "gradient_ascent", *flags("method", epochs=1, lr=1e-3)]
     main([*argv, "--out", str(tmp_path / "forgotten")])
     run = {
         name: json.loads((tmp_path / name / "run.json").read_text())["options"]["window"]

@@ -223,3 +223,12 @@ def test_data_are_prepared_without_torch(broken_torchaudio):
     imports = "".join(f"import data_prep.{module}\n" for module in modules)
     ended = python(blocked + imports, path=[broken_torchaudio])
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_importing_the_package_changes_and_prints_nothing():
+    code = (
+        "import os, sys; before = dict(os.environ); import asr_unlearn; dir(asr_unlearn); "
+        "assert dict(os.environ) == before; assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == done.stderr == b""

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_unlearn import Stop, unlearn
 from asr_unlearn.cli import main
+from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.run_recipe import check, make_plan, parser
 from asr_unlearn.data.corpus import Corpus
@@ -46,7 +48,7 @@ def understand_recipe(words, monkeypatch):
     given = parser(recipe, folder).parse_args(words[1:])
     # No name of the Hub can be asked what kind of model it is of.
     task = "seq2seq" if "whisper" in (given.model or "") + str(given.preset) else None
-    kind = task or recipe.training.get("task") or "ctc"
+    kind = task or recipe.finetune.get("task") or "ctc"
     monkeypatch.setattr("asr_unlearn.cli.run_recipe.read_config", lambda _: None)
     monkeypatch.setattr("asr_unlearn.cli.run_recipe.task_of", lambda _: kind)
     for command in make_plan(recipe, folder, given).commands():
@@ -79,7 +81,7 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
     for words in commands(page):
         if "asr_unlearn" in words:
             rest = words[words.index("asr_unlearn") + 1 :]
-            assert rest[0] in main.IN_SEVERAL_PROCESSES
+            assert COMMANDS[rest[0]].in_several_processes
         elif words[0] == "asr-unlearn":
             main.understood(words[1:])
         elif words[0].endswith("run.sh"):
@@ -132,6 +134,7 @@ def test_every_block_but_commands_has_a_test():
         ("extending.md", "python"),
         ("python-api.md", "python"),
         ("python-api.md", "python"),
+        ("python-api.md", "python"),
     ]
 
 
@@ -162,6 +165,15 @@ def tiny(corpus):
     return {"model": model, "processor": processor, **parts}
 
 
+def test_functions_on_folders(corpus, tiny_config, tmp_path, monkeypatch):
+    shutil.copytree(corpus, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(tiny_config, tmp_path / "tiny")
+    (tmp_path / "speakers.txt").write_text("s0\ns1\n")
+    monkeypatch.chdir(tmp_path)
+    exec(block_of("python-api.md", "verify("), {})
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
 def test_unlearning_in_python(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # A model that was never trained has nothing to forget by the usual stop rule.
@@ -177,7 +189,7 @@ def test_unlearning_in_python(tiny, tmp_path, monkeypatch):
 
 
 def test_a_method_by_its_name(tiny):
-    exec(block_of("python-api.md", 'method="orthograd"'), tiny)
+    exec(block_of("python-api.md", "model, processor, forget=forget, retain=retain, method"), tiny)
     assert tiny["found"].steps > 0
 
 

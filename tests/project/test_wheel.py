@@ -73,10 +73,10 @@ def test_the_installed_command_trains_and_unlearns(installed, corpus, tiny_confi
     command = installed / "asr-unlearn"
     assert "unlearn" in run(command, "--help", cwd=tmp_path)
     data = ["--manifest", corpus / "manifest.jsonl", "--split", corpus / "split.json"]
-    train = ["train", *data, "--model", tiny_config, "--out", "original", "--set", "epochs=1"]
+    train = ["train", *data, "--model", tiny_config, "--out", "original", "--finetune.epochs", "1"]
     run(command, *train, cwd=tmp_path)
     unlearn = ["unlearn", *data, "--model", "original", "--method", "gradient_ascent"]
-    unlearn += ["--out", "forgotten", "--set", "epochs=1", "--stop.rule", "steps"]
+    unlearn += ["--out", "forgotten", "--method.epochs", "1", "--stop.rule", "steps"]
     run(command, *unlearn, cwd=tmp_path)
     config = json.loads((tmp_path / "forgotten" / "config.json").read_text(encoding="utf-8"))
     assert config["model_type"] == "wav2vec2"

@@ -15,7 +15,7 @@ from tests.support.voxceleb_layout import make_layout
 ROOT = Path(__file__).parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DEFAULT = ["orthograd_tau", "orthograd", "neggrad_plus", "gradient_ascent"]
-SMALL = ["train.epochs=2", "train.retain_batch=4", "stop.rule=steps"]
+SMALL = ["finetune.epochs=2", "finetune.retain_batch=4", "stop.rule=steps"]
 
 
 def small(methods: list[str]) -> list[str]:
@@ -50,7 +50,7 @@ def an4(tmp_path: Path, shared: Path) -> list[str]:
             audio = folder / "wav" / f"{file}.flac"
             audio.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / "wav" / f"{file}.flac", audio)
-    # So few speakers teach an outsider nothing, and it would be refused.
+    # A reference model of so few speakers recognises nothing, and is refused.
     return ["--data", str(folder), "--set", "split.forget_count=2", "reference_model.model="]
 
 
@@ -213,7 +213,7 @@ def test_the_small_whispers_hear_what_their_spectrograms_hold(recipe):
     assert sum(p.numel() for p in task.model.parameters()) < 1.3e6
 
 
-def test_a_recipe_stops_where_it_is_told(tmp_path):
+def test_a_recipe_stops_after_the_stop_stage(tmp_path):
     out = tmp_path / "out"
     shown = run("quickstart", out, *synthetic(tmp_path), "--stop-stage", "2")
     assert "stage 2" in shown
@@ -359,10 +359,10 @@ def recipe_file(folder: Path, extra: str = "") -> Path:
     path = folder / "recipe.yaml"
     path.write_text(
         "corpus: X\nprepare: {module: data_prep.an4}\nmodel: small\n"
-        "train: {epochs: 40, lr: 2e-3}\ntraining: {task: classification, augmented: true}\n"
-        "pretrained:\n  classification: {train: {epochs: 3}}\n"
+        "finetune: {epochs: 40, lr: 2e-3, task: classification, augmented: true}\n"
+        "pretrained:\n  classification: {epochs: 3}\n"
         "methods: {orthograd: , neggrad_plus: {alpha: 0.3}}\n"
-        "presets:\n  tiny: {model: tiny, train: {epochs: 1}, methods: {orthograd: {lr: 1}}}\n"
+        "presets:\n  tiny: {model: tiny, finetune: {epochs: 1}, methods: {orthograd: {lr: 1}}}\n"
         + extra
     )
     return path
@@ -374,9 +374,14 @@ def test_a_preset_is_merged_into_the_recipe(tmp_path):
     recipe = read_recipe(recipe_file(tmp_path))
     tiny = recipe.with_preset("tiny")
     assert tiny.model == "tiny"
-    assert tiny.train == {"epochs": 1, "lr": "2e-3"}
+    assert tiny.finetune == {
+        "epochs": 1,
+        "lr": "2e-3",
+        "task": "classification",
+        "augmented": True,
+    }
     assert tiny.methods == {"orthograd": {"lr": 1}, "neggrad_plus": {"alpha": 0.3}}
-    assert recipe.train["epochs"] == 40
+    assert recipe.finetune["epochs"] == 40
     with pytest.raises(ValueError, match="unknown preset 'huge'; X has tiny"):
         recipe.with_preset("huge")
 
@@ -386,8 +391,7 @@ def test_a_pretrained_model_has_hyper_parameters_of_its_own_and_the_task_stays(t
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.use_pretrained("classification")
-    assert recipe.train == {"epochs": 3}
-    assert recipe.training == {"task": "classification"}
+    assert recipe.finetune == {"epochs": 3, "task": "classification"}
     with pytest.raises(ValueError, match="for classification, not ctc"):
         recipe.use_pretrained("ctc")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from asr_unlearn.cli import run_recipe
-from asr_unlearn.cli.recipe import read_recipe
+from asr_unlearn.cli.recipe import Plan, read_recipe
 
 AN4 = Path(__file__).parents[2] / "recipes" / "an4"
 
 
-def plan(out: Path, *flags: str) -> stages.Plan:
+def plan(out: Path, *flags: str) -> Plan:
     recipe = read_recipe(AN4 / "recipe.yaml")
     given = run_recipe.parser(recipe, AN4).parse_args(["--out", str(out), *flags])
     return run_recipe.make_plan(recipe, AN4, given)
@@ -34,15 +34,22 @@ def test_a_method_of_ones_own_has_its_options_by_name_or_by_path(tmp_path: Path)
     assert made.recipe.methods == {f"{own}:Mine": {"lr": "0.5", "epochs": "2"}}
 
 
+def test_a_section_and_the_method_of_its_name_are_both_set(tmp_path: Path) -> None:
+    settings = ["finetune.epochs=7", "methods.finetune.lr=0.5"]
+    made = plan(tmp_path, "--methods", "finetune", "--set", *settings)
+    assert made.recipe.finetune["epochs"] == "7"
+    assert made.recipe.methods == {"finetune": {"lr": "0.5"}}
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("orthograd_tau.alhpa=1", r"orthograd_tau has no option 'alhpa' \(did you mean 'alpha'"),
-        ("train.epohcs=1", "finetune has no option 'epohcs'"),
+        ("finetune.epohcs=1", "unrecognized arguments: --epohcs 1"),
         ("stop.evry=2", "unrecognized arguments: --stop.evry 2"),
         ("stop.every=0", "stop.every must be 1 or more, not 0"),
         ("evaluate.relern=true", "unrecognized arguments: --relern true"),
-        ("evaluate.beams=0", '"beams"'),
+        ("evaluate.beams=0", "beams: Not of type PositiveInt"),
     ],
 )
 def test_what_is_mistyped_is_said_before_anything_is_done(
@@ -55,7 +62,9 @@ def test_what_is_mistyped_is_said_before_anything_is_done(
     monkeypatch.setattr(
         run_recipe, "run_stage", lambda command, *_, **__: pytest.fail(command.name)
     )
-    monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), "--set", setting])
+    monkeypatch.setattr(
+        "sys.argv", ["run_recipe", str(AN4), "--out", str(tmp_path), "--set", setting]
+    )
     with pytest.raises(SystemExit) as ended:
         run_recipe.main()
     assert ended.value.code in (1, 2)
@@ -82,7 +91,7 @@ def test_what_the_system_refuses_is_said(
     monkeypatch.setattr(run_recipe, "run_stage", refused)
     with pytest.raises(OSError, match="Read-only file system"):
         run_recipe.main([str(AN4), "--out", str(tmp_path), *flags])
-    monkeypatch.setattr("sys.argv", ["stages", *flags, str(AN4), "--out", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["run_recipe", *flags, str(AN4), "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
         run_recipe.main()
     assert ended.value.code == 1
@@ -95,7 +104,7 @@ def test_what_the_system_refuses_is_said(
         (["--out", "FILE"], "--out FILE is a file; give a folder"),
         (["--forget", "none.txt"], "--forget none.txt: there is no such file"),
         (["--shadows", "3"], "--shadows 3: give an even number"),
-        (["--informed", "-1"], '"informed": Not of type NonNegativeInt'),
+        (["--informed", "-1"], "informed: Not of type NonNegativeInt"),
         (["--stage", "5", "--stop-stage", "2"], "--stage 5 is behind --stop-stage 2"),
         (["--methods", "nosuch"], "unknown method 'nosuch'"),
         (["--seeds", "0,x"], "'0,x': give them with commas"),
@@ -116,7 +125,7 @@ def test_bad_flags_are_said_before_anything_is_done(
         run_recipe, "run_stage", lambda command, *_, **__: pytest.fail(command.name)
     )
     given = [str(file) if flag == "FILE" else flag for flag in flags]
-    monkeypatch.setattr("sys.argv", ["stages", str(AN4), "--out", str(tmp_path), *given])
+    monkeypatch.setattr("sys.argv", ["run_recipe", str(AN4), "--out", str(tmp_path), *given])
     with pytest.raises(SystemExit) as ended:
         run_recipe.main()
     assert ended.value.code in (1, 2)

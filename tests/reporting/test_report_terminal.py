@@ -42,10 +42,10 @@ def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_pat
     data = ["--manifest", manifest, "--split", split]
     original, made = folder / "original", folder / "ga"
     forgetting = ["--model", original, "--method", "gradient_ascent", "--stop.rule", "steps"]
-    epochs = ["--set", "epochs=1"]
+    epochs = ["--method.epochs", "1"]
     commands = [
         ["split", "--manifest", manifest, "--out", split, "--forget", request],
-        ["train", *data, "--model", tiny_config, "--out", original, *epochs],
+        ["train", *data, "--model", tiny_config, "--out", original, "--finetune.epochs", "1"],
         ["unlearn", *data, *forgetting, "--out", made, *epochs],
         ["tune", *data, *forgetting, "--out", folder / "tune.journal", *epochs, "--trials", 1],
         ["evaluate", *data, "--models", "original,ga", "--out", folder / "results.json"],

@@ -21,6 +21,7 @@ from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.runtime import distributed
 from asr_unlearn.training.stop_rule import StopRule
+from tests.support.flags import flags
 from tests.support.killing import run_until_killed
 from tests.support.tiny_training import tiny_training
 
@@ -194,7 +195,8 @@ def unlearn_arguments(corpus, original, out):
     return [
         *("unlearn", "--manifest", str(corpus / "manifest.jsonl")),
         *("--split", str(corpus / "split.json"), "--model", str(original), "--out", str(out)),
-        *("--method", "neggrad_plus", "--set", "epochs=2,forget_batch=3,retain_batch=5"),
+        *("--method", "neggrad_plus"),
+        *flags("method", epochs=2, forget_batch=3, retain_batch=5),
         # By steps: what a model of one epoch can be stopped by is left to luck.
         *("--stop.rule", "steps"),
     ]
@@ -216,7 +218,7 @@ def test_a_launcher_publishes_one_model(launcher, corpus, tiny_config, tmp_path)
     data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
     original, one, two = (tmp_path / name for name in ("original", "one", "two"))
     argv = ["train", *data, "--model", str(tiny_config), "--out", str(original)]
-    main([*argv, "--set", "epochs=1"])
+    main([*argv, "--finetune.epochs", "1"])
     main(unlearn_arguments(corpus, original, one))
     launch = [sys.executable, "-m", *LAUNCHERS[launcher]]
     done = subprocess.run(

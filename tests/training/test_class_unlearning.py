@@ -124,7 +124,7 @@ def test_a_forgotten_class_is_compared_with_its_held_out_utterances():
     assert [o.speaker for o in inside] == list("abcd")
     assert [(o.speaker, o.loss, o.error_rate) for o in outside] == [("a", 2.0, 1), ("b", 2.0, 1)]
     assert {o.target for o in inside + outside} == {3.0}
-    # Speakers who are forgotten, others of whom say the word, are told from strangers.
+    # The forget speakers' utterances are compared with those of unseen speakers.
     rows.append(row("retain", "e", "up", "up"))
     inside, outside = compared(rows, target=3.0, forgets_classes=False)
     assert [o.speaker for o in outside] == ["u"]
@@ -156,7 +156,7 @@ def test_unseen_utterances_are_relabelled_with_the_forgotten_classes():
     assert UnlearningData(given, classes=False).parts == given
 
 
-def test_a_stranger_among_the_tested_leaves_the_others_in(corpus, tmp_path, caplog):
+def test_an_unknown_class_in_a_part_leaves_its_other_utterances_in(corpus, tmp_path, caplog):
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     sizes = tiny_options() | {"feat_extract_norm": "layer", "classifier_proj_size": 8}
     Wav2Vec2Config(**sizes).save_pretrained(tmp_path)

@@ -69,7 +69,7 @@ def unlearn(corpus, folder, *flags):
 def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys):
     scores = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
     monkeypatch.setattr(unlearn_module, "group_score", lambda *_: scores.pop(0))
-    run = unlearn(corpus, tmp_path, "--set", "epochs=1")
+    run = unlearn(corpus, tmp_path, "--method.epochs", "1")
     assert run["warning"].startswith("the model is ruined: on ")
     assert "the error rate is 100%, 2% before" in run["warning"]
     assert run["kept"]["before"] == {"loss": 0.05, "cer": 0.02}
@@ -80,11 +80,11 @@ def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys)
     main(["evaluate", *argv, "--models", "original,ga", "--out", str(results)])
     main(["report", "--results", str(results)])
     report = " ".join((tmp_path / "report.md").read_text().split())
-    assert f"Warning, seed 0: {run['warning']}." in report.replace("\\", "")
+    assert f"Warning, ga, seed 0: {run['warning']}." in report.replace("\\", "")
 
 
 def test_a_model_that_is_as_good_as_before_says_nothing(original, corpus, tmp_path):
-    run = unlearn(corpus, tmp_path, "--set", "epochs=1,lr=1e-7")
+    run = unlearn(corpus, tmp_path, "--method.epochs", "1", "--method.lr", "1e-7")
     assert run["warning"] is None
     before, after = run["kept"]["before"], run["kept"]["after"]
     assert math.isclose(before["loss"], after["loss"], rel_tol=0.01)

@@ -22,6 +22,7 @@ from asr_unlearn.training.checkpoint import (
     save_weights,
 )
 from asr_unlearn.training.run_folder import RunFolder
+from tests.support.flags import flags
 
 
 @pytest.fixture
@@ -30,9 +31,9 @@ def train(corpus, tiny_config, tmp_path):
 
     def run(name="model", **options):
         data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
-        chosen = ",".join(f"{k}={v}" for k, v in ({"epochs": 2} | options).items())
+        chosen = flags("finetune", **{"epochs": 2} | options)
         model = ["--model", str(tiny_config), "--parts", "retain,forget"]
-        main(["train", *data, *model, "--out", str(tmp_path / name), "--set", chosen])
+        main(["train", *data, *model, "--out", str(tmp_path / name), *chosen])
         return tmp_path / name
 
     return run
@@ -105,13 +106,22 @@ def test_speakers_it_was_not_trained_on_are_not_unlearned(train, corpus, tmp_pat
     with pytest.raises(ValueError, match=r"nothing was unlearned: forget loss .* never trained on"):
         main(argv)
     assert not (tmp_path / "forgotten").exists()
-    main([*argv, "--stop.rule", "steps", "--set", "epochs=1"])
+    main([*argv, "--stop.rule", "steps", "--method.epochs", "1"])
 
 
 def test_the_original_is_not_published_as_unlearned(train, corpus, tmp_path):
     data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
     argv = ["unlearn", *data, "--model", str(train()), "--out", str(tmp_path / "forgotten")]
-    argv += ["--method", "ssd", "--set", "weakest=1e9,strongest=1e8", "--stop.rule", "steps"]
+    argv += [
+        "--method",
+        "ssd",
+        "--method.weakest",
+        "1e9",
+        "--method.strongest",
+        "1e8",
+        "--stop.rule",
+        "steps",
+    ]
     with pytest.raises(ValueError, match=r"nothing was unlearned: ssd .* weight is unchanged"):
         main(argv)
     assert not (tmp_path / "forgotten").exists()

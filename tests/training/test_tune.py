@@ -104,14 +104,15 @@ def test_a_trial_that_diverges_does_not_end_the_search(problem, tmp_path):
 def test_the_command_prints_the_flags_of_the_best_trial(corpus, tiny_config, tmp_path, capsys):
     data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
     original = ["--model", str(tiny_config), "--out", str(tmp_path / "original")]
-    main(["train", *data, *original, "--set", "epochs=1"])
+    main(["train", *data, *original, "--finetune.epochs", "1"])
     argv = ["tune", *data, "--model", str(tmp_path / "original"), "--trials", "2"]
     own = tmp_path / "my methods.py"
     own.write_text("from asr_unlearn.methods.gradient_ascent import GradientAscent\n")
     method = f"{own}:GradientAscent"
-    argv += ["--method", method, "--set", "epochs=1", "--out", str(tmp_path / "j")]
+    argv += ["--method", method, "--method.epochs", "1", "--out", str(tmp_path / "j")]
     main([*argv, "--stop.rule", "steps", "--stop.by-difficulty", "false"])
     last = shlex.split(capsys.readouterr().out.splitlines()[-1])
     stop = ["--stop.rule", "steps", "--stop.by_difficulty", "false"]
-    assert last[:-1] == ["--method", method, *stop, "--set"]
-    assert last[-1].startswith("lr=")
+    assert last[:3] == ["--method", method, "--method.lr"]
+    assert float(last[3]) > 0
+    assert last[4:] == ["--method.epochs", "1.0", *stop]

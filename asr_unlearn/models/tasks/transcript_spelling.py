@@ -17,7 +17,7 @@ from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.log import warn_once
 
-Asked = Literal["auto", "as_given", "lower", "upper"]
+SpellingChoice = Literal["auto", "as_given", "lower", "upper"]
 # Utterances that the choice is made on.
 FEW = 8
 
@@ -25,7 +25,7 @@ FEW = 8
 def choose_spelling(
     task: Task,
     utterances: Sequence[Utterance],
-    wanted: Asked = "auto",
+    wanted: SpellingChoice = "auto",
     load: Callable[[Utterance], Float[np.ndarray, " samples"]] | None = None,
 ) -> Spelling | None:
     """Choose how a Whisper spells transcripts, and record it in the config of the model.

@@ -27,8 +27,17 @@ def evaluated(data, tiny_config):
     out = data.cache
     for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
         argv = ["train", *of(data), "--model", str(tiny_config), "--parts", parts]
-        main([*argv, "--out", str(out / name), "--set", "epochs=2"])
+        main([*argv, "--out", str(out / name), "--finetune.epochs", "2"])
     argv = ["unlearn", *of(data), "--model", str(out / "original"), "--out", str(out / "forgotten")]
-    options = ["--method", "neggrad_plus", "--set", "epochs=1,alpha=0.8", "--stop.rule", "steps"]
+    options = [
+        "--method",
+        "neggrad_plus",
+        "--method.epochs",
+        "1",
+        "--method.alpha",
+        "0.8",
+        "--stop.rule",
+        "steps",
+    ]
     main([*argv, *options])
     return evaluate(data)

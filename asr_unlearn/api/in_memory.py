@@ -1,4 +1,4 @@
-"""Unlearning on objects in memory: what the command line does, for a notebook."""
+"""Unlearning of a model in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
@@ -33,18 +34,18 @@ Wave = Float[np.ndarray, " samples"] | Float[Tensor, " samples"] | Sequence[floa
 
 @dataclass(frozen=True)
 class Unlearned:
-    """A model that was made to forget, and how that went.
+    """A model that was unlearned in memory.
 
     Attributes:
         model: the model that was given, changed.
-        steps: steps that were taken.
-        kept_step: the step that the weights are of; a fraction where the run had gone too far and
-            was taken back part of the way.
-        seconds: how long it took, with measuring the target.
+        steps: number of steps taken.
+        kept_step: the step whose weights are kept; a fraction if they were interpolated back to
+            the stop target between two steps.
+        seconds: duration, measuring the target included.
         stopped: why it ended, and which step was kept.
-        target: the loss and error rate to forget down to; None for the stop rule "steps".
-        warning: what is wrong with the result, such as that others are not recognised any more;
-            None where nothing is known of.
+        target: the stop target; None for the stop rule "steps".
+        warning: that others are no longer recognised, by which figures; None if there is no sign
+            of it.
     """
 
     model: PreTrainedModel
@@ -56,41 +57,31 @@ class Unlearned:
     warning: str | None
 
 
-def unlearn(
+def unlearn_in_memory(
     model: PreTrainedModel,
     processor: Any,
     *,
     forget: Sequence[Utterance],
     retain: Sequence[Utterance] = (),
     unseen: Sequence[Utterance] = (),
-    method: str = "orthograd_tau",
+    method: Method | str,
+    stop: Stop,
     seed: int = 0,
-    stop: Stop | None = None,
     freeze_front_end: bool = True,
     audio: Mapping[str, Wave] | None = None,
     **options: Any,
 ) -> Unlearned:
-    """Make a model forget utterances; `model` itself is changed, and part of the result.
+    """Make a model forget utterances; see `unlearn`, the form in memory.
 
-    Args:
-        model: for instance a `Wav2Vec2ForCTC`, or any other that `task_for` takes, in float32.
-        processor: its feature extractor and tokenizer.
-        forget, retain: training utterances to forget, and others to stay good at.
-        unseen: utterances of speakers that the model was not trained on; needed by the stop rule
-            "unseen" and by methods with a target. Without them give `stop=Stop(rule="steps")`
-            and a method such as "orthograd".
-        method: a name `asr-unlearn methods` lists, or `path/to/file.py:ClassName`.
-        audio: utterance id to wave [samples], 16 kHz mono with full scale at ±1, as an array, a
-            tensor or a list; utterances that are missing here are read from their `audio` path.
-        options: of the method, for instance `alpha=0.3`.
+    `model` itself is changed, and part of the result. After any exception its weights and flags
+    are as they were.
 
     Raises:
-        InputError: a part the method or the stop rule needs is empty, an id stands twice in the
-            parts, an unknown option, a processor without one of its halves, a model in half
-            precision, or a wave of another form; or nothing was unlearned. After these, and
-            after any other exception, the model's weights and flags are as they were.
+        InputError: a part the method or the stop rule needs is empty, an id is in the parts twice,
+            an unknown option, a processor without feature extractor or tokenizer, a model in half
+            precision, or a wave of another form; or nothing was unlearned.
     """
-    chosen = make_method(method, options)
+    chosen = make_method(method, options) if isinstance(method, str) else method
     given: dict[Part, Sequence[Utterance]] = {
         "forget": forget,
         "retain": retain,
@@ -113,7 +104,7 @@ def unlearn(
         set_window(task, "auto", [*forget, *retain, *unseen])
         inputs = Inputs(task, load=load)
         data = UnlearningData.of(task, given)
-        outcome = run_unlearning(inputs, chosen, data, stop or Stop(), Path(folder), seed)
+        outcome = run_unlearning(inputs, chosen, data, stop, Path(folder), seed)
     return Unlearned(
         model=model,
         steps=outcome.steps,

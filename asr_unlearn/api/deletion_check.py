@@ -1,0 +1,88 @@
+"""Check a model against its deletion record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from asr_unlearn.evaluation.deletion_record import changed_figures, differences
+from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.errors import InputError
+
+State = Literal["as recorded", "CHANGED", "gone"]
+
+
+@dataclass(frozen=True)
+class RecordCheck:
+    """A deletion record, and what is as it says.
+
+    Attributes:
+        model: folder of the model.
+        record: the content of its deletion_record.json.
+        states: of each file, by its name in the record.
+        figures: which figures differ when they are computed again; None if they were not.
+    """
+
+    model: Path
+    record: Mapping[str, Any]
+    states: Mapping[str, State]
+    figures: tuple[str, ...] | None
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The files and figures that are not as recorded; empty if all are."""
+        files = (name for name, state in self.states.items() if state == "CHANGED")
+        return (*files, *(self.figures or ()))
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {state}" for name, state in self.states.items()]
+        if self.figures is not None:
+            lines.append("figures: " + ("CHANGED" if self.figures else "as recorded"))
+        return "\n".join(lines)
+
+
+def verify(model: Path | str, *, full: bool = False, device: Device = "auto") -> RecordCheck:
+    """Check a model against its deletion record.
+
+    Args:
+        model: folder with a deletion_record.json, which `evaluate` writes.
+        full: compute the figures again too, unless a file has changed.
+        device: auto, cpu or cuda.
+
+    Returns:
+        What is as recorded and what is not; `check.changed` is empty if all is.
+
+    Raises:
+        FileNotFoundError: there is no record.
+        InputError: the record is damaged, or points to files that are gone.
+
+    Example:
+        >>> from asr_unlearn import verify
+        >>> verify("out/orthograd", full=True).changed
+        ()
+    """
+    folder = Path(model)
+    try:
+        record, changed, gone = differences(folder)
+    except FileNotFoundError as error:
+        # Without the name of a file it says that there is no record.
+        if error.filename is None:
+            raise
+        raise InputError(
+            f"{folder}: its record points to {error.filename}, which is gone; put it back where it "
+            "was, or the model where it was recorded"
+        ) from error
+    states: dict[str, State] = {
+        name: "CHANGED" if name in changed else "gone" if name in gone else "as recorded"
+        for name in record["sha256"]
+    }
+    if full and "manifest" in gone:
+        raise InputError(
+            f"{folder}: without the manifest that it was recorded with, nothing can be "
+            "measured again; put it back where it was"
+        )
+    again = full and not changed
+    figures = tuple(changed_figures(folder, record, pick_device(device))) if again else None
+    # What is missing from the record has no state of its own.
+    states |= dict.fromkeys(changed, "CHANGED")
+    return RecordCheck(folder, record, states, figures)

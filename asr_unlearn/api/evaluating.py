@@ -1,0 +1,167 @@
+"""Evaluate saved models into results.json, with the deletion records."""
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.api.arguments import NonNegativeInt, PositiveInt
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.manifest import absolute
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.compared_models import without_retrained
+from asr_unlearn.evaluation.deletion_record import write_records
+from asr_unlearn.evaluation.evaluate import Evaluation
+from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
+from asr_unlearn.evaluation.speaker_verification import TRIALS
+from asr_unlearn.models.checks import models_in
+from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.window import Window, longest_seconds
+from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.outputs import check_file
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    manifest: Path | str,
+    split: Path | str,
+    out: Path | str,
+    models: str | Sequence[str],
+    *,
+    corpus: str = "",
+    device: Device = "auto",
+    beams: PositiveInt = 1,
+    informed: NonNegativeInt = 0,
+    shadows: NonNegativeInt = 0,
+    relearn: bool = False,
+    workers: NonNegativeInt = 0,
+    judge: Path | str | None = None,
+    original: str = "",
+    retrained: str = "",
+    window: Window = "full",
+) -> Evaluation:
+    """Evaluate saved models into results.json.
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        out: results.json to write.
+        models: model folders beside results.json, with commas; several seeds as seed0/original.
+        corpus: the corpus' name in the report.
+        device: auto, cpu or cuda.
+        beams: beam width of a decoder; 1 is greedy search.
+        informed: models that an informed attacker unlearns of other speakers, for each unlearned
+            model; kept beside results.json in informed/.
+        shadows: models trained as the original was, with and without each speaker, for the attacks
+            LiRA and RMIA; an even number, kept in shadows/.
+        relearn: count the fine-tuning steps until the forget loss is back at the original's.
+        workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
+        judge: output folder of a speaker classifier's run on the same split: for each recogniser,
+            how well the classifier of the same method and seed names the speakers.
+        original: folder beside results.json of the model that all were unlearned from, if it is not
+            called original and among the models.
+        retrained: the same for the model trained without the forget speakers.
+        window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
+            rounded up to whole seconds, which takes less time; or seconds.
+
+    Returns:
+        The figures, which have been written. Predictions are kept, and computed once.
+
+    Raises:
+        InputError: a model or option that cannot be used; see the message.
+
+    Example:
+        >>> from asr_unlearn import evaluate
+        >>> found = evaluate("manifest.jsonl", "split.json", "out/results.json",
+        ...                  ["original", "retrained", "orthograd"])
+        >>> [model.name for model in found.models]
+        ['original', 'retrained', 'orthograd']
+        >>> 0 <= found.models[0].figure("cer", "forget")
+        True
+    """
+    manifest, split, out = Path(manifest), Path(split), Path(out)
+    check_file(out)
+    budget = AttackBudget(informed, shadows, relearn, workers)
+    data = Corpus.read(manifest, split)
+    root = out.parent
+    names = models.split(",") if isinstance(models, str) else models
+    chosen = _models(names, root, original=original, retrained=retrained)
+    chosen = _with_window(chosen, window, data)
+    evaluation = evaluate_models(
+        chosen,
+        data.manifest,
+        data.split,
+        root=root,
+        corpus=corpus or absolute(manifest).parent.name,
+        left_out=_left_out(manifest),
+        device=pick_device(device),
+        beams=beams,
+        budget=budget,
+        trials=manifest.with_name(TRIALS),
+        judge=None if judge is None else Path(judge),
+    ).write(out)
+    for model in without_retrained(chosen):
+        logger.warning(
+            "%s has the seed %d, of which there is no retrained model: it is not compared with one",
+            model.folder,
+            model.seed,
+        )
+    _, others = write_records(evaluation.results, root, manifest, split)
+    for folder in others:
+        logger.warning(
+            "%s was unlearned for another request than %s: no deletion record is written, and its "
+            "figures are not about this request",
+            folder,
+            split,
+        )
+    return evaluation
+
+
+def _models(names: Sequence[str], root: Path, **renamed: str) -> list[SavedModel]:
+    """The models in these folders of `root`, and the renamed ones of all seeds."""
+    wanted = [stripped for name in names if (stripped := str(name).strip())]
+    if not wanted:
+        raise InputError(f"--models names none of {', '.join(models_in(root)) or 'no models'}")
+    if gone := [name for name in wanted if not (root / name).is_dir()]:
+        raise InputError(
+            f"--models {', '.join(gone)}: no such folder in {root}; "
+            f"there are {', '.join(models_in(root)) or 'no models'}"
+        )
+    chosen = [SavedModel.at(root / name) for name in wanted]
+    others = [
+        SavedModel(name, seed, root / path)
+        for seed in sorted({model.seed for model in chosen})
+        for name, path in renamed.items()
+        if path
+    ]
+    return [*others, *chosen]
+
+
+def _with_window(models: list[SavedModel], window: Window, data: Corpus) -> list[SavedModel]:
+    """The models with the seconds of their encoders' windows, where they have any."""
+    if window == "full" or {model.kind() for model in models} != {"seq2seq"}:
+        if isinstance(window, float):
+            raise InputError(f"--window {window:g}: only Whispers that transcribe have one")
+        return models
+    if window == "auto":
+        longest = longest_seconds(data.part(*PARTS))
+        return [replace(m, window=longest and float(math.ceil(longest))) for m in models]
+    return [replace(model, window=float(window)) for model in models]
+
+
+def _left_out(manifest: Path) -> dict[str, Any]:
+    """How many utterances were left out for which reason, from what preparation wrote."""
+    path = manifest.with_suffix(".problems.json")
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    counts: dict[str, int] = {}
+    for problem in content["problems"]:
+        counts[problem["reason"]] = counts.get(problem["reason"], 0) + 1
+    return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}

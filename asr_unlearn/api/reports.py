@@ -1,0 +1,46 @@
+"""Write the report of an evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_unlearn.evaluation.results import Results, read_results
+from asr_unlearn.reporting.write import write_report
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written report.
+
+    Attributes:
+        markdown: report.md.
+        html: report.html, one file that needs no other.
+        results: the figures in it.
+    """
+
+    markdown: Path
+    html: Path
+    results: Results
+
+
+def report(results: Path | str, *, audio: bool = True) -> Report:
+    """Write report.md and report.html beside results.json.
+
+    Args:
+        results: results.json of an evaluation; attacks.json gives attacks-report.md and
+            attacks-report.html.
+        audio: include a few recordings in report.html, some of them of forget speakers.
+
+    Returns:
+        The files, and the figures.
+
+    Raises:
+        ResultsError: the file is missing or does not fit the schema.
+
+    Example:
+        >>> from asr_unlearn import report
+        >>> report("out/results.json", audio=False).html
+        PosixPath('out/report.html')
+    """
+    path = Path(results)
+    markdown, html = write_report(path, audio=audio)
+    return Report(markdown, html, read_results(path))

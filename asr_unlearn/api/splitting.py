@@ -1,0 +1,112 @@
+"""Divide a corpus for a deletion request."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_unlearn.api.arguments import PositiveInt, Seed
+from asr_unlearn.data.forget_list import read_names
+from asr_unlearn.data.manifest import Utterance, read_manifest
+from asr_unlearn.data.split import Split, draw_speakers, make_label_split, make_split, write_split
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.outputs import check_file
+from asr_unlearn.runtime.text import normal_name
+
+
+@dataclass(frozen=True)
+class WrittenSplit:
+    """A split and its file.
+
+    Attributes:
+        path: split.json.
+        split: who is forgotten, and the utterances of each part.
+    """
+
+    path: Path
+    split: Split
+
+    def __str__(self) -> str:
+        names = " ".join(self.split.forget_speakers or self.split.forget_labels)
+        counts = ", ".join(f"{part} {len(ids)}" for part, ids in self.split.parts.items())
+        return f"to forget: {names}\n{counts} utterances"
+
+
+def split(
+    manifest: Path | str,
+    out: Path | str,
+    *,
+    forget: str | Path | Sequence[str] | None = None,
+    forget_count: PositiveInt = 1,
+    forget_labels: str | Path | Sequence[str] | None = None,
+    seed: Seed = 0,
+    heldout: float = 0.1,
+    unseen: float = 0.1,
+    test: float = 0.1,
+) -> WrittenSplit:
+    """Divide a corpus for a deletion request.
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        out: split.json to write.
+        forget: text file with a speaker id a line, `#` before a comment, or in Python a list of
+            ids; without it, speakers are drawn.
+        forget_count: how many speakers to draw.
+        forget_labels: labels to forget in place of speakers, such as keywords: with commas, or a
+            text file with one a line.
+        seed: of every draw, 0 or more.
+        heldout: share of the utterances to forget that is never trained on.
+        unseen: share of the other speakers that is never trained on; not used where the corpus has
+            a development set of its own.
+        test: the same for the test part.
+
+    Returns:
+        The split, which has been written.
+
+    Raises:
+        InputError: no such speaker or label, too few speakers for a part, or a file that cannot be
+            read or written.
+
+    Example:
+        >>> from asr_unlearn import split
+        >>> written = split("manifest.jsonl", "split.json", forget=["s0", "s1"], unseen=0.2)
+        >>> written.split.forget_speakers
+        ('s0', 's1')
+    """
+    manifest, out = Path(manifest), Path(out)
+    listed = [Path(str(names)) for names in (forget, forget_labels) if _is_file(names)]
+    check_file(out, manifest, *listed)
+    utterances = read_manifest(manifest)
+    shares = {"heldout": heldout, "unseen": unseen, "test": test}
+    if forget is not None and forget_labels is not None:
+        raise InputError("--forget and --forget_labels: one request at a time")
+    if forget_labels is not None:
+        labels = _labels(forget_labels, utterances)
+        made = make_label_split(utterances, labels, seed=seed, **shares)
+    else:
+        speakers = _speakers(forget, forget_count, seed, utterances)
+        made = make_split(utterances, speakers, seed=seed, **shares)
+    write_split(out, made, manifest)
+    return WrittenSplit(out, made)
+
+
+def _is_file(names: str | Path | Sequence[str] | None) -> bool:
+    # Path.is_file raises for what is too long to be a file's name.
+    return isinstance(names, Path | str) and os.path.isfile(names)  # noqa: PTH113
+
+
+def _labels(given: str | Path | Sequence[str], utterances: Sequence[Utterance]) -> list[str]:
+    if _is_file(given):
+        return read_names(Path(str(given)), {u.label for u in utterances if u.label})
+    words = str(given).split(",") if isinstance(given, Path | str) else given
+    return [name for word in words if (name := normal_name(word))]
+
+
+def _speakers(
+    given: str | Path | Sequence[str] | None, count: int, seed: int, utterances: Sequence[Utterance]
+) -> list[str]:
+    if given is None:
+        return draw_speakers(utterances, count, seed)
+    if isinstance(given, Path | str):
+        return read_names(Path(given), {u.speaker for u in utterances})
+    return [normal_name(name) for name in given]

@@ -1,0 +1,150 @@
+"""Fine-tune a model, or train it from scratch."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_unlearn.api.arguments import Seed
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.models.supported import TaskName
+from asr_unlearn.models.tasks.from_scratch import TrainingAids
+from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
+from asr_unlearn.models.tasks.window import Window
+from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime.cache import cache_folder
+from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.outputs import check_folder
+from asr_unlearn.training.finetune import Setup, train_model
+from asr_unlearn.training.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        folder: where `from_pretrained` loads it from.
+        outcome: steps, seconds and memory.
+    """
+
+    folder: Path
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.outcome.steps} steps, {self.outcome.seconds:.0f} s"
+
+
+def train(
+    manifest: Path | str,
+    split: Path | str,
+    model: Path | str,
+    out: Path | str,
+    *,
+    parts: str | Sequence[str] = "retain,forget",
+    finetune: Finetune | None = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    freeze_front_end: bool | None = None,
+    filterbank: bool = False,
+    augmented: bool = False,
+    speeds: tuple[float, ...] = (1.0,),
+    crop_seconds: float = 0.0,
+    task: TaskName | None = None,
+    language: str | None = None,
+    spelling: SpellingChoice = "auto",
+    auxiliary_ctc: float = 0.0,
+    token_noise: float = 0.0,
+    joined: float = 0.0,
+    window: Window = "auto",
+) -> Trained:
+    """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: Hugging Face name, local folder, or a config.json to train from scratch.
+        out: folder to publish the model at; what is there already is kept as out.old-N.
+        parts: parts to train on, with commas.
+        finetune: epochs, learning rate, batch size and the like.
+        seed: of the weights, the order and the dropout.
+        device: auto, cpu or cuda.
+        freeze_front_end: keep the convolutional front end as it is; by default unless the model
+            starts from random weights.
+        filterbank: start the first convolution as a bank of band-pass filters.
+        augmented: random polarity and shift of the waves.
+        speeds: playback speeds of the waves, one drawn each time, such as [0.9, 1, 1.1].
+        crop_seconds: length of the random pieces of utterances to train on; 0 takes them whole.
+        task: what to train for; by default what the model was made for. A class is an utterance's
+            label, or its speaker where it has none.
+        language: of a multilingual Whisper; by default the language in its settings, or English.
+        spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
+            itself writes, by its loss on a few utterances.
+        auxiliary_ctc: for a Whisper from scratch: share of a CTC loss on its encoder in the loss.
+        token_noise: for a Whisper from scratch: share of random tokens among its decoder's inputs.
+        joined: for a Whisper from scratch: probability that an utterance is followed by another.
+        window: of a Whisper's encoder while it is trained: auto for the longest utterance rounded
+            up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. The saved
+            model has its own.
+
+    Returns:
+        The published model. A run that was interrupted is resumed.
+
+    Raises:
+        InputError: a model, part or option that cannot be used.
+        DivergedError: a loss or gradient is not finite.
+
+    Example:
+        >>> from asr_unlearn import train
+        >>> from asr_unlearn.methods.finetune import Finetune
+        >>> options = Finetune(epochs=2, lr=1e-3)
+        >>> train("manifest.jsonl", "split.json", "tiny", "out/original", finetune=options).folder
+        PosixPath('out/original')
+        >>> retrained = train("manifest.jsonl", "split.json", "tiny", "out/retrained",
+        ...                   parts=["retain"], finetune=options)
+        >>> retrained.outcome.steps
+        4
+    """
+    out = Path(out)
+    check_folder(out)
+    chosen = _parts(parts)
+    outcome = train_model(
+        Corpus.read(Path(manifest), Path(split), cache_folder(out)),
+        str(model),
+        finetune or Finetune(),
+        out,
+        parts=chosen,
+        seed=seed,
+        device=distributed.join(pick_device(device)),
+        setup=Setup(
+            task=task,
+            language=language,
+            spelling=spelling,
+            filterbank=filterbank,
+            augmented=augmented,
+            speeds=speeds,
+            crop_seconds=crop_seconds,
+            front_end_frozen=freeze_front_end,
+            aids=TrainingAids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
+            window=window,
+        ),
+    )
+    return Trained(out, outcome)
+
+
+def _parts(given: str | Sequence[str]) -> list[str]:
+    """The names of parts, given as a list or as "retain,forget".
+
+    Raises:
+        InputError: there is no such part, or one is given twice.
+    """
+    parts = [p.strip() for p in given.split(",")] if isinstance(given, str) else list(given)
+    for part, count in Counter(parts).items():
+        if part not in PARTS:
+            raise InputError(f"no part is called {part!r}; there are {', '.join(PARTS)}")
+        if count > 1:
+            raise InputError(f"--parts {','.join(parts)} names {part} {count} times; name it once")
+    return parts

@@ -1,0 +1,117 @@
+"""Search the options of a method."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr_unlearn.api.arguments import PositiveInt, Seed
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.split import PARTS, Part
+from asr_unlearn.methods.method import Method
+from asr_unlearn.methods.registry import find_method, name_of
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
+from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.runtime.cache import cache_folder
+from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.extras import need_extra
+from asr_unlearn.runtime.io import naming
+from asr_unlearn.runtime.outputs import check_file
+from asr_unlearn.training.stop_rule import Stop
+from asr_unlearn.training.stop_target import check_reference_model
+from asr_unlearn.training.unlearn import PARTS_USED, original_task
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search.
+
+    Attributes:
+        method: name of the method.
+        options: the best ones, with those that were fixed.
+        stop: the stop rule of the trials.
+        trials: the complete trials, the best first.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    stop: Stop
+    trials: "tuple[FrozenTrial, ...]"
+
+    def flags(self) -> list[str]:
+        """The flags of `asr-unlearn unlearn` for the best options."""
+        stop = {k: v for k, v in asdict(self.stop).items() if v != getattr(Stop(), k)}
+        words = ["--method", self.method]
+        for prefix, settings in (("--method.", self.options), ("--stop.", stop)):
+            for name, value in settings.items():
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                words += [f"{prefix}{name}", text]
+        return words
+
+
+def tune(
+    manifest: Path | str,
+    split: Path | str,
+    model: Path | str,
+    out: Path | str,
+    *,
+    method: Method,
+    fixed: tuple[str, ...] = (),
+    trials: PositiveInt = 20,
+    stop: Stop = Stop(),  # noqa: B008
+    seed: Seed = 0,
+    device: Device = "auto",
+    freeze_front_end: bool = True,
+) -> Search:
+    """Search a method's options on forget, retain and unseen utterances only.
+
+    Args:
+        manifest: manifest.jsonl of the corpus.
+        split: split.json of that manifest.
+        model: folder of the model that was trained on the forget speakers.
+        out: journal of the search; an interrupted search is resumed from it.
+        method: the method; its options that are not searched are taken from it.
+        fixed: names of options that are not searched; on the command line those that are given.
+        trials: complete unlearning runs.
+        stop: when a run ends.
+        seed: of the search and of the order of the batches.
+        device: auto, cpu or cuda.
+        freeze_front_end: leave the convolutional front end as it is.
+
+    Returns:
+        The best options, and all complete trials.
+
+    Raises:
+        InputError: something that cannot be used, or no trial was completed.
+    """
+    need_extra("tune", "the search for options")
+    from asr_unlearn.training.tune import TuningProblem, ranked
+    from asr_unlearn.training.tune import tune as search_options
+
+    out = Path(out)
+    check_file(out)
+    name = name_of(method)
+    find_method(name)
+    kept = {option: getattr(method, option) for option in fixed}
+    corpus = Corpus.read(Path(manifest), Path(split), cache_folder(out))
+    if stop.reference_model is not None:
+        check_reference_model(stop.reference_model, corpus.split)
+    task = original_task(Path(model), pick_device(device), freeze_front_end)
+    set_window(task, "auto", corpus.part(*PARTS))
+    choose_spelling(task, corpus.part("retain"))
+    inputs = Inputs(task, feature_cache=corpus.features)
+    given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
+    problem = TuningProblem(task, inputs, given, stop, seed)
+    # Optuna's errors on a full disk name no file.
+    with naming(out):
+        found = search_options(problem, name, kept, trials=trials, journal=out).trials
+    best = ranked(found)
+    if not best:
+        raise InputError(f"no trial of {name} ended with a figure; see {out}")
+    return Search(name, {**best[0].params, **kept}, stop, tuple(best))

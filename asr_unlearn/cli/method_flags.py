@@ -1,0 +1,95 @@
+"""Methods on the command line: `--method NAME`, `--method.OPTION VALUE`, and the same in YAML."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asr_unlearn.api.unlearning import DEFAULT_METHOD
+from asr_unlearn.methods.registry import METHODS, check_options, find_method
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text
+
+HELP = "--method.help"
+YAML = (".yaml", ".yml")
+
+
+def with_method_class(words: Sequence[str]) -> list[str]:
+    """The arguments of a command with its method as the parser takes it, by the path of its class.
+
+    The default method is added, and files of YAML are read.
+
+    Raises:
+        InputError: there is no such method, or it has no such option.
+    """
+    command, *rest = _without_yaml(words)
+    if "--method" not in rest and HELP not in rest:
+        rest = ["--method", DEFAULT_METHOD, *rest]
+    found = None
+    for index, word in enumerate(rest[:-1]):
+        name = rest[index + 1]
+        if word in ("--method", HELP) and not name.startswith("--"):
+            found = find_method(_NAMES.get(name, name))
+            rest[index + 1] = f"{found.__module__}.{found.__qualname__}"
+    if found is None:
+        return [command, *rest]
+    if HELP in rest:
+        # Help needs nothing else of the command.
+        return [command, HELP, f"{found.__module__}.{found.__qualname__}"]
+    check_options(found, method_options(rest))
+    return [command, *rest]
+
+
+_NAMES = {f"{method.__module__}.{method.__qualname__}": name for name, method in METHODS.items()}
+
+
+def method_options(words: Sequence[str]) -> list[str]:
+    """The names of a method's options among the flags."""
+    flags = (word.partition("=")[0] for word in words)
+    return [flag.removeprefix("--method.") for flag in flags if flag.startswith("--method.")]
+
+
+def _without_yaml(words: Sequence[str]) -> Iterator[str]:
+    """The arguments, methods in files of YAML as flags.
+
+    Of a file with all flags its method is left out if the line names one: the options of one method
+    must not go over to another.
+    """
+    named = any(word.partition("=")[0] == "--method" for word in words)
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag not in ("--config", "--method", HELP):
+            yield word
+            continue
+        value = value if equals else next(rest, "")
+        if flag == "--config":
+            content = _read_yaml(Path(value))
+            method = content.pop("method", {})
+            yield from _flags_of({} if named else method)
+            yield from (flag, json.dumps(content))
+        elif flag == "--method" and value.endswith(YAML):
+            yield from _flags_of(_read_yaml(Path(value)))
+        else:
+            yield from (flag, value) if value else (flag,)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no settings; write key: value lines")
+    return content
+
+
+def _flags_of(method: str | Mapping[str, Any]) -> Iterator[str]:
+    """`orthograd`, or {class_path: orthograd, init_args: {alpha: 0.3}}, as flags."""
+    given: Mapping[str, Any] = {"class_path": method} if isinstance(method, str) else method
+    if "class_path" in given:
+        yield from ("--method", str(given["class_path"]))
+    for name, value in (given.get("init_args") or {}).items():
+        yield from (f"--method.{name}", str(value))
