@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-import asr_unlearn
 from asr_unlearn.api.unlearning import DEFAULT_METHOD
 from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.method_flags import method_options, with_method_class
@@ -45,7 +44,10 @@ def _as_flags(required: re.Match[str]) -> str:
 @cache
 def command_parser() -> Parser:
     """One subcommand for each of `COMMANDS`."""
-    parser = Parser(prog="asr-unlearn", description=asr_unlearn.__doc__)
+    parser = Parser(
+        prog="asr-unlearn",
+        description="Make a speech recogniser forget chosen speakers, and prove how well it did.",
+    )
     # `main` takes it from anywhere on the line; here it is for the help.
     parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     subcommands = parser.add_subcommands()
