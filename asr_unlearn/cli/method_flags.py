@@ -14,6 +14,8 @@ from asr_unlearn.runtime.io import read_text
 
 HELP = "--method.help"
 YAML = (".yaml", ".yml")
+# By the paths of their classes, which YAML may have in place of names.
+_NAMES = {f"{method.__module__}.{method.__qualname__}": name for name, method in METHODS.items()}
 
 
 def with_method_class(words: Sequence[str]) -> list[str]:
@@ -40,9 +42,6 @@ def with_method_class(words: Sequence[str]) -> list[str]:
         return [command, HELP, f"{found.__module__}.{found.__qualname__}"]
     check_options(found, method_options(rest))
     return [command, *rest]
-
-
-_NAMES = {f"{method.__module__}.{method.__qualname__}": name for name, method in METHODS.items()}
 
 
 def method_options(words: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A recipe: what recipe.yaml says, and the commands that follow from it, from data to report."""
+"""A recipe: the content of recipe.yaml, and its commands from the data to the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,7 +20,7 @@ STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "repo
 
 @dataclass
 class Recipe:
-    """What recipe.yaml holds; `--set section.key=value` changes any of it.
+    """The content of recipe.yaml; `--set section.key=value` changes any of it.
 
     Attributes:
         corpus: its name in the report.
@@ -55,7 +55,7 @@ class Recipe:
         self.reference_model = self.reference_model or {}
 
     def choose_methods(self, names: Sequence[str]) -> None:
-        """Keep these methods, with the recipe's options for those it knows; "all" is every one."""
+        """Keep these methods, with the options that the recipe has for them; "all" is every one."""
         chosen = [n for name in names for n in (METHODS if name == "all" else (name,))]
         self.methods = {name: self.methods.get(name) or {} for name in chosen}
 
@@ -63,7 +63,7 @@ class Recipe:
         """The recipe with a preset's changes: mappings are merged, the rest is replaced.
 
         Raises:
-            ValueError: there is no such preset.
+            InputError: there is no such preset.
         """
         if name not in self.presets:
             known = ", ".join(self.presets) or "none"
@@ -72,10 +72,10 @@ class Recipe:
         return _recipe(merged(own, self.presets[name]))
 
     def use_pretrained(self, task: str) -> None:
-        """Take the hyper-parameters for a model that has been trained before.
+        """Use the recipe's hyper-parameters for pretrained models of a task.
 
         Raises:
-            ValueError: the recipe has none for that task.
+            InputError: the recipe has none for that task.
         """
         if task not in self.pretrained:
             known = ", ".join(self.pretrained) or "no task"
@@ -84,10 +84,10 @@ class Recipe:
         self.finetune = kept | self.pretrained[task]
 
     def apply(self, setting: str) -> None:
-        """Carry `section.key=value` into the recipe; a method's section is its name.
+        """Apply `section.key=value` to the recipe; a method's section is its name.
 
         Raises:
-            ValueError: not of that form, or no such section.
+            InputError: not of that form, or no such section.
         """
         path, separator, value = setting.partition("=")
         section, dot, key = path.rpartition(".")
@@ -107,7 +107,7 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Raises ValueError, naming the keys, where a recipe has no such key."""
+    """Read recipe.yaml; raises InputError, naming them, for unknown keys."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     known = {f.name for f in fields(Recipe)}
     presets = (content.get("presets") or {}).values()
@@ -123,7 +123,7 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, mappings within them merged likewise."""
+    """`base` with `changes`; mappings in them are merged in the same way."""
     both = dict(base)
     for key, value in changes.items():
         own = both.get(key)
@@ -134,7 +134,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a stage: what it reads, and what it leaves when it is done."""
+    """One command of a stage, its input files and its output."""
 
     stage: int
     name: str
@@ -284,7 +284,7 @@ def _finetune_flags(options: Mapping[str, Any]) -> list[str]:
 
 
 def _must_fit(model: str) -> list[str]:
-    """Flags that leave out what a local model has no frames or no characters for."""
+    """Flags to leave out utterances that a local model has too few frames or no characters for."""
     path = Path(model)
     config = path / "config.json" if path.is_dir() else path
     vocabulary = path / "vocab.json"

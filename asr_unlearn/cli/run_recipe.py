@@ -98,7 +98,7 @@ def _entry(command: Command, out: Path) -> Cached:
 
 
 def _within(out: Path, word: str) -> str:
-    """A path in OUT without where that is: it may be spelled in another way, or have been moved."""
+    """A path in OUT relative to it, since OUT may be moved or be given in another way."""
     path = Path(word)
     return f"OUT/{path.relative_to(out)}" if path.is_relative_to(out) else word
 
