@@ -56,7 +56,7 @@ def verify(model: Path | str, *, full: bool = False, device: Device = "auto") ->
         FileNotFoundError: there is no record.
         InputError: the record is damaged, or points to files that are gone.
 
-    Example:
+    Examples:
         >>> from asr_unlearn import verify
         >>> verify("out/orthograd", full=True).changed
         ()

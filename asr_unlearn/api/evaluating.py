@@ -76,7 +76,7 @@ def evaluate(
     Raises:
         InputError: a model or option that cannot be used; see the message.
 
-    Example:
+    Examples:
         >>> from asr_unlearn import evaluate
         >>> found = evaluate("manifest.jsonl", "split.json", "out/results.json",
         ...                  ["original", "retrained", "orthograd"])

@@ -36,7 +36,7 @@ def report(results: Path | str, *, audio: bool = True) -> Report:
     Raises:
         ResultsError: the file is missing or does not fit the schema.
 
-    Example:
+    Examples:
         >>> from asr_unlearn import report
         >>> report("out/results.json", audio=False).html
         PosixPath('out/report.html')

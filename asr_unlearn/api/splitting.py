@@ -67,7 +67,7 @@ def split(
         InputError: no such speaker or label, too few speakers for a part, or a file that cannot be
             read or written.
 
-    Example:
+    Examples:
         >>> from asr_unlearn import split
         >>> written = split("manifest.jsonl", "split.json", forget=["s0", "s1"], unseen=0.2)
         >>> written.split.forget_speakers

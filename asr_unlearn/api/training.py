@@ -97,7 +97,7 @@ def train(
         InputError: a model, part or option that cannot be used.
         DivergedError: a loss or gradient is not finite.
 
-    Example:
+    Examples:
         >>> from asr_unlearn import train
         >>> from asr_unlearn.methods.finetune import Finetune
         >>> options = Finetune(epochs=2, lr=1e-3)

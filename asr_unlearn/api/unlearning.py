@@ -167,7 +167,7 @@ def unlearn(
             model's weights are then as before.
         DivergedError: a loss or gradient is not finite.
 
-    Example:
+    Examples:
         >>> from asr_unlearn import Stop, unlearn
         >>> forgotten = unlearn("out/original", manifest="manifest.jsonl", split="split.json",
         ...                     out="out/orthograd", method="orthograd", alpha=0.3, epochs=1,

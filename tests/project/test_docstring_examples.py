@@ -37,7 +37,7 @@ def test_examples_run(folder, capsys):
 def test_docstrings_say_what_is_given_returned_and_raised(name):
     function = getattr(asr_unlearn, name)
     docstring = inspect.getdoc(function)
-    for section in ("Args:", "Returns:", "Raises:", "Example:"):
+    for section in ("Args:", "Returns:", "Raises:", "Examples:"):
         assert f"\n{section}\n" in docstring, section
     for parameter, declared in inspect.signature(function).parameters.items():
         assert declared.annotation is not inspect.Parameter.empty, parameter
