@@ -2,13 +2,16 @@
 
 import doctest
 import inspect
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 import asr_unlearn
 
 # In the order in which one needs the other's output.
+ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("split", "train", "unlearn", "evaluate", "report", "verify")
 
 
@@ -50,3 +53,9 @@ def test_the_public_names_are_all_there():
     for name in asr_unlearn.__all__:
         assert getattr(asr_unlearn, name) is not None
     assert callable(asr_unlearn.report)
+
+
+def test_the_documentation_lists_the_public_names():
+    page = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^        - (\w+)$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(set(asr_unlearn.__all__) - {"__version__"})
