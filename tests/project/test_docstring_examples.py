@@ -10,8 +10,8 @@ import pytest
 
 import asr_unlearn
 
-# In the order in which one needs the other's output.
 ROOT = Path(__file__).resolve().parents[2]
+# In the order in which one needs the other's output.
 FUNCTIONS = ("split", "train", "unlearn", "evaluate", "report", "verify")
 
 
