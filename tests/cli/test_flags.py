@@ -70,7 +70,15 @@ def test_a_corpus_must_be_measured(command, corpus, tmp_path):
     without_retrained = [replace(u, seconds=0.0) if u.id == "s3-1" else u for u in utterances]
     write_manifest(manifest, without_retrained)
     main(["split", "--manifest", str(manifest), "--out", str(split)])
-    argv = [command, "--manifest", str(manifest), "--split", str(split), "--out", "out"]
+    argv = [
+        command,
+        "--manifest",
+        str(manifest),
+        "--split",
+        str(split),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     argv += ["--models" if command == "evaluate" else "--model", "m"]
     with pytest.raises(
         ValueError, match=r"s3-1 has 0 seconds; run python -m data_prep\.check first"
