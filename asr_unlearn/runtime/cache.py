@@ -37,7 +37,7 @@ def predictions_folder(folder: Path, root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Cached:
-    """A file or folder, and the key of what it is made from, noted beside it in NAME.key."""
+    """A file or folder, and the key of what it is made from, noted beside it in .NAME.key."""
 
     path: Path
     key: str
@@ -70,7 +70,7 @@ class Cached:
 
     @property
     def _note(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.key")
+        return self.path.with_name(f".{self.path.name}.key")
 
 
 def cached(path: Path, made_from: Any) -> Cached:
