@@ -18,7 +18,7 @@ from asr_unlearn.models.front_ends.front_end import FrontEnd
 from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
-from asr_unlearn.models.tasks.task import Task, check_finite, check_labels, layers_of
+from asr_unlearn.models.tasks.task import Task, check_labels, layers_of
 from asr_unlearn.runtime.errors import InputError
 
 FRONT_ENDS: dict[str, Any] = {"whisper": LogMelFrontEnd, EcapaConfig.model_type: FbankFrontEnd}
@@ -69,17 +69,8 @@ class Classification(Task):
         logits: Tensor = self.front_end.output(batch).logits
         return logits
 
-    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
-        """Cross-entropy of each utterance.
-
-        Raises:
-            NonFiniteLossError: naming the utterances whose loss is not finite.
-        """
-        losses = self.losses_from_logits(self.logits(batch), batch)
-        check_finite(losses, batch, "the model has diverged")
-        return losses
-
     def losses_from_logits(self, logits: Float[Tensor, "B V"], batch: Batch) -> Float[Tensor, " B"]:
+        """Cross-entropy of each utterance."""
         return F.cross_entropy(logits.float(), batch.targets[:, 0], reduction="none")
 
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:

@@ -18,7 +18,7 @@ from asr_unlearn.data.spelling import NAMES, respelled, tokenizer_spelling
 from asr_unlearn.models.front_ends.tdnn_features import MelFrontEnd
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
-from asr_unlearn.models.tasks.task import Task, check_finite, check_labels, layers_of
+from asr_unlearn.models.tasks.task import Task, check_labels, layers_of
 from asr_unlearn.models.tdnn import TdnnForCTC
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.log import warn_once
@@ -26,6 +26,8 @@ from asr_unlearn.runtime.log import warn_once
 
 class CTC(Task):
     """A CTC recogniser and its processor."""
+
+    not_finite = "a transcript longer than its frames, or a model that has diverged"
 
     def __init__(
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
@@ -95,20 +97,10 @@ class CTC(Task):
         logits: Tensor = self.front_end.output(batch).logits
         return logits
 
-    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
-        """CTC loss summed over frames, divided by the number of labels, per utterance.
-
-        Raises:
-            NonFiniteLossError: naming the utterances whose loss is not finite.
-        """
-        losses = self.losses_from_logits(self.logits(batch), batch)
-        cause = "a transcript longer than its frames, or a model that has diverged"
-        check_finite(losses, batch, cause)
-        return losses
-
     def losses_from_logits(
         self, logits: Float[Tensor, "B T V"], batch: Batch
     ) -> Float[Tensor, " B"]:
+        """CTC loss summed over frames, divided by the number of labels, per utterance."""
         summed = F.ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
             batch.targets.clamp(min=0),

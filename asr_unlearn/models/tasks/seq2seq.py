@@ -14,7 +14,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import Spelling, respelled
 from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
-from asr_unlearn.models.tasks.task import Task, check_finite, check_labels
+from asr_unlearn.models.tasks.task import Task, check_labels
 from asr_unlearn.models.whisper import prompt_of, text_normaliser
 from asr_unlearn.runtime.errors import InputError
 
@@ -127,19 +127,10 @@ class Seq2Seq(Task):
         """Unnormalised log-probabilities of each label, given those before it."""
         return self._logits(self._output(batch))
 
-    def losses(self, batch: Batch) -> Float[Tensor, " B"]:
-        """Cross-entropy, mean over the labels of each utterance.
-
-        Raises:
-            NonFiniteLossError: naming the utterances whose loss is not finite.
-        """
-        losses = self.losses_from_logits(self.logits(batch), batch)
-        check_finite(losses, batch, "the model has diverged")
-        return losses
-
     def losses_from_logits(
         self, logits: Float[Tensor, "B L V"], batch: Batch
     ) -> Float[Tensor, " B"]:
+        """Cross-entropy, mean over the labels of each utterance."""
         each = F.cross_entropy(
             logits.float().transpose(1, 2), batch.targets, ignore_index=PADDING, reduction="none"
         )

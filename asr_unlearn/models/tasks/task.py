@@ -34,6 +34,9 @@ class Task(ABC):
     one_label: ClassVar[bool] = False
     """Whether a prediction is the name of a class, right or wrong as a whole."""
 
+    not_finite: ClassVar[str] = "the model has diverged"
+    """The cause that is given for a loss that is not finite."""
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -54,8 +57,22 @@ class Task(ABC):
         """The reference of an utterance, spelled as `score` spells predictions."""
 
     @abstractmethod
+    def logits(self, batch: Batch) -> Float[Tensor, "..."]:
+        """Unnormalised log-probabilities, from one forward pass."""
+
+    @abstractmethod
+    def losses_from_logits(self, logits: Float[Tensor, "..."], batch: Batch) -> Float[Tensor, " B"]:
+        """One loss per utterance."""
+
     def losses(self, batch: Batch) -> Float[Tensor, " B"]:
-        """Per-utterance losses, differentiable with respect to the trainable parameters."""
+        """Per-utterance losses, differentiable with respect to the trainable parameters.
+
+        Raises:
+            NonFiniteLossError: naming the utterances whose loss is not finite.
+        """
+        losses = self.losses_from_logits(self.logits(batch), batch)
+        check_finite(losses, batch, self.not_finite)
+        return losses
 
     @abstractmethod
     def score(self, batch: Batch) -> ScoredBatch:
