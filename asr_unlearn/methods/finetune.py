@@ -42,4 +42,4 @@ class Finetune(Method):
         )
 
     def loss(self, step: Step) -> Loss:
-        return [Term("retain")]
+        return [Term(self.epoch_part)]

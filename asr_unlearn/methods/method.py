@@ -207,7 +207,7 @@ class Method(ABC):
 
     def batch_size(self, part: Part) -> int:
         """Utterances of a part's batch."""
-        return self.retain_batch if part == "retain" else self.forget_batch
+        return self.retain_batch if part in ("retain", "train") else self.forget_batch
 
     def batches_per_step(self, part: Part) -> int:
         """How many batches of a part a step draws at once; several come as `MicroBatches`."""

@@ -14,9 +14,8 @@ from asr_unlearn.data.augmentation import Crop, PolarityAndShift, Speeds
 from asr_unlearn.data.batching import Change
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import PARTS, Part
-from asr_unlearn.methods import Method, Step
+from asr_unlearn.methods import Method
 from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
@@ -51,13 +50,6 @@ class Train(Finetune):
 
     needs: ClassVar[tuple[Part, ...]] = ("train",)
     epoch_part: ClassVar[Part] = "train"
-
-    def batch_size(self, part: Part) -> int:
-        return self.retain_batch
-
-    def direction(self, step: Step) -> Direction:
-        gradient, losses = step.context.gradient(step.draw("train"))
-        return Direction(gradient, {"train": losses})
 
 
 @dataclass(frozen=True, kw_only=True)
