@@ -8,10 +8,9 @@ from pathlib import Path
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import disjoint, label_of
 from asr_unlearn.data.split import Split
+from asr_unlearn.evaluation.results import RETRAINED
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
-
-ORIGINAL, RETRAINED = "original", "retrained"
 
 
 def relative_folder(folder: Path, root: Path) -> Path:

@@ -15,7 +15,6 @@ from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.relearning import relearn
 from asr_unlearn.evaluation.compared_models import (
-    RETRAINED,
     check_folders,
     check_retrained,
     check_tasks,
@@ -24,7 +23,7 @@ from asr_unlearn.evaluation.compared_models import (
 from asr_unlearn.evaluation.error_rates import confusion_on_test, figures_by_part
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
 from asr_unlearn.evaluation.predictions import Row, is_transcribed, transcribe
-from asr_unlearn.evaluation.results import SCHEMA, Model, models_of, write_results
+from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
 from asr_unlearn.evaluation.speaker_verification import Judge, Trials, names_speakers, verification
 from asr_unlearn.metrics.gap import gap

@@ -11,12 +11,13 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from asr_unlearn.data.split import PARTS as PARTS
 from asr_unlearn.models.run_record import upgraded_run
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 
 SCHEMA = 2
+# The names of the models that all others are compared with.
+ORIGINAL, RETRAINED = "original", "retrained"
 
 
 class ResultsError(InputError):

@@ -8,12 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from asr_unlearn.evaluation.results import Model, Results
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED, Model, Results
 from asr_unlearn.reporting.forgotten import Forgotten, forgotten
 from asr_unlearn.reporting.quantity import Quantity, quantity
 
-ORIGINAL = "original"
-RETRAINED = "retrained"
 # Retrained models may agree to the last digit; what is left of subtracting equal figures does not.
 ROUNDING = 1e-9
 # Blocks of a model's record that are no figures: intervals and gaps belong to other rows.

@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.reporting.columns import ATTACKS, AVERAGE_DIFFERENCE, TIME, Column, present, rates
-from asr_unlearn.reporting.comparison import ORIGINAL, RETRAINED, Comparison
+from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.formats import MISSING, bracketed, listed, number
 
 # How many methods the sentences name: those nearest to the retrained model over all parts.

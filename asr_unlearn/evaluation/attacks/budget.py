@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from joblib import cpu_count
 
-from asr_unlearn.evaluation.compared_models import ORIGINAL
+from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.runtime.errors import InputError
 
 

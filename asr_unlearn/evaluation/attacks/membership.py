@@ -14,8 +14,9 @@ from asr_unlearn.evaluation.attacks.informed import Unlearning, unlearnings
 from asr_unlearn.evaluation.attacks.observations import compared, target_loss
 from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows, shadows_of
-from asr_unlearn.evaluation.compared_models import ORIGINAL, forgets_classes, relative_folder
+from asr_unlearn.evaluation.compared_models import forgets_classes, relative_folder
 from asr_unlearn.evaluation.predictions import Row
+from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.metrics.mia import (
     Attack,
     KnownUnlearning,

@@ -21,8 +21,8 @@ from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import AttackJob
 from asr_unlearn.evaluation.attacks.processes import run_jobs
-from asr_unlearn.evaluation.compared_models import ORIGINAL
 from asr_unlearn.evaluation.predictions import Row
+from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import Column
-from asr_unlearn.reporting.comparison import ORIGINAL, RETRAINED, Comparison, ComparisonRow
+from asr_unlearn.reporting.comparison import Comparison, ComparisonRow
 from asr_unlearn.reporting.figures.palette import GRID, INK, MODEL_ORIGINAL, MODEL_RETRAINED, Looks
 from asr_unlearn.reporting.figures.shared import PERCENT, PLAIN, WIDTH, colours, short
 from asr_unlearn.reporting.figures.svg import drawing, to_svg

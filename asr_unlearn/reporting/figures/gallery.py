@@ -7,8 +7,9 @@ import numpy as np
 from markupsafe import Markup
 from tqdm import tqdm
 
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.reporting.columns import AUC, Column, losses, present, rates
-from asr_unlearn.reporting.comparison import ORIGINAL, RETRAINED, Comparison, Entry
+from asr_unlearn.reporting.comparison import Comparison, Entry
 from asr_unlearn.reporting.figures.confusion import confusion
 from asr_unlearn.reporting.figures.curves import highest_share, training_curves, unlearning_curve
 from asr_unlearn.reporting.figures.forest import forest, shared_ends

@@ -8,7 +8,7 @@ shades are also what is replaced by CSS variables in a drawn figure, so no two a
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from asr_unlearn.reporting.comparison import ORIGINAL, RETRAINED
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 
 
 class Colour(NamedTuple):

@@ -7,7 +7,8 @@ from itertools import product
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asr_unlearn.reporting.comparison import RETRAINED, Comparison
+from asr_unlearn.evaluation.results import RETRAINED
+from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.figures.palette import MUTED, Looks
 from asr_unlearn.reporting.figures.shared import colours, short
 from asr_unlearn.reporting.figures.svg import drawing, to_svg

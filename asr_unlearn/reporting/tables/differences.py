@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import AUC, Column, losses, rates, targets
-from asr_unlearn.reporting.comparison import ORIGINAL, RETRAINED, Comparison, ComparisonRow
+from asr_unlearn.reporting.comparison import Comparison, ComparisonRow
 from asr_unlearn.reporting.tables.build import gap_cell
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
