@@ -5,20 +5,13 @@ from typing import TYPE_CHECKING, Any
 from asr_unlearn.runtime.version import __version__
 
 if TYPE_CHECKING:
-    from asr_unlearn.api import (
-        PublishedModel,
-        RecordCheck,
-        Report,
-        Trained,
-        Unlearned,
-        WrittenSplit,
-        evaluate,
-        report,
-        split,
-        train,
-        unlearn,
-        verify,
-    )
+    from asr_unlearn.api.deletion_check import RecordCheck, verify
+    from asr_unlearn.api.evaluating import evaluate
+    from asr_unlearn.api.in_memory import Unlearned
+    from asr_unlearn.api.reports import Report, report
+    from asr_unlearn.api.splitting import WrittenSplit, split
+    from asr_unlearn.api.training import Trained, train
+    from asr_unlearn.api.unlearning import PublishedModel, unlearn
     from asr_unlearn.data.manifest import Utterance, read_manifest
     from asr_unlearn.evaluation.evaluate import Evaluation
     from asr_unlearn.methods import METHODS, Method
@@ -52,10 +45,22 @@ _MODULES = {
     "METHODS": "methods",
     "Evaluation": "evaluation.evaluate",
     "Method": "methods",
+    "PublishedModel": "api.unlearning",
+    "RecordCheck": "api.deletion_check",
+    "Report": "api.reports",
     "Stop": "training.stop_rule",
+    "Trained": "api.training",
+    "Unlearned": "api.in_memory",
     "Utterance": "data.manifest",
+    "WrittenSplit": "api.splitting",
+    "evaluate": "api.evaluating",
     "load_model": "models.loading",
     "read_manifest": "data.manifest",
+    "report": "api.reports",
+    "split": "api.splitting",
+    "train": "api.training",
+    "unlearn": "api.unlearning",
+    "verify": "api.deletion_check",
 }
 
 
@@ -63,12 +68,12 @@ def __getattr__(name: str) -> Any:
     """Import the Python functions on first use: preparing data should not wait for torch."""
     import importlib
 
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from asr_unlearn.runtime.torchaudio_check import check_torchaudio
 
     check_torchaudio()
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

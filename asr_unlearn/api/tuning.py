@@ -10,7 +10,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods.method import Method
-from asr_unlearn.methods.registry import find_method, name_of
+from asr_unlearn.methods.registry import name_of
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
@@ -97,7 +97,6 @@ def tune(
     out = Path(out)
     check_file(out)
     name = name_of(method)
-    find_method(name)
     kept = {option: getattr(method, option) for option in fixed}
     corpus = Corpus.read(Path(manifest), Path(split), cache_folder(out))
     if stop.reference_model is not None:

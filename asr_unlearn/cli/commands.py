@@ -2,18 +2,22 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
-from asr_unlearn import api
+from asr_unlearn.api.deletion_check import RecordCheck, verify
+from asr_unlearn.api.evaluating import evaluate
+from asr_unlearn.api.reports import Report, report
+from asr_unlearn.api.splitting import split
+from asr_unlearn.api.training import train
 from asr_unlearn.api.tuning import Search, tune
-from asr_unlearn.api.unlearning import unlearn_folder
+from asr_unlearn.api.unlearning import PublishedModel, unlearn_folder
 from asr_unlearn.cli.tables import methods_listing, trials_table
 from asr_unlearn.evaluation.evaluate import Evaluation
-from asr_unlearn.methods import METHODS
+from asr_unlearn.methods import METHODS, Method
 from asr_unlearn.reporting import table
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
@@ -36,9 +40,13 @@ class Command:
     in_several_processes: bool = False
 
 
-def list_methods() -> None:
+def list_methods() -> Mapping[str, type[Method]]:
     """List the methods with their papers, the data they need, and their options."""
-    Console().print(methods_listing(METHODS), highlight=False)
+    return METHODS
+
+
+def _show_methods(methods: Mapping[str, type[Method]]) -> None:
+    Console().print(methods_listing(methods), highlight=False)
 
 
 def _show_once(result: Any) -> None:
@@ -46,7 +54,7 @@ def _show_once(result: Any) -> None:
         print(result)
 
 
-def _show_unlearned(result: api.PublishedModel) -> None:
+def _show_unlearned(result: PublishedModel) -> None:
     _show_once(result)
     if distributed.is_first() and result.outcome.warning:
         print(f"{result.folder}: WARNING: {result.outcome.warning}", file=sys.stderr)
@@ -58,16 +66,16 @@ def _show_search(search: Search) -> None:
 
 
 def _show_evaluation(evaluation: Evaluation) -> None:
-    report = shlex.join(["asr-unlearn", "report", "--results", str(evaluation.path)])
-    print(f"wrote {evaluation.path}; next: {report}")
+    next_command = shlex.join(["asr-unlearn", "report", "--results", str(evaluation.path)])
+    print(f"wrote {evaluation.path}; next: {next_command}")
 
 
-def _show_report(written: api.Report) -> None:
+def _show_report(written: Report) -> None:
     Console().print(table(written.results))
     print(f"{written.markdown}\n{written.html}")
 
 
-def _show_check(check: api.RecordCheck) -> None:
+def _show_check(check: RecordCheck) -> None:
     print(check)
     if check.changed:
         created = check.record["created"]
@@ -78,11 +86,11 @@ def _show_check(check: api.RecordCheck) -> None:
 
 COMMANDS = {
     "split": Command(
-        api.split,
+        split,
         "asr-unlearn split --manifest out/manifest.jsonl --forget forget.txt --out out/split.json",
     ),
     "train": Command(
-        api.train,
+        train,
         "asr-unlearn train --manifest out/manifest.jsonl --split out/split.json "
         "--model facebook/wav2vec2-base --parts retain --out out/retrained "
         "--finetune.epochs 20 --finetune.lr 1e-4",
@@ -103,14 +111,14 @@ COMMANDS = {
         _show_search,
     ),
     "evaluate": Command(
-        api.evaluate,
+        evaluate,
         "asr-unlearn evaluate --manifest out/manifest.jsonl --split out/split.json "
         "--models original,retrained,orthograd --out out/results.json",
         _show_evaluation,
     ),
-    "report": Command(api.report, "asr-unlearn report --results out/results.json", _show_report),
+    "report": Command(report, "asr-unlearn report --results out/results.json", _show_report),
     "verify": Command(
-        api.verify, "asr-unlearn verify --model out/orthograd_tau --full true", _show_check
+        verify, "asr-unlearn verify --model out/orthograd_tau --full true", _show_check
     ),
-    "methods": Command(list_methods, "asr-unlearn methods", lambda _: None),
+    "methods": Command(list_methods, "asr-unlearn methods", _show_methods),
 }
