@@ -33,6 +33,7 @@ from asr_unlearn.models.targets import check_targets
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.provenance import invocation, versions
+from asr_unlearn.training.clock import Cost
 
 
 @dataclass(frozen=True)
@@ -236,10 +237,19 @@ def _cost(run: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any
         "options": run["options"],
         "cost": cost,
     }
+    if passes := _passes(run):
+        cost |= {"passes": passes, "phases": run["costs"]}
     if run["kind"] == "unlearn":
         entry |= {"unlearn_seconds": run["seconds"], "stopped": run["stopped"]}
         if run.get("warning"):
             entry["warning"] = run["warning"]
         if retrained.get("seconds"):
             cost["relative_to_retraining"] = run["seconds"] / retrained["seconds"]
+        if passes and (whole := _passes(retrained)):
+            cost["passes_relative_to_retraining"] = passes / whole
     return entry
+
+
+def _passes(run: Mapping[str, Any]) -> int:
+    """Utterance passes of a run; 0 for one of before they were counted."""
+    return sum(Cost(**cost).passes for cost in run.get("costs", {}).values())

@@ -37,6 +37,7 @@ class TrainingContext:
             trained on (see `stop_target`).
         group: the processes that take each step together, None for one. Each has its own share
             of every batch.
+        known: losses of the original model that were measured beforehand, by part and id.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class TrainingContext:
     seed: int
     difficulty: float = 1.0
     group: ProcessGroup | None = None
+    known: Mapping[Part, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def model(self) -> nn.Module:
@@ -80,6 +82,10 @@ class TrainingContext:
             for batch in self.one_epoch(part):
                 own += zip(batch.ids, self.task.losses(batch).tolist(), strict=True)
         return dict(gathered(own))
+
+    def original_losses(self, part: Part) -> Mapping[str, float]:
+        """The original model's loss of each utterance of a part; for `prepare`."""
+        return self.known.get(part) or self.losses(part)
 
     def mean_loss(self, part: Part) -> float:
         """The current mean loss of a part's utterances."""

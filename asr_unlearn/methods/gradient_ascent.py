@@ -6,7 +6,7 @@ from typing import ClassVar
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.method import Loss, Method, Term
-from asr_unlearn.methods.option_types import NonNegative, Positive
+from asr_unlearn.methods.option_types import NonNegative, Positive, Rate
 
 
 @dataclass(kw_only=True)
@@ -20,7 +20,7 @@ class GradientAscent(Method):
     paper: ClassVar[str] = "arXiv 2109.13398"
     needs: ClassVar[tuple[Part, ...]] = ("forget",)
 
-    lr: Positive = 3e-5
+    lr: Rate = 3e-5
     epochs: Positive = 16.0
     clip: NonNegative = 1.0
 

@@ -15,10 +15,26 @@ from torch import Tensor, nn
 from asr_unlearn.data.batching import Batch, BatchSource
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, Losses, Weights, trainable_parameters
+from asr_unlearn.gradients.types import resolve_weights
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share, ranges
+from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share, ranges
+from asr_unlearn.methods.step_length import of_the_same_rank
 from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """The part of a step that raises the forget losses.
+
+    Attributes:
+        descent: −u, u the gradient of Σ wᵢ ℓᵢ over the forget batch.
+        weights: w, of the utterances of all processes.
+    """
+
+    descent: Gradient
+    weights: Float[Tensor, " F"]
 
 
 @dataclass(frozen=True)
@@ -29,17 +45,20 @@ class Direction:
         gradient: by parameter name.
         losses: the losses of the utterances in it, by part; the log has their means.
         logged: further figures for the log.
+        ascent: what raises the forget losses; None where nothing does.
     """
 
     gradient: Gradient
     losses: Mapping[Part, Float[Tensor, " _"]]
     logged: Mapping[str, float] = field(default_factory=dict)
+    ascent: "Ascent | None" = None
 
     def __add__(self, other: "Direction") -> "Direction":
         return Direction(
             {name: g + other.gradient[name] for name, g in self.gradient.items()},
             {**self.losses, **other.losses},
             {**self.logged, **other.logged},
+            self.ascent or other.ascent,
         )
 
     def masked(self, mask: Mapping[str, Tensor]) -> "Direction":
@@ -68,7 +87,13 @@ class Term:
     def direction(self, step: Step) -> Direction:
         gradient, losses = step.context.gradient(step.batch(self.part), self.weights, self.losses)
         scaled = {name: self.coefficient * g for name, g in gradient.items()}
-        return Direction(scaled, {self.part: losses} if self.logged else {})
+        ascent = None
+        if self.part == "forget" and self.losses is None:
+            everyones = losses.new_tensor(gathered(losses.tolist()))
+            weights = -self.coefficient * resolve_weights(self.weights, everyones)
+            # Weights of a method that has reached its target are all 0.
+            ascent = Ascent(scaled, weights) if (weights >= 0).all() else None
+        return Direction(scaled, {self.part: losses} if self.logged else {}, ascent=ascent)
 
 
 @dataclass(frozen=True)
@@ -100,7 +125,8 @@ class Method(ABC):
     gradient of a loss.
 
     Attributes:
-        lr: highest learning rate.
+        lr: highest learning rate; or "auto", each step as long as its predicted rise of the
+            forget losses needs (see `step_length`).
         warmup: share of the steps over which the learning rate rises linearly from 0.
         final_lr: learning rate of the last step, as a share of `lr`; it falls linearly.
         epochs: at most so many passes over `epoch_part`; early stopping may end the run sooner.
@@ -120,7 +146,7 @@ class Method(ABC):
     trains: ClassVar[bool] = False
     """Whether dropout and SpecAugment are on; off, gradients are those of the saved model."""
 
-    lr: Positive
+    lr: Rate
     warmup: Share = 0.0
     final_lr: Share = 0.1
     epochs: Positive = 10.0
@@ -135,14 +161,30 @@ class Method(ABC):
             value = getattr(self, option)
             if value not in allowed:
                 raise InputError(f"{self.name}: {option} must be {allowed}, not {value}")
-            if not math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{self.name}: {option} must be finite, not {value}")
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         """Options that `asr-unlearn tune` searches, with their lowest and highest values."""
         defaults: dict[str, Any] = {option.name: option.default for option in fields(cls)}
+        if defaults["lr"] == "auto":
+            return {"epochs": (defaults["epochs"] / 2, defaults["epochs"] * 2)}
         return {"lr": (defaults["lr"] / 10, defaults["lr"] * 10)}
+
+    @property
+    def highest_rate(self) -> float:
+        """The learning rate that `rate` is a share of; 1 where steps are scaled afterwards."""
+        return 1.0 if self.lr == "auto" else self.lr
+
+    def forget_targets(self, context: TrainingContext) -> dict[str, float]:
+        """The loss that each forget utterance is to have, by id, for steps without learning rate.
+
+        All together they have the distribution of the unseen losses, and the order that the
+        original model's losses have.
+        """
+        unseen = [context.difficulty * loss for loss in context.original_losses("unseen").values()]
+        return of_the_same_rank(context.original_losses("forget"), unseen)
 
     def freeze_parameters(self, task: Task) -> None:  # noqa: B027 - a hook
         """Freeze the parameters that the method leaves alone; called first of all."""
@@ -180,10 +222,12 @@ class Method(ABC):
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer of a run: AdamW without weight decay, unless a method overrides it."""
-        return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=0.0)
+        return torch.optim.AdamW(parameters, lr=self.highest_rate, weight_decay=0.0)
 
     def rate(self, step: int, total: int) -> float:
         """Share of `lr` at a step: linear rise over `warmup`, linear fall to `final_lr`."""
+        if self.lr == "auto":
+            return 1.0
         rise = max(1, round(self.warmup * total)) if self.warmup > 0 else 0
         if step < rise:
             return (step + 1) / rise

@@ -10,7 +10,7 @@ from torch import Tensor
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Direction, Loss, Method, Term
-from asr_unlearn.methods.option_types import Positive, PositiveInt
+from asr_unlearn.methods.option_types import Positive, PositiveInt, Rate
 
 # Passes over the forget set after which the target is measured again, as in the authors' code.
 PASSES_A_TARGET = 5
@@ -34,9 +34,12 @@ class NablaTau(Method):
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
     epoch_part: ClassVar[Part] = "retain"
 
-    lr: Positive = 1e-3
+    lr: Rate = 1e-3
     epochs: Positive = 4.0
     retain_batch: PositiveInt = 16
+
+    def forget_targets(self, context: TrainingContext) -> dict[str, float]:
+        return dict.fromkeys(context.original_losses("forget"), self._target)
 
     def prepare(self, context: TrainingContext) -> None:
         forget, retain = (len(context.sources[part].utterances) for part in ("forget", "retain"))

@@ -6,7 +6,7 @@ from typing import ClassVar
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.method import Loss, Method, Term
-from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
+from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share
 
 
 @dataclass(kw_only=True)
@@ -21,7 +21,7 @@ class NegGradPlus(Method):
     paper: ClassVar[str] = "arXiv 2302.09880"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: Positive = 2e-4
+    lr: Rate = 2e-4
     clip: NonNegative = 1.0
     epochs: Positive = 16.0
     alpha: Share = 0.7

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 
 @dataclass(frozen=True, repr=False)
@@ -14,22 +14,27 @@ class Range:
         high: the upper end.
         open_low: whether the lower end is excluded.
         open_high: whether the upper end is excluded.
+        word: a value that is no number.
     """
 
     low: float = 0
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
+    word: str = ""
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: float | str) -> bool:
+        if isinstance(value, str):
+            return bool(self.word) and value == self.word
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         return above and below
 
     def __repr__(self) -> str:
         """As messages and `--help` say it: "above 0", "from 0 to below 1"."""
+        word = f", or {self.word}" if self.word else ""
         if self.high == math.inf:
-            return f"above {self.low:g}" if self.open_low else f"{self.low:g} or more"
+            return f"above {self.low:g}{word}" if self.open_low else f"{self.low:g} or more{word}"
         start = f"{'above' if self.open_low else 'from'} {self.low:g}"
         return f"{start} to {'below ' if self.open_high else ''}{self.high:g}"
 
@@ -40,6 +45,8 @@ Share = Annotated[float, Range(high=1)]
 ShareBelowOne = Annotated[float, Range(high=1, open_high=True)]
 PositiveInt = Annotated[int, Range(open_low=True)]
 NonNegativeInt = Annotated[int, Range()]
+Rate = Annotated[float | Literal["auto"], Range(open_low=True, word="auto")]
+"""A learning rate, or steps as long as they are predicted to need (see `step_length`)."""
 
 
 def ranges(kind: type[Any]) -> dict[str, Range]:

@@ -1,7 +1,7 @@
 """Ascent on the forget set, orthogonal to the gradient of every retain utterance."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
@@ -21,9 +21,11 @@ from asr_unlearn.gradients import (
     trainable_parameters,
 )
 from asr_unlearn.gradients.cgls import TOLERANCE
+from asr_unlearn.gradients.types import resolve_weights
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
-from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Share
+from asr_unlearn.methods.method import Ascent, Direction, Method
+from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Rate, Share
+from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -65,7 +67,7 @@ class OrthoGrad(Method):
     paper: ClassVar[str] = "arXiv 2503.02312"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: Positive = 1e-3
+    lr: Rate = 1e-3
     warmup: Share = 0.1
     epochs: Positive = 24.0
     retain_batch: PositiveInt = 16
@@ -106,7 +108,7 @@ class OrthoGrad(Method):
         return {**super().search_space(), "alpha": (0.1, 0.9)}
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=self.lr)
+        return torch.optim.SGD(parameters, lr=self.highest_rate)
 
     def batches_per_step(self, part: Part) -> int:
         pooled = part == "retain" and self.retain_pool > self.retain_batch
@@ -133,7 +135,7 @@ class OrthoGrad(Method):
         found = self._orthogonal_step(step)
         if self._adapts:
             self._retain = found.retain
-        return self._combined(found, found.retain)
+        return self._with_ascent(self._combined(found, found.retain), found, step)
 
     def _combined(self, found: OrthogonalStep, retain: Gradient) -> Direction:
         """α·D⁻¹·retain − (1 − α)·Δ."""
@@ -144,6 +146,14 @@ class OrthoGrad(Method):
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
         losses: dict[Part, Tensor] = {"forget": found.forget_losses, "retain": found.retain_losses}
         return Direction(gradient, losses, _residual(found))
+
+    def _with_ascent(self, made: Direction, found: OrthogonalStep, step: Step) -> Direction:
+        if self.lr != "auto":
+            return made
+        losses = found.forget_losses.new_tensor(gathered(found.forget_losses.tolist()))
+        weights = resolve_weights(self.forget_weights(step), losses)
+        descent = {name: -u for name, u in found.forget.items()}
+        return replace(made, ascent=Ascent(descent, weights))
 
     def _orthogonal_step(self, step: Step) -> OrthogonalStep:
         options: _StepOptions = {

@@ -1,12 +1,10 @@
 """OrthoGrad with a target loss for each forget utterance."""
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +14,7 @@ from asr_unlearn.gradients import Gradient, Weights, pieces_of
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Direction
-from asr_unlearn.methods.option_types import Positive, Share, ShareBelowOne
+from asr_unlearn.methods.option_types import Positive, Rate, Share, ShareBelowOne
 from asr_unlearn.methods.orthograd import OrthoGrad
 from asr_unlearn.runtime.distributed import gathered
 
@@ -62,7 +60,7 @@ class OrthoGradTau(OrthoGrad):
     paper: ClassVar[str] = "arXiv 2503.02312 + 2403.14339 + 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
 
-    lr: Positive = 2e-3
+    lr: Rate = 2e-3
     alpha: Share = 0.8
     target: Positive = 1.6
     power: ShareBelowOne = 0.5
@@ -78,15 +76,20 @@ class OrthoGradTau(OrthoGrad):
     def prepare(self, context: TrainingContext) -> None:
         super().prepare(context)
         self._from_original = divergence_from(frozen_copy(context.task), context.task)
-        scale = self.target * context.difficulty
-        unseen = [scale * loss for loss in context.losses("unseen").values()]
-        self._targets = of_the_same_rank(context.losses("forget"), unseen)
+        self._targets = self.forget_targets(context)
+
+    def forget_targets(self, context: TrainingContext) -> dict[str, float]:
+        expected = super().forget_targets(context)
+        return {name: self.target * loss for name, loss in expected.items()}
 
     def direction(self, step: Step) -> Direction:
         # The metric includes this gradient, which it divides.
         self._retain, _ = step.context.gradient(step.batch("retain"), losses=self._from_original)
-        found = self._combined(self._orthogonal_step(step), self._retain)
-        return replace(found, gradient=self._without_leap(found.gradient))
+        found = self._orthogonal_step(step)
+        made = self._combined(found, self._retain)
+        if self.lr == "auto":
+            return self._with_ascent(made, found, step)
+        return replace(made, gradient=self._without_leap(made.gradient))
 
     def _without_leap(self, gradient: Gradient) -> Gradient:
         """The gradient, shortened to the median length of the last ones if it is a leap."""
@@ -120,10 +123,3 @@ class OrthoGradTau(OrthoGrad):
             return found / found.sum().clamp(min=1e-12)
 
         return weights
-
-
-def of_the_same_rank(losses: Mapping[str, float], unseen: Sequence[float]) -> dict[str, float]:
-    """For each loss the unseen loss at the same quantile, linearly interpolated, at least 1e-6."""
-    ranked = sorted(losses, key=lambda name: (losses[name], name))
-    quantiles = np.quantile(unseen, (np.arange(len(ranked)) + 0.5) / len(ranked))
-    return {name: max(float(q), 1e-6) for name, q in zip(ranked, quantiles, strict=True)}

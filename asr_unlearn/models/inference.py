@@ -49,10 +49,13 @@ class Score(UtteranceLoss):
 
 @dataclass(frozen=True)
 class MeanScore:
-    """The mean loss of a group of utterances, and their pooled CER, a classifier's error rate."""
+    """The mean loss of a group of utterances, and their pooled CER, a classifier's error rate.
+
+    The CER is None where transcripts were not generated.
+    """
 
     loss: float
-    cer: float
+    cer: float | None
 
 
 def score(
@@ -135,26 +138,48 @@ def by_all_processes(
 
 
 def group_score(
-    inputs: Inputs, utterances: Sequence[Utterance], description: str | None = None
+    inputs: Inputs,
+    utterances: Sequence[Utterance],
+    description: str | None = None,
+    *,
+    transcripts: bool = True,
 ) -> MeanScore:
     """The mean score of a group of utterances, measured by all processes together.
+
+    Args:
+        transcripts: False leaves out the CER, which takes a decoder several times as long as the
+            losses.
 
     Raises:
         InputError: there are no utterances.
     """
-    return mean_score(by_all_processes(score, inputs, utterances, description))
+    return mean_score(group_scores(inputs, utterances, description, transcripts=transcripts))
 
 
-def mean_score(scores: Sequence[Score]) -> MeanScore:
-    """The mean score of a group of scored utterances.
+def group_scores(
+    inputs: Inputs,
+    utterances: Sequence[Utterance],
+    description: str | None = None,
+    *,
+    transcripts: bool = True,
+) -> Sequence[UtteranceLoss]:
+    """The score of each utterance of a group, or its loss alone; see `group_score`."""
+    if transcripts:
+        return by_all_processes(score, inputs, utterances, description)
+    return by_all_processes(measure_losses, inputs, utterances, description)
+
+
+def mean_score(scores: Sequence[UtteranceLoss]) -> MeanScore:
+    """The mean score of a group of utterances, without CER if these are losses alone.
 
     Raises:
         InputError: there are none.
     """
     if not scores:
         raise InputError("no utterances to take a mean score of")
-    counts = [s.errors("character") for s in scores]
-    return MeanScore(loss=sum(s.loss for s in scores) / len(scores), cer=rate(counts))
+    counts = [s.errors("character") for s in scores if isinstance(s, Score)]
+    loss = sum(s.loss for s in scores) / len(scores)
+    return MeanScore(loss=loss, cer=rate(counts) if counts else None)
 
 
 def with_known_labels(task: Task, utterances: Sequence[Utterance]) -> list[Utterance]:

@@ -147,6 +147,7 @@ DISTANCES = [
     *DIVERGENCES,
 ]
 OF_RETRAINING = Column("Of retraining", ("cost", "relative_to_retraining"), formats.times)
+PASSES_OF_RETRAINING = Column("Passes", ("cost", "passes_relative_to_retraining"), formats.times)
 TIME = replace(OF_RETRAINING, form=formats.percent)  # for sentences
 SIZES = [
     Column("Steps", ("steps",), formats.count),

@@ -20,7 +20,7 @@ from asr_unlearn.runtime.io import atomic_write, flush
 logger = logging.getLogger(__name__)
 
 # Of a checkpoint's content: a run does not resume from one of another format.
-FORMAT = 4
+FORMAT = 5
 WEIGHTS, STATE = "model.safetensors", "state.pt"
 
 

@@ -14,6 +14,9 @@ from asr_unlearn.training.checkpoint import best_weights, load_weights, read_wei
 from asr_unlearn.training.interpolation import interpolate_to_target
 from asr_unlearn.training.stop_rule import StopRule
 
+# Share of the target's loss from which transcripts are generated.
+NEAR = 0.5
+
 
 @dataclass
 class CheckState:
@@ -59,12 +62,13 @@ class EarlyStopping:
             if distributed.is_first():
                 # Often replaced before a checkpoint refers to them (see `flush`).
                 save_weights(self.inputs.task.model, self._nearest_weights(), durable=False)
-        return {
+        figures = {
             "check_forget_loss": measured.loss,
             "check_forget_cer": measured.cer,
             "target_loss": target.loss,
             "target_cer": target.cer,
         }
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
     def end(self, step: int) -> tuple[float, str]:
         """Set the model to the nearest weights, interpolated back if it passed the target.
@@ -120,4 +124,14 @@ class EarlyStopping:
         return best_weights(self.folder, self.state.nearest)
 
     def _measure(self, description: str | None = None) -> MeanScore:
-        return group_score(self.inputs, self.utterances, description)
+        """The score now; without CER where the rule does not go by it, or is far from its target.
+
+        To generate transcripts takes several times as long as the losses.
+        """
+        target = self.rule.target
+        if self.inputs.task.generates and target.cer is not None:
+            losses = group_score(self.inputs, self.utterances, description, transcripts=False)
+            if losses.loss < NEAR * target.loss:
+                return losses
+        transcripts = target.cer is not None
+        return group_score(self.inputs, self.utterances, description, transcripts=transcripts)

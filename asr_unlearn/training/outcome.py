@@ -1,11 +1,12 @@
 """How a run ends: with an outcome, or because it diverged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.runtime.errors import AsrUnlearnError
+from asr_unlearn.training.clock import Cost, Phase
 
 
 class DivergedError(AsrUnlearnError, ArithmeticError):
@@ -23,6 +24,7 @@ class Outcome:
         stopped: why it ended, and which step is kept.
         peak_bytes: peak memory; None if unknown.
         target: of the stop rule; None without one.
+        costs: of each phase; the passes are those of all processes.
         kept, warning: figures of the retain check after unlearning, and its warning.
     """
 
@@ -32,5 +34,6 @@ class Outcome:
     stopped: str
     peak_bytes: int | None
     target: MeanScore | None = None
+    costs: Mapping[Phase, Cost] = field(default_factory=dict)
     kept: Mapping[str, Any] | None = None
     warning: str | None = None

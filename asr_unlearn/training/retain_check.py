@@ -2,7 +2,7 @@
 
 Too high a learning rate ruins a model: it counts as ruined if its loss on retain utterances is
 above that of a uniform guess among its outputs, or nearly all its predictions are wrong, and
-neither was so before.
+neither was so before. Where predictions would have to be generated, half of that loss is enough.
 """
 
 import math
@@ -56,9 +56,11 @@ class RetainCheck:
     def warning(self) -> str | None:
         """A sentence that says why the model is ruined and what to do; None where it is not."""
         before, after, guess = self.before, self.after, math.log(self.outputs)
-        if after.cer >= RUINED and before.cer <= RECOGNISED:
-            why = f"the error rate is {after.cer:.0%}, {before.cer:.0%} before"
-        elif after.loss > guess and before.loss <= guess / 2:
+        limit = guess / 2 if after.cer is None else guess
+        errors = (1.0 if before.cer is None else before.cer, after.cer or 0.0)
+        if errors[0] <= RECOGNISED and errors[1] >= RUINED:
+            why = f"the error rate is {errors[1]:.0%}, {errors[0]:.0%} before"
+        elif after.loss > limit and before.loss <= limit / 2:
             why = (
                 f"the loss is {after.loss:.3g}, {before.loss:.3g} before, and that of a "
                 f"uniform guess among {self.outputs} outputs is {guess:.3g}"

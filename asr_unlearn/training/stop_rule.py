@@ -26,7 +26,7 @@ class StopRule:
         interval: 95% confidence interval of the target's loss, None if unknown.
 
     A target CER of 0 is reached from the start and says nothing of forgetting: then "any" goes by
-    the loss alone.
+    the loss alone. So it does where the target has no CER.
 
     Raises:
         InputError: `on` is "cer" and the target's CER is 0.
@@ -52,12 +52,16 @@ class StopRule:
         reached = {}
         if now.loss >= share * self.target.loss:
             reached["loss"] = f"forget loss {now.loss:.3f} reached the target {self._loss}"
-        if now.cer >= share * self.target.cer:
+        if (
+            now.cer is not None
+            and self.target.cer is not None
+            and (now.cer >= share * self.target.cer)
+        ):
             reached["cer"] = (
                 f"forget {self.figure} {now.cer:.1%} reached the target {self.target.cer:.1%}"
             )
         if self.on == "any":
-            return reached.get("loss") or (reached.get("cer") if self.target.cer > 0 else None)
+            return reached.get("loss") or (reached.get("cer") if self.target.cer else None)
         if self.on == "all":
             return " and ".join(reached.values()) if len(reached) == 2 else None
         return reached.get(self.on)
@@ -73,10 +77,15 @@ class StopRule:
     def distance(self, now: MeanScore) -> float:
         """The relative distance to the target in the figures of `on`, summed.
 
-        With "all" it is only what is missing: 0 at the target and beyond.
+        With "all" it is only what is missing: 0 at the target and beyond. Infinite where the
+        target has a CER that was not measured now.
         """
         loss = (now.loss - self.target.loss) / max(self.target.loss, 1e-8)
-        cer = (now.cer - self.target.cer) / self.target.cer if self.target.cer > 0 else 0.0
+        cer = 0.0
+        if self.target.cer:
+            if now.cer is None:
+                return float("inf")
+            cer = (now.cer - self.target.cer) / self.target.cer
         if self.on == "all":
             return max(0.0, -loss) + max(0.0, -cer)
         return {"loss": abs(loss), "cer": abs(cer), "any": abs(loss) + abs(cer)}[self.on]

@@ -7,9 +7,10 @@ from their losses by the original model, roughly, or by a reference model, a rec
 trained neither on them nor on the unseen speakers.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,16 +22,17 @@ from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import (
     MeanScore,
-    Score,
     UtteranceLoss,
     by_all_processes,
+    group_scores,
     mean_score,
     measure_losses,
-    score,
 )
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
+from asr_unlearn.training.clock import Cost
+from asr_unlearn.training.retain_check import outputs
 from asr_unlearn.training.stop_rule import Stop, StopRule
 
 # An unseen speaker's loss grows like this power of what it would be after training on the speaker
@@ -46,9 +48,10 @@ SPEAKERS_POWER = 0.86
 # An estimate from a few speakers should not decide alone.
 BOUNDS = (0.5, 2.0)
 # Enough of the retain set to estimate how hard its speakers are.
-SPEAKERS, UTTERANCES = 50, 20
-# CER of a reference model above which its losses hardly differ between speakers.
-TOO_MANY_ERRORS = 0.5
+UTTERANCES = 50
+# CER of a reference model above which its losses hardly differ between speakers; and the same as a
+# share of a uniform guess's loss, where transcripts would have to be generated.
+TOO_MANY_ERRORS, TOO_HIGH_A_LOSS = 0.5, 0.5
 
 
 def difficulty(
@@ -96,7 +99,8 @@ def fewer_speakers_factor(forget: Sequence[Utterance], retain: Sequence[Utteranc
 
 def forgetting_target(unseen: MeanScore, difficulty: float) -> MeanScore:
     """The unseen speakers' score times the difficulty, in loss and in CER, which is at most 1."""
-    return MeanScore(loss=unseen.loss * difficulty, cer=min(1.0, unseen.cer * difficulty))
+    cer = None if unseen.cer is None else min(1.0, unseen.cer * difficulty)
+    return MeanScore(loss=unseen.loss * difficulty, cer=cer)
 
 
 def target_interval(
@@ -124,14 +128,14 @@ def target_interval(
 
 
 def representatives(retain: Sequence[Utterance]) -> list[Utterance]:
-    """Up to 20 utterances of each of up to 50 speakers, evenly from the whole set."""
+    """Up to 50 utterances of as many speakers as there are, evenly from the whole set."""
     names = sorted({u.speaker for u in retain})
-    chosen = {names[i] for i in np.linspace(0, len(names) - 1, SPEAKERS).round().astype(int)}
+    chosen = {names[i] for i in np.linspace(0, len(names) - 1, UTTERANCES).round().astype(int)}
     by_speaker: defaultdict[str, list[Utterance]] = defaultdict(list)
     for utterance in retain:
         if utterance.speaker in chosen:
             by_speaker[utterance.speaker].append(utterance)
-    return [u for own in by_speaker.values() for u in islice(own, UTTERANCES)]
+    return [u for own in by_speaker.values() for u in islice(own, UTTERANCES // len(chosen))]
 
 
 def check_reference_model(folder: Path, split: Split) -> None:
@@ -152,18 +156,31 @@ def reference_inputs(folder: Path, inputs: Inputs) -> Inputs:
     return Inputs(SavedModel.at(folder).task(inputs.task.device), load=inputs.load)
 
 
-def check_reference_errors(folder: Path, unseen: Sequence[Score]) -> None:
-    """Raises InputError if the reference model's CER on unseen speakers is above 50%."""
-    if (errors := mean_score(unseen).cer) > TOO_MANY_ERRORS:
-        raise InputError(
-            f"the reference model {folder} has a CER of {errors:.0%} on unseen speakers, too high "
-            "to tell which speakers are hard: train it longer, or leave --stop.reference_model out"
-        )
+def check_reference_errors(folder: Path, unseen: MeanScore, outputs: int) -> None:
+    """Raises InputError if a reference model makes too many errors on unseen speakers.
+
+    Args:
+        folder: of the model.
+        unseen: its score on them; without CER the loss decides.
+        outputs: entries of its vocabulary.
+    """
+    if unseen.cer is not None and unseen.cer > TOO_MANY_ERRORS:
+        why = f"a CER of {unseen.cer:.0%}"
+    elif unseen.cer is None and unseen.loss > TOO_HIGH_A_LOSS * math.log(outputs):
+        why = f"a loss of {unseen.loss:.3g}"
+    else:
+        return
+    raise InputError(
+        f"the reference model {folder} has {why} on unseen speakers, too high "
+        "to tell which speakers are hard: train it longer, or leave --stop.reference_model out"
+    )
 
 
-def training_seconds(folder: Path) -> float:
-    """The time that training a model took, 0 if unknown; part of the cost of unlearning."""
-    return float(SavedModel.at(folder).run().get("seconds", 0.0))
+def training_cost(folder: Path) -> Cost:
+    """What training a model cost, nothing if unknown; part of the cost of unlearning."""
+    run = SavedModel.at(folder).run()
+    phases = [Cost(**cost) for cost in run.get("costs", {}).values()]
+    return replace(sum(phases, Cost()), seconds=float(run.get("seconds", 0.0)))
 
 
 @dataclass(frozen=True)
@@ -174,12 +191,14 @@ class Difficulty:
         ratio: the factor from the unseen speakers' loss to the target; with a reference model it
             holds `fewer_speakers_factor` too.
         reference_losses: of the unseen utterances by the reference model, if there is one.
-        seconds: the reference model's training time.
+        cost: of training the reference model.
+        forget_losses: of the forget utterances by the original, if they were measured.
     """
 
     ratio: float = 1.0
     reference_losses: Sequence[UtteranceLoss] = ()
-    seconds: float = 0.0
+    cost: Cost = field(default_factory=Cost)
+    forget_losses: Sequence[UtteranceLoss] = ()
 
 
 def forget_difficulty(inputs: Inputs, data: UnlearningData, stop: Stop) -> Difficulty:
@@ -202,26 +221,43 @@ def forget_difficulty(inputs: Inputs, data: UnlearningData, stop: Stop) -> Diffi
     if not data.given["retain"]:
         return Difficulty()
     retain = representatives(data.given["retain"])
-    ratio = difficulty(
-        by_all_processes(measure_losses, inputs, data.given["forget"], "difficulty of forget"),
-        by_all_processes(measure_losses, inputs, retain, "difficulty of retain"),
-    )
-    return Difficulty(ratio)
+    forget = by_all_processes(measure_losses, inputs, data.given["forget"], "difficulty of forget")
+    others = by_all_processes(measure_losses, inputs, retain, "difficulty of retain")
+    return Difficulty(difficulty(forget, others), forget_losses=forget)
 
 
 def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
     given, reference = data.given, reference_inputs(folder, inputs)
-    unseen = by_all_processes(score, reference, given["unseen"], "reference model on unseen")
-    check_reference_errors(folder, unseen)
-    forget = by_all_processes(score, reference, given["forget"], "reference model on forget")
+    unseen = group_scores(
+        reference,
+        given["unseen"],
+        "reference model on unseen",
+        transcripts=not reference.task.generates,
+    )
+    check_reference_errors(folder, mean_score(unseen), outputs(reference.task))
+    forget = by_all_processes(
+        measure_losses, reference, given["forget"], "reference model on forget"
+    )
     ratio = difficulty(forget, unseen, REFERENCE_POWER)
     ratio *= fewer_speakers_factor(given["forget"], given["retain"])
-    return Difficulty(ratio, unseen, training_seconds(folder))
+    return Difficulty(ratio, unseen, training_cost(folder))
 
 
-def stop_rule(inputs: Inputs, data: UnlearningData, stop: Stop, difficulty: Difficulty) -> StopRule:
-    """The stop rule, its target measured by the model as it is."""
-    unseen = by_all_processes(score, inputs, data.parts["unseen"], "target on unseen speakers")
+def unseen_scores(inputs: Inputs, data: UnlearningData, stop: Stop) -> Sequence[UtteranceLoss]:
+    """The original's scores of the unseen utterances, with transcripts if the stop rule needs them.
+
+    A decoder takes several times as long to write as to be scored: "any" then goes by the loss.
+    """
+    transcripts = not inputs.task.generates or stop.on in ("cer", "all")
+    return group_scores(
+        inputs, data.parts["unseen"], "target on unseen speakers", transcripts=transcripts
+    )
+
+
+def stop_rule(
+    inputs: Inputs, unseen: Sequence[UtteranceLoss], stop: Stop, difficulty: Difficulty
+) -> StopRule:
+    """The stop rule, its target from the original's scores of the unseen utterances."""
     return StopRule(
         target=forgetting_target(mean_score(unseen), difficulty.ratio),
         on=stop.on,

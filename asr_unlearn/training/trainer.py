@@ -22,15 +22,18 @@ from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
 from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches
 from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
     remove_damaged,
     save_checkpoint,
 )
+from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.outcome import DivergedError, Outcome
 from asr_unlearn.training.run_log import RunLog
@@ -42,7 +45,6 @@ class Progress:
     """The state of the loop, which every checkpoint holds."""
 
     step: int = 0
-    seconds: float = 0.0
     drawn: dict[Part, int] = field(default_factory=dict)
 
 
@@ -59,6 +61,8 @@ class Training:
         stop: ends the run early; None takes all steps.
         difficulty: of the forget speakers (see `stop_target`), for methods with a target.
         checked: the utterances that the stop rule measures, the forget set.
+        clock: counts the cost of the run.
+        known: losses of the original model that were measured beforehand, by part and id.
         changes: augmentation of every batch, in this order; with a frozen front end only a `Crop`.
             The statistics of batch norm are trained with a `Crop` only, since they would count
             the padding of whole utterances.
@@ -78,6 +82,8 @@ class Training:
         stop: StopRule | None = None,
         difficulty: float = 1.0,
         checked: Sequence[Utterance] = (),
+        clock: Clock | None = None,
+        known: Mapping[Part, Mapping[str, float]] | None = None,
         changes: Sequence[Change] = (),
         checkpoint_seconds: float = 60.0,
         description: str = "training",
@@ -113,9 +119,12 @@ class Training:
             seed=seed,
             difficulty=difficulty,
             group=distributed.group(),
+            known=known or {},
         )
         self.optimizer = method.optimizer(list(self.parameters.values()))
-        self.progress = Progress()
+        self.step_length: StepLength | None = None
+        self.last_rate = method.highest_rate
+        self.progress, self.clock = Progress(), clock or Clock()
 
     @property
     def stopped(self) -> str:
@@ -129,6 +138,13 @@ class Training:
             DivergedError: a loss or gradient is not finite.
         """
         reset_peak_memory(self.task.device)
+        with self.clock.counting(self.task.model):
+            self._run()
+            # A kill before the result is published must not cost the run.
+            self._save()
+            return self._outcome()
+
+    def _run(self) -> None:
         self._resume()
         if self.early_stopping is not None and self.progress.step == 0:
             self._check(self.early_stopping)
@@ -146,25 +162,21 @@ class Training:
                 if time.monotonic() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
-        # A kill before the result is published must not cost the run.
-        self._save()
-        return self._outcome()
 
     def _step(self, bar: "tqdm[Any]") -> None:
-        began = time.monotonic()
         now = self.progress
         rate = self.method.rate(now.step, self.total)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.method.lr * rate
-        direction = self._update()
-        losses = {part: _mean(own) for part, own in direction.losses.items()}
+            group["lr"] = self.method.highest_rate * rate
+        with self.clock.phase("steps"):
+            direction = self._update()
+            losses = {part: _mean(own) for part, own in direction.losses.items()}
         now.step += 1
-        now.seconds += time.monotonic() - began
         self._log(
             step=now.step,
             epoch=round(self.method.epoch(now.step, self.context), 3),
-            seconds=round(now.seconds, 3),
-            lr=self.method.lr * rate,
+            seconds=self._seconds(),
+            lr=self.last_rate * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
             **direction.logged,
         )
@@ -205,10 +217,23 @@ class Training:
                 f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: "
                 f"{', '.join(drawn)}"
             )
-        self.optimizer.step()
+        self._move(step, direction)
         self.optimizer.zero_grad(set_to_none=True)
         self.method.after_step(step)
         return direction
+
+    def _move(self, step: Step, direction: Direction) -> None:
+        """The optimizer's step, scaled where the method has no learning rate."""
+        if self.step_length is None or direction.ascent is None:
+            self.optimizer.step()
+            return
+        ids = gathered([i for batch in pieces_of(step.batch("forget")) for i in batch.ids])
+        losses = direction.losses["forget"]
+        everyones = losses.new_tensor(gathered(losses.tolist()))
+        wanted = self.step_length.wanted(ids, everyones, direction.ascent.weights)
+        before = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.optimizer.step()
+        self.last_rate = scaled_to(wanted, self.parameters, before, direction.ascent.descent)
 
     def _batches(self, part: Part) -> Batches:
         count = self.method.batches_per_step(part)
@@ -218,12 +243,13 @@ class Training:
         return drawn[0] if count == 1 else MicroBatches(drawn)
 
     def _check(self, early_stopping: EarlyStopping) -> None:
-        began = time.monotonic()
-        now = self.progress
-        found = early_stopping.check(now.step)
-        now.seconds += time.monotonic() - began
+        with self.clock.phase("checks"):
+            found = early_stopping.check(self.progress.step)
         figures = {name: round(figure, 6) for name, figure in found.items()}
-        self._log(step=now.step, seconds=round(now.seconds, 3), **figures)
+        self._log(step=self.progress.step, seconds=self._seconds(), **figures)
+
+    def _seconds(self) -> float:
+        return round(self.clock.total.seconds, 3)
 
     def _log(self, **row: Any) -> None:
         if distributed.is_first():
@@ -234,8 +260,10 @@ class Training:
             return
         state = {
             **asdict(self.progress),
+            "clock": self.clock.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
+            "step_length": self.step_length.state_dict() if self.step_length else {},
             "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
         }
         if self.early_stopping:
@@ -246,10 +274,12 @@ class Training:
 
     def _resume(self) -> None:
         set_seed(self.seed)
-        began = time.monotonic()
         self.task.model.eval()
-        self.method.prepare(self.context)
-        self.progress.seconds += time.monotonic() - began
+        with self.clock.phase("preparation"):
+            self.method.prepare(self.context)
+            if self.method.lr == "auto":
+                targets = self.method.forget_targets(self.context)
+                self.step_length = StepLength(targets, self.method.epochs)
         if distributed.is_first():
             remove_damaged(self.folder)
         distributed.wait()
@@ -260,23 +290,27 @@ class Training:
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
+            lengths = state.pop("step_length")
+            if self.step_length:
+                self.step_length.load_state_dict(lengths)
             checked = state.pop("early_stopping")
             if self.early_stopping:
                 self.early_stopping.load_state_dict(checked)
+            self.clock.load_state_dict(state.pop("clock"))
             self.progress = Progress(**state)
 
     def _outcome(self) -> Outcome:
-        began = time.monotonic()
         now = self.progress
         kept, stopped = float(now.step), self.stopped or f"after all {self.total} steps"
         if self.early_stopping is not None:
-            kept, which = self.early_stopping.end(now.step)
+            with self.clock.phase("interpolation"):
+                kept, which = self.early_stopping.end(now.step)
             stopped = "; ".join(filter(None, (stopped, which)))
-        now.seconds += time.monotonic() - began
         return Outcome(
             steps=now.step,
             kept_step=kept,
-            seconds=round(now.seconds, 2),
+            seconds=round(self.clock.total.seconds, 2),
+            costs=self.clock.gathered(),
             stopped=stopped,
             peak_bytes=peak_memory(self.task.device),
             target=self.early_stopping.rule.target if self.early_stopping else None,

@@ -170,7 +170,7 @@ def tune(
         trial.set_user_attr("stopped", problem.forget(chosen))
         now = problem.scores()
         for part, found in now.items():
-            trial.set_user_attr(part, [round(found.loss, 4), round(found.cer, 4)])
+            trial.set_user_attr(part, [round(found.loss, 4), round(found.cer or 0.0, 4)])
         return cost(now, before, target)
 
     try:

@@ -1,6 +1,5 @@
 """Unlearning: from an original model and a split to a published model folder."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import name_of
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.inference import MeanScore, group_score
+from asr_unlearn.models.inference import MeanScore, UtteranceLoss, group_score
 from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
@@ -23,6 +22,7 @@ from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
+from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs, sample
 from asr_unlearn.training.run_folder import RunFolder
@@ -32,6 +32,7 @@ from asr_unlearn.training.stop_target import (
     check_reference_model,
     forget_difficulty,
     stop_rule,
+    unseen_scores,
 )
 from asr_unlearn.training.trainer import Training
 
@@ -115,18 +116,23 @@ def run_unlearning(
     """
     parts = data.parts
     needed = {*method.needs, "forget"}
-    if stop.rule == "unseen":
+    if stop.rule == "unseen" or method.lr == "auto":
         needed.add("unseen")
     lacking = sorted(part for part in needed if not data.given[part])
     if lacking:
-        raise InputError(
-            f"{method.name} with the stop rule {stop.rule!r} needs utterances for: "
-            f"{', '.join(lacking)}"
-        )
+        by = f"the stop rule {stop.rule!r}" + (" and lr=auto" if method.lr == "auto" else "")
+        raise InputError(f"{method.name} with {by} needs utterances for: {', '.join(lacking)}")
     before = fingerprint(inputs.task.model)
-    began = time.monotonic()
-    difficulty = forget_difficulty(inputs, data, stop) if "unseen" in needed else Difficulty()
-    rule = stop_rule(inputs, data, stop, difficulty) if stop.rule == "unseen" else None
+    clock, model = Clock(), inputs.task.model
+    with clock.phase("preparation"), clock.counting(model):
+        difficulty = forget_difficulty(inputs, data, stop) if "unseen" in needed else Difficulty()
+        unseen = unseen_scores(inputs, data, stop) if "unseen" in needed else ()
+        rule = stop_rule(inputs, unseen, stop, difficulty) if stop.rule == "unseen" else None
+    measured: dict[Part, Sequence[UtteranceLoss]] = {
+        "forget": difficulty.forget_losses,
+        "unseen": unseen,
+    }
+    known = {part: {one.utterance.id: one.loss for one in own} for part, own in measured.items()}
     training = Training(
         inputs.task,
         method,
@@ -137,15 +143,19 @@ def run_unlearning(
         stop=rule,
         difficulty=difficulty.ratio,
         checked=parts["forget"],
+        clock=clock,
+        known=known,
         description=method.name,
     )
-    # Measuring the target is part of the cost of unlearning.
-    training.progress.seconds = time.monotonic() - began + difficulty.seconds
+    clock.costs["preparation"] += difficulty.cost
     retain = sample(parts["retain"])
-    score_before = _retain_score(inputs, retain)
+    with clock.phase("checks"), clock.counting(model):
+        score_before = _retain_score(inputs, retain)
     outcome = training()
     _refuse_the_original(outcome, method, same=fingerprint(inputs.task.model) == before)
-    score_after = _retain_score(inputs, retain)
+    with clock.phase("checks"), clock.counting(model):
+        score_after = _retain_score(inputs, retain)
+    outcome = replace(outcome, seconds=round(clock.total.seconds, 2), costs=clock.gathered())
     check_finite(inputs.task, score_after)
     if score_before is None or score_after is None:
         return outcome
@@ -154,7 +164,10 @@ def run_unlearning(
 
 
 def _retain_score(inputs: Inputs, utterances: Sequence[Utterance]) -> MeanScore | None:
-    return group_score(inputs, utterances, "score on retain") if utterances else None
+    if not utterances:
+        return None
+    transcripts = not inputs.task.generates
+    return group_score(inputs, utterances, "score on retain", transcripts=transcripts)
 
 
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:

@@ -27,7 +27,7 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.stop_target import forget_difficulty, stop_rule
+from asr_unlearn.training.stop_target import forget_difficulty, stop_rule, unseen_scores
 from asr_unlearn.training.unlearn import PARTS_USED
 from tests.support.flags import flags
 from tests.support.tiny_model import tiny_options, tiny_whisper_options
@@ -67,7 +67,12 @@ def stopping(data, folder):
     inputs = Inputs(SavedModel.at(folder).task(torch.device("cpu")))
     set_window(inputs.task, "auto", corpus.manifest)
     data = UnlearningData.of(inputs.task, {part: corpus.part(part) for part in PARTS_USED})
-    rule = stop_rule(inputs, data, Stop(), forget_difficulty(inputs, data, Stop()))
+    rule = stop_rule(
+        inputs,
+        unseen_scores(inputs, data, Stop()),
+        Stop(),
+        forget_difficulty(inputs, data, Stop()),
+    )
     return rule, group_score(inputs, data.parts["forget"])
 
 

@@ -9,7 +9,9 @@ from asr_unlearn.models.tasks import CTC
 from asr_unlearn.training.trainer import Training
 
 
-def tiny_training(corpus, config, folder, name, *, make_task=CTC, stop=None, changes=(), **options):
+def tiny_training(
+    corpus, config, folder, name, *, make_task=CTC, stop=None, changes=(), known=None, **options
+):
     """A method on a fresh model, a checkpoint after each step."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
@@ -25,5 +27,6 @@ def tiny_training(corpus, config, folder, name, *, make_task=CTC, stop=None, cha
         stop=stop,
         checked=data.part("forget"),
         changes=changes,
+        known=known,
         checkpoint_seconds=0.0,
     )

@@ -53,7 +53,7 @@ def relearned_target(rows: Sequence[Row]) -> MeanScore:
     }
     own = float(np.mean(losses["forget"]))
     unseen = float(np.mean(losses["unseen"] or losses["forget"]))
-    return MeanScore(loss=own + TOLERANCE * max(0.0, unseen - own), cer=0.0)
+    return MeanScore(loss=own + TOLERANCE * max(0.0, unseen - own), cer=None)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Speech recognition with an encoder and a decoder: Whisper (Radford et al., 2022)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -33,6 +33,7 @@ class Seq2Seq(Task):
         beams: of the search for transcripts; 1 is greedy.
     """
 
+    generates: ClassVar[bool] = True
     front_end: LogMelFrontEnd
 
     def __init__(

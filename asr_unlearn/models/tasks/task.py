@@ -34,6 +34,9 @@ class Task(ABC):
     one_label: ClassVar[bool] = False
     """Whether a prediction is the name of a class, right or wrong as a whole."""
 
+    generates: ClassVar[bool] = False
+    """Whether predictions are generated token by token, and not read off the logits."""
+
     not_finite: ClassVar[str] = "the model has diverged"
     """The cause that is given for a loss that is not finite."""
 

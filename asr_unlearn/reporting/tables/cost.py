@@ -1,7 +1,9 @@
 """Distances from the retrained model over all parts, time, and why each run ended."""
 
+from collections.abc import Mapping
+
 from asr_unlearn.reporting import formats
-from asr_unlearn.reporting.columns import DISTANCES, OF_RETRAINING, present
+from asr_unlearn.reporting.columns import DISTANCES, OF_RETRAINING, PASSES_OF_RETRAINING, present
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import cell, figure_cell
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
@@ -9,7 +11,8 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
 def distance_and_cost(found: Comparison) -> Table:
     """Distances over all parts, and time relative to retraining."""
-    distances, costs = present(DISTANCES, found), present([OF_RETRAINING], found)
+    distances = present(DISTANCES, found)
+    costs = present([OF_RETRAINING, PASSES_OF_RETRAINING], found)
     rows = []
     for entry in found.entries:
         cells = (
@@ -26,9 +29,33 @@ def distance_and_cost(found: Comparison) -> Table:
         f"ToW: product of 1 − |{name} difference| over forget, retain and test, 1 is best. "
         "EMD: earth mover's distance between the forget losses of model and retrained model, 0 is "
         "best. KL: divergence of the output distributions, frame by frame, 0 is best. "
-        "Time of training, or of unlearning for the methods."
+        "Time of training, or of unlearning for the methods, and as a share of retraining's. "
+        "Passes: the same share in utterances that went through the model, a forward pass counted "
+        "once and a backward pass twice, which does not depend on the machine."
     )
     return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
+
+
+def phases(found: Comparison) -> Table | None:
+    """Seconds and utterance passes of each phase of a run."""
+    rows = [
+        Row(entry.name, (Cell(str(model.seed)), Cell(name.capitalize()), *_phase_cells(cost)))
+        for entry in found.entries
+        for model in entry.models
+        for name, cost in model.record.get("cost", {}).get("phases", {}).items()
+    ]
+    if not rows:
+        return None
+    headings = ("Model", "Seed", "Phase", "Seconds", "Forward", "Backward", "Generated")
+    caption = (
+        "Utterances in forward and backward passes, and those whose transcript a decoder generated."
+    )
+    return Table("Where the time went", headings, tuple(rows), caption, of_models=True)
+
+
+def _phase_cells(cost: Mapping[str, float]) -> tuple[Cell, ...]:
+    seconds = Cell(formats.seconds(cost["seconds"]))
+    return (seconds, *(Cell(f"{cost[k]:,}") for k in ("forward", "backward", "generated")))
 
 
 def endings(found: Comparison) -> Table | None:

@@ -1,0 +1,62 @@
+"""The clock counts what goes through a model, whatever the method."""
+
+import json
+
+import pytest
+import torch
+
+from asr_unlearn.training.clock import Clock, Cost
+from tests.support.tiny_training import tiny_training
+from tests.support.whisper_task import batches, build
+
+
+def test_a_forward_pass_counts_once_and_a_backward_pass_twice():
+    assert Cost(1.0, forward=5, backward=3, generated=2).passes == 5 + 2 * 3 + 2
+    assert Cost(1.0, 5, 3, 2) + Cost(0.5, 1, 1, 1) == Cost(1.5, 6, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "backward"),
+    [
+        # Forget batches of 4 alone; with retain batches of 8 beside them; and each retain
+        # utterance once more for its Gram matrix's gradient and for the original's outputs.
+        ("gradient_ascent", 4, 4),
+        ("neggrad_plus", 4 + 8, 4 + 8),
+        ("orthograd", 4 + 8, 4 + 8),
+        ("orthograd_tau", 4 + 3 * 8, 4 + 2 * 8),
+    ],
+)
+def test_passes_of_a_step(name, forward, backward, corpus, tiny_config, tmp_path):
+    options = {"lr": 1e-4, "epochs": 1, "forget_batch": 4, "retain_batch": 8}
+    run = tiny_training(corpus, tiny_config, tmp_path, name, **options)
+    sizes = {part: [len(run.sources[part][i]) for i in range(run.total)] for part in run.sources}
+    outcome = run()
+    forget, retain = sum(sizes["forget"]), sum(sizes.get("retain", [0]))
+    cost = outcome.costs["steps"]
+    assert cost.forward == forget + (forward - 4) // 8 * retain
+    assert cost.backward == forget + (backward - 4) // 8 * retain
+    assert cost.generated == 0
+    assert outcome.seconds == pytest.approx(sum(c.seconds for c in outcome.costs.values()), abs=0.1)
+    rows = [json.loads(row) for row in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["seconds"] <= outcome.seconds + 0.01
+
+
+def test_generated_transcripts_are_counted_once(tmp_path):
+    clock, task = Clock(), build(tmp_path)
+    batch, _ = batches(task)
+    with clock.phase("checks"), clock.counting(task.model), torch.no_grad():
+        task.score(batch)
+        task.losses(batch)
+    cost = clock.costs["checks"]
+    assert (cost.forward, cost.backward, cost.generated) == (2 * len(batch), 0, len(batch))
+    with clock.counting(task.model):
+        task.losses(batch)
+    assert clock.total == cost
+
+
+def test_the_state_is_restored():
+    clock = Clock()
+    clock.costs["steps"] = Cost(1.5, 3, 2, 1)
+    other = Clock()
+    other.load_state_dict(json.loads(json.dumps(clock.state_dict())))
+    assert other.costs == clock.costs
