@@ -16,7 +16,7 @@ from asr_unlearn.data.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write, read_text
-from data_prep.lists import key_of
+from data_prep.lists import key_of, read_lines
 
 KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")
 
@@ -42,10 +42,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, str]]:
-    # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             row = json.loads(line)
             yield _first(row, KEYS), _first(row, TEXTS)
