@@ -11,7 +11,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.evaluation.predictions import Row, embeddings, transcribe
 from asr_unlearn.metrics.accuracy import accuracy
-from asr_unlearn.metrics.verification import Trial, Verification, draw_trials, read_trials, verify
+from asr_unlearn.metrics.verification import Trial, draw_trials, read_trials, verify
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.errors import InputError
@@ -82,12 +82,8 @@ def verification(
     if trials.unseen:
         found |= vars(verify(by_id, trials.unseen))
     if trials.forget:
-        about: Verification = verify(by_id, trials.forget)
-        found |= {
-            "forget_eer": about.eer,
-            "forget_similarity_same": about.similarity_same,
-            "forget_similarity_different": about.similarity_different,
-        }
+        about = vars(verify(by_id, trials.forget))
+        found |= {f"forget_{key}": figure for key, figure in about.items() if key != "trials"}
     return found
 
 
