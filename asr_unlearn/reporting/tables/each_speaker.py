@@ -1,7 +1,5 @@
 """The rate of every speaker of a part under every model."""
 
-from collections import Counter
-
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.comparison import Comparison, Spread
 from asr_unlearn.reporting.runs import Run, Runs, key
@@ -15,11 +13,10 @@ def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
     utterances: dict[str, int] = {}
     for entry in found.entries:
         for model in entry.models:
-            errors, words, counted = _count_errors(runs[key(model)], part)
-            for speaker, number in counted.items():
-                utterances[speaker] = max(utterances.get(speaker, 0), number)
-            for speaker, total in words.items():
-                rate = found.rate.of_errors(errors[speaker] / total)
+            for speaker, counts in _counts(runs[key(model)], part).items():
+                utterances[speaker] = max(utterances.get(speaker, 0), len(counts))
+                errors, words = map(sum, zip(*counts, strict=True))
+                rate = found.rate.of_errors(errors / words)
                 rates.setdefault(speaker, {}).setdefault(entry.name, []).append(rate)
     if not rates:
         return None
@@ -47,14 +44,10 @@ def each_speaker(found: Comparison, runs: Runs, part: str) -> Table | None:
     return Table(title, ("Speaker", "Utterances", *names), rows)
 
 
-def _count_errors(run: Run, part: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Errors, words and utterances of each speaker; a speaker without words is left out."""
-    errors: Counter[str] = Counter()
-    words: Counter[str] = Counter()
-    rows: Counter[str] = Counter()
+def _counts(run: Run, part: str) -> dict[str, list[tuple[int, int]]]:
+    """Errors and words of each speaker's utterances; a speaker without words is left out."""
+    counts: dict[str, list[tuple[int, int]]] = {}
     for row in run.predictions:
         if row.part == part and row.length and row.errors is not None:
-            errors[row.speaker] += row.errors
-            words[row.speaker] += row.length
-            rows[row.speaker] += 1
-    return errors, words, rows
+            counts.setdefault(row.speaker, []).append((row.errors, row.length))
+    return counts
