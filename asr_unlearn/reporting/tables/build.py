@@ -13,28 +13,37 @@ ALIKE = {"no difference": "no difference", "in retrained's interval": "in interv
 
 
 def figures(
-    title: str, caption: str, columns: Sequence[Column], found: Comparison, gaps: bool = False
+    title: str,
+    caption: str,
+    columns: Sequence[Column],
+    found: Comparison,
+    *,
+    gaps: bool = False,
+    intervals: bool = True,
 ) -> Table | None:
     """A table of those columns that any model has a figure for; None without any.
 
-    With several seeds and `gaps`, the difference from the retrained model stands below a figure.
+    Below a figure stands its 95% interval with one seed and `intervals`, or its difference from the
+    retrained model with several seeds and `gaps`.
     """
     columns = present(columns, found)
     if not columns:
         return None
     rows = tuple(
-        Row(e.name, tuple(cell(e.name, column, found, gaps) for column in columns))
+        Row(e.name, tuple(cell(e.name, column, found, gaps, intervals) for column in columns))
         for e in found.entries
     )
     headings = ("Model", *(column.heading for column in columns))
     return Table(title, headings, rows, caption, of_models=True)
 
 
-def cell(model: str, column: Column, found: Comparison, gaps: bool = False) -> Cell:
+def cell(
+    model: str, column: Column, found: Comparison, gaps: bool = False, intervals: bool = True
+) -> Cell:
     row = found.row(model, *column.keys)
     if row is None:
         return Cell(formats.MISSING)
-    return figure_cell(row.value, column.form, _remark(row, column, found, gaps))
+    return figure_cell(row.value, column.form, _remark(row, column, found, gaps, intervals))
 
 
 def figure_cell(spread: Spread | None, form: Form, detail: str = "") -> Cell:
@@ -52,11 +61,13 @@ def gap_cell(model: str, column: Column, found: Comparison) -> Cell:
     return figure_cell(row.gap, column.gap, ", ".join(filter(None, notes)))
 
 
-def _remark(row: ComparisonRow, column: Column, found: Comparison, gaps: bool) -> str:
+def _remark(
+    row: ComparisonRow, column: Column, found: Comparison, gaps: bool, intervals: bool
+) -> str:
     """The 95% interval of one seed; for several, how many have the figure, or the difference."""
     if fewer := found.fewer_seeds(row.value):
         return fewer
-    if row.interval:
+    if row.interval and intervals:
         return interval(row.interval, column.form)
     several = len(found.seeds) > 1
     if not (gaps and several) or column.gap is None or row.gap is None:
