@@ -73,13 +73,10 @@ class Classification(Task):
         """Cross-entropy of each utterance."""
         return F.cross_entropy(logits.float(), batch.targets[:, 0], reduction="none")
 
-    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
-        """Log-probabilities of the classes; there is one true frame."""
-        return self._distributions(self.logits(batch))
-
-    def _distributions(
-        self, logits: Float[Tensor, "B V"]
+    def distributions_from_logits(
+        self, logits: Float[Tensor, "B V"], batch: Batch
     ) -> tuple[Float[Tensor, "B 1 V"], Bool[Tensor, "B 1"]]:
+        """Log-probabilities of the classes; there is one true frame."""
         log_probabilities = logits.float().log_softmax(-1)[:, None]
         return log_probabilities, torch.ones_like(log_probabilities[:, :, 0], dtype=torch.bool)
 
@@ -118,5 +115,5 @@ class Classification(Task):
         logits = self.logits(batch)
         names: Any = self.model.config.id2label
         predictions = [names[i] for i in logits.argmax(-1).tolist()]
-        sure = certainty(*self._distributions(logits))
+        sure = certainty(*self.distributions_from_logits(logits, batch))
         return ScoredBatch(self.losses_from_logits(logits, batch), predictions, sure)

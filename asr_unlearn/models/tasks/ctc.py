@@ -111,12 +111,7 @@ class CTC(Task):
         )
         return summed / batch.target_lengths
 
-    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
-        """Log-probabilities of every frame, and which frames are an utterance's own."""
-        logits = self.logits(batch)
-        return self._distributions(logits, batch)
-
-    def _distributions(
+    def distributions_from_logits(
         self, logits: Float[Tensor, "B T V"], batch: Batch
     ) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
         return logits.float().log_softmax(-1), self.front_end.is_true(logits.shape[1], batch)
@@ -147,7 +142,7 @@ class CTC(Task):
         return ScoredBatch(
             self.losses_from_logits(logits, batch),
             self.transcripts(logits, batch),
-            certainty(*self._distributions(logits, batch)),
+            certainty(*self.distributions_from_logits(logits, batch)),
         )
 
 

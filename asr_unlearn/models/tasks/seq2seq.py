@@ -137,11 +137,7 @@ class Seq2Seq(Task):
         )
         return each.sum(1) / batch.target_lengths
 
-    def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B L V"], Bool[Tensor, "B L"]]:
-        """Log-probabilities of every label given those before it, and which are not padding."""
-        return self._distributions(self.logits(batch), batch)
-
-    def _distributions(
+    def distributions_from_logits(
         self, logits: Float[Tensor, "B L V"], batch: Batch
     ) -> tuple[Float[Tensor, "B L V"], Bool[Tensor, "B L"]]:
         return logits.float().log_softmax(-1), batch.targets != PADDING
@@ -181,5 +177,5 @@ class Seq2Seq(Task):
         return ScoredBatch(
             self.losses_from_logits(logits, batch),
             self.transcripts(output.encoder_last_hidden_state),
-            certainty(*self._distributions(logits, batch)),
+            certainty(*self.distributions_from_logits(logits, batch)),
         )

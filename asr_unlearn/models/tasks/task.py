@@ -81,9 +81,15 @@ class Task(ABC):
     def score(self, batch: Batch) -> ScoredBatch:
         """Losses, greedily decoded predictions and their certainty, from one forward pass."""
 
-    @abstractmethod
     def distributions(self, batch: Batch) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
         """Log-probabilities of each frame or token, and which of them are not padding."""
+        return self.distributions_from_logits(self.logits(batch), batch)
+
+    @abstractmethod
+    def distributions_from_logits(
+        self, logits: Float[Tensor, "..."], batch: Batch
+    ) -> tuple[Float[Tensor, "B T V"], Bool[Tensor, "B T"]]:
+        """The same from the logits of the batch."""
 
     @abstractmethod
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
