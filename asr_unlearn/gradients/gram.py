@@ -73,12 +73,14 @@ def statistics(
     }
     with jacobian.full_precision():
         for group in jacobian.groups:
-            ghost = None if metric or processes.group else _ghost(jacobian.only_source(group))
-            if ghost is not None:
-                name = group[0]
-                grams[name] += ghost.rule.gram(ghost.factors)
-                products[name] += ghost.rule.products(ghost.factors, direction[name])
-                mean[name] = ghost.mean()
+            only = None if metric or processes.group else jacobian.only_source(group)
+            if only is not None and (ghost := _ghost(only)) is not None:
+                (name,), (rule, factors) = group, ghost
+                grams[name] += rule.gram(factors)
+                products[name] += rule.products(factors, direction[name])
+                dtype = torch.promote_types(factors.delta.dtype, torch.float32)
+                share = torch.full_like(jacobian.losses, 1 / size, dtype=dtype)
+                mean[name] = only.contribution.total("weight", share)
                 continue
             for span in jacobian.ranges(group, size):
                 name, flat = span.name, span.flat
@@ -163,36 +165,17 @@ def inner_products(left: Float[Tensor, "B n"], right: Float[Tensor, "C n"]) -> F
     return total + left[:, whole:] @ right[:, whole:].T
 
 
-@dataclass(frozen=True)
-class _Ghost:
-    """A linear weight whose K costs less from its factors than from rows.
+def _ghost(source: Source) -> tuple[Linear, Factors] | None:
+    """Rule and factors of a linear weight whose K costs less from these than from rows; else None.
 
     After Goodfellow, arXiv 1510.01799; called ghost norm in differential privacy.
     """
-
-    rule: Linear
-    factors: Factors
-    source: Source
-
-    def mean(self) -> Tensor:
-        delta, groups = self.factors.delta, self.factors.groups
-        dtype = torch.promote_types(delta.dtype, torch.float32)
-        share = torch.full((groups,), 1 / groups, device=delta.device, dtype=dtype)
-        return self.source.contribution.total(self.source.operand, share)
-
-
-def _ghost(source: Source | None) -> _Ghost | None:
-    if source is None or source.operand != "weight":
-        return None
     use = source.contribution
-    if not isinstance(use, Factored) or not isinstance(use.rule, Linear):
+    if source.operand != "weight" or not isinstance(use, Factored):
         return None
-    factors = use.even_factors()
-    return (
-        _Ghost(use.rule, factors, source)
-        if factors and use.rule.ghost_is_cheaper(factors)
-        else None
-    )
+    if not isinstance(rule := use.rule, Linear) or (factors := use.even_factors()) is None:
+        return None
+    return (rule, factors) if rule.ghost_is_cheaper(factors) else None
 
 
 def products(
