@@ -6,6 +6,7 @@ from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from asr_unlearn.evaluation.results import RETRAINED
 from asr_unlearn.reporting.comparison import Comparison
@@ -14,7 +15,6 @@ from asr_unlearn.reporting.figures.shared import colours, short
 from asr_unlearn.reporting.figures.svg import drawing, to_svg
 
 Point = tuple[str, float, float]
-Box = tuple[float, float, float, float]
 
 # Places for a name beside its point: distance in points, and sixteenths of a turn.
 DISTANCES = (9, 16, 26, 38, 52, 68)
@@ -59,7 +59,7 @@ def _name_points(figure: Figure, axes: Axes, placed: Sequence[Point]) -> None:
     figure.draw_without_rendering()
     frame = axes.get_window_extent()
     spots = [tuple(axes.transData.transform((x, y)).tolist()) for _, x, y in placed]
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in spots]
     # Outer points first, so that their names go outwards.
     centre = [sum(spot[axis] for spot in spots) / len(spots) for axis in (0, 1)]
     order = sorted(range(len(spots)), key=lambda i: -math.dist(spots[i], centre))
@@ -75,20 +75,16 @@ def _name_points(figure: Figure, axes: Axes, placed: Sequence[Point]) -> None:
 
 
 def _place(
-    spot: Sequence[float], width: float, frame: tuple[float, float], taken: Sequence[Box]
-) -> tuple[Box, tuple[float, float]]:
+    spot: Sequence[float], width: float, frame: tuple[float, float], taken: Sequence[Bbox]
+) -> tuple[Bbox, tuple[float, float]]:
     """The box of a name of this width, and how far its left middle is from the point."""
     for distance, turn in product(DISTANCES, TURNS):
         angle = math.tau * turn / 16
         x, y = distance * math.cos(angle), distance * math.sin(angle)
         # A name to the left of its point ends there; above or below, it is centred.
         left = x - width * (1 - math.cos(angle)) / 2
-        box = (spot[0] + left, spot[1] + y - 6, spot[0] + left + width, spot[1] + y + 6)
-        inside = frame[0] <= box[0] and box[2] <= frame[1] + 4
-        if inside and not any(_overlap(box, other) for other in taken):
+        box = Bbox.from_bounds(spot[0] + left, spot[1] + y - 6, width, 12)
+        inside = frame[0] <= box.x0 and box.x1 <= frame[1] + 4
+        if inside and not box.count_overlaps(taken):
             break
     return box, (left, y)
-
-
-def _overlap(left: Box, right: Box) -> bool:
-    return left[0] < right[2] and right[0] < left[2] and left[1] < right[3] and right[1] < left[3]
