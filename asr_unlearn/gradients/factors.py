@@ -43,11 +43,20 @@ class Factored:
         factors = None if self._has_positions(operand) else self.even_factors()
         if factors is not None:
             return self.rule.rows(operand, factors, part, out)
-        return torch.stack([self._alone(operand, i, part) for i in range(self.utterances)])
+        return torch.stack([self.row(operand, i, part) for i in range(self.utterances)])
 
-    def row(self, operand: str, utterance: int) -> Float[Tensor, "..."]:
-        """One utterance's gradient of the operand."""
-        return self._alone(operand, utterance, WHOLE)
+    def row(self, operand: str, utterance: int, part: slice = WHOLE) -> Float[Tensor, "..."]:
+        """One utterance's gradient of the operand, or of a range of its first axis."""
+        mine = self.assignment == utterance
+        if self._has_positions(operand):
+            # A row then has all positions, with zeros at those of other utterances.
+            delta = self.delta * mine.view(-1, *[1] * (self.delta.dim() - 1))
+            return self.rule.rows(operand, Factors(self.x, delta, 1, self.options), part)[0]
+        if not mine.any():
+            tensor = self.operands[operand]
+            return torch.zeros_like(tensor if part == WHOLE else tensor[part]).detach()
+        factors = Factors(self.x[mine], self.delta[mine], 1, self.options)
+        return self.rule.rows(operand, factors, part)[0]
 
     def total(self, operand: str, weights: Float[Tensor, " B"]) -> Float[Tensor, "..."]:
         """Σ wᵢ gᵢ of the operand, from one weighted product."""
@@ -84,18 +93,6 @@ class Factored:
             and len(shape) > 0
             and shape[0] == len(self.delta)
         )
-
-    def _alone(self, operand: str, utterance: int, part: slice) -> Float[Tensor, "..."]:
-        mine = self.assignment == utterance
-        if self._has_positions(operand):
-            # A row then has all positions, with zeros at those of other utterances.
-            delta = self.delta * mine.view(-1, *[1] * (self.delta.dim() - 1))
-            return self.rule.rows(operand, Factors(self.x, delta, 1, self.options), part)[0]
-        if not mine.any():
-            tensor = self.operands[operand]
-            return torch.zeros_like(tensor if part == WHOLE else tensor[part]).detach()
-        factors = Factors(self.x[mine], self.delta[mine], 1, self.options)
-        return self.rule.rows(operand, factors, part)[0]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The reference engine: all retain gradients as the rows of one B×P matrix."""
 
+from functools import reduce
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,7 +42,8 @@ def stacked_step(
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
     scale = metric_at(metric, u, parameters)
     stacked, retain_losses = per_utterance_gradients(model, losses, retain)
-    rows = split_rows(stacked, parameters)
+    sizes = [parameter.numel() for parameter in parameters.values()]
+    rows = dict(zip(parameters, stacked.split(sizes, dim=1), strict=True))
     grams, products = {}, {}
     for name in parameters:
         inverse = scale[name].double().reciprocal().reshape(-1) if scale else 1.0
@@ -65,14 +68,6 @@ def stacked_step(
     )
 
 
-def split_rows(
-    rows: Float[Tensor, "B P"], parameters: dict[str, nn.Parameter]
-) -> dict[str, Float[Tensor, "B p"]]:
-    """The columns of each parameter."""
-    sizes = [parameter.numel() for parameter in parameters.values()]
-    return dict(zip(parameters, rows.split(sizes, dim=1), strict=True))
-
-
 def per_utterance_gradients(
     model: nn.Module, losses: Losses[Batch], batch: Batch
 ) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
@@ -83,19 +78,11 @@ def per_utterance_gradients(
     """
     parameters = list(trainable_parameters(model).values())
     values = utterance_losses(losses, batch)
-    rows = values.new_zeros(
-        len(values), sum(p.numel() for p in parameters), dtype=_widest(parameters)
-    )
+    widest = reduce(torch.promote_types, (p.dtype for p in parameters))
+    rows = values.new_zeros(len(values), sum(p.numel() for p in parameters), dtype=widest)
     for row, value in zip(rows, values, strict=True):
         gradients = torch.autograd.grad(
             value, parameters, retain_graph=True, materialize_grads=True, allow_unused=True
         )
         torch.cat([gradient.reshape(-1) for gradient in gradients], out=row)
     return rows, values.detach()
-
-
-def _widest(parameters: list[nn.Parameter]) -> torch.dtype:
-    dtype = parameters[0].dtype
-    for parameter in parameters[1:]:
-        dtype = torch.promote_types(dtype, parameter.dtype)
-    return dtype
