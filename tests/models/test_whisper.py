@@ -209,21 +209,24 @@ def test_english_only_models_take_english_and_refuse_others(english, language, s
 
 
 FORCED = {"forced_decoder_ids": [[1, 50258], [2, 50358], [3, 50362]]}
+FORCED_GERMAN = {"forced_decoder_ids": [[1, 50260], [2, 50358], [3, 50362]]}
 OLD = {"max_length": 24, "pad_token_id": 50256, "bos_token_id": 50256, "eos_token_id": 50256}
 OLD |= {"decoder_start_token_id": 50257, "begin_suppress_tokens": [220, 50256]}
 
 
 @pytest.mark.parametrize(
-    ("in_config", "generation", "language"),
+    ("in_config", "generation", "language", "code"),
     [
         # Before there were generation configs; those of 2023; without any sign but the size.
-        (FORCED, None, None),
-        ({}, OLD | FORCED | {"_from_model_config": True}, "german"),
-        ({}, OLD, None),
+        (FORCED, None, None, "en"),
+        (FORCED_GERMAN, None, None, "de"),
+        ({}, OLD | FORCED | {"_from_model_config": True}, "german", "de"),
+        ({}, OLD | FORCED_GERMAN, None, "de"),
+        ({}, OLD, None, "en"),
     ],
 )
 def test_multilingual_models_with_old_configs_get_the_language(
-    english, in_config, generation, language, tmp_path
+    english, in_config, generation, language, code, tmp_path
 ):
     old = tmp_path / "old"
     config = WhisperConfig(**tiny_whisper_options(), vocab_size=51865, **OLD, suppress_tokens=None)
@@ -237,11 +240,12 @@ def test_multilingual_models_with_old_configs_get_the_language(
     if generation is not None:
         (old / "generation_config.json").write_text(json.dumps(generation))
     task = task_for(*load_model(str(old)), language=language)
-    code = {None: "en", "german": "de"}[language]
     tokens = [f"<|{name}|>" for name in ("startoftranscript", code, "transcribe", "notimestamps")]
     assert prompt_tokens(task) == tokens
     save_model(task.model, task.processor, tmp_path / "saved")
     assert prompt_tokens(task_for(*load_model(str(tmp_path / "saved")))) == tokens
+    for settings in (task.model.config, task.model.generation_config):
+        assert getattr(settings, "forced_decoder_ids", None) is None
     # And by transformers alone.
     plain = WhisperForConditionalGeneration.from_pretrained(tmp_path / "saved")
     processor = WhisperProcessor.from_pretrained(tmp_path / "saved")
