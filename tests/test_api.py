@@ -113,17 +113,23 @@ def test_after_any_exception_weights_and_flags_are_as_they_were(setting, error, 
 
 
 @pytest.mark.parametrize(
-    "make", [torch.from_numpy, np.ndarray.tolist, lambda w: torch.from_numpy(w).double()]
+    "make",
+    [
+        torch.from_numpy,
+        np.ndarray.tolist,
+        lambda w: torch.from_numpy(w).double().requires_grad_(),
+        lambda w: torch.from_numpy(w).bfloat16(),
+    ],
 )
 def test_waves_may_be_tensors_or_lists(setting, make):
     data, model, processor = setting
-    waves = {u.id: load_audio(u.audio) for u in data.part("forget")}
+    given = {u.id: make(load_audio(u.audio)) for u in data.part("forget")}
+    waves = {name: torch.as_tensor(w).detach().float().numpy() for name, w in given.items()}
     options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
     options["forget"] = data.part("forget")
     start = copy.deepcopy(model.state_dict())
     expected = copy.deepcopy(unlearn(model, processor, audio=waves, **options).model.state_dict())
     model.load_state_dict(start)
-    given = {name: make(wave) for name, wave in waves.items()}
     found = unlearn(model, processor, audio=given, **options).model.state_dict()
     assert all(torch.equal(t, expected[n]) for n, t in found.items())
 
