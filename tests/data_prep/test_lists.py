@@ -153,7 +153,9 @@ def leave_behind(folder: Path) -> None:
     for path in [path for path in folder.rglob("*.*") if path.is_file()]:
         if not path.name.startswith("."):
             path.with_name(f"._{path.name}").write_bytes(b"\xff\x00")
-    (folder / ".Trashes" / "x").mkdir(parents=True)
+    # As deep as the recordings of each corpus, and with one in it.
+    for place in [folder, *folder.glob("*/"), *folder.glob("*/*/")]:
+        record(place / ".Trashes" / "x" / "deleted.wav")
 
 
 def librispeech_corpus(root: Path) -> None:
