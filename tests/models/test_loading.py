@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, Wav2Vec2Processor, WhisperConfig, pipeline
+from transformers import AutoConfig, AutoProcessor, Wav2Vec2Processor, WhisperConfig, pipeline
 
 from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.batching import collate
@@ -259,3 +259,15 @@ def test_a_processor_with_a_language_model_is_loaded_without_it(built, tmp_path,
     assert caplog.text.count("its language model is not used") == 1
     save_model(model, loaded, tmp_path / "saved")
     pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"))
+
+
+def test_so_it_is_where_its_packages_are_installed(built, tmp_path, monkeypatch):
+    model, processor = built
+    save_model(model, processor, tmp_path)
+    halves = {"feature_extractor": processor.feature_extractor, "tokenizer": processor.tokenizer}
+    with_lm = type("Wav2Vec2ProcessorWithLM", (), halves)()
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda *_, **__: with_lm)
+    _, loaded = load_model(str(tmp_path))
+    assert type(loaded) is Wav2Vec2Processor
+    assert loaded.tokenizer is processor.tokenizer
+    assert loaded.feature_extractor is processor.feature_extractor
