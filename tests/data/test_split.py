@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_unlearn.data.draws import ids_by
 from asr_unlearn.data.duplicates import find_copies
 from asr_unlearn.data.forget_list import SplitError, read_names
 from asr_unlearn.data.manifest import Utterance, write_manifest
@@ -367,6 +368,27 @@ def test_every_part_is_had_in_one_pass():
     corpus.reads = 0
     assert split.by_part(corpus) == expected
     assert corpus.reads == len(corpus)
+
+
+class ComparedName(str):
+    """A name that counts its comparisons."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        ComparedName.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_ids_are_gathered_by_name_in_one_pass():
+    pairs = [(ComparedName(f"spk{number % 400}"), f"{number}") for number in range(4800)]
+    ComparedName.comparisons = 0
+    found = ids_by(iter(pairs))
+    assert ComparedName.comparisons <= 10 * len(pairs)
+    assert list(found) == sorted({str(name) for name, _ in pairs})
+    assert found["spk7"] == [f"{number}" for number in range(7, 4800, 400)]
 
 
 def recorded(corpus: list[Utterance]) -> list[Utterance]:
