@@ -154,6 +154,13 @@ def test_a_wider_beam_finds_transcripts_that_are_no_less_likely(task):
     assert searched.mean() < greedy.mean()
 
 
+def test_an_utterance_without_a_sample_is_named(task):
+    """Its window alone would have frames."""
+    inputs = Inputs(task, load=lambda _: np.zeros(0, np.float32))
+    with pytest.raises(ValueError, match=r"utterance a: 0 samples are too few .* leave it out"):
+        inputs(utterances()[0])
+
+
 def test_what_is_too_long_is_named(task):
     long = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.01, text="A")
     with pytest.raises(ValueError, match=r"u9 has 1\.0 s; the encoder's window holds 1 s"):
