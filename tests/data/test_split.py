@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import asr_unlearn
 from asr_unlearn.data.draws import ids_by
 from asr_unlearn.data.duplicates import find_copies
 from asr_unlearn.data.forget_list import SplitError, read_names
@@ -440,6 +441,20 @@ def test_names_that_look_alike_are_forgotten_together(tmp_path):
     alike = [replace(corpus[0], id=f"x{i}", speaker=name) for i, name in enumerate(names)]
     split = make_split(corpus + alike, ["112"])
     assert {*split.parts["forget"], *split.parts["forget_heldout"]} == {"x0", "x1", "x2"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"forget": [" spk2", "spk1\u200b"]},
+        {"forget_labels": ["spk1\u200b", "spk2 "]},
+        {"forget_labels": "spk1\u200b, spk2"},
+    ],
+)
+def test_names_given_without_a_list_have_the_normal_form(names, tmp_path):
+    write_manifest(tmp_path / "m.jsonl", [replace(u, label=u.speaker) for u in utterances([3] * 9)])
+    made = asr_unlearn.split(tmp_path / "m.jsonl", tmp_path / "s.json", **names).split
+    assert made.forget_speakers + made.forget_labels == ("spk1", "spk2")
 
 
 def test_a_seed_that_is_none():
