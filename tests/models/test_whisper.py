@@ -20,6 +20,7 @@ from transformers import (
 )
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from asr_unlearn import Stop, unlearn
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.loading import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
@@ -336,6 +337,14 @@ def test_a_character_vocabulary_of_one_case_spells_target_and_reference_so(task)
     assert choose_spelling(task, spoken, load=load) == "upper"
     assert task.reference(spoken[0]) == "A CAB"
     assert torch.equal(task.target(spoken[0]), task.target(SPOKEN[0]))
+
+
+def test_unlearning_in_memory_chooses_the_spelling(task):
+    forget, retain, _ = (replace(u, text=u.text.lower()) for u in SPOKEN)
+    waves = {u.id: load(u) for u in SPOKEN}
+    options = {"method": "finetune", "stop": Stop(rule="steps"), "epochs": 1.0}
+    unlearn(task.model, task.processor, forget=[forget], retain=[retain], audio=waves, **options)
+    assert task.model.config.transcript_spelling == "upper"
 
 
 def test_where_nothing_tells_spellings_apart_none_is_recorded(task):
