@@ -21,7 +21,8 @@ from transformers import (
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from asr_unlearn import Stop, unlearn
-from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.cli.main import main
+from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
 from asr_unlearn.models.loading import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Seq2Seq, task_for
@@ -345,6 +346,24 @@ def test_unlearning_in_memory_chooses_the_spelling(task):
     options = {"method": "finetune", "stop": Stop(rule="steps"), "epochs": 1.0}
     unlearn(task.model, task.processor, forget=[forget], retain=[retain], audio=waves, **options)
     assert task.model.config.transcript_spelling == "upper"
+
+
+def test_every_command_chooses_the_spelling(task, corpus, tmp_path):
+    manifest, divided, original = (tmp_path / n for n in ("m.jsonl", "split.json", "original"))
+    spoken = read_manifest(corpus / "manifest.jsonl")
+    write_manifest(manifest, [replace(u, text=u.text.lower()) for u in spoken])
+    save_model(task.model, task.processor, original)
+    main(["split", "--manifest", str(manifest), "--out", str(divided)])
+    data = ["--manifest", str(manifest), "--split", str(divided)]
+    run = [*data, "--model", str(original)]
+    main(["train", *run, "--out", str(tmp_path / "tuned"), "--finetune.epochs", "0.2"])
+    flags = ["--method", "finetune", "--method.epochs", "0.2", "--stop.rule", "steps"]
+    main(["unlearn", *run, *flags, "--out", str(tmp_path / "unlearned")])
+    for name in ("tuned", "unlearned"):
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert config["transcript_spelling"] == "upper"
+    main(["evaluate", *data, "--models", "original", "--out", str(tmp_path / "results.json")])
+    assert "transcript_spelling" not in json.loads((original / "config.json").read_text())
 
 
 def test_where_nothing_tells_spellings_apart_none_is_recorded(task):
