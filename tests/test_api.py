@@ -60,9 +60,10 @@ def test_the_model_itself_is_changed_and_left_trainable_as_it_was(setting):
     assert [n for n, p in after.items() if not p.requires_grad] == ["lm_head.bias"]
 
 
-def test_the_target_that_a_run_went_to_is_returned(setting):
+@pytest.mark.parametrize("given", [("forget", "unseen"), ("forget", "retain", "unseen")])
+def test_the_target_that_a_run_went_to_is_returned(setting, given):
     data, model, processor = setting
-    parts = {name: data.part(name) for name in ("forget", "unseen")}
+    parts = {name: data.part(name) for name in given}
     task = task_for(model, processor)
     expected = mean_score(score(task, Inputs(task), parts["unseen"]))
     options = {"method": "gradient_ascent", "epochs": 4.0, "lr": 1e-3}
