@@ -13,7 +13,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.methods.gradient_ascent import GradientAscent
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import mean_score, score
+from asr_unlearn.models.inference import MeanScore, mean_score, score
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.runtime.errors import InputError
@@ -71,6 +71,16 @@ def test_the_target_that_a_run_went_to_is_returned(setting, given):
     assert found.target.loss == pytest.approx(expected.loss)
     assert found.target.cer == pytest.approx(expected.cer)
     assert 0 < found.kept_step <= found.steps
+
+
+def test_a_ruined_model_is_returned_with_a_warning(setting, monkeypatch):
+    data, model, processor = setting
+    scores = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
+    monkeypatch.setattr("asr_unlearn.training.unlearn.group_score", lambda *_: scores.pop(0))
+    parts = {name: data.part(name) for name in ("forget", "retain")}
+    options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
+    found = unlearn(model, processor, **parts, **options)
+    assert found.warning.startswith("the model is ruined: on ")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -362,6 +362,7 @@ def test_every_command_chooses_the_spelling(task, corpus, tmp_path):
     for name in ("tuned", "unlearned"):
         config = json.loads((tmp_path / name / "config.json").read_text())
         assert config["transcript_spelling"] == "upper"
+    main(["tune", *run, *flags, "--trials", "1", "--out", str(tmp_path / "journal")])
     main(["evaluate", *data, "--models", "original", "--out", str(tmp_path / "results.json")])
     assert "transcript_spelling" not in json.loads((original / "config.json").read_text())
 
