@@ -1,5 +1,6 @@
 """Where the time and the utterance passes of a run go."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class Clock:
     def __init__(self) -> None:
         self.costs: dict[Phase, Cost] = {}
         self._open: list[Cost] = []
+        self._tokens = sys.maxsize
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
@@ -73,10 +75,12 @@ class Clock:
                 return
             cost, logits = self._open[-1], output.logits
             size = len(logits)
-            if (cache := given.get("past_key_values")) is not None:
-                # Its length is that after the call: a transcript is counted at its first token.
-                first = cache.get_seq_length() == given["decoder_input_ids"].shape[1]
-                cost.generated += size if first else 0
+            if given.get("encoder_outputs") is not None:
+                # A token of transcripts, which are counted at their first.
+                cache = given.get("past_key_values")
+                tokens = cache.get_seq_length() if cache else given["decoder_input_ids"].shape[1]
+                cost.generated += size if tokens <= self._tokens else 0
+                self._tokens = tokens
                 return
             cost.forward += size
             if logits.requires_grad:
