@@ -1,16 +1,19 @@
 """A recipe: the content of recipe.yaml, and its commands from the data to the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from asr_unlearn.evaluation.deletion_record import NAME as DELETION_RECORD
+from asr_unlearn.evaluation.predictions import TRANSCRIPTS
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.registry import find_method, users_method
+from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.errors import InputError
 
 REFERENCE_MODEL = "reference_model"
@@ -134,13 +137,18 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a stage, its input files and its output."""
+    """One command of a stage, its input files and its output.
+
+    Attributes:
+        also: further files that it has written; they are known once it has run.
+    """
 
     stage: int
     name: str
     argv: list[str]
     reads: list[Path]
     leaves: Path
+    also: Callable[[], list[Path]] = list
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,8 @@ class Plan:
             switch = str(value).lower()
             argv += {"true": [f"--{key}"], "false": []}.get(switch, [f"--{key}", str(value)])
         argv += _must_fit(self.model)
-        return Command(1, "data", argv, [self.data], self.manifest)
+        beside = [self.manifest.with_suffix(".problems.json"), self.manifest.with_name(TRIALS)]
+        return Command(1, "data", argv, [self.data], self.manifest, lambda: beside)
 
     def _divide(self) -> Command:
         argv = ["split", "--manifest", str(self.manifest), "--out", str(self.split)]
@@ -256,12 +265,18 @@ class Plan:
         reads = [self.manifest, self.split, self.manifest.with_name(TRIALS), *models]
         if judge := self.recipe.evaluate.get("judge"):
             reads.append(Path(judge))
-        return Command(6, "evaluate", argv, reads, results)
+
+        def also() -> list[Path]:
+            predicted = [predictions_folder(model, self.out) / TRANSCRIPTS for model in models]
+            return [*predicted, *(model / DELETION_RECORD for model in models)]
+
+        return Command(6, "evaluate", argv, reads, results, also)
 
     def _report(self) -> Command:
         results = self.out / "results.json"
         argv = ["report", "--results", str(results)]
-        return Command(7, "report", argv, [results], self.out / "report.html")
+        page = self.out / "report.html"
+        return Command(7, "report", argv, [results], page, lambda: [page.with_suffix(".md")])
 
     def _corpus(self) -> list[str]:
         return ["--manifest", str(self.manifest), "--split", str(self.split)]

@@ -25,7 +25,7 @@ from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime import program
-from asr_unlearn.runtime.cache import Cached, cached
+from asr_unlearn.runtime.cache import Cached, cached, changed_since
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, digest_of
@@ -72,7 +72,7 @@ def check(command: Command) -> None:
 
 
 def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
-    """Run one command, unless its output is there and was made from the same.
+    """Run one command, unless its output is there as it was made, and from the same.
 
     Raises:
         SystemExit: the command failed; its message has been printed.
@@ -81,12 +81,14 @@ def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
     if _entry(command, out).is_current:
         print(f"{title} is complete, skipped", flush=True)
         return
+    for file in changed_since(command.leaves):
+        print(f"{file} is not as stage {command.stage} made it: the stage runs again", flush=True)
     prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
     print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
     began = time.monotonic()
     run(command, debug=debug)
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
-    _entry(command, out).save()
+    _entry(command, out).save(also=command.also())
     print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
 
 

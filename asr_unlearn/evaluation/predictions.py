@@ -1,6 +1,7 @@
 """Predictions of saved models, cached on disk: transcripts, encoder states, divergences.
 
-A file is made again when the weights, the model's settings or the utterances have changed.
+A file is made again when the weights, the model's settings or the utterances have changed, or the
+file itself.
 """
 
 import json
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 # Versions of what is cached: utterances.jsonl, and states.npz and embeddings.npz.
 ROWS, VECTORS = 3, 2
+TRANSCRIPTS = "utterances.jsonl"
 
 
 def transcribe(
@@ -88,7 +90,7 @@ def _transcripts(
     saved: SavedModel, part_of: Mapping[str, str], utterances: Sequence[Utterance], beams: int
 ) -> Cached:
     made_from = [ROWS, saved.files(), part_of, content(utterances), beams]
-    return cached(saved.predictions / "utterances.jsonl", made_from)
+    return cached(saved.predictions / TRANSCRIPTS, made_from)
 
 
 def classified(rows: Sequence[Row]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from asr_unlearn.evaluation.results import Model, ResultsError
+from asr_unlearn.runtime.cache import changed_since
 
 T = TypeVar("T")
 
@@ -60,9 +61,15 @@ def read_run(folder: Path, predictions: Path | None = None) -> Run:
             (`asr_unlearn.runtime.cache.predictions_folder`).
 
     Raises:
-        ResultsError: a file is broken; names file and line.
+        ResultsError: a file is broken, or predictions are not those of the evaluation; names file
+            and line.
     """
-    rows = _lines((predictions or folder) / "utterances.jsonl", _prediction)
+    predicted = (predictions or folder) / "utterances.jsonl"
+    if predicted.exists() and changed_since(predicted):
+        raise ResultsError(
+            f"{predicted} is not as the evaluation wrote it; evaluate the model again"
+        )
+    rows = _lines(predicted, _prediction)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")

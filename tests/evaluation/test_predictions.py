@@ -8,7 +8,7 @@ import torch
 
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.evaluation.predictions import mean_states, transcribe
+from asr_unlearn.evaluation.predictions import divergence, mean_states, transcribe
 from asr_unlearn.models import saved_model as saved_module
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.saved_model import SavedModel
@@ -75,3 +75,40 @@ def test_ids_may_hold_what_looks_like_the_end_of_a_line(setting, corpus):
     model, device = SavedModel.at(folder / "original"), torch.device("cpu")
     (row,) = transcribe(model, [odd], split, device=device, parts=["forget"])
     assert row["id"] == odd.id
+
+
+def edited(content):
+    """A transcript is changed, at the same length."""
+    return content.replace(b'"part": "', b'"part": "x', 1).replace(b'"id": "s', b'"id": "', 1)
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [edited, flipped, lambda c: c[:-1], lambda c: b""])
+@pytest.mark.parametrize("name", ["utterances.jsonl", "states.npz", "divergence.json"])
+def test_kept_predictions_that_were_damaged_are_computed_again(
+    name, damage, setting, corpus, monkeypatch
+):
+    folder, _ = setting
+    data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
+    some, device = data.manifest[:3], torch.device("cpu")
+    original, retrained = (SavedModel.at(folder / n) for n in ("original", "retrained"))
+    split = replace(data.split, parts={"forget": tuple(u.id for u in some)})
+    ask = {
+        "utterances.jsonl": lambda: transcribe(
+            original, some, split, device=device, parts=["forget"]
+        ),
+        "states.npz": lambda: mean_states(original, some, device=device).tolist(),
+        "divergence.json": lambda: divergence(retrained, original, some, device=device),
+    }[name]
+    right = ask()
+    file = original.predictions / name
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert ask() == right
+    assert file.read_bytes() == whole
+    monkeypatch.setattr(saved_module, "load_model", lambda path: pytest.fail("computed again"))
+    assert ask() == right

@@ -340,6 +340,41 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
     assert len(done) == 3
 
 
+@pytest.mark.parametrize("name", ["made", "model/weights", "model/settings"])
+@pytest.mark.parametrize("damage", [b"", b"c0ntent", None])
+def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path, monkeypatch):
+    from asr_unlearn.cli import run_recipe
+    from asr_unlearn.cli.recipe import Command
+
+    files = [tmp_path / name for name in ("made", "model/weights", "model/settings")]
+
+    def write(command, **_):
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("content")
+
+    monkeypatch.setattr(run_recipe, "run", write)
+    command = Command(3, "x", ["train"], [], tmp_path / "model", lambda: files[:1])
+    run_recipe.run_stage(command, tmp_path)
+    if damage is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(damage)
+    run_recipe.run_stage(command, tmp_path)
+    assert [file.read_text() for file in files] == ["content"] * 3
+
+
+def test_the_evaluation_is_complete_with_its_predictions_and_records(tmp_path):
+    from asr_unlearn.cli.recipe import Plan, read_recipe
+
+    recipe = read_recipe(recipe_file(tmp_path))
+    plan = Plan(recipe, "small", Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
+    also = {command.stage: command.also() for command in plan.commands()}
+    assert {"utterances.jsonl", "deletion_record.json"} == {path.name for path in also[6]}
+    assert also[7] == [tmp_path / "report.md"]
+    assert tmp_path / "manifest.problems.json" in also[1]
+
+
 def test_another_judge_and_other_trials_are_seen(tmp_path):
     from asr_unlearn.cli.recipe import Plan, read_recipe
     from asr_unlearn.cli.run_recipe import state_of

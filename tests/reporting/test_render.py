@@ -14,6 +14,7 @@ from rich.console import Console
 import asr_unlearn.reporting
 from asr_unlearn.evaluation.results import ResultsError, read_results, write_results
 from asr_unlearn.reporting import table, write_report
+from asr_unlearn.runtime.cache import cached
 
 MakeRun = Callable[..., Path]
 FOUR = ("original", "retrained", "neggrad_plus", "orthograd_tau")
@@ -255,6 +256,19 @@ def test_a_broken_run_file_is_named_with_its_line(make_run: MakeRun) -> None:
     with pytest.raises(ResultsError, match=r"retrained/utterances.jsonl, line 7.*'part'"):
         write_report(path)
     assert not (path.parent / "report.html").exists()
+
+
+def test_predictions_that_were_edited_are_named(make_run: MakeRun) -> None:
+    path = make_run()
+    predictions = path.parent / "retrained" / "utterances.jsonl"
+    cached(predictions, "an evaluation").save()
+    write_report(path)
+    lines = predictions.read_text(encoding="utf-8").splitlines(keepends=True)
+    predictions.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(ResultsError, match=r"retrained/utterances\.jsonl is not as .* evaluate"):
+        write_report(path)
+    predictions.unlink()
+    write_report(path)
 
 
 def test_the_reports_are_the_same_each_time(make_run: MakeRun) -> None:
