@@ -4,10 +4,9 @@ Features of a frozen front end are also cached on disk, by front end and recordi
 """
 
 import hashlib
-import zlib
+import io
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -22,6 +21,8 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write
 
 GIB = 1024**3
+# Bytes of a SHA-256.
+DIGEST = 32
 NO_TARGET = torch.empty(0, dtype=torch.long)
 
 
@@ -75,12 +76,11 @@ class Inputs:
         # An id may hold a slash; a digest is a safe file name that spreads over folders.
         name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
         key = hashlib.sha256(name.encode()).hexdigest()
-        path = self._folder / key[:2] / f"{key[2:34]}.npz"
+        path = self._folder / key[:2] / f"{key[2:34]}.features"
         if (kept := _read(path)) is None:
             audio = self._wave(utterance)
             kept = self.task.encode(audio), len(audio)
-            with atomic_write(path, durable=False) as partial, partial.open("wb") as file:
-                np.savez(file, features=kept[0].numpy(), samples=np.int64(kept[1]))
+            _write(path, *kept)
         features, samples = kept
         return Example(utterance.id, features, samples, target)
 
@@ -97,16 +97,32 @@ class Inputs:
         return audio
 
 
+def _write(path: Path, features: Float[Tensor, "..."], samples: int) -> None:
+    """Keep features and their number of samples, behind the digest of both."""
+    content = io.BytesIO()
+    np.savez(content, features=features.numpy(), samples=np.int64(samples))
+    with atomic_write(path, durable=False) as partial:
+        partial.write_bytes(_digest(content.getbuffer()) + content.getbuffer())
+
+
 def _read(path: Path) -> tuple[Float[Tensor, "..."], int] | None:
     """Cached features and their number of samples; None where the file is missing or damaged.
 
     A crash of the system may cut a file short; its features are computed again.
     """
     try:
-        with np.load(path) as stored:
-            return torch.from_numpy(stored["features"]), int(stored["samples"])
-    except (FileNotFoundError, EOFError, ValueError, BadZipFile, zlib.error):
+        stored = memoryview(path.read_bytes())
+    except FileNotFoundError:
         return None
+    found, content = stored[:DIGEST], stored[DIGEST:]
+    if found != _digest(content):
+        return None
+    with np.load(io.BytesIO(content)) as arrays:
+        return torch.from_numpy(arrays["features"]), int(arrays["samples"])
+
+
+def _digest(content: memoryview) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _state(recording: Path) -> tuple[int, int] | None:

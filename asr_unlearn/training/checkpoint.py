@@ -1,27 +1,25 @@
 """Checkpoints: everything that an interrupted run needs to continue bit for bit."""
 
-import errno
+import json
 import logging
 import random
 import shutil
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, load_model, save_model
 from torch import Tensor, nn
 
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import atomic_write, flush
+from asr_unlearn.runtime.io import atomic_write, digest, flush, write_json
 
 logger = logging.getLogger(__name__)
 
 # Of a checkpoint's content: a run does not resume from one of another format.
 FORMAT = 5
-WEIGHTS, STATE = "model.safetensors", "state.pt"
+WEIGHTS, STATE, DIGESTS = "model.safetensors", "state.pt", "sha256.json"
 
 
 def random_state() -> dict[str, Any]:
@@ -84,6 +82,10 @@ def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> No
     save_weights(model, partial / WEIGHTS)
     with atomic_write(partial / STATE) as temporary, temporary.open("wb") as file:
         torch.save({**state, "random": random_state()}, file)
+    nearest = state.get("early_stopping", {}).get("nearest")
+    used = [] if nearest is None else [best_weights(folder, nearest)]
+    files = [partial / WEIGHTS, partial / STATE, *used]
+    write_json(partial / DIGESTS, {path.name: digest(path) for path in files})
     final = folder / f"checkpoint-{state['step']:09d}"
     if final not in older:
         partial.rename(final)
@@ -103,30 +105,20 @@ def best_weights(folder: Path, step: int | None) -> Path:
 
 
 def damage(checkpoint: Path) -> str | None:
-    """The file of a checkpoint that cannot be read, and why; None where all can."""
-    path = checkpoint / STATE
+    """The file of a checkpoint that is not as it was saved, and why; None where all are."""
+    path = checkpoint / DIGESTS
     try:
-        nearest = _read_state(path).get("early_stopping", {}).get("nearest")
-        for path in (
-            checkpoint / WEIGHTS,
-            *([] if nearest is None else [best_weights(checkpoint.parent, nearest)]),
-        ):
-            # Checks the file's length against its header, and reads nothing more.
-            with safe_open(path, framework="pt"):
-                pass
-    # torch.load raises many kinds of error on a file that it did not write.
-    except (SafetensorError, RuntimeError, EOFError, UnpicklingError, LookupError) as error:
-        return _damaged(path, error)
-    except OSError as error:
-        # A file without read permission, for instance, may be undamaged.
-        if not (isinstance(error, FileNotFoundError) or error.errno == errno.EINVAL):
-            raise
-        return _damaged(path, error)
+        for name, saved in json.loads(path.read_text(encoding="utf-8")).items():
+            # The weights of the step nearest to the target lie beside the checkpoints.
+            path = (checkpoint if name in (WEIGHTS, STATE) else checkpoint.parent) / name
+            if digest(path) != saved:
+                return f"{path} is damaged (its content has changed)"
+    # Any other system error, such as a lack of permission, says nothing about the content.
+    except FileNotFoundError:
+        return f"{path} is damaged (there is no such file)"
+    except (ValueError, AttributeError) as error:
+        return f"{path} is damaged ({error})"
     return None
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path} is damaged ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def remove_damaged(folder: Path) -> None:

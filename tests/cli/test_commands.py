@@ -101,7 +101,7 @@ def test_a_model_that_was_trained_before_keeps_its_front_end(corpus, tiny_config
     main([*argv, "--model", str(tiny_config), "--out", str(tmp_path / "first")])
     assert not (tmp_path / ".cache").exists()
     main([*argv, "--model", str(tmp_path / "first"), "--out", str(tmp_path / "second")])
-    assert list((tmp_path / ".cache" / "features").rglob("*.npz"))
+    assert list((tmp_path / ".cache" / "features").rglob("*.features"))
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*")} == before
     before, after = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "second"))
     front_end = {name for name in before if "feature_extractor" in name}

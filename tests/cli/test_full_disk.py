@@ -184,7 +184,7 @@ def test_inputs_may_be_read_only(made, tmp_path):
     assert "asr-unlearn:" not in ended.stderr
     assert re.findall("^[01]$", ended.stdout, re.MULTILINE) == ["0"] * 3
     assert "written" not in ended.stdout
-    assert list((tmp_path / ".cache" / "features").rglob("*.npz"))
+    assert list((tmp_path / ".cache" / "features").rglob("*.features"))
     # The report has the transcripts of both models.
     assert "utterances.jsonl" not in (tmp_path / "report.md").read_text()
 

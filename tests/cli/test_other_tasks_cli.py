@@ -104,7 +104,7 @@ def test_whisper(copied, tmp_path):
     target = entries[0]["loss"]["unseen"] * min(2.0, max(0.5, harder))
     assert rule.target.loss == pytest.approx(target, abs=1e-4)
     # Spectrograms are made once, for all runs.
-    assert len(list((tmp_path / ".cache" / "features").rglob("*.npz"))) == 32 - len(
+    assert len(list((tmp_path / ".cache" / "features").rglob("*.features"))) == 32 - len(
         [row for row in said if row["part"] in ("test", "forget_heldout")]
     )
     recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path / "orthograd_tau"))

@@ -290,6 +290,22 @@ def test_features_of_what_was_there_before_are_not_taken(tmp_path):
     assert not torch.equal(features(6000).input, kept)
 
 
+def test_damaged_features_are_computed_again(tmp_path):
+    task = build("wav2vec2")
+    task.freeze_front_end()
+    right = Inputs(task, load=load, feature_cache=tmp_path)(utterances()[0])
+    (file,) = tmp_path.rglob("*.features")
+    whole = file.read_bytes()
+    for place in (*range(0, len(whole), len(whole) // 40), len(whole) - 1):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        again = Inputs(task, load=load, feature_cache=tmp_path)(utterances()[0])
+        assert torch.equal(again.input, right.input)
+        assert file.read_bytes() == whole
+    for cut in (b"", whole[:20], whole[:-1]):
+        file.write_bytes(cut)
+        assert Inputs(task, load=load, feature_cache=tmp_path)(utterances()[0]).samples
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cf_k_trains_the_last_layers_of_every_family(family):
     task = build(family)

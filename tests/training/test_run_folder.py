@@ -128,7 +128,7 @@ def test_the_original_is_not_published_as_unlearned(train, corpus, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
-@pytest.mark.parametrize("left", [0, 100, 0.5])
+@pytest.mark.parametrize("left", [0, 100, 0.5, "flipped"])
 def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
     name, left, train, monkeypatch, caplog, tmp_path
 ):
@@ -143,7 +143,10 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
     monkeypatch.undo()
     (damaged,) = (tmp_path / "model.partial").glob(f"checkpoint-*/{name}")
     content = damaged.read_bytes()
-    damaged.write_bytes(content[: int(left * len(content)) if left < 1 else left])
+    if left == "flipped":
+        damaged.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    else:
+        damaged.write_bytes(content[: int(left * len(content)) if left < 1 else left])
     folder = train()
     said = "\n".join(caplog.messages)
     assert re.search(rf"^{damaged} is damaged \(.+\): it is removed, .*begins anew", said, re.M)
@@ -153,12 +156,31 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
 
 def test_lost_weights_that_a_checkpoint_refers_to_count_as_damage(tmp_path):
     """The weights of the step nearest to the target lie beside it."""
-    model = torch.nn.Linear(2, 2)
+    model, best = torch.nn.Linear(2, 2), tmp_path / "best-1.safetensors"
+    save_weights(model, best)
     for step in (1, 2):
         save_checkpoint(tmp_path, model, {"step": step, "early_stopping": {"nearest": 1}})
     (checkpoint,) = checkpoints(tmp_path)
-    assert str(tmp_path / "best-1.safetensors") in damage(checkpoint)
+    assert damage(checkpoint) is None
+    best.unlink()
+    assert damage(checkpoint) == f"{best} is damaged (there is no such file)"
+    save_weights(torch.nn.Linear(2, 2), best)
+    assert damage(checkpoint) == f"{best} is damaged (its content has changed)"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.pt", "sha256.json", "../best-1"])
+def test_every_flipped_bit_counts_as_damage(name, tmp_path):
+    model = torch.nn.Linear(2, 2)
     save_weights(model, tmp_path / "best-1.safetensors")
+    save_checkpoint(tmp_path, model, {"step": 1, "early_stopping": {"nearest": 1}})
+    (checkpoint,) = checkpoints(tmp_path)
+    file = checkpoint / (f"{name}.safetensors" if name.startswith("..") else name)
+    whole = file.read_bytes()
+    assert damage(checkpoint) is None
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert damage(checkpoint)
+    file.write_bytes(whole)
     assert damage(checkpoint) is None
 
 
