@@ -1,5 +1,9 @@
-"""The folder of a run: it works in OUT.partial, which becomes OUT once the model is complete."""
+"""The folder of a run: it works in OUT.partial-KEY, which becomes OUT once the model is complete.
 
+The key is a digest of everything that the run depends on: each command finds its own work again.
+"""
+
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,19 +20,24 @@ from asr_unlearn.models.loading import save_model
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.models.tasks.from_scratch import remove_head
 from asr_unlearn.runtime import distributed
-from asr_unlearn.runtime.cache import cached
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import naming, publish_folder, write_json
+from asr_unlearn.runtime.io import digest_of, naming, publish_folder, write_json
 from asr_unlearn.runtime.provenance import command, versions
 from asr_unlearn.training.checkpoint import FORMAT, checkpoints
 from asr_unlearn.training.outcome import Outcome
+
+logger = logging.getLogger(__name__)
+
+KEY_DIGITS = 8
+# The command that began a run, until it is published.
+COMMAND = "command"
 
 
 class RunFolder:
     """A folder to run in, locked while it is entered, whose result is published atomically.
 
-    Entering resumes an interrupted run of the same key, and clears the work of any other. With
-    several processes all enter, and the first one locks, clears and publishes.
+    Entering resumes an interrupted run of the same key; those of others are kept, and named. With
+    several processes all enter, and the first one locks and publishes.
 
         with RunFolder(out, task, kind="train", seed=0, options=options, data=data) as run:
             outcome = Training(..., run.path, ...)()
@@ -58,12 +67,14 @@ class RunFolder:
         data: Mapping[str, Any],
     ) -> None:
         self.out, self.task = out, task
-        self.path = out.with_name(f"{out.name}.partial")
         self._record = {"kind": kind, "seed": seed, "options": dict(options)}
-        made_from = [FORMAT, kind, seed, options, data, fingerprint(task.model)]
-        self._work = cached(self.path, made_from)
-        # Beside the folder, which may be cleared or renamed while the lock is held.
-        self._lock = FileLock(out.with_name(f"{out.name}.lock"), timeout=0)
+        key = digest_of([FORMAT, kind, seed, options, data, fingerprint(task.model)])
+        # All processes work where the first one does.
+        key, *_ = distributed.gathered([key])
+        self.path = out.with_name(f"{out.name}.partial-{key[:KEY_DIGITS]}")
+        # Beside the folder, which is renamed while the lock is held. FileLock empties the file:
+        # under a plain name it might be somebody's, such as poetry.lock.
+        self._lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
 
     def __enter__(self) -> Self:
         if distributed.is_first():
@@ -72,12 +83,16 @@ class RunFolder:
                 self._lock.acquire()
             except Timeout:
                 raise InputError(
-                    f"another process is at work in {self.path}; wait for it, or give another --out"
+                    f"another process is at work on {self.out}; wait for it, or give another --out"
                 ) from None
-            if not self._work.is_current:
-                self._work.clear()
-                self.path.mkdir()
-                self._work.save()
+            self.path.mkdir(exist_ok=True)
+            with naming(self.path / COMMAND):
+                text = command().encode("utf-8", "backslashreplace")
+                (self.path / COMMAND).write_bytes(text)
+            for path in self._others():
+                logger.warning(
+                    "%s: %s; resume it by that command, or delete it", path, _began(path)
+                )
         distributed.wait()
         return self
 
@@ -87,9 +102,19 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if error is not None and distributed.is_first() and not checkpoints(self.path):
+            # Nothing to resume.
+            shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
         if kind is None:
             distributed.wait()
+
+    def _others(self) -> list[Path]:
+        """The folders of interrupted runs to the same output with another key."""
+        begins = f"{self.out.name}.partial"
+        beside = self.out.parent.iterdir()
+        found = (p for p in beside if p.name.startswith(begins) and p.is_dir())
+        return sorted(path for path in found if path != self.path)
 
     def publish(self, outcome: Outcome, **record: Any) -> None:
         """Save the model and run.json, and rename the folder to `out`.
@@ -119,11 +144,19 @@ class RunFolder:
         )
         # Renamed before it is cleared: a kill before the model is complete must not cost the run.
         publish_folder(self.path, self.out)
-        self._work.clear()
         for path in [*checkpoints(self.out), self.out / "checkpoint.partial"]:
             shutil.rmtree(path, ignore_errors=True)
-        for path in [*self.out.glob("best-*.safetensors"), Path(self._lock.lock_file)]:
+        work = [self.out / COMMAND, Path(self._lock.lock_file)]
+        for path in [*self.out.glob("best-*.safetensors"), *work]:
             path.unlink(missing_ok=True)
+
+
+def _began(folder: Path) -> str:
+    """What an interrupted run is, for a message."""
+    path = folder / COMMAND
+    if not path.is_file():
+        return "an interrupted run of a command of an earlier version"
+    return f"an interrupted run of `{path.read_text(encoding='utf-8')}`"
 
 
 def count_parameters(model: PreTrainedModel) -> int:

@@ -39,6 +39,21 @@ def train(corpus, tiny_config, tmp_path):
     return run
 
 
+def interrupt(train, monkeypatch, **options):
+    """Interrupt a training before its model is published; returns the folder it worked in."""
+    worked_in = []
+
+    def killed(partial, final):
+        worked_in.append(partial)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "publish_folder", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(**options)
+    return worked_in[0]
+
+
 def in_reverse(manifest):
     return [replace(u, text=u.text[::-1]) for u in read_manifest(manifest)]
 
@@ -58,8 +73,8 @@ def test_nothing_but_the_model_is_left(train):
 
 def test_two_runs_do_not_write_to_one_place(train, tmp_path):
     with (
-        FileLock(tmp_path / "model.lock"),
-        pytest.raises(ValueError, match="another process is at work in"),
+        FileLock(tmp_path / ".model.lock"),
+        pytest.raises(ValueError, match="another process is at work on"),
     ):
         train()
     assert not (tmp_path / "model").exists()
@@ -67,13 +82,7 @@ def test_two_runs_do_not_write_to_one_place(train, tmp_path):
 
 
 def test_a_kill_before_publishing_costs_no_step(train, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run_folder, "publish_folder", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train()
-    monkeypatch.undo()
+    interrupt(train, monkeypatch)
     monkeypatch.setattr(
         "asr_unlearn.training.trainer.Training._step", lambda *_: pytest.fail("a step")
     )
@@ -82,12 +91,10 @@ def test_a_kill_before_publishing_costs_no_step(train, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["options", "format", "transcripts"])
-def test_a_run_of_another_key_is_not_resumed(change, train, monkeypatch, tmp_path):
-    monkeypatch.setattr(run_folder, "publish_folder", lambda *_: pytest.fail("published"))
-    with pytest.raises(pytest.fail.Exception):
-        train()
-    monkeypatch.undo()
-    (tmp_path / "model.partial" / "left").write_text("behind")
+def test_a_run_of_another_key_is_kept_and_named(change, train, monkeypatch, caplog, tmp_path):
+    interrupted = interrupt(train, monkeypatch)
+    (interrupted / "left").write_text("behind")
+    content = {path: path.read_bytes() for path in interrupted.rglob("*") if path.is_file()}
     if change == "format":
         monkeypatch.setattr(run_folder, "FORMAT", "another")
     if change == "transcripts":
@@ -95,6 +102,39 @@ def test_a_run_of_another_key_is_not_resumed(change, train, monkeypatch, tmp_pat
     folder = train(**({"lr": 1e-3} if change == "options" else {}))
     assert not (folder / "left").exists()
     assert steps(folder)[0] == 1
+    assert {path: path.read_bytes() for path in content} == content
+    (said,) = [line for line in caplog.messages if "interrupted run" in line]
+    assert said.startswith(f"{interrupted}: an interrupted run of `asr-unlearn train --manifest ")
+    assert said.endswith("`, which resumes it; or delete it")
+
+
+def test_each_of_two_interrupted_commands_resumes_its_own(train, monkeypatch, tmp_path):
+    whole = {lr: (train(f"whole-{lr}", lr=lr) / "model.safetensors").read_bytes() for lr in (1, 2)}
+    for lr in whole:
+        interrupt(train, monkeypatch, lr=lr)
+    assert len(list(tmp_path.glob("model.partial-*"))) == 2
+    monkeypatch.setattr(
+        "asr_unlearn.training.trainer.Training._step", lambda *_: pytest.fail("a step")
+    )
+    for lr, weights in whole.items():
+        assert (train(lr=lr) / "model.safetensors").read_bytes() == weights
+    assert list(tmp_path.glob("model.partial*")) == []
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_nothing(train, monkeypatch, tmp_path):
+    def fail(*_):
+        raise ValueError("no step")
+
+    monkeypatch.setattr("asr_unlearn.training.trainer.Training._step", fail)
+    with pytest.raises(ValueError, match="no step"):
+        train()
+    assert list(tmp_path.glob("model*")) == []
+
+
+def test_a_file_with_the_plain_name_of_the_lock_is_left_alone(train, tmp_path):
+    (tmp_path / "poetry.lock").write_text("somebody's")
+    train("poetry")
+    assert (tmp_path / "poetry.lock").read_text() == "somebody's"
 
 
 def test_speakers_it_was_not_trained_on_are_not_unlearned(train, corpus, tmp_path):
@@ -134,14 +174,7 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
 ):
     whole = (train("whole") / "model.safetensors").read_bytes()
 
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run_folder, "publish_folder", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train()
-    monkeypatch.undo()
-    (damaged,) = (tmp_path / "model.partial").glob(f"checkpoint-*/{name}")
+    (damaged,) = interrupt(train, monkeypatch).glob(f"checkpoint-*/{name}")
     content = damaged.read_bytes()
     if left == "flipped":
         damaged.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
@@ -200,7 +233,7 @@ def test_the_lock_is_released_after_an_error(tmp_path):
 
     def fail():
         with RunFolder(tmp_path / "out", task, **options) as run:
-            (run.path / "work").write_text("done")
+            (run.path / "checkpoint-000000001").mkdir()
             with pytest.raises(ValueError, match="another process is at work"):
                 RunFolder(run.out, task, **options).__enter__()
             raise KeyError
@@ -208,6 +241,6 @@ def test_the_lock_is_released_after_an_error(tmp_path):
     with pytest.raises(KeyError):
         fail()
     with RunFolder(tmp_path / "out", task, **options) as run:
-        assert (run.path / "work").read_text() == "done"
+        assert checkpoints(run.path)
     with RunFolder(tmp_path / "out", task, **options | {"seed": 1}) as run:
-        assert not (run.path / "work").exists()
+        assert not checkpoints(run.path)
