@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_unlearn.api.arguments import PositiveInt, Seed
+from asr_unlearn.api.arguments import NonNegativeInt, Seed
 from asr_unlearn.data.forget_list import read_names
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split import Split, draw_speakers, make_label_split, make_split, write_split
@@ -37,23 +37,23 @@ def split(
     out: Path | str,
     *,
     forget: str | Path | Sequence[str] | None = None,
-    forget_count: PositiveInt = 1,
     forget_labels: str | Path | Sequence[str] | None = None,
+    draw: NonNegativeInt = 0,
     seed: Seed = 0,
     heldout: float = 0.1,
     unseen: float = 0.1,
     test: float = 0.1,
 ) -> WrittenSplit:
-    """Divide a corpus for a deletion request.
+    """Divide a corpus for a deletion request: one of `forget`, `forget_labels` and `draw`.
 
     Args:
         manifest: manifest.jsonl of the corpus.
         out: split.json to write.
-        forget: text file with a speaker id a line, `#` before a comment, or in Python a list of
-            ids; without it, speakers are drawn.
-        forget_count: how many speakers to draw.
+        forget: who is to be forgotten: text file with a speaker id a line, `#` before a comment, or
+            in Python a list of ids.
         forget_labels: labels to forget in place of speakers, such as keywords: with commas, or a
             text file with one a line.
+        draw: in place of both, how many speakers to draw, for an experiment.
         seed: of every draw, 0 or more.
         heldout: share of the utterances to forget that is never trained on.
         unseen: share of the other speakers that is never trained on; not used where the corpus has
@@ -64,8 +64,8 @@ def split(
         The split, which has been written.
 
     Raises:
-        InputError: no such speaker or label, too few speakers for a part, or a file that cannot be
-            read or written.
+        InputError: nobody is named, no such speaker or label, too few speakers for a part, or a
+            file that cannot be read or written.
 
     Examples:
         >>> from asr_unlearn import split
@@ -76,18 +76,36 @@ def split(
     manifest, out = Path(manifest), Path(out)
     listed = [Path(str(names)) for names in (forget, forget_labels) if _is_file(names)]
     check_file(out, manifest, *listed)
+    _check_request(forget=forget, forget_labels=forget_labels, draw=draw or None)
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
-    if forget is not None and forget_labels is not None:
-        raise InputError("--forget and --forget_labels: one request at a time")
     if forget_labels is not None:
         labels = _labels(forget_labels, utterances)
         made = make_label_split(utterances, labels, seed=seed, **shares)
     else:
-        speakers = _speakers(forget, forget_count, seed, utterances)
+        speakers = (
+            _speakers(forget, utterances)
+            if forget is not None
+            else draw_speakers(utterances, draw, seed)
+        )
         made = make_split(utterances, speakers, seed=seed, **shares)
     write_split(out, made, manifest)
     return WrittenSplit(out, made)
+
+
+def _check_request(**given: str | Path | Sequence[str] | int | None) -> None:
+    """Raises InputError unless exactly one request is given, and it names somebody."""
+    named = {f"--{name}": value for name, value in given.items() if value is not None}
+    if not named:
+        raise InputError(
+            "who is to be forgotten? Give --forget FILE, --forget_labels, or --draw N for an "
+            "experiment with speakers drawn by the seed"
+        )
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)}: one request at a time")
+    for flag, value in named.items():
+        if isinstance(value, str) and not value.strip():
+            raise InputError(f"{flag} is empty: it names nobody to forget")
 
 
 def _is_file(names: str | Path | Sequence[str] | None) -> bool:
@@ -102,11 +120,7 @@ def _labels(given: str | Path | Sequence[str], utterances: Sequence[Utterance]) 
     return [name for word in words if (name := normal_name(word))]
 
 
-def _speakers(
-    given: str | Path | Sequence[str] | None, count: int, seed: int, utterances: Sequence[Utterance]
-) -> list[str]:
-    if given is None:
-        return draw_speakers(utterances, count, seed)
+def _speakers(given: str | Path | Sequence[str], utterances: Sequence[Utterance]) -> list[str]:
     if isinstance(given, Path | str):
         return read_names(Path(given), {u.speaker for u in utterances})
     return [normal_name(name) for name in given]

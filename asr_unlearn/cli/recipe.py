@@ -213,6 +213,9 @@ class Plan:
             # A recipe that forgets labels takes a list of them.
             options["forget_labels" if "forget_labels" in options else "forget"] = self.forget
             reads.append(self.forget)
+        if options.keys() & {"forget", "forget_labels"}:
+            # The recipe draws speakers where nobody is named.
+            options.pop("draw", None)
         argv += flags(options)
         return Command(2, "split", argv, reads, self.split)
 

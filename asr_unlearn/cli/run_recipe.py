@@ -131,7 +131,7 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     flags.add_argument("--data", type=Path, help="the corpus (default: OUT/corpus)")
-    flags.add_argument("--forget", type=Path, help="speaker ids, one a line (default: drawn)")
+    flags.add_argument("--forget", type=Path, help="names, one a line (default: split.draw)")
     flags.add_argument(
         "--out", type=Path, default=Path("out") / name, help="(default: %(default)s)"
     )

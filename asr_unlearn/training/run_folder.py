@@ -90,9 +90,7 @@ class RunFolder:
                 text = command().encode("utf-8", "backslashreplace")
                 (self.path / COMMAND).write_bytes(text)
             for path in self._others():
-                logger.warning(
-                    "%s: %s; resume it by that command, or delete it", path, _began(path)
-                )
+                logger.warning("%s: %s, which resumes it; or delete it", path, _began(path))
         distributed.wait()
         return self
 

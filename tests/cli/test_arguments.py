@@ -21,17 +21,40 @@ UNLEARN = "unlearn DATA --model T/original --out T/m"
 TUNE = "tune DATA --model T/original --out T/j"
 EVALUATE = "evaluate DATA --models original --out T/r.json"
 BAD = [
-    ("split --manifest C --out T/s.json", 1, "C is a folder; give the file"),
-    ("split --manifest C/none.jsonl --out T/s.json", 1, "C/none.jsonl: No such file or directory"),
+    ("split --manifest C --draw 1 --out T/s.json", 1, "C is a folder; give the file"),
+    (
+        "split --manifest C/none.jsonl --draw 1 --out T/s.json",
+        1,
+        "C/none.jsonl: No such file or directory",
+    ),
     ("split --manifest C/none.jsonl --out T", 1, "--out T is a folder; give a file"),
     ("split --manifest C/none.jsonl --out T/file/s.json", 1, "--out T/file/s.json: T/file is a f"),
-    (f"{SPLIT} --seed -1", 2, "seed: Not of type Seed: -1 does not conform"),
-    (f"{SPLIT} --heldout 1.5", 1, "the share of heldout must be from 0 to below 1, not 1.5"),
-    (f"{SPLIT} --unseen .nan", 1, "the share of unseen must be from 0 to below 1, not nan"),
-    (f"{SPLIT} --test -1", 1, "the share of test must be from 0 to below 1, not -1.0"),
+    (f"{SPLIT} --draw 1 --seed -1", 2, "seed: Not of type Seed: -1 does not conform"),
+    (
+        f"{SPLIT} --draw 1 --heldout 1.5",
+        1,
+        "the share of heldout must be from 0 to below 1, not 1.5",
+    ),
+    (
+        f"{SPLIT} --draw 1 --unseen .nan",
+        1,
+        "the share of unseen must be from 0 to below 1, not nan",
+    ),
+    (f"{SPLIT} --draw 1 --test -1", 1, "the share of test must be from 0 to below 1, not -1.0"),
     (f"{SPLIT} --forget T", 1, "T is a folder; give the file"),
     (f"{SPLIT} --forget T/none.txt", 1, "T/none.txt: No such file or directory; check the path"),
-    (f"{SPLIT} --forget_count 0", 2, "forget_count: Not of type PositiveInt: 0"),
+    (SPLIT, 1, "who is to be forgotten? Give --forget FILE, --forget_labels, or --draw N"),
+    (f"{SPLIT} --forget null", 1, "who is to be forgotten? Give --forget FILE"),
+    (f"{SPLIT} --forget_labels null", 1, "who is to be forgotten? Give --forget FILE"),
+    (f"{SPLIT} --forget ''", 1, "--forget"),
+    (f"{SPLIT} --forget ' '", 1, "--forget"),
+    (f"{SPLIT} --forget T/blank", 1, "the forget list names no speaker"),
+    (f"{SPLIT} --forget_labels ''", 1, "--forget_labels"),
+    (f"{SPLIT} --forget_labels=", 1, "--forget_labels"),
+    (f"{SPLIT} --forget_labels ,", 1, "the forget list names no label"),
+    (f"{SPLIT} --draw 1 --forget_labels ''", 1, "--forget_labels and --draw: one request"),
+    (f"{SPLIT} --draw 1 --forget T/none.txt", 1, "--forget and --draw: one request at a time"),
+    (f"{SPLIT} --draw 0", 1, "who is to be forgotten? Give --forget FILE"),
     ("train DATA --model K --out T/file", 1, "--out T/file is a file; give a folder"),
     ("train DATA --model K --out T/file/m", 1, "--out T/file/m: T/file is a file; give a path"),
     ("train --manifest C/manifest.jsonl --split C --model K --out T/m", 1, "C is a folder; give"),
@@ -100,6 +123,7 @@ BAD = [
 def folder(corpus, tiny_config, tmp_path_factory):
     made = tmp_path_factory.mktemp("made")
     (made / "file").write_text('{"a": 1\n')
+    (made / "blank").write_text("# nobody\n")
     (made / "empty").mkdir()
     alphabet = alphabet_of(read_manifest(corpus / "manifest.jsonl"))
     save_model(*model_from_config(str(tiny_config), alphabet, 0), made / "original")

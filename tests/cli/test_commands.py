@@ -212,7 +212,7 @@ def ends(monkeypatch, capsys, argv):
 
 def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch, capsys):
     argv = ["split", "--manifest", str(corpus / "manifest.jsonl")]
-    argv += ["--out", str(tmp_path / "split.json"), "--forget_count", "99"]
+    argv += ["--out", str(tmp_path / "split.json"), "--draw", "99"]
     status, said = ends(monkeypatch, capsys, argv)
     assert status == 1
     assert said.startswith("asr-unlearn: cannot forget 99 of 7")
@@ -221,7 +221,7 @@ def test_a_failing_command_ends_with_its_reason(corpus, tmp_path, monkeypatch, c
 
 @pytest.mark.parametrize("place", [0, 1, -1])
 def test_debug_anywhere_on_the_line_prints_the_traceback(place, monkeypatch, capsys):
-    argv = ["split", "--manifest", "nowhere.jsonl", "--out", "split.json"]
+    argv = ["split", "--manifest", "nowhere.jsonl", "--draw", "1", "--out", "split.json"]
     argv.insert(len(argv) if place == -1 else place, "--debug")
     status, said = ends(monkeypatch, capsys, argv)
     assert status == 1
@@ -277,9 +277,9 @@ def test_what_the_system_refuses_is_said(
 
 
 def test_flags_may_have_hyphens(corpus, tmp_path):
-    argv = ["split", "--manifest", str(corpus / "manifest.jsonl"), "--forget-count=2"]
-    main([*argv, "--out", str(tmp_path / "split.json")])
-    assert len(read_split(tmp_path / "split.json", corpus / "manifest.jsonl").forget_speakers) == 2
+    argv = ["split", "--manifest", str(corpus / "manifest.jsonl"), "--forget-labels=A"]
+    with pytest.raises(ValueError, match="unknown label 'A'"):
+        main([*argv, "--out", str(tmp_path / "split.json")])
 
 
 UNLEARN = ["unlearn", "--manifest", "a", "--split", "b", "--model", "c", "--out", "d"]
@@ -347,9 +347,7 @@ def test_a_method_has_its_own_help(argv, capsys):
 
 def test_all_flags_may_stand_in_a_file(corpus, tmp_path):
     config = tmp_path / "split.yaml"
-    config.write_text(
-        f"manifest: {corpus}/manifest.jsonl\nout: {tmp_path}/s.json\nforget_count: 3\n"
-    )
+    config.write_text(f"manifest: {corpus}/manifest.jsonl\nout: {tmp_path}/s.json\ndraw: 3\n")
     main(["split", "--config", str(config)])
     assert len(read_split(tmp_path / "s.json", corpus / "manifest.jsonl").forget_speakers) == 3
 

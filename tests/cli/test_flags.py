@@ -29,8 +29,8 @@ def test_the_corpus_is_called_after_the_manifests_folder(manifest, corpus, monke
 @pytest.mark.parametrize(
     "argv",
     [
-        ["split", "--forget_count", "-1"],
-        ["split", "--forget_count", "0"],
+        ["split", "--draw", "-1"],
+        ["split", "--draw", "1.5"],
         ["evaluate", "--split", "split.json", "--models", "m", "--beams", "0"],
     ],
 )
@@ -69,7 +69,7 @@ def test_a_corpus_must_be_measured(command, corpus, tmp_path):
     utterances = read_manifest(corpus / "manifest.jsonl")
     without_retrained = [replace(u, seconds=0.0) if u.id == "s3-1" else u for u in utterances]
     write_manifest(manifest, without_retrained)
-    main(["split", "--manifest", str(manifest), "--out", str(split)])
+    main(["split", "--manifest", str(manifest), "--out", str(split), "--draw", "1"])
     argv = [
         command,
         "--manifest",

@@ -27,7 +27,7 @@ def small(methods: list[str]) -> list[str]:
 
 
 def synthetic(_: Path) -> list[str]:
-    return ["--set", "prepare.speakers=10", "prepare.sentences=3", "split.forget_count=2"]
+    return ["--set", "prepare.speakers=10", "prepare.sentences=3", "split.draw=2"]
 
 
 def an4(tmp_path: Path, shared: Path) -> list[str]:
@@ -51,7 +51,7 @@ def an4(tmp_path: Path, shared: Path) -> list[str]:
             audio.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / "wav" / f"{file}.flac", audio)
     # A reference model of so few speakers recognises nothing, and is refused.
-    return ["--data", str(folder), "--set", "split.forget_count=2", "reference_model.model="]
+    return ["--data", str(folder), "--set", "split.draw=2", "reference_model.model="]
 
 
 def librispeech(tmp_path: Path, shared: Path) -> list[str]:
@@ -480,6 +480,8 @@ def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
 
     assert divided("keywords", Path("speakers.txt"))[1] == "speakers.txt"
     assert divided("word", None)[1] == "up"
+    assert "--draw" not in divided("word", None)
+    assert "--draw" not in divided("keywords", Path("speakers.txt"))
     assert divided("word", Path("words.txt"))[1] == "words.txt"
 
 

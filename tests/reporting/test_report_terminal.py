@@ -66,7 +66,8 @@ def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_pat
 
 def test_errors_and_other_programs_do_as_well(tmp_path, printed):
     nowhere = tmp_path / "∇.jsonl"
-    status, _, err = printed("split", "--manifest", nowhere, "--out", tmp_path / "s.json")
+    argv = ("split", "--manifest", nowhere, "--out", tmp_path / "s.json", "--draw", "1")
+    status, _, err = printed(*argv)
     assert status == 1
     assert err == f"asr-unlearn: {tmp_path}/?.jsonl: No such file or directory; check the path\n"
     status, _, err = printed(nowhere, "--out", tmp_path / "o.jsonl", program=check.main)
