@@ -143,8 +143,8 @@ def _check_files(options: argparse.Namespace) -> None:
     inputs = [path for path in inputs if isinstance(path, Path)]
     if options.alphabet:
         inputs.append(Path(options.alphabet))
-    check_file(options.out, *inputs)
-    check_file(_report_of(options.out), *inputs)
+    check_file(options.out, *inputs, keys=("id", "audio", "speaker"))
+    check_file(_report_of(options.out), *inputs, keys=("checked", "kept"))
 
 
 def _report_of(out: Path) -> Path:

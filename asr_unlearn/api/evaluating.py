@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.api.arguments import NonNegativeInt, PositiveInt
+from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.manifest import absolute
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.compared_models import without_retrained
@@ -23,6 +23,7 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import Window, longest_seconds
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import absolute
 from asr_unlearn.runtime.outputs import check_file
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,10 @@ def evaluate(
         True
     """
     manifest, split, out = Path(manifest), Path(split), Path(out)
-    check_file(out)
+    trials = manifest.with_name(TRIALS)
+    check_file(out, manifest, split, trials, keys=("schema", "models"))
     budget = AttackBudget(informed, shadows, relearn, workers)
-    data = Corpus.read(manifest, split)
+    data = read_corpus(manifest, split, out)
     root = out.parent
     names = models.split(",") if isinstance(models, str) else models
     chosen = _models(names, root, original=original, retrained=retrained)
@@ -103,7 +105,7 @@ def evaluate(
         device=pick_device(device),
         beams=beams,
         budget=budget,
-        trials=manifest.with_name(TRIALS),
+        trials=trials,
         judge=None if judge is None else Path(judge),
     ).write(out)
     for model in without_retrained(chosen):

@@ -8,7 +8,14 @@ from pathlib import Path
 from asr_unlearn.api.arguments import NonNegativeInt, Seed
 from asr_unlearn.data.forget_list import read_names
 from asr_unlearn.data.manifest import Utterance, read_manifest
-from asr_unlearn.data.split import Split, draw_speakers, make_label_split, make_split, write_split
+from asr_unlearn.data.split import (
+    SPLIT_KEYS,
+    Split,
+    draw_speakers,
+    make_label_split,
+    make_split,
+    write_split,
+)
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.text import normal_name
@@ -75,7 +82,7 @@ def split(
     """
     manifest, out = Path(manifest), Path(out)
     listed = [Path(str(names)) for names in (forget, forget_labels) if _is_file(names)]
-    check_file(out, manifest, *listed)
+    check_file(out, manifest, *listed, keys=SPLIT_KEYS)
     _check_request(forget=forget, forget_labels=forget_labels, draw=draw or None)
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}

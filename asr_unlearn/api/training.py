@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr_unlearn.api.arguments import Seed
-from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.supported import TaskName
@@ -14,10 +14,9 @@ from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
-from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.outputs import check_folder
+from asr_unlearn.runtime.outputs import check_model_folder
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.outcome import Outcome
 
@@ -109,10 +108,10 @@ def train(
         4
     """
     out = Path(out)
-    check_folder(out)
+    check_model_folder(out, Path(manifest), Path(split), Path(model))
     chosen = _parts(parts)
     outcome = train_model(
-        Corpus.read(Path(manifest), Path(split), cache_folder(out)),
+        read_corpus(manifest, split, out),
         str(model),
         finetune or Finetune(),
         out,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr_unlearn.api.arguments import PositiveInt, Seed
-from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods.method import Method
@@ -14,7 +14,6 @@ from asr_unlearn.methods.registry import name_of
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
-from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.extras import need_extra
@@ -95,10 +94,12 @@ def tune(
     from asr_unlearn.training.tune import tune as search_options
 
     out = Path(out)
-    check_file(out)
+    read = (manifest, split, model, stop.reference_model)
+    # The first line of a journal of optuna's.
+    check_file(out, *(Path(path) for path in read if path), keys=("op_code", "worker_id"))
     name = name_of(method)
     kept = {option: getattr(method, option) for option in fixed}
-    corpus = Corpus.read(Path(manifest), Path(split), cache_folder(out))
+    corpus = read_corpus(manifest, split, out)
     if stop.reference_model is not None:
         check_reference_model(stop.reference_model, corpus.split)
     task = original_task(Path(model), pick_device(device), freeze_front_end)

@@ -9,16 +9,15 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.api.arguments import Seed
 from asr_unlearn.api.in_memory import Unlearned, Wave, unlearn_in_memory
-from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.methods.method import Method
-from asr_unlearn.methods.registry import make_method
+from asr_unlearn.methods.registry import make_method, users_method
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
-from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.device import Device, pick_device
-from asr_unlearn.runtime.outputs import check_folder
+from asr_unlearn.runtime.outputs import check_model_folder
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.unlearn import unlearn_model
@@ -76,10 +75,12 @@ def unlearn_folder(
             itself writes, by its loss on a few utterances, unless that has been recorded.
     """
     out = Path(out)
-    check_folder(out)
+    users = users_method(method) if isinstance(method, str) else None
+    read = (manifest, split, model, stop.reference_model, users and users[0])
+    check_model_folder(out, *(Path(path) for path in read if path))
     chosen = make_method(method, options) if isinstance(method, str) else method
     outcome = unlearn_model(
-        Corpus.read(Path(manifest), Path(split), cache_folder(out)),
+        read_corpus(manifest, split, out),
         Path(model),
         chosen,
         out,

@@ -4,8 +4,10 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -18,6 +20,7 @@ from asr_unlearn.methods.method import Method
 from asr_unlearn.runtime import distributed, program
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.outputs import check_apart
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.text import did_you_mean, plain_argument_error
 
@@ -121,6 +124,14 @@ def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     return parsed.subcommand, options
 
 
+def _files_of_flags(words: Sequence[str]) -> Iterator[Path]:
+    """The files that flags are read from."""
+    for word, following in pairwise([*words, ""]):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config", "--method"):
+            yield Path(value if equals else following)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; called with `arguments`, by a recipe for instance, it raises errors.
 
@@ -157,5 +168,7 @@ def _run(given: Sequence[str]) -> None:
         # A GPU that is not there is reported before anything is read.
         if "device" in options:
             pick_device(options["device"])
+        if "out" in options:
+            check_apart(Path(options["out"]), _files_of_flags(given))
         command.show(command.function(**options))
         distributed.leave()

@@ -175,6 +175,17 @@ class Plan:
     def split(self) -> Path:
         return self.out / "split.json"
 
+    def inputs(self) -> list[Path]:
+        """What is read that none of the commands makes."""
+        methods = (users_method(name) for name in self.recipe.methods)
+        given = [
+            *(self.data, self.forget, self.model),
+            self.recipe.reference_model.get("model"),
+            self.recipe.evaluate.get("judge"),
+            *(users[0] for users in methods if users),
+        ]
+        return [Path(path) for path in given if path]
+
     def commands(self) -> list[Command]:
         """Every command of every stage, in order."""
         steps = [self._prepare(), self._divide()]

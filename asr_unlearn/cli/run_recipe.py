@@ -29,7 +29,7 @@ from asr_unlearn.runtime.cache import Cached, cached, changed_since
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, digest_of
-from asr_unlearn.runtime.outputs import check_folder
+from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.version import __version__
 
@@ -253,6 +253,7 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     commands = plan.commands()
     for command in commands:
         check(command)
+        check_apart(command.leaves, plan.inputs())
     with recorded_command([f"recipes/{folder.name}/run.sh", *rest]):
         for command in commands:
             if given.stage <= command.stage <= given.stop_stage:

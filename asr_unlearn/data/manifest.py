@@ -2,14 +2,13 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import atomic_write, read_text
+from asr_unlearn.runtime.io import absolute, atomic_write, read_text
 from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
 
 SUBSETS = ("train", "dev", "test")
@@ -103,12 +102,6 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
             row = {k: v for k, v in asdict(utterance).items() if v is not None}
             row["audio"] = stored.as_posix()
             lines.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def absolute(path: Path) -> Path:
-    """The absolute path without ".."."""
-    # Links are not followed (Path.resolve would): behind one the name may lack its suffix.
-    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _parse(row: Any, folder: Path) -> Utterance:

@@ -19,6 +19,7 @@ PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # The corpus' own sets that are never trained on, and the parts they become.
 HELD_OUT_SETS = {"dev": "unseen", "test": "test"}
 SCHEMA = 1
+SPLIT_KEYS = ("parts", "manifest_sha256", "forget_speakers")
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,12 @@ def publish_folder(partial: Path, final: Path) -> None:
     flush(final.parent)
 
 
+def absolute(path: Path) -> Path:
+    """The absolute path without ".."."""
+    # Links are not followed (Path.resolve would): behind one the name may lack its suffix.
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:

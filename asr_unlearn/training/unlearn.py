@@ -55,11 +55,9 @@ def unlearn_model(
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
     Raises:
-        InputError: `out` is the original's folder, a part lacks utterances or targets, the
-            reference model cannot be used, or nothing was unlearned.
+        InputError: a part lacks utterances or targets, the reference model cannot be used, or
+            nothing was unlearned.
     """
-    if out.resolve() == original.resolve():
-        raise InputError(f"{out} is the original: give the unlearned model a folder of its own")
     made_from = {"original": SavedModel.at(original).as_source(out)}
     if stop.reference_model is not None:
         check_reference_model(stop.reference_model, corpus.split)

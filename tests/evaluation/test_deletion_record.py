@@ -222,7 +222,7 @@ def test_a_model_is_not_recorded_for_a_request_it_was_not_made_for(folder, capsy
 
 
 def test_the_original_is_not_replaced(folder):
-    with pytest.raises(ValueError, match="is the original"):
+    with pytest.raises(ValueError, match="original is read by this command"):
         unlearn(folder, "original")
 
 
