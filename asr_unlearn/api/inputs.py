@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.replaced import check_recordings
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.outputs import check_apart
 
@@ -11,8 +12,11 @@ def read_corpus(manifest: Path | str, split: Path | str, out: Path) -> Corpus:
     """Return the corpus, with the cache of the output `out`.
 
     Raises:
-        InputError: a file that cannot be used, or `out` is or holds a recording.
+        InputError: a file that cannot be used, `out` is or holds a recording, or a recording was
+            replaced since the manifest was made.
     """
-    corpus = Corpus.read(Path(manifest), Path(split), cache_folder(out))
+    cache = cache_folder(out)
+    corpus = Corpus.read(Path(manifest), Path(split), cache)
     check_apart(out, (utterance.audio for utterance in corpus.manifest))
+    check_recordings(corpus.manifest, cache / "recordings.json")
     return corpus

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.replaced import check_recordings
 from asr_unlearn.data.split import Split, read_content, read_split
 from asr_unlearn.evaluation.error_rates import figures_by_part
 from asr_unlearn.evaluation.predictions import transcribe
@@ -190,13 +191,15 @@ def changed_figures(
 ) -> list[str]:
     """Evaluate a model again; return the rates and losses that differ by more than `tolerance`."""
     manifest, split = (_path(folder, record, name) for name in ("manifest", "split"))
+    utterances = read_manifest(manifest)
+    check_recordings(utterances)
     cached = shutil.ignore_patterns("*.jsonl", "*.key", "*.npz", "divergence.json")
     with TemporaryDirectory() as elsewhere:
         copy = SavedModel(folder.name, 0, Path(elsewhere) / "model", window=record.get("window"))
         shutil.copytree(folder, copy.folder, ignore=cached)
         rows = transcribe(
             copy,
-            read_manifest(manifest),
+            utterances,
             read_split(split, manifest),
             device=device,
             beams=record["beams"],

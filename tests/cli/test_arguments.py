@@ -95,7 +95,11 @@ BAD = [
     (f"{TUNE} --method.nosuch 1", 1, "orthograd_tau has no option 'nosuch'"),
     (f"{TUNE} --method nosuch", 1, "unknown method 'nosuch'; there are attention_smoothing"),
     ("tune DATA --model T/original --out T", 1, "--out T is a folder; give a file"),
-    ("tune DATA --model T/original --out T/file", 1, "--out T/file is a file that this command has"),
+    (
+        "tune DATA --model T/original --out T/file",
+        1,
+        "--out T/file is a file that this command has",
+    ),
     ("evaluate DATA --models original --out T", 1, "--out T is a folder; give a file"),
     ("evaluate DATA --models none --out T/r.json", 1, "--models none: no such folder in T; there"),
     ("evaluate DATA --models '' --out T/r.json", 1, "--models names none of original"),

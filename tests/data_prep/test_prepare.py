@@ -162,7 +162,7 @@ def test_a_manifest_from_elsewhere_is_measured(
     reasons = {problem["id"]: problem["reason"] for problem in report["problems"]}
     assert reasons == {"other": "unknown characters", "longer": "too long"}
     assert check.main([str(manifest), "--out", str(manifest)]) == 2
-    assert "write to another file" in capsys.readouterr().err
+    assert "write to another place" in capsys.readouterr().err
     assert len(read_manifest(manifest)) == 3
 
 
@@ -208,8 +208,8 @@ def test_what_cannot_be_written_or_read_is_an_error_before_work(
     for flags, complaint in (
         (["--out", str(tmp_path)], "is a folder; give a file"),
         (["--out", str(letters / "m.jsonl")], "letters.txt is a file"),
-        (["--out", str(config), "--config", str(config)], "write to another file"),
-        (["--out", str(letters), "--alphabet", str(letters)], "write to another file"),
+        (["--out", str(config), "--config", str(config)], "write to another place"),
+        (["--out", str(letters), "--alphabet", str(letters)], "write to another place"),
         (["--out", str(tmp_path / "full.jsonl")], "full.problems.json is a folder"),
         (["--out", out, "--config", str(broken)], "broken.json is no JSON"),
         (["--out", out, "--config", str(tmp_path / "gone.json")], "gone.json"),

@@ -1,0 +1,73 @@
+"""Notice recordings that were replaced since the manifest was made."""
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.file_state import FileState
+from asr_unlearn.runtime.io import absolute, write_json
+
+
+def check_recordings(utterances: Iterable[Utterance], known: Path | None = None) -> None:
+    """Check that recordings have the digests in the manifest.
+
+    A recording is read once, and again when its size or time has changed. Those that are gone, or
+    have no digest in the manifest, are not checked.
+
+    Args:
+        utterances: of the manifest.
+        known: file for the states of the recordings that were read; without it all are read.
+
+    Raises:
+        InputError: naming a recording that was replaced.
+    """
+    states = _read(known)
+    unknown = []
+    for utterance in utterances:
+        if utterance.sha256 is None or not utterance.audio.is_file():
+            continue
+        state = states.get(_name(utterance))
+        if (
+            state is None
+            or state.sha256 != utterance.sha256
+            or not state.untouched(utterance.audio)
+        ):
+            unknown.append(utterance)
+    if not unknown:
+        return
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(FileState.of, [u.audio for u in unknown])
+        shown = tqdm(found, total=len(unknown), desc="checking recordings", unit="file", delay=2)
+        states |= {_name(u): state for u, state in zip(unknown, shown, strict=True)}
+    if known is not None:
+        write_json(known, {name: asdict(state) for name, state in states.items()})
+    if replaced := [u for u in unknown if states[_name(u)].sha256 != u.sha256]:
+        others = f" (and {len(replaced) - 1} others)" if len(replaced) > 1 else ""
+        raise InputError(
+            f"{replaced[0].audio}, the recording of utterance {replaced[0].id}{others}, was "
+            "replaced since the manifest was made; put it back, or make manifest and split anew"
+        )
+
+
+def _name(utterance: Utterance) -> str:
+    return str(absolute(utterance.audio))
+
+
+def _read(known: Path | None) -> dict[str, FileState]:
+    """The states in a file; none where it cannot be read: then the recordings are."""
+    if known is None or not known.is_file():
+        return {}
+    try:
+        stored = json.loads(known.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    read = ((name, FileState.read(state)) for name, state in stored.items())
+    return {name: state for name, state in read if state is not None}
