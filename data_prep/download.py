@@ -1,7 +1,11 @@
 """Download archives with resumption and checksums, and extract them safely."""
 
+import bz2
+import gzip
 import hashlib
 import http.client
+import json
+import lzma
 import os
 import shutil
 import tarfile
@@ -9,14 +13,21 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from tqdm import tqdm
 
 from asr_unlearn.runtime.errors import AsrUnlearnError
-from asr_unlearn.runtime.io import naming
+from asr_unlearn.runtime.file_state import FileState
+from asr_unlearn.runtime.io import naming, write_json
 
+GIB = 1024**3
+# An archive of recordings unpacks to a few times its size; one that goes on and on fills the disk.
+EXPANSION, LEAST_MOST = 20, GIB
+# The first bytes of compressed files.
+GZIP, BZIP2, XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
 
 
@@ -147,39 +158,119 @@ def _digest(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def extract(archive: Path, target: Path) -> None:
+def check(archive: Archive, path: Path) -> None:
+    """Raises ArchiveError where a file is not the published archive."""
+    if (expected := archive.checksum) and (found := _digest(path, expected[0])) != expected[1]:
+        raise ArchiveError(
+            f"{path}: {expected[0]} is {found}, but that of the published {archive.filename} is "
+            f"{expected[1]}; fetch it again, or give --no-checksum for an archive of your own"
+        )
+
+
+def extract(archive: Path, target: Path, *, most: int | None = None) -> None:
     """Extract a tar archive into `target`, whole or not at all; a second call does nothing.
 
     Only regular files and folders inside `target` are accepted; links, which `tarfile`'s "data"
-    filter allows, are not. Owners and modes are not extracted.
+    filter allows, are not. Owners and modes are not extracted. The archive is read to its end, so
+    that the checksum of gzip, bzip2 or xz counts.
+
+    Args:
+        archive: compressed or not.
+        target: folder to extract into.
+        most: bytes that it may unpack to; by default `EXPANSION` times its own, or `LEAST_MOST`.
 
     Raises:
         ArchiveError: naming the archive and the member, before anything is written to `target`.
     """
     marker = target / f".{archive.name}.completed"
-    # Names of members may hold bytes that are not UTF-8.
-    if marker.exists() and (target / os.fsdecode(marker.read_bytes())).exists():
+    if _is_extracted(archive, target, marker):
         return
     partial = target / f".{archive.name}.extracting"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     last, size = ".", archive.stat().st_size
+    if most is None:
+        most = max(EXPANSION * size, LEAST_MOST)
     try:
         with (
             archive.open("rb") as file,
-            tarfile.open(fileobj=file, mode="r|*") as members,
+            _decompressed(file) as stream,
             tqdm(total=size, desc=f"extracting {archive.name}", unit="B", unit_scale=True) as bar,
         ):
-            for member in members:
-                _unpack(members, member, partial, archive)
-                bar.update(file.tell() - bar.n)
-                last = member.name
+            bounded = _Bounded(stream, archive, most)
+            with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r|") as members:
+                for member in members:
+                    bounded.expect(member.size)
+                    _unpack(members, member, partial, archive)
+                    bar.update(file.tell() - bar.n)
+                    last = member.name
+            # tarfile takes a damaged header for the end.
+            while rest := bounded.read(1 << 20):
+                if rest.strip(b"\0"):
+                    raise ArchiveError(f"{archive}: damaged behind {last!r}")
         _merge(partial, target)
-        marker.write_bytes(os.fsencode(last))
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+        state = asdict(FileState.of(archive))
+        write_json(marker, {"archive": state, "last": os.fsencode(last).hex()})
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise ArchiveError(f"{archive}: damaged or no tar archive: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_extracted(archive: Path, target: Path, marker: Path) -> bool:
+    """Whether the archive was extracted as it is now, and its last member is still there."""
+    try:
+        content = json.loads(marker.read_text(encoding="utf-8"))
+        # Names of members may hold bytes that are not UTF-8.
+        last = target / os.fsdecode(bytes.fromhex(content["last"]))
+        state = FileState.read(content["archive"])
+    # Earlier versions wrote the name of the last member only.
+    except (FileNotFoundError, ValueError, TypeError, LookupError):
+        return False
+    return state is not None and last.exists() and state.fits(archive)
+
+
+def _decompressed(file: BinaryIO) -> BinaryIO:
+    """The content of a file that may be compressed; its first bytes say how."""
+    start = file.read(len(XZ))
+    file.seek(0)
+    if start.startswith(GZIP):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    if start.startswith(BZIP2):
+        return cast(BinaryIO, bz2.BZ2File(file))
+    return cast(BinaryIO, lzma.LZMAFile(file)) if start == XZ else file
+
+
+class _Bounded:
+    """A stream that raises ArchiveError behind a number of bytes."""
+
+    def __init__(self, stream: BinaryIO, archive: Path, most: int) -> None:
+        self._stream, self._archive, self._most = stream, archive, most
+        self._read = self._expected = 0
+
+    def read(self, size: int) -> bytes:
+        try:
+            block = self._stream.read(size)
+        # What BZ2File raises for damaged content.
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise ArchiveError(f"{self._archive}: damaged: {error}") from error
+        self._read += len(block)
+        self._check(self._read)
+        return block
+
+    def expect(self, size: int) -> None:
+        """Add the size of a member, which may be sparse: larger than what is read of it."""
+        self._expected += size
+        self._check(self._expected)
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise ArchiveError(
+                f"{self._archive}: refused, it unpacks to more than {self._most / GIB:.3g} GiB; "
+                "give --max-unpacked GIB if that is right"
+            )
 
 
 def _unpack(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, archive: Path) -> None:

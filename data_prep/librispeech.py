@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subsets = [name for given in options.subsets or () for name in given.split(",") if name]
         if options.download and not subsets:
             raise InputError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
-        wanted = subsets if options.download else []
+        # A local archive may be any of those that are published.
+        wanted = subsets if options.download else list(ARCHIVES)
         if unknown := sorted(set(wanted) - ARCHIVES.keys()):
             raise InputError(f"no archive is known for {unknown}; known are {', '.join(ARCHIVES)}")
         return scan(locate(options, {name: ARCHIVES[name] for name in wanted}), subsets)

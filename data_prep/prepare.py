@@ -21,7 +21,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text, write_json
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.text import printable
-from data_prep.download import Archive, download, extract
+from data_prep.download import EXPANSION, GIB, Archive, check, download, extract
 
 # The front end of wav2vec2-base and -large, HuBERT and WavLM: 25 ms windows every 20 ms.
 WAV2VEC2_KERNELS = (10, 3, 3, 3, 3, 2, 2)
@@ -57,7 +57,7 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
     )
     parser.add_argument(
         "--max-seconds",
-        type=_seconds,
+        type=_positive,
         help=f"longest recording to keep (default: a Whisper's window, or {LONGEST:g})",
     )
     parser.add_argument(
@@ -67,15 +67,15 @@ def checking_line(name: str, description: str, example: str) -> argparse.Argumen
     return parser
 
 
-def _seconds(text: str) -> float:
-    """Parse seconds above 0; raises ArgumentTypeError for anything else."""
+def _positive(text: str) -> float:
+    """Parse a number above 0; raises ArgumentTypeError for anything else."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError(f"{text!r}: give a number above 0")
-    return seconds
+    return number
 
 
 def add_download_flags(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,13 @@ def add_download_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--md5", action="append", default=[], metavar="NAME=HEX", help="checksum of an archive"
     )
-    parser.add_argument("--no-checksum", action="store_true", help="accept downloads unverified")
+    parser.add_argument("--no-checksum", action="store_true", help="accept archives unverified")
+    parser.add_argument(
+        "--max-unpacked",
+        type=_positive,
+        metavar="GIB",
+        help=f"most that an archive may unpack to (default: {EXPANSION} times its size)",
+    )
 
 
 def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path:
@@ -95,15 +101,20 @@ def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path
         ArchiveError: download or extraction failed.
     """
     data: Path = options.data
+    most = None if options.max_unpacked is None else int(options.max_unpacked * GIB)
     if options.download:
         given = dict(entry.partition("=")[::2] for entry in options.md5)
         if unknown := given.keys() - archives.keys():
             raise InputError(f"--md5 {sorted(unknown)} names none of {sorted(archives)}")
         for name, archive in archives.items():
             pinned = replace(archive, md5=given.get(name, archive.md5))
-            extract(download(pinned, data, verify=not options.no_checksum), data)
+            fetched = download(pinned, data, verify=not options.no_checksum)
+            extract(fetched, data, most=most)
     elif data.is_file():
-        extract(data, data.parent)
+        for archive in archives.values():
+            if archive.filename == data.name and not options.no_checksum:
+                check(archive, data)
+        extract(data, data.parent, most=most)
         return data.parent
     if not data.is_dir():
         raise FileNotFoundError(f"--data {data}: no such folder or archive")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep import librispeech
 from data_prep.download import Archive, ArchiveError, download, extract
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -205,6 +206,97 @@ def test_a_damaged_archive_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"cut\.tar\.gz: damaged"):
         extract(path, tmp_path / "target")
     assert list((tmp_path / "target").iterdir()) == []
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, compression: str) -> None:
+    """Recordings of noise, which no decoder of a compressed file would find fault with."""
+    rng = np.random.default_rng(0)
+    members = {f"corpus/{name}.wav": rng.bytes(3000) for name in "abcde"}
+    path = tmp_path / f"speech.tar.{compression}"
+    with tarfile.open(path, f"w:{compression}") as tar:  # type: ignore[call-overload]
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    whole = path.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, 60, dtype=int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        target = tmp_path / f"target-{place}"
+        try:
+            extract(path, target)
+        except ArchiveError as error:
+            assert str(error).startswith(str(path))
+            assert list(target.iterdir()) == []
+            continue
+        # A flip in the header, such as of the time, changes no content.
+        assert {name: (target / name).read_bytes() for name in members} == members
+
+
+def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "plain.tar"
+    with tarfile.open(path, "w:") as tar:
+        for name in "abc":
+            member = tarfile.TarInfo(name)
+            member.size = 40_000
+            tar.addfile(member, io.BytesIO(bytes([1]) * 40_000))
+    content = bytearray(path.read_bytes())
+    content[512 + 40_448 + 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match=r"plain\.tar: damaged behind 'a'"):
+        extract(path, tmp_path / "target")
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_an_archive_that_unpacks_to_more_than_allowed_is_refused(tmp_path: Path) -> None:
+    path = tarred(tmp_path / "bomb.tar.gz", [("corpus/zeros", bytes(5_000_000))])
+    with pytest.raises(ArchiveError, match=r"bomb\.tar\.gz: refused, .* --max-unpacked"):
+        extract(path, tmp_path / "target", most=4_900_000)
+    assert list((tmp_path / "target").iterdir()) == []
+    extract(path, tmp_path / "target", most=5_100_000)
+    assert (tmp_path / "target" / "corpus" / "zeros").stat().st_size == 5_000_000
+
+
+def test_what_a_member_claims_to_hold_counts_too(tmp_path: Path) -> None:
+    """A sparse file is larger than what the archive has of it."""
+    header = tarfile.TarInfo("corpus/sparse")
+    header.size = 1 << 50
+    path = tmp_path / "claims.tar"
+    path.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    with pytest.raises(ArchiveError, match=r"claims\.tar: refused, it unpacks to more than 1 GiB"):
+        extract(path, tmp_path / "target")
+
+
+def test_a_corrected_archive_is_extracted_anew(tmp_path: Path) -> None:
+    path = tarred(tmp_path / "one.tar.gz", [("corpus/a.txt", b"a"), ("corpus/z.txt", b"z")])
+    extract(path, tmp_path / "data")
+    tarred(path, [("corpus/a.txt", b"corrected"), ("corpus/z.txt", b"z")])
+    extract(path, tmp_path / "data")
+    assert (tmp_path / "data" / "corpus" / "a.txt").read_bytes() == b"corrected"
+
+
+def test_a_local_archive_is_checked_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tarred(tmp_path / "dev-clean-2.tar.gz", [("LibriSpeech/README.TXT", b"")])
+    flags = ["--data", str(path), "--out", str(tmp_path / "m.jsonl")]
+    assert librispeech.main(flags) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "but that of the published dev-clean-2.tar.gz is 6d7ab67ac6a1d2c993d050e16d61080d" in said
+    )
+    assert not (tmp_path / "LibriSpeech").exists()
+    assert librispeech.main([*flags, "--no-checksum"]) == 2
+    assert (tmp_path / "LibriSpeech" / "README.TXT").exists()
+
+
+def test_the_bound_is_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tarred(tmp_path / "own.tar.gz", [("LibriSpeech/README.TXT", bytes(10**6))])
+    flags = ["--data", str(path), "--out", str(tmp_path / "m.jsonl"), "--max-unpacked"]
+    assert librispeech.main([*flags, "0.0005"]) == 2
+    assert "more than 0.0005 GiB; give --max-unpacked GIB" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        librispeech.main([*flags, "0"])
 
 
 def test_two_archives_share_a_folder(tmp_path: Path) -> None:
