@@ -102,16 +102,16 @@ def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path
     """
     data: Path = options.data
     most = None if options.max_unpacked is None else int(options.max_unpacked * GIB)
+    given = dict(entry.partition("=")[::2] for entry in options.md5)
+    if unknown := given.keys() - archives.keys():
+        raise InputError(f"--md5 {sorted(unknown)} names none of {sorted(archives)}")
+    published = [replace(one, md5=given.get(name, one.md5)) for name, one in archives.items()]
     if options.download:
-        given = dict(entry.partition("=")[::2] for entry in options.md5)
-        if unknown := given.keys() - archives.keys():
-            raise InputError(f"--md5 {sorted(unknown)} names none of {sorted(archives)}")
-        for name, archive in archives.items():
-            pinned = replace(archive, md5=given.get(name, archive.md5))
-            fetched = download(pinned, data, verify=not options.no_checksum)
+        for archive in published:
+            fetched = download(archive, data, verify=not options.no_checksum)
             extract(fetched, data, most=most)
     elif data.is_file():
-        for archive in archives.values():
+        for archive in published:
             if archive.filename == data.name and not options.no_checksum:
                 check(archive, data)
         extract(data, data.parent, most=most)

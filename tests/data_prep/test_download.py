@@ -225,12 +225,11 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, compression: str) -> None
         target = tmp_path / f"target-{place}"
         try:
             extract(path, target)
-        except ArchiveError as error:
-            assert str(error).startswith(str(path))
+        except ArchiveError:
             assert list(target.iterdir()) == []
-            continue
-        # A flip in the header, such as of the time, changes no content.
-        assert {name: (target / name).read_bytes() for name in members} == members
+        else:
+            # A flip in the header, such as of the time, changes no content.
+            assert {name: (target / name).read_bytes() for name in members} == members
 
 
 def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
