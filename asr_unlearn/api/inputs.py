@@ -12,11 +12,13 @@ def read_corpus(manifest: Path | str, split: Path | str, out: Path) -> Corpus:
     """Return the corpus, with the cache of the output `out`.
 
     Raises:
-        InputError: a file that cannot be used, `out` is or holds a recording, or a recording was
+        InputError: a file that cannot be used, `out` holds a recording, or a recording was
             replaced since the manifest was made.
     """
     cache = cache_folder(out)
     corpus = Corpus.read(Path(manifest), Path(split), cache)
-    check_apart(out, (utterance.audio for utterance in corpus.manifest))
+    if out.is_dir():
+        # Folders, of which there are few: a file that may be replaced is no recording.
+        check_apart(out, {utterance.audio.parent for utterance in corpus.manifest})
     check_recordings(corpus.manifest, cache / "recordings.json")
     return corpus

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,10 @@ def place(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(corpus, tmp_path / "mixed")
     (tmp_path / "mixed" / "run.json").write_text("{}")
     shutil.copy(tmp_path / "flags.yaml", tmp_path / "mixed")
+    shutil.copytree(tmp_path / "mixed", tmp_path / "mixed2" / "wav")
+    (tmp_path / "mixed2" / "run.json").write_text("{}")
     utterances = read_manifest(tmp_path / "mixed" / "manifest.jsonl")
+    utterances = [*utterances[1:], replace(utterances[0], audio=tmp_path / "mixed2/wav/s0-0.wav")]
     write_manifest(tmp_path / "elsewhere.jsonl", utterances)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -120,7 +124,11 @@ FOREIGN = "that this command has not written"
         (f"train --config mixed/flags.yaml {DATA} --model x --out mixed", "holds mixed/flags"),
         (
             "train --manifest elsewhere.jsonl --split corpus/split.json --model x --out mixed",
-            r"holds .*mixed/s0-0\.wav, which is read",
+            READ,
+        ),
+        (
+            "train --manifest elsewhere.jsonl --split corpus/split.json --model x --out mixed2",
+            r"holds .*mixed2/wav, which is read",
         ),
         (UNLEARN + "out/original", READ),
         (UNLEARN + "out", "holds out/original"),
