@@ -1,9 +1,10 @@
-"""The folder of a run: it works in OUT.partial-KEY, which becomes OUT once the model is complete.
+"""The folder of a run: it works in OUT.KEY.partial, which becomes OUT once the model is complete.
 
 The key is a digest of everything that the run depends on: each command finds its own work again.
 """
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -71,7 +72,7 @@ class RunFolder:
         key = digest_of([FORMAT, kind, seed, options, data, fingerprint(task.model)])
         # All processes work where the first one does.
         key, *_ = distributed.gathered([key])
-        self.path = out.with_name(f"{out.name}.partial-{key[:KEY_DIGITS]}")
+        self.path = out.with_name(f"{out.name}.{key[:KEY_DIGITS]}.partial")
         # Beside the folder, which is renamed while the lock is held. FileLock empties the file:
         # under a plain name it might be somebody's, such as poetry.lock.
         self._lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
@@ -109,9 +110,9 @@ class RunFolder:
 
     def _others(self) -> list[Path]:
         """The folders of interrupted runs to the same output with another key."""
-        begins = f"{self.out.name}.partial"
-        beside = self.out.parent.iterdir()
-        found = (p for p in beside if p.name.startswith(begins) and p.is_dir())
+        # Earlier versions had no key in the name.
+        name = re.compile(rf"{re.escape(self.out.name)}(\.[0-9a-f]{{{KEY_DIGITS}}})?\.partial")
+        found = (p for p in self.out.parent.iterdir() if name.fullmatch(p.name) and p.is_dir())
         return sorted(path for path in found if path != self.path)
 
     def publish(self, outcome: Outcome, **record: Any) -> None:

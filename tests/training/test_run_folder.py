@@ -112,13 +112,13 @@ def test_each_of_two_interrupted_commands_resumes_its_own(train, monkeypatch, tm
     whole = {lr: (train(f"whole-{lr}", lr=lr) / "model.safetensors").read_bytes() for lr in (1, 2)}
     for lr in whole:
         interrupt(train, monkeypatch, lr=lr)
-    assert len(list(tmp_path.glob("model.partial-*"))) == 2
+    assert len(list(tmp_path.glob("model.*.partial"))) == 2
     monkeypatch.setattr(
         "asr_unlearn.training.trainer.Training._step", lambda *_: pytest.fail("a step")
     )
     for lr, weights in whole.items():
         assert (train(lr=lr) / "model.safetensors").read_bytes() == weights
-    assert list(tmp_path.glob("model.partial*")) == []
+    assert list(tmp_path.glob("model.*.partial")) == []
 
 
 def test_a_run_that_failed_before_its_first_checkpoint_leaves_nothing(train, monkeypatch, tmp_path):
