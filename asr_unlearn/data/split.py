@@ -11,7 +11,8 @@ import numpy as np
 from asr_unlearn.data.draws import draw_parts, generator, hold_out, ids_by
 from asr_unlearn.data.duplicates import check_copies
 from asr_unlearn.data.forget_list import SplitError, check_request
-from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.manifest import Utterance, read_manifest
+from asr_unlearn.data.split_check import check_parts
 from asr_unlearn.runtime.io import digest, digest_of, read_text, write_json
 from asr_unlearn.runtime.text import normal_name
 
@@ -260,17 +261,39 @@ def read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_split(path: Path, manifest: Path) -> Split:
-    """The split at `path`.
+def read_split(path: Path, manifest: Path, utterances: Sequence[Utterance] | None = None) -> Split:
+    """The split at `path`, whose parts are those of the speakers or labels that it names.
+
+    Args:
+        utterances: of the manifest, where they have been read.
 
     Raises:
-        SplitError: no whole split, another schema, or made for another manifest.
+        SplitError: no whole split, another schema, made for another manifest, or an utterance is
+            in a part where it does not belong.
+    """
+    split = read_unchecked_split(path)
+    if read_content(path)["manifest_sha256"] != digest(manifest):
+        raise SplitError(f"{path} was made for another {manifest.name}; split again")
+    check_parts(
+        path,
+        split.parts,
+        read_manifest(manifest) if utterances is None else utterances,
+        speakers=split.forget_speakers,
+        labels=split.forget_labels,
+        unseen=split.unseen_speakers,
+    )
+    return split
+
+
+def read_unchecked_split(path: Path) -> Split:
+    """The split at `path` without a check against its manifest, which may be gone.
+
+    Raises:
+        SplitError: no whole split, or another schema.
     """
     content = read_content(path)
     if content.get("schema") != SCHEMA:
         raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
-    if content["manifest_sha256"] != digest(manifest):
-        raise SplitError(f"{path} was made for another {manifest.name}; split again")
     lacking = {"seed", "unseen_speakers"} - content.keys() | set(PARTS) - content["parts"].keys()
     if lacking:
         raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
