@@ -41,6 +41,7 @@ def evaluate(
     shadows: NonNegativeInt = 0,
     relearn: bool = False,
     workers: NonNegativeInt = 0,
+    method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
     original: str = "",
     retrained: str = "",
@@ -62,6 +63,8 @@ def evaluate(
             LiRA and RMIA; an even number, kept in shadows/.
         relearn: count the fine-tuning steps until the forget loss is back at the original's.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
+        method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
+            informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,
             how well the classifier of the same method and seed names the speakers.
         original: folder beside results.json of the model that all were unlearned from, if it is not
@@ -87,11 +90,10 @@ def evaluate(
     """
     manifest, split, out = Path(manifest), Path(split), Path(out)
     check_file(out)
-    budget = AttackBudget(informed, shadows, relearn, workers)
+    budget = AttackBudget(informed, shadows, relearn, workers, tuple(_listed(method_files)))
     data = Corpus.read(manifest, split)
     root = out.parent
-    names = models.split(",") if isinstance(models, str) else models
-    chosen = _models(names, root, original=original, retrained=retrained)
+    chosen = _models(_listed(models), root, original=original, retrained=retrained)
     chosen = _with_window(chosen, window, data)
     evaluation = evaluate_models(
         chosen,
@@ -123,9 +125,14 @@ def evaluate(
     return evaluation
 
 
-def _models(names: Sequence[str], root: Path, **renamed: str) -> list[SavedModel]:
+def _listed(given: str | Sequence[str]) -> list[str]:
+    """Names with commas, or in a list, without those that are empty."""
+    names = given.split(",") if isinstance(given, str) else given
+    return [stripped for name in names if (stripped := str(name).strip())]
+
+
+def _models(wanted: Sequence[str], root: Path, **renamed: str) -> list[SavedModel]:
     """The models in these folders of `root`, and the renamed ones of all seeds."""
-    wanted = [stripped for name in names if (stripped := str(name).strip())]
     if not wanted:
         raise InputError(f"--models names none of {', '.join(models_in(root)) or 'no models'}")
     if gone := [name for name in wanted if not (root / name).is_dir()]:
