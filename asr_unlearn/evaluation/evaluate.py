@@ -105,12 +105,15 @@ def evaluate(
         judge: output folder of speaker classifiers that were trained and unlearned on this split.
 
     Raises:
-        InputError: a model has no target for some utterances; the models have different tasks,
+        InputError: an unlearned model's weights are not those of its run.json; a model has no
+            target for some utterances; the models have different tasks,
             two have the same name and seed, or one is not under `root`; an attack needs the
             original, and there is none; or the model called retrained was trained on the forget
             speakers.
     """
     check_folders(models, root)
+    for model in models:
+        model.check_weights()
     check_retrained(models, split)
     check_tasks(models)
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))

@@ -229,3 +229,35 @@ def test_the_original_is_not_replaced(folder):
 def test_a_model_is_verified_from_within_its_folder(folder, monkeypatch):
     monkeypatch.chdir(folder / "forgotten")
     main(["verify", "--model", ".", "--full", "true"])
+
+
+def published(folder):
+    return json.loads((folder / "forgotten" / "run.json").read_text())
+
+
+def test_a_run_holds_the_hash_of_the_weights_that_it_published(folder):
+    weights = (folder / "forgotten" / "model.safetensors").read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    assert published(folder)["weights"] == {"model.safetensors": digest}
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_the_original_under_another_name_gets_no_record(folder, older):
+    record = folder / "forgotten" / "deletion_record.json"
+    record.unlink()
+    shutil.copy(folder / "original" / "model.safetensors", folder / "forgotten")
+    if older:
+        run = {name: value for name, value in published(folder).items() if name != "weights"}
+        (folder / "forgotten" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(ValueError, match="forgotten: its weights are the original's.*unlearn ag"):
+        evaluate(folder, "original", "forgotten")
+    assert not record.exists()
+
+
+def test_weights_that_no_run_published_get_no_record(folder):
+    record = folder / "forgotten" / "deletion_record.json"
+    record.unlink()
+    change_weights(folder / "forgotten")
+    with pytest.raises(ValueError, match="forgotten: its weights are not those"):
+        evaluate(folder, "original", "forgotten")
+    assert not record.exists()
