@@ -33,21 +33,19 @@ def check_parts(
     """
     known = {u.id: u for u in utterances}
     part_of: dict[str, str] = {}
-    for part, ids in parts.items():
+    for where, ids in parts.items():
         for name in ids:
             if name not in known:
-                raise _refused(path, f"{name} of {part} is not in its manifest")
+                raise _refused(path, f"{name} of {where} is not in its manifest")
             if name in part_of:
-                raise _refused(path, f"{name} is in {part_of[name]} and again in {part}")
-            part_of[name] = part
+                raise _refused(path, f"{name} is in {part_of[name]} and again in {where}")
+            part_of[name] = where
     wanted = set(labels or speakers)
     for utterance in utterances:
-        part = part_of.get(utterance.id)
+        part = part_of.get(utterance.id, "no part")
         own = utterance.label if labels else utterance.speaker
         if own in wanted and part not in FORGOTTEN:
-            raise _refused(
-                path, f"{utterance.id} of {own} is in {part or 'no part'}, not forgotten"
-            )
+            raise _refused(path, f"{utterance.id} of {own} is in {part}, not forgotten")
         if own not in wanted and part in FORGOTTEN:
             raise _refused(path, f"{utterance.id} of {own} is in {part}, but {own} is not named")
         if (part == "unseen") > (utterance.speaker in unseen):

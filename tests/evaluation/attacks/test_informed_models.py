@@ -79,7 +79,7 @@ def test_a_method_file_that_a_run_names_is_not_run(data, evaluated, tmp_path):
         )
 
     for named in ((), ("orthograd",), (f"{evil}:Other",), ("other.py:Evil",)):
-        with pytest.raises(ValueError, match="forgotten/run.json names a method in a file.*Evil"):
+        with pytest.raises(ValueError, match=r"forgotten/run\.json names a method in a file.*Evil"):
             attackers(method_files=named)
     assert not (tmp_path / "ran").exists()
     (own,) = attackers(method_files=("my/own/evil.py:Evil",))
