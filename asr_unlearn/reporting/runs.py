@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from asr_unlearn.evaluation.results import Model, ResultsError
 
 T = TypeVar("T")
+ROWS = "utterances.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +57,19 @@ def read_run(folder: Path, predictions: Path | None = None) -> Run:
     """Read the files that exist.
 
     Args:
-        predictions: folder of the predictions, where it is not `folder`
-            (`asr_unlearn.runtime.cache.predictions_folder`).
+        predictions: folder of the predictions (`asr_unlearn.runtime.cache.predictions_folder`);
+            earlier versions kept them in `folder`.
 
     Raises:
         ResultsError: a file is broken; names file and line.
     """
-    rows = _lines((predictions or folder) / "utterances.jsonl", _prediction)
+    rows = None if predictions is None else _lines(predictions / ROWS, _prediction)
+    if rows is None:
+        rows = _lines(folder / ROWS, _prediction)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")
-    present = {"utterances.jsonl": rows, "metrics.jsonl": metrics, "run.json": settings}
+    present = {ROWS: rows, "metrics.jsonl": metrics, "run.json": settings}
     missing = tuple(name for name, content in present.items() if content is None)
     return Run(rows or [], metrics or [], settings or {}, missing, record)
 
