@@ -17,6 +17,7 @@ from asr_unlearn.evaluation.compared_models import without_retrained
 from asr_unlearn.evaluation.deletion_record import write_records
 from asr_unlearn.evaluation.evaluate import Evaluation
 from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
+from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.models.checks import models_in
 from asr_unlearn.models.saved_model import SavedModel
@@ -46,6 +47,7 @@ def evaluate(
     original: str = "",
     retrained: str = "",
     window: Window = "full",
+    sign: Path | str | None = None,
 ) -> Evaluation:
     """Evaluate saved models into results.json.
 
@@ -72,6 +74,7 @@ def evaluate(
         retrained: the same for the model trained without the forget speakers.
         window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
             rounded up to whole seconds, which takes less time; or seconds.
+        sign: PEM file of an Ed25519 private key, to sign the deletion records with.
 
     Returns:
         The figures, which have been written. Predictions are kept, and computed once.
@@ -90,6 +93,7 @@ def evaluate(
     """
     manifest, split, out = Path(manifest), Path(split), Path(out)
     check_file(out)
+    key = None if sign is None else signing_key(Path(sign))
     budget = AttackBudget(informed, shadows, relearn, workers, tuple(_listed(method_files)))
     data = Corpus.read(manifest, split)
     root = out.parent
@@ -114,7 +118,7 @@ def evaluate(
             model.folder,
             model.seed,
         )
-    _, others = write_records(evaluation.results, root, manifest, split)
+    _, others = write_records(out, manifest, split, key)
     for folder in others:
         logger.warning(
             "%s was unlearned for another request than %s: no deletion record is written, and its "

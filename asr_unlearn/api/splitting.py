@@ -86,8 +86,7 @@ def split(
     else:
         speakers = _speakers(forget, forget_count, seed, utterances)
         made = make_split(utterances, speakers, seed=seed, **shares)
-    write_split(out, made, manifest)
-    return WrittenSplit(out, made)
+    return WrittenSplit(out, write_split(out, made, manifest))
 
 
 def _is_file(names: str | Path | Sequence[str] | None) -> bool:

@@ -1,8 +1,9 @@
 """Split the corpus into disjoint parts for a deletion request, by speaker or by label."""
 
 import json
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,11 +41,16 @@ class Split:
     unseen_speakers: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
     forget_labels: tuple[str, ...] = ()
+    salt: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the request and the parts."""
-        return digest_of(asdict(self))
+        """SHA-256 of the request, the parts and the salt, which keeps names from being guessed."""
+        content = asdict(self)
+        # Splits of earlier versions have none.
+        if not self.salt:
+            del content["salt"]
+        return digest_of(content)
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
         """The utterances of a part, in the manifest's order; raises SplitError without it."""
@@ -231,8 +237,14 @@ def _unseen(away: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(speaker for speaker, part in away.items() if part == "unseen"))
 
 
-def write_split(path: Path, split: Split, manifest: Path) -> None:
-    """Write the split atomically, with the digest of its manifest."""
+def write_split(path: Path, split: Split, manifest: Path) -> Split:
+    """Write the split atomically, with the digest of its manifest.
+
+    Returns:
+        The split with its salt: its own, that of an equal split that stands at `path` already, or a
+        new random one.
+    """
+    split = replace(split, salt=split.salt or _standing_salt(path, split) or secrets.token_hex(16))
     write_json(
         path,
         {
@@ -243,8 +255,19 @@ def write_split(path: Path, split: Split, manifest: Path) -> None:
             "forget_labels": list(split.forget_labels),
             "unseen_speakers": list(split.unseen_speakers),
             "parts": {part: list(ids) for part, ids in split.parts.items()},
+            "salt": split.salt,
         },
     )
+    return split
+
+
+def _standing_salt(path: Path, split: Split) -> str:
+    """The salt of an equal split at `path`: drawn again, the request stays the same."""
+    try:
+        standing = read_unchecked_split(path)
+    except (OSError, ValueError):
+        return ""
+    return standing.salt if standing == split else ""
 
 
 def read_content(path: Path) -> dict[str, Any]:
@@ -304,6 +327,7 @@ def read_unchecked_split(path: Path) -> Split:
         parts={part: _names(ids) for part, ids in content["parts"].items()},
         # Not in splits of earlier versions.
         forget_labels=_names(content.get("forget_labels", ())),
+        salt=str(content.get("salt", "")),
     )
 
 
