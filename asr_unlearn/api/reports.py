@@ -36,8 +36,8 @@ def report(results: Path | str, *, audio: bool = True, private: bool = False) ->
         The files, and the figures.
 
     Raises:
-        ResultsError: the file is missing, does not fit the schema, or is not what a model's deletion
-            record was made of.
+        ResultsError: the file is missing, does not fit the schema, or is not what a model's
+            deletion record was made of.
 
     Examples:
         >>> from asr_unlearn import report

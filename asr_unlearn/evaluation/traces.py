@@ -23,7 +23,7 @@ INPUTS = ("original", "manifest.jsonl", "split.json", "results.json", "corpus")
 def remove_traces(out: Path) -> list[Path]:
     """Remove all that quotes or was computed from single utterances; returns what was removed.
 
-    Private reports, the models with their run.json and deletion record, and what the user gave stay.
+    Private reports, models with their run.json and deletion record, and what the user gave stay.
 
     Raises:
         InputError: `out` holds no evaluation.

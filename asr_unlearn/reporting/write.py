@@ -44,7 +44,7 @@ def write_report(
     results = read_results(results_path)
     models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
     root = results_path.parent
-    runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
+    runs: Runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
     _check_records(results, runs)
     if private:
         results, runs = without_names(results, runs)

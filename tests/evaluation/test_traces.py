@@ -65,25 +65,25 @@ def test_an_unlearned_folder_holds_no_trace(out, corpus):
 
 def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
     forgotten, names = copied / "forgotten", ("utterances.jsonl", "states.npz")
-    for path in (*(forgotten / name for name in names), copied / "retrained.old-1" / "run.json",
-                 copied / "other.partial" / "checkpoint-3" / "state.pt",
-                 copied / "informed" / "forgotten" / "0" / "utterances.jsonl",
-                 copied / "shadows" / "0" / "model.safetensors"):  # fmt: skip
+    working = ("retrained.old-1/run.json", "other.partial/checkpoint-3/state.pt")
+    attacks = ("informed/forgotten/0/utterances.jsonl", "shadows/0/model.safetensors")
+    for path in (*(forgotten / name for name in names), *(copied / n for n in working + attacks)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("s0-0")
-    kept = {path: path.read_bytes() for name in ("model.safetensors", "run.json")
-            for path in copied.glob(f"[of]*/{name}")}  # fmt: skip
+    published_files = ("forgotten/model.safetensors", "forgotten/run.json", "original/run.json")
+    kept = {name: (copied / name).read_bytes() for name in published_files}
     main(["report", "--results", str(copied / "results.json"), "--private", "true"])
     capsys.readouterr()
     main(["purge", str(copied)])
     shown = capsys.readouterr().out
-    for gone in (".cache", "forgotten/utterances.jsonl", "forgotten/states.npz", "informed",
-                 "retrained.old-1", "other.partial", "shadows", "report.md", "report.html"):  # fmt: skip
+    folders = (".cache", "informed", "shadows", "retrained.old-1", "other.partial")
+    files = ("forgotten/utterances.jsonl", "forgotten/states.npz", "report.md", "report.html")
+    for gone in folders + files:
         assert f"removed {copied / gone}\n" in shown
         assert not (copied / gone).exists()
     for left in ("original", "results.json"):
         assert f"left: {copied / left};" in shown
-    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert all((copied / name).read_bytes() == content for name, content in kept.items())
     shutil.rmtree(copied / "original")
     (copied / "results.json").unlink()
     assert not found(published(copied / "forgotten"), traces(corpus, copied))
