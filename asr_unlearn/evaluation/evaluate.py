@@ -32,7 +32,7 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
 from asr_unlearn.runtime.io import digest_of
-from asr_unlearn.runtime.provenance import invocation, versions
+from asr_unlearn.runtime.provenance import invocation, versions, without_folders
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,10 @@ def _cost(run: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any
         "parameters": run["parameters"],
         "seconds": run["seconds"],
         "steps": run["steps"],
-        "options": run["options"],
+        "options": {
+            name: without_folders(value) if isinstance(value, str) else value
+            for name, value in run["options"].items()
+        },
         "cost": cost,
     }
     if run["kind"] == "unlearn":

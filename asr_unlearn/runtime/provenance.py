@@ -63,10 +63,11 @@ def _published(argv: Sequence[str]) -> str:
 
     Those in the current folder are relative to it; of others only the last part is left.
     """
-    return shlex.join([_without_folders(word) for word in argv])
+    return shlex.join([without_folders(word) for word in argv])
 
 
-def _without_folders(word: str) -> str:
+def without_folders(word: str) -> str:
+    """An argument without its absolute path, relative to the current folder where it is in it."""
     flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
     path = Path(value)
     if not path.is_absolute():

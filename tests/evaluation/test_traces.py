@@ -63,6 +63,11 @@ def test_an_unlearned_folder_holds_no_trace(out, corpus):
     assert found(published(out / ".cache"), traces(corpus, out))
 
 
+def test_results_and_report_show_no_absolute_path(out, corpus):
+    files = [out / "results.json", out / "report.md", out / "forgotten" / "run.json"]
+    assert not found(files, {"/tmp", str(out), str(corpus)})
+
+
 def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
     forgotten, names = copied / "forgotten", ("utterances.jsonl", "states.npz")
     working = ("retrained.old-1/run.json", "other.partial/checkpoint-3/state.pt")
