@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from asr_unlearn.api.deletion_check import RecordCheck, verify
     from asr_unlearn.api.evaluating import evaluate
     from asr_unlearn.api.in_memory import Unlearned
+    from asr_unlearn.api.purging import Purged, purge
     from asr_unlearn.api.reports import Report, report
     from asr_unlearn.api.splitting import WrittenSplit, split
     from asr_unlearn.api.training import Trained, train
@@ -23,6 +24,7 @@ __all__ = [
     "Evaluation",
     "Method",
     "PublishedModel",
+    "Purged",
     "RecordCheck",
     "Report",
     "Stop",
@@ -33,6 +35,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_model",
+    "purge",
     "read_manifest",
     "report",
     "split",
@@ -46,6 +49,7 @@ _MODULES = {
     "Evaluation": "evaluation.evaluate",
     "Method": "methods",
     "PublishedModel": "api.unlearning",
+    "Purged": "api.purging",
     "RecordCheck": "api.deletion_check",
     "Report": "api.reports",
     "Stop": "training.stop_rule",
@@ -55,6 +59,7 @@ _MODULES = {
     "WrittenSplit": "api.splitting",
     "evaluate": "api.evaluating",
     "load_model": "models.loading",
+    "purge": "api.purging",
     "read_manifest": "data.manifest",
     "report": "api.reports",
     "split": "api.splitting",

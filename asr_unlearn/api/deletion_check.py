@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from asr_unlearn.evaluation.deletion_record import changed_figures, differences
+from asr_unlearn.evaluation.deletion_record import content_digest
+from asr_unlearn.evaluation.record_check import changed_figures, differences
+from asr_unlearn.evaluation.signature import is_signed
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
 
+UNSIGNED = (
+    "signature: not checked, so this shows only that nothing has changed by accident; whoever can "
+    "write these files can write the record anew (evaluate --sign, verify --verify_key)"
+)
 State = Literal["as recorded", "CHANGED", "gone"]
 
 
@@ -21,33 +27,49 @@ class RecordCheck:
         record: the content of its deletion_record.json.
         states: of each file, by its name in the record.
         figures: which figures differ when they are computed again; None if they were not.
+        signed: whether the signature is that of the key; None if no key was given.
     """
 
     model: Path
     record: Mapping[str, Any]
     states: Mapping[str, State]
     figures: tuple[str, ...] | None
+    signed: bool | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
         """The files and figures that are not as recorded; empty if all are."""
         files = (name for name, state in self.states.items() if state == "CHANGED")
-        return (*files, *(self.figures or ()))
+        signature = () if self.signed in (None, True) else ("signature",)
+        return (*files, *(self.figures or ()), *signature)
 
     def __str__(self) -> str:
         lines = [f"{name}: {state}" for name, state in self.states.items()]
         if self.figures is not None:
-            lines.append("figures: " + ("CHANGED" if self.figures else "as recorded"))
+            lines.append("measured again: " + ("CHANGED" if self.figures else "as recorded"))
+        if self.signed is None:
+            lines.append(UNSIGNED)
+        else:
+            lines.append("signature: " + ("of this key" if self.signed else "NOT OF THIS KEY"))
         return "\n".join(lines)
 
 
-def verify(model: Path | str, *, full: bool = False, device: Device = "auto") -> RecordCheck:
+def verify(
+    model: Path | str,
+    *,
+    full: bool = False,
+    device: Device = "auto",
+    verify_key: Path | str | None = None,
+) -> RecordCheck:
     """Check a model against its deletion record.
+
+    Without a signature this proves only that nothing has changed by accident.
 
     Args:
         model: folder with a deletion_record.json, which `evaluate` writes.
         full: compute the figures again too, unless a file has changed.
         device: auto, cpu or cuda.
+        verify_key: PEM file of the Ed25519 public key of whoever signed the record.
 
     Returns:
         What is as recorded and what is not; `check.changed` is empty if all is.
@@ -81,8 +103,11 @@ def verify(model: Path | str, *, full: bool = False, device: Device = "auto") ->
             f"{folder}: without the manifest that it was recorded with, nothing can be "
             "measured again; put it back where it was"
         )
-    again = full and not changed
+    signed = None
+    if verify_key is not None:
+        signed = is_signed(content_digest(record), record.get("signature"), Path(verify_key))
+    again = full and not changed and signed is not False
     figures = tuple(changed_figures(folder, record, pick_device(device))) if again else None
     # What is missing from the record has no state of its own.
     states |= dict.fromkeys(changed, "CHANGED")
-    return RecordCheck(folder, record, states, figures)
+    return RecordCheck(folder, record, states, figures, signed)

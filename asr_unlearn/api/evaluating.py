@@ -17,6 +17,7 @@ from asr_unlearn.evaluation.compared_models import without_retrained
 from asr_unlearn.evaluation.deletion_record import write_records
 from asr_unlearn.evaluation.evaluate import Evaluation
 from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
+from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.models.checks import models_in
 from asr_unlearn.models.saved_model import SavedModel
@@ -42,10 +43,12 @@ def evaluate(
     shadows: NonNegativeInt = 0,
     relearn: bool = False,
     workers: NonNegativeInt = 0,
+    method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
     original: str = "",
     retrained: str = "",
     window: Window = "full",
+    sign: Path | str | None = None,
 ) -> Evaluation:
     """Evaluate saved models into results.json.
 
@@ -63,6 +66,8 @@ def evaluate(
             LiRA and RMIA; an even number, kept in shadows/.
         relearn: count the fine-tuning steps until the forget loss is back at the original's.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
+        method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
+            informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,
             how well the classifier of the same method and seed names the speakers.
         original: folder beside results.json of the model that all were unlearned from, if it is not
@@ -70,6 +75,7 @@ def evaluate(
         retrained: the same for the model trained without the forget speakers.
         window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
             rounded up to whole seconds, which takes less time; or seconds.
+        sign: PEM file of an Ed25519 private key, to sign the deletion records with.
 
     Returns:
         The figures, which have been written. Predictions are kept, and computed once.
@@ -89,11 +95,11 @@ def evaluate(
     manifest, split, out = Path(manifest), Path(split), Path(out)
     trials = manifest.with_name(TRIALS)
     check_file(out, manifest, split, trials, keys=("schema", "models"))
-    budget = AttackBudget(informed, shadows, relearn, workers)
+    key = None if sign is None else signing_key(Path(sign))
+    budget = AttackBudget(informed, shadows, relearn, workers, tuple(_listed(method_files)))
     data = read_corpus(manifest, split, out)
     root = out.parent
-    names = models.split(",") if isinstance(models, str) else models
-    chosen = _models(names, root, original=original, retrained=retrained)
+    chosen = _models(_listed(models), root, original=original, retrained=retrained)
     chosen = _with_window(chosen, window, data)
     evaluation = evaluate_models(
         chosen,
@@ -114,7 +120,7 @@ def evaluate(
             model.folder,
             model.seed,
         )
-    _, others = write_records(evaluation.results, root, manifest, split)
+    _, others = write_records(out, manifest, split, key)
     for folder in others:
         logger.warning(
             "%s was unlearned for another request than %s: no deletion record is written, and its "
@@ -125,9 +131,14 @@ def evaluate(
     return evaluation
 
 
-def _models(names: Sequence[str], root: Path, **renamed: str) -> list[SavedModel]:
+def _listed(given: str | Sequence[str]) -> list[str]:
+    """Names with commas, or in a list, without those that are empty."""
+    names = given.split(",") if isinstance(given, str) else given
+    return [stripped for name in names if (stripped := str(name).strip())]
+
+
+def _models(wanted: Sequence[str], root: Path, **renamed: str) -> list[SavedModel]:
     """The models in these folders of `root`, and the renamed ones of all seeds."""
-    wanted = [stripped for name in names if (stripped := str(name).strip())]
     if not wanted:
         raise InputError(f"--models names none of {', '.join(models_in(root)) or 'no models'}")
     if gone := [name for name in wanted if not (root / name).is_dir()]:

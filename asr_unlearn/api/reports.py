@@ -22,19 +22,22 @@ class Report:
     results: Results
 
 
-def report(results: Path | str, *, audio: bool = True) -> Report:
+def report(results: Path | str, *, audio: bool = True, private: bool = False) -> Report:
     """Write report.md and report.html beside results.json.
 
     Args:
         results: results.json of an evaluation; attacks.json gives attacks-report.md and
             attacks-report.html.
         audio: include a few recordings in report.html, some of them of forget speakers.
+        private: write private-report.md and private-report.html, which name nobody, quote nobody
+            and show no path.
 
     Returns:
         The files, and the figures.
 
     Raises:
-        ResultsError: the file is missing or does not fit the schema.
+        ResultsError: the file is missing, does not fit the schema, or is not what a model's
+            deletion record was made of.
 
     Examples:
         >>> from asr_unlearn import report
@@ -42,5 +45,5 @@ def report(results: Path | str, *, audio: bool = True) -> Report:
         PosixPath('out/report.html')
     """
     path = Path(results)
-    markdown, html = write_report(path, audio=audio)
+    markdown, html = write_report(path, audio=audio, private=private)
     return Report(markdown, html, read_results(path))

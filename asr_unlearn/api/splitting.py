@@ -96,8 +96,7 @@ def split(
             else draw_speakers(utterances, draw, seed)
         )
         made = make_split(utterances, speakers, seed=seed, **shares)
-    write_split(out, made, manifest)
-    return WrittenSplit(out, made)
+    return WrittenSplit(out, write_split(out, made, manifest))
 
 
 def _check_request(**given: str | Path | Sequence[str] | int | None) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from asr_unlearn.api.deletion_check import RecordCheck, verify
 from asr_unlearn.api.evaluating import evaluate
+from asr_unlearn.api.purging import purge
 from asr_unlearn.api.reports import Report, report
 from asr_unlearn.api.splitting import split
 from asr_unlearn.api.training import train
@@ -32,12 +33,14 @@ class Command:
         example: for the help.
         show: prints the result.
         in_several_processes: whether `torchrun` may start it.
+        positional: whether its required parameters are given without flags.
     """
 
     function: Callable[..., Any]
     example: str
     show: Callable[[Any], None] = print
     in_several_processes: bool = False
+    positional: bool = False
 
 
 def list_methods() -> Mapping[str, type[Method]]:
@@ -120,5 +123,6 @@ COMMANDS = {
     "verify": Command(
         verify, "asr-unlearn verify --model out/orthograd_tau --full true", _show_check
     ),
+    "purge": Command(purge, "asr-unlearn purge out", positional=True),
     "methods": Command(list_methods, "asr-unlearn methods", _show_methods),
 }

@@ -62,7 +62,9 @@ def command_parser() -> Parser:
         skipped: set[str | int] = {
             n for n in parameters if n in ("method", "finetune", "fixed", "options")
         }
-        subparser.add_function_arguments(command.function, as_group=False, skip=skipped)
+        subparser.add_function_arguments(
+            command.function, as_group=False, as_positional=command.positional, skip=skipped
+        )
         if "method" in parameters:
             subparser.add_argument(
                 "--method",

@@ -275,6 +275,8 @@ class Plan:
         results = self.out / "results.json"
         argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
         argv += ["--out", str(results), "--device", self.device, *flags(self.recipe.evaluate)]
+        if own := [method for method in self.recipe.methods if users_method(method)]:
+            argv += ["--method_files", ",".join(own)]
         # Where a corpus has no trials, nothing is read there.
         reads = [self.manifest, self.split, self.manifest.with_name(TRIALS), *models]
         if judge := self.recipe.evaluate.get("judge"):

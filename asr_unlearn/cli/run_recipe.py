@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def check(command: Command) -> None:
         return
     _, options = commands.understood(command.argv)
     if "shadows" in options:
-        AttackBudget(**{f.name: options[f.name] for f in fields(AttackBudget)})
+        AttackBudget(**{n: options[n] for n in ("informed", "shadows", "relearn", "workers")})
 
 
 def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:

@@ -31,7 +31,7 @@ class Corpus:
                 f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
                 f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
             )
-        return cls(utterances, read_split(split, manifest), cache)
+        return cls(utterances, read_split(split, manifest, utterances), cache)
 
     @property
     def features(self) -> Path | None:

@@ -1,8 +1,9 @@
 """Split the corpus into disjoint parts for a deletion request, by speaker or by label."""
 
 import json
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ import numpy as np
 from asr_unlearn.data.draws import draw_parts, generator, hold_out, ids_by
 from asr_unlearn.data.duplicates import check_copies
 from asr_unlearn.data.forget_list import SplitError, check_request
-from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.manifest import Utterance, read_manifest
+from asr_unlearn.data.split_check import check_parts
 from asr_unlearn.runtime.io import digest, digest_of, read_text, write_json
 from asr_unlearn.runtime.text import normal_name
 
@@ -40,11 +42,16 @@ class Split:
     unseen_speakers: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
     forget_labels: tuple[str, ...] = ()
+    salt: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the request and the parts."""
-        return digest_of(asdict(self))
+        """SHA-256 of the request, the parts and the salt, which keeps names from being guessed."""
+        content = asdict(self)
+        # Splits of earlier versions have none.
+        if not self.salt:
+            del content["salt"]
+        return digest_of(content)
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
         """The utterances of a part, in the manifest's order; raises SplitError without it."""
@@ -231,8 +238,14 @@ def _unseen(away: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(speaker for speaker, part in away.items() if part == "unseen"))
 
 
-def write_split(path: Path, split: Split, manifest: Path) -> None:
-    """Write the split atomically, with the digest of its manifest."""
+def write_split(path: Path, split: Split, manifest: Path) -> Split:
+    """Write the split atomically, with the digest of its manifest.
+
+    Returns:
+        The split with its salt: its own, that of an equal split that stands at `path` already, or a
+        new random one.
+    """
+    split = replace(split, salt=split.salt or _standing_salt(path, split) or secrets.token_hex(16))
     write_json(
         path,
         {
@@ -243,8 +256,19 @@ def write_split(path: Path, split: Split, manifest: Path) -> None:
             "forget_labels": list(split.forget_labels),
             "unseen_speakers": list(split.unseen_speakers),
             "parts": {part: list(ids) for part, ids in split.parts.items()},
+            "salt": split.salt,
         },
     )
+    return split
+
+
+def _standing_salt(path: Path, split: Split) -> str:
+    """The salt of an equal split at `path`: drawn again, the request stays the same."""
+    try:
+        standing = read_unchecked_split(path)
+    except (OSError, ValueError):
+        return ""
+    return standing.salt if standing == split else ""
 
 
 def read_content(path: Path) -> dict[str, Any]:
@@ -261,17 +285,39 @@ def read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_split(path: Path, manifest: Path) -> Split:
-    """The split at `path`.
+def read_split(path: Path, manifest: Path, utterances: Sequence[Utterance] | None = None) -> Split:
+    """The split at `path`, whose parts are those of the speakers or labels that it names.
+
+    Args:
+        utterances: of the manifest, where they have been read.
 
     Raises:
-        SplitError: no whole split, another schema, or made for another manifest.
+        SplitError: no whole split, another schema, made for another manifest, or an utterance is
+            in a part where it does not belong.
+    """
+    split = read_unchecked_split(path)
+    if read_content(path)["manifest_sha256"] != digest(manifest):
+        raise SplitError(f"{path} was made for another {manifest.name}; split again")
+    check_parts(
+        path,
+        split.parts,
+        read_manifest(manifest) if utterances is None else utterances,
+        speakers=split.forget_speakers,
+        labels=split.forget_labels,
+        unseen=split.unseen_speakers,
+    )
+    return split
+
+
+def read_unchecked_split(path: Path) -> Split:
+    """The split at `path` without a check against its manifest, which may be gone.
+
+    Raises:
+        SplitError: no whole split, or another schema.
     """
     content = read_content(path)
     if content.get("schema") != SCHEMA:
         raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
-    if content["manifest_sha256"] != digest(manifest):
-        raise SplitError(f"{path} was made for another {manifest.name}; split again")
     lacking = {"seed", "unseen_speakers"} - content.keys() | set(PARTS) - content["parts"].keys()
     if lacking:
         raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
@@ -282,6 +328,7 @@ def read_split(path: Path, manifest: Path) -> Split:
         parts={part: _names(ids) for part, ids in content["parts"].items()},
         # Not in splits of earlier versions.
         forget_labels=_names(content.get("forget_labels", ())),
+        salt=str(content.get("salt", "")),
     )
 
 

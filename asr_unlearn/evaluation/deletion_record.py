@@ -1,36 +1,31 @@
 """The deletion record: which request was unlearned from which model, to what effect.
 
-It holds hashes instead of names: the forget list stays with whoever made the request.
+It holds hashes instead of names: the forget list stays with whoever made the request. Its own
+digest binds the hashes of all files to what it says; a signature of that digest shows who says so.
 """
 
 import hashlib
+import hmac
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
-from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.replaced import check_recordings
-from asr_unlearn.data.split import Split, read_content, read_split
-from asr_unlearn.evaluation.error_rates import figures_by_part
-from asr_unlearn.evaluation.predictions import transcribe
+from asr_unlearn.data.split import Split, read_split, read_unchecked_split
+from asr_unlearn.evaluation.signature import sign
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest, write_json
+from asr_unlearn.runtime.io import digest, digest_of, write_json
 from asr_unlearn.runtime.provenance import versions
 
 logger = logging.getLogger(__name__)
 
 NAME = "deletion_record.json"
-# What may be deleted, the original above all: the unlearned model stays the same.
-DISPENSABLE = ("manifest", "weights_before")
+SCHEMA = 2
+PATHS = ("manifest", "split", "original", "results")
 FIGURES = (
     *("wer", "cer", "accuracy", "loss", "ci95", "membership", "relearning", "speaker_id"),
     "gap_to_retrained",
@@ -38,14 +33,15 @@ FIGURES = (
 
 
 def write_records(
-    results: Mapping[str, Any], root: Path, manifest: Path, split: Path
+    results: Path, manifest: Path, split: Path, key: Any = None
 ) -> tuple[list[Path], list[Path]]:
     """Write the record of every unlearned model of an evaluation into its folder.
 
     Models that were trained, or made elsewhere, get none.
 
     Args:
-        root: folder that the paths in `results` are relative to.
+        results: results.json of the evaluation, which the paths in it are relative to.
+        key: of `signature.signing_key`, to sign the records with.
 
     Returns:
         The paths of the records, and the folders of models that were unlearned for another request
@@ -53,8 +49,9 @@ def write_records(
     """
     written, others = [], []
     request = read_split(split, manifest)
-    for entry in results["models"]:
-        folder = root / entry["path"]
+    content = json.loads(results.read_text(encoding="utf-8"))
+    for entry in content["models"]:
+        folder = results.parent / entry["path"]
         model = SavedModel.at(folder)
         run = model.run()
         if run.get("kind") != "unlearn":
@@ -67,25 +64,126 @@ def write_records(
                 "%s is read-only, so it gets no deletion record; evaluate a writable copy", folder
             )
             continue
-        paths = {"manifest": manifest, "split": split, "original": model.original()}
+        paths = dict(zip(PATHS, (manifest, split, model.original(), results), strict=True))
         record = {
-            **_record(entry, run, request),
-            "beams": results["beams"],
-            **({"window": results["window"]} if "window" in results else {}),
+            "schema": SCHEMA,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **statement(run, request),
+            "versions": {"unlearned": run["versions"], "recorded": versions()},
+            "figures": figures_of(entry),
+            "beams": content["beams"],
+            **({"window": content["window"]} if "window" in content else {}),
             "paths": {
                 name: os.path.relpath(_linked(path), _linked(folder))
                 for name, path in paths.items()
             },
             # The original as it was when the run began, not as it is now.
             "sha256": {
-                **hashes(folder, manifest, split),
+                **hashes(folder, manifest, split, results),
                 "weights_before": run["original"]["sha256"],
             },
         }
-        _keep_figures(folder / NAME, record)
+        # Only what was measured now is signed.
+        if key is None:
+            _keep_figures(folder / NAME, record)
+        record["digest"] = content_digest(record)
+        if key is not None:
+            record["signature"] = sign(record["digest"], key)
         write_json(folder / NAME, record)
         written.append(folder / NAME)
     return written, others
+
+
+def statement(run: Mapping[str, Any], request: Split) -> dict[str, Any]:
+    """What a record says of the run and of the size of the request."""
+    return {
+        "unlearned": run.get("created"),
+        "command": run.get("command"),
+        "method": run.get("name"),
+        "options": run.get("options"),
+        "stopped": run.get("stopped"),
+        "forgotten": {
+            "speakers": len(request.forget_speakers),
+            "labels": len(request.forget_labels),
+            "utterances": len(request.parts["forget"]),
+        },
+    }
+
+
+def figures_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that a record has of a model's entry in results.json."""
+    return {name: entry[name] for name in FIGURES if name in entry}
+
+
+def content_digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a record without its digest and signature: what is signed."""
+    return digest_of({k: v for k, v in record.items() if k not in ("digest", "signature")})
+
+
+def hashes(folder: Path, manifest: Path, split: Path, results: Path) -> dict[str, Any]:
+    """Return the SHA-256 of everything recorded but the original; None for files that are gone.
+
+    The forget list is its sorted speaker ids or labels, one a line, hashed with the split's salt as
+    the key (HMAC): without the split nobody can try names. A split of an earlier version has no
+    salt, and its forget list is left out. Results without this model count as gone.
+    """
+    # Without its manifest, which may have been deleted.
+    request = read_unchecked_split(split)
+    names = sorted([*request.forget_speakers, *request.forget_labels])
+    listed = "".join(f"{name}\n" for name in names).encode()
+    salt = request.salt.encode()
+    model = SavedModel.at(folder)
+    return {
+        "forget_list": hmac.new(salt, listed, hashlib.sha256).hexdigest() if salt else None,
+        "request": request.digest,
+        "manifest": digest(manifest) if manifest.exists() else None,
+        "split": digest(split),
+        "run": digest(folder / "run.json"),
+        "weights_after": model.weights() or None,
+        "settings_after": model.settings() or None,
+        "results": digest(results) if entry_of(folder, results) is not None else None,
+    }
+
+
+def entry_of(folder: Path, results: Path) -> Mapping[str, Any] | None:
+    """The entry of a model in a results.json; empty if the file is damaged, None without one."""
+    if not results.exists():
+        return None
+    try:
+        content = json.loads(results.read_text(encoding="utf-8"))
+        entries = {os.path.realpath(results.parent / e["path"]): e for e in content["models"]}
+    except (ValueError, TypeError, KeyError):
+        return {}
+    found: Mapping[str, Any] | None = entries.get(os.path.realpath(folder))
+    return found
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record at `path`.
+
+    Raises:
+        InputError: it is damaged, or of an earlier version, which binds less.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        record = None
+    remedy = "evaluate the model again, which writes it anew"
+    if isinstance(record, dict) and record.get("schema") == 1:
+        raise InputError(f"{path} is of an earlier version: {remedy}")
+    kinds = {"created": str, "beams": int, "paths": dict, "sha256": dict, "figures": dict}
+    if not isinstance(record, dict) or not (
+        all(isinstance(record.get(name), kind) for name, kind in kinds.items())
+        and all(isinstance(record["paths"].get(name), str) for name in PATHS)
+        and all(isinstance(found, dict) for found in record["figures"].values())
+    ):
+        raise InputError(f"{path} is damaged: {remedy}")
+    return record
+
+
+def path_of(folder: Path, record: Mapping[str, Any], name: str) -> Path:
+    """A path of the record, which is relative to the model's folder."""
+    return Path(os.path.normpath(_linked(folder) / record["paths"][name]))
 
 
 def _linked(path: Path) -> Path:
@@ -96,118 +194,14 @@ def _linked(path: Path) -> Path:
 def _keep_figures(path: Path, record: dict[str, Any]) -> None:
     """Keep figures that an earlier evaluation of the same model has and this one has not."""
     try:
-        before = _read(path)
+        before = read_record(path)
     except (FileNotFoundError, ValueError):
         # There is no earlier record, or it is damaged.
         return
-    if any(before.get(name) != record.get(name) for name in ("sha256", "beams", "window")):
+    same = {**before, "sha256": {**before["sha256"], "results": record["sha256"]["results"]}}
+    if before.get("digest") != content_digest(before):
+        return
+    if any(same.get(name) != record.get(name) for name in ("sha256", "beams", "window")):
         return
     for name, found in before["figures"].items():
         record["figures"][name] = found | record["figures"].get(name, {})
-
-
-def _record(entry: Mapping[str, Any], run: Mapping[str, Any], request: Split) -> dict[str, Any]:
-    """The run, the size of the request, and the figures."""
-    return {
-        "schema": 1,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "unlearned": run["created"],
-        "command": run["command"],
-        "method": run["name"],
-        "options": run["options"],
-        "stopped": run["stopped"],
-        "versions": {"unlearned": run["versions"], "recorded": versions()},
-        "forgotten": {
-            "speakers": len(request.forget_speakers),
-            "labels": len(request.forget_labels),
-            "utterances": len(request.parts["forget"]),
-        },
-        "figures": {name: entry[name] for name in FIGURES if name in entry},
-    }
-
-
-def hashes(folder: Path, manifest: Path, split: Path) -> dict[str, Any]:
-    """Return the SHA-256 of everything recorded but the original; None for files that are gone.
-
-    The forget list is hashed as its sorted speaker ids or labels, one a line.
-    """
-    # Without its manifest, which may have been deleted.
-    content = read_content(split)
-    names = [*content["forget_speakers"], *content.get("forget_labels", [])]
-    listed = "".join(f"{name}\n" for name in sorted(names))
-    model = SavedModel.at(folder)
-    return {
-        "forget_list": hashlib.sha256(listed.encode()).hexdigest(),
-        "manifest": digest(manifest) if manifest.exists() else None,
-        "split": digest(split),
-        "weights_after": model.weights() or None,
-        "settings_after": model.settings() or None,
-    }
-
-
-def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Return the record of a model, the names of what has changed, and of what is gone.
-
-    Raises:
-        FileNotFoundError: there is no record, or no split.
-        InputError: one of them is damaged.
-    """
-    path = folder / NAME
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: `asr-unlearn evaluate` writes it")
-    record = _read(path)
-    manifest, split, original = (
-        _path(folder, record, name) for name in ("manifest", "split", "original")
-    )
-    weights = SavedModel.at(original).weights() if original.is_dir() else {}
-    now = {**hashes(folder, manifest, split), "weights_before": weights or None}
-    # Goes through what exists: a hash that was removed from the record counts as changed.
-    other = [name for name, value in now.items() if record["sha256"].get(name) != value]
-    gone = [name for name in other if name in DISPENSABLE and now[name] is None]
-    return record, [name for name in other if name not in gone], gone
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read the record at `path`; raises InputError, naming it, if it is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        record = None
-    kinds = {"created": str, "beams": int, "paths": dict, "sha256": dict, "figures": dict}
-    if not isinstance(record, dict) or any(
-        not isinstance(record.get(name), kind) for name, kind in kinds.items()
-    ):
-        raise InputError(f"{path} is damaged: evaluate the model again, which writes it anew")
-    return record
-
-
-def _path(folder: Path, record: Mapping[str, Any], name: str) -> Path:
-    """A path of the record, which is relative to the model's folder."""
-    return Path(os.path.normpath(_linked(folder) / record["paths"][name]))
-
-
-def changed_figures(
-    folder: Path, record: Mapping[str, Any], device: torch.device, tolerance: float = 1e-4
-) -> list[str]:
-    """Evaluate a model again; return the rates and losses that differ by more than `tolerance`."""
-    manifest, split = (_path(folder, record, name) for name in ("manifest", "split"))
-    utterances = read_manifest(manifest)
-    check_recordings(utterances)
-    cached = shutil.ignore_patterns("*.jsonl", "*.key", "*.npz", "divergence.json")
-    with TemporaryDirectory() as elsewhere:
-        copy = SavedModel(folder.name, 0, Path(elsewhere) / "model", window=record.get("window"))
-        shutil.copytree(folder, copy.folder, ignore=cached)
-        rows = transcribe(
-            copy,
-            utterances,
-            read_split(split, manifest),
-            device=device,
-            beams=record["beams"],
-        )
-    now = figures_by_part(rows)
-    return [
-        f"{figure} {part}: recorded {value:.4f}, now {now[figure].get(part)}"
-        for figure in ("wer", "cer", "accuracy", "loss")
-        for part, value in record["figures"].get(figure, {}).items()
-        if abs(now[figure].get(part, float("inf")) - value) > tolerance
-    ]

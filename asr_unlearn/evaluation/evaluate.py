@@ -32,7 +32,7 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
 from asr_unlearn.runtime.io import digest_of
-from asr_unlearn.runtime.provenance import invocation, versions
+from asr_unlearn.runtime.provenance import invocation, versions, without_folders
 from asr_unlearn.training.clock import Cost
 
 
@@ -106,12 +106,15 @@ def evaluate(
         judge: output folder of speaker classifiers that were trained and unlearned on this split.
 
     Raises:
-        InputError: a model has no target for some utterances; the models have different tasks,
+        InputError: an unlearned model's weights are not those of its run.json; a model has no
+            target for some utterances; the models have different tasks,
             two have the same name and seed, or one is not under `root`; an attack needs the
             original, and there is none; or the model called retrained was trained on the forget
             speakers.
     """
     check_folders(models, root)
+    for model in models:
+        model.check_weights()
     check_retrained(models, split)
     check_tasks(models)
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
@@ -234,7 +237,10 @@ def _cost(run: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any
         "parameters": run["parameters"],
         "seconds": run["seconds"],
         "steps": run["steps"],
-        "options": run["options"],
+        "options": {
+            name: without_folders(value) if isinstance(value, str) else value
+            for name, value in run["options"].items()
+        },
         "cost": cost,
     }
     if passes := _passes(run):

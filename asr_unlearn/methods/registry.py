@@ -79,6 +79,12 @@ def name_of(method: Method) -> str:
     return _USERS_METHODS.get(type(method), method.name)
 
 
+def published_name(method: Method) -> str:
+    """The name of a method for a published file: of a user's file without its folder."""
+    users = users_method(name := name_of(method))
+    return f"{Path(users[0]).name}:{users[1]}" if users else name
+
+
 def check_options(method: type[Method], names: Collection[str]) -> None:
     """Raises InputError for an option that a method does not have."""
     known = [field.name for field in fields(method)]

@@ -114,6 +114,29 @@ class SavedModel:
             )
         return None
 
+    def check_weights(self) -> None:
+        """Check that an unlearned model's weights are those that its run published.
+
+        A run.json of an earlier version holds only the original's.
+
+        Raises:
+            InputError: they are others, such as the original's.
+        """
+        run = self.run()
+        if run.get("kind") != "unlearn":
+            return
+        now = self.weights()
+        if now == run["original"]["sha256"]:
+            raise InputError(
+                f"{self.folder}: its weights are the original's, so nothing is unlearned in it; "
+                "unlearn again"
+            )
+        if now != run.get("weights", now):
+            raise InputError(
+                f"{self.folder}: its weights are not those that its run.json says were published; "
+                "unlearn again"
+            )
+
     def as_source(self, out: Path) -> dict[str, Any]:
         """The entry for it in the run.json of a model at `out` that is made from it."""
         return {"path": os.path.relpath(self.folder, out), "sha256": self.weights()}

@@ -30,7 +30,9 @@ def markdown(content: Mapping[str, Any]) -> str:
     if content["records"]:
         tables = (content["record_inputs"], content["records"])
         blocks += ["## Deletion records", *map(draw, tables)]
-    blocks += ["## Reproduction", fenced(record["command"])]
+    blocks.append("## Reproduction")
+    if record["command"]:
+        blocks.append(fenced(record["command"]))
     blocks.append(content["seeds_and_window"])
     blocks += [draw(table) for table in (content["options"], content["versions"]) if table]
     if content["missing"]:

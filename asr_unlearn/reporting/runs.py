@@ -11,6 +11,7 @@ from asr_unlearn.evaluation.results import Model, ResultsError
 from asr_unlearn.runtime.cache import changed_since
 
 T = TypeVar("T")
+ROWS = "utterances.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,25 +58,28 @@ def read_run(folder: Path, predictions: Path | None = None) -> Run:
     """Read the files that exist.
 
     Args:
-        predictions: folder of the predictions, where it is not `folder`
-            (`asr_unlearn.runtime.cache.predictions_folder`).
+        predictions: folder of the predictions (`asr_unlearn.runtime.cache.predictions_folder`);
+            earlier versions kept them in `folder`.
 
     Raises:
         ResultsError: a file is broken, or predictions are not those of the evaluation; names file
             and line.
     """
-    predicted = (predictions or folder) / "utterances.jsonl"
-    if predicted.exists() and changed_since(predicted):
-        raise ResultsError(
-            f"{predicted} is not as the evaluation wrote it; evaluate the model again"
-        )
-    rows = _lines(predicted, _prediction)
+    rows = None if predictions is None else _predictions(predictions / ROWS)
+    if rows is None:
+        rows = _predictions(folder / ROWS)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")
-    present = {"utterances.jsonl": rows, "metrics.jsonl": metrics, "run.json": settings}
+    present = {ROWS: rows, "metrics.jsonl": metrics, "run.json": settings}
     missing = tuple(name for name, content in present.items() if content is None)
     return Run(rows or [], metrics or [], settings or {}, missing, record)
+
+
+def _predictions(path: Path) -> list[Prediction] | None:
+    if path.exists() and changed_since(path):
+        raise ResultsError(f"{path} is not as the evaluation wrote it; evaluate the model again")
+    return _lines(path, _prediction)
 
 
 def _lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T] | None:

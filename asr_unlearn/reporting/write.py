@@ -8,20 +8,25 @@ from typing import Any
 from tqdm import tqdm
 
 import asr_unlearn.reporting.tables as tables
-from asr_unlearn.evaluation.results import Results, read_results
+from asr_unlearn.evaluation.deletion_record import NAME, path_of, read_record
+from asr_unlearn.evaluation.deletion_record import SCHEMA as RECORD_SCHEMA
+from asr_unlearn.evaluation.results import Results, ResultsError, read_results
 from asr_unlearn.reporting.comparison import Comparison, compare
 from asr_unlearn.reporting.examples import examples, recordings
 from asr_unlearn.reporting.figures import palette
 from asr_unlearn.reporting.figures.gallery import draw_all
+from asr_unlearn.reporting.private import without_names
 from asr_unlearn.reporting.render_html import html
 from asr_unlearn.reporting.render_markdown import markdown
 from asr_unlearn.reporting.runs import Runs, key, read_run
 from asr_unlearn.reporting.summary import summary
 from asr_unlearn.runtime.cache import predictions_folder
-from asr_unlearn.runtime.io import atomic_write
+from asr_unlearn.runtime.io import atomic_write, digest
 
 
-def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
+def write_report(
+    results_path: Path, audio: bool = True, private: bool = False
+) -> tuple[Path, Path]:
     """Write report.md and report.html beside `results_path` and return their paths.
 
     Other results than results.json, for example attacks.json, get attacks-report.md and .html, so
@@ -29,17 +34,24 @@ def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
 
     Args:
         audio: put recordings of the examples, of forgotten speakers too, into report.html.
+        private: write private-report.md and .html, without names, transcripts and paths.
 
     Raises:
-        ResultsError: results.json or a file of a run folder is broken. A missing file of a run
+        ResultsError: results.json or a file of a run folder is broken, or results.json is not what
+            a deletion record is about. A missing file of a run
             folder is named in the report instead.
     """
     results = read_results(results_path)
     models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
     root = results_path.parent
-    runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
+    runs: Runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
+    _check_records(results, runs)
+    if private:
+        results, runs = without_names(results, runs)
+        audio = False
     found = compare(results)
     stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
+    stem = f"private-{stem}" if private else stem
     paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")
     content = {**_content(results, found, runs), "page": paths[1].name}
     only_html = _only_html(results, found, runs, content["missing"], audio)
@@ -48,6 +60,21 @@ def write_report(results_path: Path, audio: bool = True) -> tuple[Path, Path]:
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return paths
+
+
+def _check_records(results: Results, runs: Runs) -> None:
+    """Raises ResultsError if a deletion record was made of these results before they changed."""
+    for model in results.models:
+        record = runs[key(model)].record
+        if record is None or record.get("schema") != RECORD_SCHEMA:
+            continue
+        path = model.folder / NAME
+        about = path_of(model.folder, read_record(path), "results")
+        same = record["sha256"].get("results") == digest(results.path)
+        if about.resolve() == results.path.resolve() and not same:
+            raise ResultsError(
+                f"{results.path} is not what {path} was made of; evaluate the models again"
+            )
 
 
 def _content(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:

@@ -27,14 +27,14 @@ def cache_folder(out: Path) -> Path:
 def predictions_folder(folder: Path, root: Path) -> Path:
     """Return where an evaluation in `root` keeps the predictions of the model in `folder`.
 
-    The model's own folder, if it is in `root` and writable; else a folder in the cache of `root`,
-    so that a model that is only linked to is left unchanged.
+    In the cache, not in the model's folder: they quote the speakers, and a model that forgets them
+    is to be handed on.
     """
-    within = folder.resolve().is_relative_to(root.resolve())
-    if within and os.access(folder, os.W_OK):
-        return folder
-    name = hashlib.sha256(os.path.relpath(folder, root).encode()).hexdigest()[:16]
-    return cache_folder(root / "results.json") / "predictions" / name
+    cache = cache_folder(root / "results.json")
+    within = os.path.relpath(folder, cache.parent)
+    if within.startswith(os.pardir):
+        within = hashlib.sha256(within.encode()).hexdigest()[:16]
+    return cache / "predictions" / within
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,12 @@ from importlib.util import find_spec
 from asr_unlearn.runtime.errors import InputError
 
 # Extra in pyproject.toml to the module that it installs.
-EXTRAS = {"tune": "optuna", "quickstart": "espeakng_loader", "speaker": "speechbrain"}
+EXTRAS = {
+    "tune": "optuna",
+    "quickstart": "espeakng_loader",
+    "speaker": "speechbrain",
+    "sign": "cryptography",
+}
 
 
 def need_extra(extra: str, purpose: str) -> None:

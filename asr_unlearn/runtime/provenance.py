@@ -37,7 +37,7 @@ _COMMANDS: ContextVar[tuple[str, ...]] = ContextVar("_COMMANDS", default=())
 @contextmanager
 def recorded_command(argv: Sequence[str]) -> Iterator[None]:
     """A context in which `argv` is the running command, possibly called by a recipe."""
-    token = _COMMANDS.set((*_COMMANDS.get(), shlex.join(argv)))
+    token = _COMMANDS.set((*_COMMANDS.get(), _published(argv)))
     try:
         yield
     finally:
@@ -45,7 +45,7 @@ def recorded_command(argv: Sequence[str]) -> Iterator[None]:
 
 
 def command() -> str:
-    """The running command, ready to paste."""
+    """The running command, ready to paste in the current folder; see `_published`."""
     return (_COMMANDS.get() or (_process(),))[-1]
 
 
@@ -55,4 +55,22 @@ def invocation() -> str:
 
 
 def _process() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return _published([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _published(argv: Sequence[str]) -> str:
+    """The command without absolute paths, which show whose machine it ran on.
+
+    Those in the current folder are relative to it; of others only the last part is left.
+    """
+    return shlex.join([without_folders(word) for word in argv])
+
+
+def without_folders(word: str) -> str:
+    """An argument without its absolute path, relative to the current folder where it is in it."""
+    flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    path = Path(value)
+    if not path.is_absolute():
+        return word
+    here = path.is_relative_to(Path.cwd())
+    return f"{flag}{equals}{path.relative_to(Path.cwd()) if here else path.name}"

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.loading import save_model
+from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.models.tasks.from_scratch import remove_head
 from asr_unlearn.runtime import distributed
@@ -134,6 +135,7 @@ class RunFolder:
                 "command": command(),
                 "versions": versions(),
                 "name": self.out.name,
+                "weights": SavedModel(self.out.name, 0, self.path).weights(),
                 "parameters": count_parameters(self.task.model),
                 "processes": distributed.share().of,
                 **self._record,

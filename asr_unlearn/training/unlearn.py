@@ -10,7 +10,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
-from asr_unlearn.methods.registry import name_of
+from asr_unlearn.methods.registry import published_name
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.inference import MeanScore, UtteranceLoss, group_score
@@ -69,9 +69,10 @@ def unlearn_model(
     # A forgotten class's target is measured on the forgotten labels, not on the unseen ones.
     check_parts(task, corpus, ("forget", "retain") if data.classes else PARTS_USED)
     options = {
-        "method": name_of(method),
+        "method": published_name(method),
         **asdict(method),
-        "model": str(original),
+        # Its path, relative to `out`, is in "original".
+        "model": original.resolve().name,
         "stop": stop.recorded(),
         "front_end_frozen": task.front_end_is_frozen,
     }

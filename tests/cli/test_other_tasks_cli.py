@@ -25,6 +25,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import group_score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import forget_difficulty, stop_rule, unseen_scores
@@ -58,7 +59,8 @@ def run(folder, config, out, training, options):
 
 
 def rows(folder):
-    return [json.loads(line) for line in (folder / "utterances.jsonl").read_text().splitlines()]
+    kept = predictions_folder(folder, folder.parent) / "utterances.jsonl"
+    return [json.loads(line) for line in kept.read_text().splitlines()]
 
 
 def stopping(data, folder):

@@ -238,9 +238,11 @@ def test_round_trip_and_a_changed_manifest(tmp_path):
     split = make_split(corpus, draw_speakers(corpus, 2, seed=3), seed=3)
     write_split(tmp_path / "split.json", split, manifest)
     assert read_split(tmp_path / "split.json", manifest) == split
-    by_label = make_label_split(labelled([3] * 10, ["down", "up"], False), ["up"])
-    write_split(tmp_path / "labels.json", by_label, manifest)
-    assert read_split(tmp_path / "labels.json", manifest) == by_label
+    keywords = labelled([3] * 10, ["down", "up"], False)
+    write_manifest(tmp_path / "keywords.jsonl", keywords)
+    by_label = make_label_split(keywords, ["up"])
+    write_split(tmp_path / "labels.json", by_label, tmp_path / "keywords.jsonl")
+    assert read_split(tmp_path / "labels.json", tmp_path / "keywords.jsonl") == by_label
     write_manifest(manifest, corpus[1:])
     with pytest.raises(SplitError, match="made for another"):
         read_split(tmp_path / "split.json", manifest)
@@ -464,3 +466,48 @@ def test_a_seed_that_is_none():
     ):
         with pytest.raises(SplitError, match="--seed must be 0 or more, not -1"):
             split()
+
+
+def _moved(name, part):
+    def edit(content):
+        for ids in content["parts"].values():
+            if name in ids:
+                ids.remove(name)
+        content["parts"][part].append(name)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["parts"]["retain"].append(c["parts"]["retain"][0]), "retain and again in ret"),
+        (lambda c: c["parts"]["test"].append(c["parts"]["retain"][0]), "in retain and again in te"),
+        (lambda c: c["parts"]["test"].append("nobody"), "nobody of test is not in its manifest"),
+        (lambda c: c.update(forget_speakers=["s0", "s7"]), "s1 is not named"),
+        (lambda c: c.update(forget_speakers=["s0", "s1", "s7"]), "s7 is in test, not forgotten"),
+        (lambda c: c["parts"]["forget"].clear(), "of s0 is in no part, not forgotten"),
+        (_moved("s0-0", "retain"), "s0-0 of s0 is in retain, not forgotten"),
+        (_moved("s7-0", "forget"), "s7-0 of s7 is in forget, but s7 is not named"),
+        (_moved("s7-0", "unseen"), "s7-0 is in unseen, but s7 is not"),
+        (lambda c: c.update(unseen_speakers=[f"s{i}" for i in range(8)]), "is in retain"),
+    ],
+)
+def test_a_split_whose_parts_are_not_those_of_its_request_is_refused(
+    corpus, tmp_path, edit, message
+):
+    content = json.loads((corpus / "split.json").read_text())
+    edit(content)
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    with pytest.raises(SplitError, match=f"{tmp_path / 'split.json'}: .*{message}.*; split again"):
+        read_split(tmp_path / "split.json", corpus / "manifest.jsonl")
+
+
+def test_a_named_speaker_without_utterances_in_forget_is_refused(corpus, tmp_path):
+    content = json.loads((corpus / "split.json").read_text())
+    parts = content["parts"]
+    parts["forget_heldout"] += [name for name in parts["forget"] if name.startswith("s1-")]
+    parts["forget"] = [name for name in parts["forget"] if not name.startswith("s1-")]
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    with pytest.raises(SplitError, match="s1 has no utterance in forget"):
+        read_split(tmp_path / "split.json", corpus / "manifest.jsonl")

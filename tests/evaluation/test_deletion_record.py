@@ -1,6 +1,8 @@
 """A deletion record holds until anything it is about has changed, and then says what."""
 
 import hashlib
+import hmac
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +10,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+import asr_unlearn
 from asr_unlearn.cli.main import main
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.split import make_split
+from asr_unlearn.evaluation.deletion_record import content_digest
+from asr_unlearn.evaluation.signature import sign, signing_key
+from asr_unlearn.runtime.io import digest
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,8 @@ def test_only_what_was_unlearned_has_a_record(finished):
     record = json.loads((finished / "forgotten" / "deletion_record.json").read_text())
     speakers = json.loads((finished / "split.json").read_text())["forget_speakers"]
     listed = "".join(f"{s}\n" for s in sorted(speakers)).encode()
-    assert record["sha256"]["forget_list"] == hashlib.sha256(listed).hexdigest()
+    salt = json.loads((finished / "split.json").read_text())["salt"].encode()
+    assert record["sha256"]["forget_list"] == hmac.new(salt, listed, "sha256").hexdigest()
     weights = (finished / "forgotten" / "model.safetensors").read_bytes()
     digest = hashlib.sha256(weights).hexdigest()
     assert record["sha256"]["weights_after"] == {"model.safetensors": digest}
@@ -57,7 +66,7 @@ def test_an_untouched_model_is_as_recorded(folder, capsys):
     verify(folder, "--full", "true")
     shown = capsys.readouterr().out
     hashed = ("forget_list", "manifest", "split", "weights_before", "weights_after")
-    for name in (*hashed, "settings_after", "figures"):
+    for name in (*hashed, "settings_after", "results", "run", "request", "measured again"):
         assert f"{name}: as recorded" in shown
 
 
@@ -67,16 +76,18 @@ def change_weights(path):
     save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
 
 
-def drop_a_hash(path):
+def edit(path, change):
     content = json.loads(path.read_text())
-    del content["sha256"]["weights_after"]
+    change(content)
     path.write_text(json.dumps(content))
+
+
+def drop_a_hash(path):
+    edit(path, lambda content: content["sha256"].pop("weights_after"))
 
 
 def drop_a_speaker(path):
-    content = json.loads(path.read_text())
-    content["forget_speakers"].pop()
-    path.write_text(json.dumps(content))
+    edit(path, lambda content: content["forget_speakers"].pop())
 
 
 @pytest.mark.parametrize(
@@ -87,8 +98,11 @@ def drop_a_speaker(path):
         (lambda f: (f / "forgotten" / "vocab.json").write_text("{}"), "settings_after"),
         (lambda f: (f / "forgotten" / "model.safetensors").unlink(), "weights_after"),
         (lambda f: (f / "manifest.jsonl").write_text("{}"), "manifest"),
-        (lambda f: drop_a_speaker(f / "split.json"), "forget_list; split"),
-        (lambda f: drop_a_hash(f / "forgotten" / "deletion_record.json"), "weights_after"),
+        (lambda f: drop_a_speaker(f / "split.json"), "forget_list; request; split; forgotten"),
+        (lambda f: edit(f / "results.json", lambda c: c.update(corpus="other")), "results"),
+        (lambda f: edit(f / "forgotten" / "run.json", lambda c: c.update(seed=7)), "run"),
+        (lambda f: (f / "report.md").write_text("WER 0%"), "report"),
+        (lambda f: drop_a_hash(f / "forgotten" / "deletion_record.json"), "weights_after; record"),
     ],
 )
 def test_what_changed_is_named(folder, tamper, named):
@@ -124,7 +138,7 @@ def test_the_original_may_be_deleted(folder, capsys):
     verify(folder, "--full", "true")
     shown = capsys.readouterr().out
     assert "weights_before: gone" in shown
-    assert "figures: as recorded" in shown
+    assert "measured again: as recorded" in shown
     (folder / "manifest.jsonl").unlink()
     verify(folder)
     with pytest.raises(ValueError, match="without the manifest"):
@@ -157,10 +171,8 @@ def test_figures_of_an_earlier_evaluation_stay(folder):
 
 
 def test_figures_are_measured_anew(folder):
-    path = folder / "forgotten" / "deletion_record.json"
-    record = json.loads(path.read_text())
-    record["figures"]["loss"]["forget"] += 0.01
-    path.write_text(json.dumps(record))
+    (folder / "results.json").unlink()
+    forge(folder, lambda record: record["figures"]["loss"].update(forget=0.01))
     verify(folder)
     with pytest.raises(ValueError, match="loss forget: recorded"):
         verify(folder, "--full", "true")
@@ -183,9 +195,10 @@ def unlearn(folder, name, split="split.json", model="original"):
     main([*argv, "--out", str(folder / name), "--stop.rule", "steps"])
 
 
-def evaluate(folder, *names, split="split.json"):
+def evaluate(folder, *names, split="split.json", sign=None):
     data = ["--manifest", str(folder / "manifest.jsonl"), "--split", str(folder / split)]
-    main(["evaluate", *data, "--models", ",".join(names), "--out", str(folder / "results.json")])
+    argv = ["evaluate", *data, "--models", ",".join(names), "--out", str(folder / "results.json")]
+    main([*argv, *(["--sign", str(sign)] if sign else [])])
 
 
 def recorded(folder):
@@ -229,3 +242,213 @@ def test_the_original_is_not_replaced(folder):
 def test_a_model_is_verified_from_within_its_folder(folder, monkeypatch):
     monkeypatch.chdir(folder / "forgotten")
     main(["verify", "--model", ".", "--full", "true"])
+
+
+def published(folder):
+    return json.loads((folder / "forgotten" / "run.json").read_text())
+
+
+def test_a_run_holds_the_hash_of_the_weights_that_it_published(folder):
+    weights = (folder / "forgotten" / "model.safetensors").read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    assert published(folder)["weights"] == {"model.safetensors": digest}
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_the_original_under_another_name_gets_no_record(folder, older):
+    record = folder / "forgotten" / "deletion_record.json"
+    record.unlink()
+    shutil.copy(folder / "original" / "model.safetensors", folder / "forgotten")
+    if older:
+        run = {name: value for name, value in published(folder).items() if name != "weights"}
+        (folder / "forgotten" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(ValueError, match=r"forgotten: its weights are the original's.*unlearn ag"):
+        evaluate(folder, "original", "forgotten")
+    assert not record.exists()
+
+
+def test_weights_that_no_run_published_get_no_record(folder):
+    record = folder / "forgotten" / "deletion_record.json"
+    record.unlink()
+    change_weights(folder / "forgotten")
+    with pytest.raises(ValueError, match="forgotten: its weights are not those"):
+        evaluate(folder, "original", "forgotten")
+    assert not record.exists()
+
+
+def forge(folder, change):
+    """Edit the record, and then its digest, as whoever can write it may do."""
+    path = folder / "forgotten" / "deletion_record.json"
+    record = json.loads(path.read_text())
+    change(record)
+    record["digest"] = content_digest(record)
+    path.write_text(json.dumps(record))
+
+
+def everything_anew(folder, path, change):
+    """Edit a file, and then its hash in the record."""
+    edit(folder / path, change)
+    name = {"split.json": "split", "results.json": "results"}.get(path, "run")
+    forge(folder, lambda r: r["sha256"].update({name: digest(folder / path)}))
+
+
+# What a forger may edit in the record, with a digest that fits.
+FORGED = {
+    "a figure": lambda r: r["figures"]["wer"].update(forget=1.0),
+    "a figure more": lambda r: r["figures"]["wer"].update(nowhere=1.0),
+    "no figures": lambda r: r.update(figures={}),
+    "fewer figures": lambda r: r["figures"].pop("membership"),
+    "a part less": lambda r: r["figures"]["loss"].pop("retain"),
+    "an interval": lambda r: r["figures"]["ci95"]["wer"].update(forget=[0.9, 1.0]),
+    "method": lambda r: r.update(method="orthograd"),
+    "options": lambda r: r["options"].update(epochs=100),
+    "stopped": lambda r: r.update(stopped="at the target"),
+    "command": lambda r: r.update(command="asr-unlearn unlearn"),
+    "date of the run": lambda r: r.update(unlearned="2020-01-01T00:00:00+00:00"),
+    "date of the record": lambda r: r.update(created="2020-01-01T00:00:00+00:00"),
+    "speakers": lambda r: r["forgotten"].update(speakers=7),
+    "utterances": lambda r: r["forgotten"].update(utterances=70),
+    "versions": lambda r: r["versions"]["unlearned"].update(torch="9"),
+    "versions of the record": lambda r: r["versions"]["recorded"].update(torch="9"),
+    "beams": lambda r: r.update(beams=5),
+    "weights before": lambda r: r["sha256"].update(weights_before={"model.safetensors": "0" * 64}),
+    "weights after": lambda r: r["sha256"].update(weights_after={"model.safetensors": "0" * 64}),
+    "forget list": lambda r: r["sha256"].update(forget_list="0" * 64),
+    "request": lambda r: r["sha256"].update(request="0" * 64),
+    "a note": lambda r: r.update(note="approved"),
+}
+# These say nothing that the other files say too: without a signature they pass.
+ONLY_SIGNED = {
+    "a figure more",
+    "date of the record",
+    "versions of the record",
+    "beams",
+    "a note",
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_record_contradicts_the_files_beside_it(folder, what):
+    forge(folder, FORGED[what])
+    if what in ONLY_SIGNED:
+        verify(folder)
+        return
+    with pytest.raises(ValueError, match="not as recorded"):
+        verify(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "named"),
+    [
+        ("split.json", lambda c: c["parts"]["retain"].pop(), "request"),
+        ("split.json", lambda c: c.update(forget_speakers=["s0"]), "request"),
+        ("results.json", lambda c: c["models"][2]["wer"].update(forget=1.0), "figures"),
+        ("forgotten/run.json", lambda c: c.update(name="orthograd"), "method"),
+        ("forgotten/run.json", lambda c: c.update(weights={}), "weights_after"),
+    ],
+)
+def test_an_edited_file_with_an_edited_hash_contradicts_the_others(folder, path, change, named):
+    everything_anew(folder, path, change)
+    with pytest.raises(ValueError, match=f"not as recorded.*{named}"):
+        verify(folder)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Two pairs of keys, as OpenSSL writes them: the signer's, and a forger's."""
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    folder = tmp_path_factory.mktemp("keys")
+    pem = serialization.Encoding.PEM
+    for name in ("own", "forger"):
+        key = Ed25519PrivateKey.generate()
+        private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (folder / f"{name}.pem").write_bytes(key.private_bytes(pem, *private))
+        public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+        (folder / f"{name}.pub").write_bytes(public)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def signed(finished, keys, tmp_path_factory):
+    out = tmp_path_factory.mktemp("signed") / "out"
+    shutil.copytree(finished, out)
+    evaluate(out, "original", "retrained", "forgotten", sign=keys / "own.pem")
+    return out
+
+
+def test_a_signed_record_is_that_of_its_key_alone(signed, keys, capsys):
+    verify(signed, "--verify-key", str(keys / "own.pub"), "--full", "true")
+    assert "signature: of this key" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"not as recorded.*: signature$"):
+        verify(signed, "--verify-key", str(keys / "forger.pub"))
+
+
+def test_a_check_without_a_key_says_what_it_proves(folder, capsys):
+    verify(folder)
+    assert "shows only that nothing has changed by accident" in capsys.readouterr().out
+
+
+def test_no_edit_of_a_signed_record_passes(signed, keys, tmp_path):
+    copy = tmp_path / "out"
+    shutil.copytree(signed, copy)
+    path = copy / "forgotten" / "deletion_record.json"
+    original = path.read_text()
+    forger = signing_key(keys / "forger.pem")
+    further = {
+        "no signature": lambda r: r.pop("signature"),
+        "a signature by another": lambda r: r.update(signature=sign(content_digest(r), forger)),
+        "no hex": lambda r: r.update(signature="approved"),
+    }
+    assert len(FORGED | further) > 20
+    for what, change in (FORGED | further).items():
+        path.write_text(original)
+        forge(copy, change)
+        check = asr_unlearn.verify(copy / "forgotten", verify_key=keys / "own.pub")
+        assert "signature" in check.changed, what
+
+
+DATA = {"manifest": "manifest.jsonl", "split": "split.json", "out": "results.json"}
+
+
+@pytest.mark.parametrize(("flag", "other"), [("--sign", "own.pub"), ("--verify-key", "own.pem")])
+def test_a_file_that_is_no_such_key_is_named(folder, keys, flag, other):
+    named = flag.replace("-key", "_key")
+    argv = ["verify", "--model", str(folder / "forgotten")]
+    if flag == "--sign":
+        data = [f"--{name}={folder / file}" for name, file in DATA.items()]
+        argv = ["evaluate", *data, "--models", "forgotten"]
+    with pytest.raises(ValueError, match=rf"{named} .*{other}: no Ed25519.*openssl"):
+        main([*argv, flag, str(keys / other)])
+
+
+def test_the_forget_list_cannot_be_guessed(finished):
+    """Not even by whoever has the manifest: no hash in the folder is of names alone."""
+    texts = [path.read_text() for path in (finished / "forgotten").glob("*.json")]
+    speakers = sorted({name.split("-")[0] for name in itertools.chain(*parts(finished).values())})
+    for pair in itertools.permutations(speakers, 2):
+        for listed in ("".join(f"{s}\n" for s in pair), "\n".join(pair), ",".join(pair)):
+            assert not any(hashlib.sha256(listed.encode()).hexdigest() in text for text in texts)
+    data = read_manifest(finished / "manifest.jsonl")
+    drawn = make_split(data, ["s0", "s1"], seed=0, heldout=0.25, unseen=0.2)
+    assert not any(drawn.digest in text for text in texts)
+
+
+def parts(folder):
+    return json.loads((folder / "split.json").read_text())["parts"]
+
+
+def test_a_split_without_salt_leaves_the_forget_list_out(folder):
+    edit(folder / "split.json", lambda content: content.pop("salt"))
+    unlearn(folder, "forgotten")
+    evaluate(folder, "original", "forgotten")
+    assert recorded(folder)["sha256"]["forget_list"] is None
+    verify(folder)
+
+
+def test_a_record_of_an_earlier_version_is_named(folder):
+    edit(folder / "forgotten" / "deletion_record.json", lambda r: r.update(schema=1))
+    with pytest.raises(ValueError, match="is of an earlier version: evaluate the model again"):
+        verify(folder)

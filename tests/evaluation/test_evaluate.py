@@ -76,7 +76,11 @@ def test_the_original_and_the_retrained_model_may_have_other_names(setting, corp
 def test_rates_are_those_of_the_rows_and_of_jiwer(setting):
     folder, run = setting
     for entry in run().results["models"]:
-        lines = (folder / entry["path"] / "utterances.jsonl").read_text().splitlines()
+        lines = (
+            (folder / ".cache/predictions" / entry["path"] / "utterances.jsonl")
+            .read_text()
+            .splitlines()
+        )
         rows = [json.loads(line) for line in lines]
         assert set(entry["wer"]) == set(PARTS) == {r["part"] for r in rows}
         for part in PARTS:

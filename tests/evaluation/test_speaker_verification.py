@@ -106,7 +106,8 @@ def test_the_judge_is_the_classifier_of_the_same_name(
     original, retrained = (entry.get("speaker_id", {}) for entry in results["models"])
     # The judge's folder is left as it is.
     assert not list(judge.rglob("utterances.jsonl"))
-    (file,) = (out / ".cache" / "predictions").glob("*/utterances.jsonl")
+    kept = set((out / ".cache" / "predictions").glob("*/utterances.jsonl"))
+    (file,) = (path for path in kept if path.parent.name not in ("original", "retrained"))
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     judged = Judge.at(judge, data, out).figures(models[0], device=CPU)
     assert {key: original[key] for key in judged} == judged

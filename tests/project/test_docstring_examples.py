@@ -12,7 +12,7 @@ import asr_unlearn
 
 ROOT = Path(__file__).resolve().parents[2]
 # In the order in which one needs the other's output.
-FUNCTIONS = ("split", "train", "unlearn", "evaluate", "report", "verify")
+FUNCTIONS = ("split", "train", "unlearn", "evaluate", "report", "verify", "purge")
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_examples_run(folder, capsys):
         assert example.examples, name
         failures = runner.run(example).failed
         assert not failures, capsys.readouterr().out
-    assert (folder / "out" / "report.html").is_file()
+    assert (folder / "out" / "results.json").is_file()
+    assert not (folder / "out" / ".cache").exists()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

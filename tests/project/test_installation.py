@@ -143,6 +143,15 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "x: ECAPA-TDNN needs speechbrain, which is not installed: "
             "pip install 'asr_unlearn[speaker]'",
         ),
+        (
+            "sign",
+            "from pathlib import Path\n"
+            "import sys\n"
+            "from asr_unlearn.runtime import program\n"
+            "from asr_unlearn.evaluation.signature import signing_key\n"
+            "sys.exit(program.run_program('x', lambda: signing_key(Path('key.pem'))))",
+            "x: --sign needs cryptography, which is not installed: pip install 'asr_unlearn[sign]'",
+        ),
     ],
 )
 def test_a_missing_extra_is_named_where_it_is_needed(extra, code, said, tmp_path):

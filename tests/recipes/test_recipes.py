@@ -163,8 +163,9 @@ def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     rows = [json.loads(x) for x in (out / "original" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     for name in models:
-        for file in ("config.json", "model.safetensors", "run.json", "utterances.jsonl"):
+        for file in ("config.json", "model.safetensors", "run.json"):
             assert (out / name / file).exists()
+        assert (out / ".cache" / "predictions" / name / "utterances.jsonl").exists()
     # Same initial weights, and only the forget speakers' utterances less.
     options = [json.loads((out / n / "run.json").read_text())["options"] for n in models[:2]]
     assert options[0].pop("parts") == ["retain", "forget"]

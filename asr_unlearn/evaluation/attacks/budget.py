@@ -20,6 +20,7 @@ class AttackBudget:
         shadows: shadow models for LiRA and RMIA, trained with and without each speaker.
         relearn: whether to count the steps until a model has relearned the forget speakers.
         workers: trainings at the same time; 0 for one per core, or one on a GPU.
+        method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
     Raises:
         InputError: a number is negative, or the number of shadow models odd.
@@ -29,6 +30,7 @@ class AttackBudget:
     shadows: int = 0
     relearn: bool = False
     workers: int = 0
+    method_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("informed", "shadows", "workers"):

@@ -9,7 +9,7 @@ The retrained model is not attacked, since nothing was unlearned from it.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.evaluation.attacks.job import AttackModel
 from asr_unlearn.evaluation.attacks.observations import observations, target_loss
 from asr_unlearn.methods import Method
-from asr_unlearn.methods.registry import find_method, make_method
+from asr_unlearn.methods.registry import find_method, make_method, users_method
 from asr_unlearn.metrics.mia import KnownUnlearning
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
@@ -68,11 +68,13 @@ class Unlearning(AttackModel):
 
     Attributes:
         original: folder of the model that the attacked one was unlearned from.
+        method: name of its method, for `make_method`.
         run: run.json of the attacked model.
         reference_model: folder of the reference model that the attacked one was stopped with.
     """
 
     original: Path
+    method: str
     run: Mapping[str, Any]
     reference_model: Path | None = None
 
@@ -92,7 +94,7 @@ class Unlearning(AttackModel):
         unlearn_model(
             self.corpus,
             self.original,
-            _method_of(self.run),
+            _method_of(self.method, options),
             self.out,
             seed=self.run["seed"],
             device=self.device,
@@ -134,17 +136,20 @@ def unlearnings(
     count: int,
     device: torch.device,
     beams: int = 1,
+    method_files: Collection[str] = (),
 ) -> list[Unlearning]:
     """Return the models of the informed attack on `model`, in `folder`/0, `folder`/1 and so on.
 
     Empty for a model that was not unlearned.
 
     Raises:
-        InputError: its reference model has no run.json that says how it was trained.
+        InputError: its reference model has no run.json that says how it was trained; or its method
+            is in a file that is not one of `method_files`.
     """
     run = model.run()
-    if run.get("kind") != "unlearn":
+    if run.get("kind") != "unlearn" or not count:
         return []
+    method = _trusted_method(model, method_files)
     reference_model = model.reference_model()
     if reference_model and SavedModel.at(reference_model).run().get("kind") != "train":
         raise InputError(
@@ -155,6 +160,7 @@ def unlearnings(
         Unlearning(
             corpus=other_request(corpus, number),
             original=model.original(),
+            method=method,
             run=run,
             out=folder / str(number),
             device=device,
@@ -166,10 +172,27 @@ def unlearnings(
     ]
 
 
-def _method_of(run: Mapping[str, Any]) -> Method:
-    """The method of a run.json, with its options."""
-    options = run["options"]
+def _trusted_method(model: SavedModel, method_files: Collection[str]) -> str:
+    """The name of a model's method: a built-in one, or one of the files that the user names.
+
+    A run.json is data: a file is never run because a run.json names it.
+    """
+    run = model.run()
     # Early versions did not record the method: the model's folder had its name.
-    name = options.get("method", run["name"])
+    name: str = run["options"].get("method", run["name"])
+    if (wanted := users_method(name)) is None:
+        return name
+    for given in method_files:
+        own = users_method(given)
+        if own and (Path(own[0]).name, own[1]) == (Path(wanted[0]).name, wanted[1]):
+            return given
+    raise InputError(
+        f"{model.folder}/run.json names a method in a file, {name}, which is not run unless you "
+        f"name it: --method_files {Path(wanted[0]).name}:{wanted[1]} with its path"
+    )
+
+
+def _method_of(name: str, options: Mapping[str, Any]) -> Method:
+    """The method of that name, with its options among those of a run.json."""
     given = {f.name: options[f.name] for f in fields(find_method(name)) if f.name in options}
     return make_method(name, given)

@@ -75,6 +75,7 @@ class Attackers:
                 corpus,
                 root / "informed" / relative_folder(model.folder, root),
                 count=budget.informed,
+                method_files=budget.method_files,
                 device=device,
                 beams=beams,
             )

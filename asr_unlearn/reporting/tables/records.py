@@ -10,7 +10,12 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
 # Enough of a SHA-256 to distinguish files; the record holds all of it.
 SHOWN = 16
-INPUTS = {"forget_list": "Forget list", "manifest": "Manifest", "split": "Split"}
+INPUTS = {
+    "forget_list": "Forget list",
+    "manifest": "Manifest",
+    "split": "Split",
+    "results": "Results",
+}
 
 
 def record_inputs(found: Comparison, runs: Runs) -> Table | None:
@@ -20,12 +25,13 @@ def record_inputs(found: Comparison, runs: Runs) -> Table | None:
         return None
     rows = []
     for name, heading in INPUTS.items():
-        digests = dict.fromkeys(str(r.get("sha256", {}).get(name)) for _, _, r in records)
-        rows += [Row(heading, (Cell(digest),)) for digest in digests]
+        digests = dict.fromkeys(r.get("sha256", {}).get(name) for _, _, r in records)
+        rows += [Row(heading, (Cell(str(digest)),)) for digest in digests if digest]
     caption = (
         "Each unlearned model has a deletion_record.json in its folder. "
         "asr-unlearn verify --model FOLDER compares it with the files; --full true also "
-        "evaluates the model again. The forget list is hashed as its sorted ids, one a line."
+        "evaluates the model again. The forget list is hashed as its sorted ids, one a line, "
+        "with the salt in the split as the key (HMAC)."
     )
     return Table("What was forgotten", ("Input", "SHA-256"), tuple(rows), caption)
 

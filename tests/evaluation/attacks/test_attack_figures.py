@@ -70,7 +70,8 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
 
     def kept(corpus):
         made = {"corpus": corpus, "out": out, "device": CPU}
-        yield Unlearning(original=original.folder, run=run, **made).entry.key
+        given = {"original": original.folder, "method": "neggrad_plus", "run": run}
+        yield Unlearning(**given, **made).entry.key
         yield Shadow(run=original.run(), number=0, **made).entry.key
         yield Relearning(original, corpus, MeanScore(loss=1.0, cer=0.0), CPU).entry.key
 

@@ -1,13 +1,16 @@
 """Models of the informed attack: whom they forget, and that they are unlearned alike."""
 
 import json
+import shutil
 
 import pytest
+import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.split import make_split
-from asr_unlearn.evaluation.attacks.informed import other_request
+from asr_unlearn.evaluation.attacks.informed import other_request, unlearnings
+from asr_unlearn.models.saved_model import SavedModel
 from tests.support.attacked_models import run_of
 
 
@@ -58,3 +61,26 @@ def test_too_few_others_are_an_error(data):
     split = make_split(data.manifest, forget, seed=0, unseen=0.3)
     with pytest.raises(ValueError, match="an informed attack forgets 3 other speakers, but only"):
         other_request(Corpus(data.manifest, split, data.cache), 0)
+
+
+def test_a_method_file_that_a_run_names_is_not_run(data, evaluated, tmp_path):
+    folder = tmp_path / "forgotten"
+    shutil.copytree(data.cache / "forgotten", folder)
+    run = run_of(folder)
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    run["options"]["method"] = f"{evil}:Evil"
+    (folder / "run.json").write_text(json.dumps(run))
+
+    def attackers(**given):
+        model = SavedModel.at(folder)
+        return unlearnings(
+            model, data, tmp_path / "informed", count=1, device=torch.device("cpu"), **given
+        )
+
+    for named in ((), ("orthograd",), (f"{evil}:Other",), ("other.py:Evil",)):
+        with pytest.raises(ValueError, match=r"forgotten/run\.json names a method in a file.*Evil"):
+            attackers(method_files=named)
+    assert not (tmp_path / "ran").exists()
+    (own,) = attackers(method_files=("my/own/evil.py:Evil",))
+    assert own.method == "my/own/evil.py:Evil"

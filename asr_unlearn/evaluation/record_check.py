@@ -1,0 +1,116 @@
+"""Compare a deletion record with the files that it is about."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.replaced import check_recordings
+from asr_unlearn.data.split import read_split, read_unchecked_split
+from asr_unlearn.evaluation.deletion_record import (
+    NAME,
+    content_digest,
+    entry_of,
+    figures_of,
+    hashes,
+    path_of,
+    read_record,
+    statement,
+)
+from asr_unlearn.evaluation.error_rates import figures_by_part
+from asr_unlearn.evaluation.predictions import transcribe
+from asr_unlearn.models.saved_model import SavedModel
+
+# What may be deleted, the original above all: the unlearned model stays the same.
+DISPENSABLE = ("manifest", "weights_before", "results")
+RATES = ("wer", "cer", "accuracy", "loss")
+
+
+def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return the record of a model, the names of what has changed, and of what is gone.
+
+    Raises:
+        FileNotFoundError: there is no record, or no split.
+        InputError: one of them is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: `asr-unlearn evaluate` writes it")
+    record = read_record(path)
+    manifest, split, original, results = (
+        path_of(folder, record, name) for name in ("manifest", "split", "original", "results")
+    )
+    weights = SavedModel.at(original).weights() if original.is_dir() else {}
+    now = {**hashes(folder, manifest, split, results), "weights_before": weights or None}
+    # Goes through what exists: a hash that was removed from the record counts as changed.
+    other = [name for name, value in now.items() if record["sha256"].get(name) != value]
+    gone = [name for name in other if name in DISPENSABLE and now[name] is None]
+    run, request = SavedModel.at(folder).run(), read_unchecked_split(split)
+    # What the files say of one another, whatever hashes the record has.
+    if run.get("request") != request.digest:
+        other.append("request")
+    if now["weights_after"] != run.get("weights", now["weights_after"]) or (
+        now["weights_after"] == run.get("original", {}).get("sha256")
+    ):
+        other.append("weights_after")
+    said = statement(run, request)
+    said["versions"] = {**record.get("versions", {}), "unlearned": run.get("versions")}
+    other += [name for name, value in said.items() if record.get(name) != value]
+    if _lacks_figures(record["figures"], entry_of(folder, results)):
+        other.append("figures")
+    if not report_fits(results, record):
+        other.append("report")
+    if record.get("digest") != content_digest(record):
+        other.append("record")
+    return record, [name for name in dict.fromkeys(other) if name not in gone], gone
+
+
+def _lacks_figures(recorded: Mapping[str, Any], entry: Mapping[str, Any] | None) -> bool:
+    """Whether figures are missing, or differ from the entry in results.json."""
+    complete = "membership" in recorded and "forget" in recorded.get("loss", {})
+    complete &= any("forget" in recorded.get(name, {}) for name in ("wer", "accuracy"))
+    return not complete or any(
+        recorded.get(name, {}).get(part) != value
+        for name, found in figures_of(entry or {}).items()
+        for part, value in found.items()
+    )
+
+
+def report_fits(results: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the report beside results.json, if there is one, is of the recorded results."""
+    stem = "report" if results.stem == "results" else f"{results.stem}-report"
+    report = results.with_name(f"{stem}.md")
+    return not report.exists() or str(record["sha256"].get("results")) in report.read_text(
+        encoding="utf-8"
+    )
+
+
+def changed_figures(
+    folder: Path, record: Mapping[str, Any], device: torch.device, tolerance: float = 1e-4
+) -> list[str]:
+    """Evaluate a model again; return the rates and losses that differ by more than `tolerance`."""
+    manifest, split = (path_of(folder, record, name) for name in ("manifest", "split"))
+    with TemporaryDirectory() as elsewhere:
+        model = SavedModel.at(folder)
+        utterances = read_manifest(manifest)
+        check_recordings(utterances)
+        rows = transcribe(
+            replace(model, cache=Path(elsewhere), window=record.get("window")),
+            utterances,
+            read_split(split, manifest),
+            device=device,
+            beams=record["beams"],
+        )
+    now, recorded = figures_by_part(rows), record["figures"]
+    changed = []
+    for figure in RATES:
+        before, after = recorded.get(figure, {}), now.get(figure, {})
+        for part in before | after:
+            pair = (before.get(part), after.get(part))
+            if None in pair or not abs(pair[0] - pair[1]) <= tolerance:
+                changed.append(f"{figure} {part}: recorded {pair[0]}, now {pair[1]}")
+    return changed
