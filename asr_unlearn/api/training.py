@@ -110,7 +110,7 @@ def train(
     """
     out = Path(out)
     check_folder(out)
-    chosen = _parts(parts)
+    chosen = parts_of(parts)
     outcome = train_model(
         Corpus.read(Path(manifest), Path(split), cache_folder(out)),
         str(model),
@@ -135,7 +135,7 @@ def train(
     return Trained(out, outcome)
 
 
-def _parts(given: str | Sequence[str]) -> list[str]:
+def parts_of(given: str | Sequence[str]) -> list[str]:
     """The names of parts, given as a list or as "retain,forget".
 
     Raises:

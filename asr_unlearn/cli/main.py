@@ -19,7 +19,7 @@ from asr_unlearn.runtime import distributed, program
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.provenance import recorded_command
-from asr_unlearn.runtime.text import did_you_mean, plain_argument_error
+from asr_unlearn.runtime.text import did_you_mean, one_line, plain_argument_error, printable
 
 
 class Parser(ArgumentParser):
@@ -31,7 +31,7 @@ class Parser(ArgumentParser):
         text = re.sub(r"(arguments are required: )(.+)", _as_flags, plain_argument_error(message))
         if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", text):
             text += did_you_mean(unknown[1], [f"--{action.dest}" for action in self._actions])
-        print(f"{called}: {text}; {called} --help lists the flags", file=sys.stderr)
+        print(one_line(f"{called}: {text}; {called} --help lists the flags"), file=sys.stderr)
         sys.exit(2)
 
 
@@ -146,7 +146,7 @@ class _StandardError(logging.Handler):
     """Prints to what sys.stderr is by then."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        print(printable(self.format(record)), file=sys.stderr)
 
 
 def _run(given: Sequence[str]) -> None:

@@ -19,11 +19,17 @@ if __name__ == "__main__":
     program.spare_waiting_threads()
     end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
 
+from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.data.forget_list import check_names, read_names
+from asr_unlearn.data.split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.speaker_verification import check_judge
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.from_scratch import TrainingAids
+from asr_unlearn.models.tasks.window import check_window
 from asr_unlearn.runtime import program
 from asr_unlearn.runtime.cache import Cached, cached
 from asr_unlearn.runtime.device import pick_device
@@ -32,7 +38,10 @@ from asr_unlearn.runtime.io import digest, digest_of
 from asr_unlearn.runtime.outputs import check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.version import __version__
+from asr_unlearn.training.finetune import Setup
 
+# Flags of `asr-unlearn train`, and the aids that they set.
+AIDS = {"auxiliary_ctc": "ctc", "token_noise": "token_noise", "joined": "joined"}
 ATTACKS = {
     "informed": "attack each unlearned model with N that were unlearned of others",
     "shadows": "attack all models with N that were trained like the original",
@@ -66,9 +75,19 @@ def check(command: Command) -> None:
     """
     if command.stage == 1:
         return
-    _, options = commands.understood(command.argv)
-    if "shadows" in options:
+    name, options = commands.understood(command.argv)
+    if name == "split":
+        check_shares(**{part: options[part] for part in ("heldout", "unseen", "test")})
+    if name == "train":
+        parts_of(options["parts"])
+        aids = {aid: options[flag] for flag, aid in AIDS.items()}
+        given = {name: options[name] for name in ("speeds", "crop_seconds", "window")}
+        Setup(**given, aids=TrainingAids(**aids))
+    if name == "evaluate":
         AttackBudget(**{f.name: options[f.name] for f in fields(AttackBudget)})
+        check_window(options["window"])
+        if options["judge"] is not None:
+            check_judge(Path(options["judge"]))
 
 
 def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
@@ -192,14 +211,16 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     if preset := getattr(given, "preset", None):
         recipe = recipe.with_preset(preset)
     model = given.model or _beside(folder, recipe.model)
+    config = read_config(model)
     if not is_bare_config(model):
-        recipe.use_pretrained(recipe.finetune.get("task") or task_of(read_config(model)))
+        recipe.use_pretrained(recipe.finetune.get("task") or task_of(config))
     if given.methods:
         recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
         recipe.apply(setting)
     if reference_model := recipe.reference_model.get("model"):
-        recipe.reference_model["model"] = _beside(folder, reference_model)
+        recipe.reference_model["model"] = _beside(folder, str(reference_model))
+        read_config(recipe.reference_model["model"])
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
@@ -243,8 +264,10 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     given = parser(recipe, folder).parse_args(rest)
     check_folder(given.out)
     pick_device(given.device)
-    if given.forget and not given.forget.is_file():
-        raise InputError(f"--forget {given.forget}: there is no such file")
+    if given.forget:
+        if not given.forget.is_file():
+            raise InputError(f"--forget {given.forget}: there is no such file")
+        check_names("speaker", read_names(given.forget))
     if given.stage > given.stop_stage:
         raise InputError(f"--stage {given.stage} is behind --stop-stage {given.stop_stage}")
     plan = make_plan(recipe, folder, given)

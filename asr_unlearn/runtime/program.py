@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from asr_unlearn.runtime.errors import AsrUnlearnError
+from asr_unlearn.runtime.text import one_line, printable
 
 DEBUG = "--debug"
 DEBUG_HELP = "print the traceback of an error"
@@ -62,9 +63,9 @@ def run_program(
         return INTERRUPTED
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            print(printable(traceback.format_exc()), end="", file=sys.stderr)
         else:
-            print(f"{program}: {explained(error)}", file=sys.stderr)
+            print(one_line(f"{program}: {explained(error)}"), file=sys.stderr)
         return failed
 
 
