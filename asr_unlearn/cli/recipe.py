@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from asr_unlearn.cli.recipe_checks import MAPPINGS, SECTIONS, check_content
+from asr_unlearn.cli.recipe_checks import MAPPINGS, SECTIONS, check_content, check_options
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.finetune import Finetune
@@ -103,6 +103,7 @@ class Recipe:
                 f"--set {setting}: give section.key=value with a section of "
                 f"{', '.join([*SECTIONS, *self.methods])}"
             )
+        check_options({key: value}, section)
         sections[section][key] = value
 
 

@@ -1,6 +1,6 @@
 """Checks of the content of recipe.yaml: its keys, and the kind of each value."""
 
-import math
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, get_args
@@ -30,6 +30,8 @@ def check_content(content: Mapping[str, Any], *, preset: bool = False) -> None:
         InputError: naming the key: unknown, missing, given by the recipe itself, or of another
             kind than expected.
     """
+    if preset and "presets" in content:
+        raise InputError("a preset has no presets of its own")
     known = (*TEXTS, *MAPPINGS)
     if unknown := set(content) - set(known):
         raise InputError(f"unknown keys {sorted(unknown)}; known are {', '.join(known)}")
@@ -42,14 +44,16 @@ def check_content(content: Mapping[str, Any], *, preset: bool = False) -> None:
     for key in MAPPINGS:
         _mapping(content.get(key), key)
     for section in SECTIONS:
-        _options(content.get(section), section)
+        check_options(content.get(section), section)
     _module((content.get("prepare") or {}).get("module"), needed=not preset)
     for method, options in (content.get("methods") or {}).items():
-        _options(_mapping(options, f"methods.{method}"), f"methods.{method}")
+        check_options(_mapping(options, f"methods.{method}"), f"methods.{method}")
     for task, options in (content.get("pretrained") or {}).items():
         if task not in TASKS:
             raise InputError(f"pretrained.{task}: there is no such task; give {', '.join(TASKS)}")
-        _options(_mapping(options, f"pretrained.{task}"), f"pretrained.{task}", like="finetune")
+        check_options(
+            _mapping(options, f"pretrained.{task}"), f"pretrained.{task}", like="finetune"
+        )
     for name, changes in (content.get("presets") or {}).items():
         try:
             check_content(_mapping(changes, f"presets.{name}"), preset=True)
@@ -71,8 +75,17 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _options(options: Mapping[str, Any] | None, section: str, like: str = "") -> None:
-    """Check options that become flags."""
+def check_options(options: Mapping[str, Any] | None, section: str, like: str = "") -> None:
+    """Check options that become flags.
+
+    Args:
+        options: by name.
+        section: that they stand in.
+        like: the section whose flags they are, where it is another.
+
+    Raises:
+        InputError: naming the option: the recipe gives it itself, or it has an impossible value.
+    """
     own = OWN_FLAGS.get(like or section, ())
     for key, value in (options or {}).items():
         if key.replace("-", "_") in own:
@@ -85,7 +98,7 @@ def _options(options: Mapping[str, Any] | None, section: str, like: str = "") ->
                     f"{section}.{key} must be a number, a text, true or false, or a list of these, "
                     f"found {value!r}"
                 )
-            if isinstance(part, float) and not math.isfinite(part):
+            if isinstance(part, int | float) and not abs(part) <= sys.float_info.max:
                 raise InputError(f"{section}.{key} must be finite, found {part}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassFieldValidationError
+from huggingface_hub.errors import StrictDataclassError, StrictDataclassFieldValidationError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -51,7 +51,10 @@ LOADERS: dict[TaskName, Any] = {
     "classification": AutoModelForAudioClassification,
 }
 # What transformers raises for settings of another kind than it wrote.
-MALFORMED = (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+MALFORMED = (
+    *(TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    StrictDataclassError,
+)
 HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
 
 
@@ -222,7 +225,10 @@ def read_config(source: str) -> Any:
         # Before its class reads the config, which fails for some.
         if problem := unsupported(content):
             raise ModelError(f"{source}: {problem}")
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if not all(isinstance(name, str) for name in config.architectures or ()):
+            raise ModelError(f"{source}: its architectures are no list of names of classes")
+        return config
     except ModelError:
         raise
     except (OSError, ValueError, *MALFORMED) as error:
