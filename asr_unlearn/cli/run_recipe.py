@@ -1,7 +1,13 @@
 """Runs a recipe stage by stage; a stage that is complete for the same inputs is skipped."""
 
+from asr_unlearn.runtime import signals
+
+if __name__ == "__main__":
+    signals.end_at_once("run.sh")
+
 import argparse
 import hashlib
+import os
 import re
 import shlex
 import subprocess
@@ -132,8 +138,17 @@ def run(command: Command, *, debug: bool = False) -> None:
         return
     shown = [program.DEBUG] if debug else []
     argv = [sys.executable, "-m", *command.argv, *shown]
-    if status := subprocess.run(argv, check=False).returncode:
-        sys.exit(status)
+    # It ends first where this program is asked to end, and with it where this one is killed.
+    environment = {**os.environ, signals.PARENT: str(os.getpid())}
+    with subprocess.Popen(argv, env=environment) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
 
 
 def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from asr_unlearn.methods.context import Batches
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks import Task
-from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime import distributed, signals
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
@@ -140,12 +141,16 @@ class Training:
             unit="step",
             disable=not distributed.is_first(),
         )
-        with bar:
-            while self.progress.step < self.total and not self.stopped:
+        # Several processes would stop at different steps, and wait for each other.
+        alone = distributed.group() is None
+        with bar, signals.held() if alone else nullcontext(False) as asked_to_end:
+            while self.progress.step < self.total and not self.stopped and not asked_to_end:
                 self._step(bar)
                 if time.monotonic() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
+            if asked_to_end:
+                self._save()
         # A kill before the result is published must not cost the run.
         self._save()
         return self._outcome()
