@@ -69,13 +69,20 @@ def run_program(
     signals.end_with_parent()
     try:
         with signals.raised():
-            return work() or 0
+            return reported(program, work, debug=debug, failed=failed)
     except KeyboardInterrupt as interrupt:
-        signals.ignored()
         # The terminal that went away may be this one.
-        with suppress(OSError):
+        with signals.ignored(), suppress(OSError):
             print(f"\n{program}: interrupted; the same command goes on", file=sys.stderr)
         return signals.status_of(interrupt)
+
+
+def reported(
+    program: str, work: Callable[[], int | None], *, debug: bool = False, failed: int = 1
+) -> int:
+    """Work as in `run_program`, with signals as they are: for imports, which survive none."""
+    try:
+        return work() or 0
     except Exception as error:
         if debug:
             print(printable(traceback.format_exc()), end="", file=sys.stderr)

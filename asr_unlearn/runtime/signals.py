@@ -98,10 +98,15 @@ def held() -> Iterator[Held]:
         before[signal.Signals(come.number)](come.number, None)
 
 
-def ignored() -> None:
-    """From now on signals are ignored: for the last line of a program that ends anyway."""
-    for number in _listened_to():
-        signal.signal(number, signal.SIG_IGN)
+@contextmanager
+def ignored() -> Iterator[None]:
+    """A context in which signals are ignored: for the last line of a program that ends anyway."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _listened_to()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_with_parent(parent: int | None = None) -> None:

@@ -195,5 +195,5 @@ def test_no_traceback_during_the_imports(argv, number):
         time.sleep(moment)
         process.send_signal(number)
         _, shown = process.communicate(timeout=60)
-        assert b"Traceback" not in shown
+        assert b"Traceback" not in shown, shown.decode()
         assert process.returncode in (0, 128 + number), shown
