@@ -39,8 +39,9 @@ from asr_unlearn.models.tasks.window import check_window
 from asr_unlearn.runtime import program
 from asr_unlearn.runtime.cache import Cached, cached
 from asr_unlearn.runtime.device import pick_device
+from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest, digest_of
+from asr_unlearn.runtime.io import digest, digest_of, write_json
 from asr_unlearn.runtime.outputs import check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.version import __version__
@@ -48,6 +49,8 @@ from asr_unlearn.training.finetune import Setup
 
 # Flags of `asr-unlearn train`, and the aids that they set.
 AIDS = {"auxiliary_ctc": "ctc", "token_noise": "token_noise", "joined": "joined"}
+# The stages that publish a model.
+TRAINING = (3, 4, 5)
 ATTACKS = {
     "informed": "attack each unlearned model with N that were unlearned of others",
     "shadows": "attack all models with N that were trained like the original",
@@ -109,10 +112,51 @@ def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
     prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
     print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
     began = time.monotonic()
-    run(command, debug=debug)
+    if published_before_a_kill(command, out):
+        print(f"{title} was complete, and is noted now", flush=True)
+    else:
+        _note_begin(command, out)
+        run(command, debug=debug)
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
     _entry(command, out).save()
+    _begun(command).unlink(missing_ok=True)
     print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def published_before_a_kill(command: Command, out: Path) -> bool:
+    """Whether a run of this very command was killed after it had published its model.
+
+    A model is published as a whole, so that it must not be trained again.
+    """
+    path = _begun(command)
+    if command.stage not in TRAINING or not path.is_file():
+        return False
+    published = _published(command)
+    try:
+        begun = read_json(path)
+    except InputError:
+        return False
+    return begun.get("key") == _entry(command, out).key and published not in (
+        None,
+        begun.get("published"),
+    )
+
+
+def _note_begin(command: Command, out: Path) -> None:
+    """Note that a model is being trained, and which one is published now."""
+    if command.stage in TRAINING:
+        content = {"key": _entry(command, out).key, "published": _published(command)}
+        write_json(_begun(command), content)
+
+
+def _published(command: Command) -> str | None:
+    """A digest of the record of the published model, which has its time; None without one."""
+    record = command.leaves / "run.json"
+    return digest(record) if record.is_file() else None
+
+
+def _begun(command: Command) -> Path:
+    return command.leaves.with_name(f".{command.leaves.name}.begun")
 
 
 def _entry(command: Command, out: Path) -> Cached:

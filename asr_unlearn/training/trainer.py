@@ -29,8 +29,8 @@ from asr_unlearn.runtime import distributed, signals
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
-    remove_damaged,
     save_checkpoint,
+    set_aside_damaged,
 )
 from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.outcome import DivergedError, Outcome
@@ -256,7 +256,7 @@ class Training:
         self.method.prepare(self.context)
         self.progress.seconds += time.monotonic() - began
         if distributed.is_first():
-            remove_damaged(self.folder)
+            set_aside_damaged(self.folder)
         distributed.wait()
         state = load_checkpoint(self.folder, self.task.model)
         distributed.wait()

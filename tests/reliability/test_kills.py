@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 # File operations and random moments for each kind of job; together more than 200.
 POINTS = {
-    "split": (10, 5),
+    "split": (8, 5),
     "train": (45, 15),
     "unlearn": (45, 15),
     "evaluate": (45, 10),
@@ -44,7 +44,7 @@ def argv_of(kind, folder, config):
         case "train":
             return ["train", *data, "--model", config, "--out", folder / "made", *STEPS]
         case "unlearn":
-            stop = ["--stop.every", "1", "--stop.tolerance", "0"]
+            stop = ["--stop.rule", "steps", "--method.epochs", "2"]
             model = folder / "original"
             return ["unlearn", *data, "--model", model, "--out", folder / "made", *METHOD, *stop]
         case "evaluate" | "attacks":
