@@ -46,6 +46,7 @@ from asr_unlearn.runtime.outputs import check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.version import __version__
 from asr_unlearn.training.finetune import Setup
+from asr_unlearn.training.run_folder import remove_work
 
 # Flags of `asr-unlearn train`, and the aids that they set.
 AIDS = {"auxiliary_ctc": "ctc", "token_noise": "token_noise", "joined": "joined"}
@@ -113,6 +114,7 @@ def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
     print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
     began = time.monotonic()
     if published_before_a_kill(command, out):
+        remove_work(command.leaves)
         print(f"{title} was complete, and is noted now", flush=True)
     else:
         _note_begin(command, out)

@@ -120,10 +120,16 @@ class RunFolder:
         # Renamed before it is cleared: a kill before the model is complete must not cost the run.
         publish_folder(self.path, self.out)
         self._work.clear()
-        for path in [*checkpoints(self.out), self.out / "checkpoint.partial"]:
-            shutil.rmtree(path, ignore_errors=True)
-        for path in [*self.out.glob("best-*.safetensors"), Path(self._lock.lock_file)]:
-            path.unlink(missing_ok=True)
+        remove_work(self.out)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def remove_work(out: Path) -> None:
+    """Remove what only the run needed from a published folder."""
+    for path in [*checkpoints(out), out / "checkpoint.partial"]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in [*out.glob("best-*.safetensors"), *out.glob(".*.partial")]:
+        path.unlink(missing_ok=True)
 
 
 def count_parameters(model: PreTrainedModel) -> int:
