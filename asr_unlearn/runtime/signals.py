@@ -38,7 +38,7 @@ def end_at_once(program: str) -> None:
         os.write(2, f"\n{program}: interrupted; the same command goes on\n".encode())
         os._exit(128 + number)
 
-    # A process of a pool imports the program again: it is told to end by its parent.
+    # A process of a pool imports the program again: its parent ends it.
     if signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, []):
         for number in _listened_to():
             signal.signal(number, end)

@@ -1,4 +1,4 @@
-"""A recipe that is killed between a model's publication and the note of it."""
+"""A recipe that is killed after it has published a model and before it has noted it."""
 
 import json
 

@@ -14,7 +14,7 @@ from asr_unlearn.runtime.processes import working
 
 @dataclass(frozen=True)
 class Endless:
-    """Writes its process id, and works until it is told to end; then it saves, which takes time."""
+    """Writes its process id, and works until a signal comes; then it saves, which takes time."""
 
     folder: Path
     number: int
