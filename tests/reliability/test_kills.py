@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 # File operations and random moments for each kind of job; together more than 200.
 POINTS = {
-    "split": (8, 5),
+    "split": (8, 12),
     "train": (50, 10),
     "unlearn": (50, 10),
     "evaluate": (40, 8),
