@@ -1,7 +1,11 @@
 """`python -m asr_unlearn` is the command `asr-unlearn`, and what `torchrun -m` starts."""
 
-from asr_unlearn.runtime.program import spare_waiting_threads
-from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio
+from asr_unlearn.runtime import signals
+
+signals.end_at_once("asr-unlearn")
+
+from asr_unlearn.runtime.program import spare_waiting_threads  # noqa: E402
+from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio  # noqa: E402
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The command line of all corpora, and the steps from scanned utterances to a manifest."""
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -10,13 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.duplicates import find_copies
 from asr_unlearn.data.manifest import Utterance, write_manifest
 from asr_unlearn.data.validation import Validation, conv_frames, validate
 from asr_unlearn.runtime import program
+from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text, write_json
 from asr_unlearn.runtime.outputs import check_file
@@ -217,7 +216,7 @@ def _frames(config: Path | None) -> Callable[[int], int] | None:
     """Samples to CTC frames of a Hugging Face config; None for models without such a front end."""
     kernels, strides = WAV2VEC2_KERNELS, WAV2VEC2_STRIDES
     if config is not None:
-        content = _read_json(config)
+        content = read_json(config)
         if "conv_kernel" not in content or "conv_stride" not in content:
             print(f"{config}: no conv_kernel and conv_stride, transcript lengths are not checked")
             return None
@@ -227,26 +226,16 @@ def _frames(config: Path | None) -> Callable[[int], int] | None:
 
 def _longest(config: Path | None) -> float:
     """Seconds of a Whisper encoder's window: two frames of its spectrogram for a position."""
-    content = _read_json(config) if config else {}
+    content = read_json(config) if config else {}
     if config is None or "max_source_positions" not in content:
         return LONGEST
     hop = WHISPER_HOP
     # The extractor's settings by themselves, or within those of the processor.
     for name in ("preprocessor_config.json", "processor_config.json"):
         beside = config.with_name(name)
-        settings = _read_json(beside) if beside.is_file() else {}
+        settings = read_json(beside) if beside.is_file() else {}
         hop = int(settings.get("feature_extractor", settings).get("hop_length", hop))
     return 2 * int(content["max_source_positions"]) * hop / SAMPLE_RATE
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
 
 
 def _read_alphabet(value: str) -> Collection[str]:
@@ -254,7 +243,7 @@ def _read_alphabet(value: str) -> Collection[str]:
     path = Path(value)
     if path.suffix == ".json":
         # "|" stands for the space in CTC vocabularies.
-        tokens = json.loads(path.read_text(encoding="utf-8"))
+        tokens = read_json(path)
         return {token for token in tokens if len(token) == 1 and token != "|"}
     # Path.is_file raises for what is too long to be a file's name.
     text = read_text(path) if os.path.isfile(value) else value  # noqa: PTH113

@@ -3,13 +3,13 @@
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write, write_json
+from asr_unlearn.runtime.processes import working
 from data_prep import librispeech
 from data_prep.espeak import Espeak, Voice
 from data_prep.prepare import check_number, command_line, prepare
@@ -187,10 +188,12 @@ def synthesise(
     _claim(root, plan)
     missing = [speaker for speaker in planned if not (root / SUBSET / speaker.id).is_dir()]
     speak = partial(speak_chapter, root=root, seed=seed)
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), max_tasks_per_child=1
-    ) as pool:
-        list(tqdm(pool.map(speak, missing), total=len(missing), desc="speaking", unit="speaker"))
+    calls = [partial(speak, speaker) for speaker in missing]
+    bar = tqdm(total=len(missing), desc="speaking", unit="speaker")
+    with working(workers or os.cpu_count() or 1, calls, one_call_each=True) as spoken, bar:
+        for done in as_completed(spoken):
+            done.result()
+            bar.update()
     _write_speakers(root, planned)
 
 

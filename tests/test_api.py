@@ -183,6 +183,9 @@ def test_an_id_in_two_parts_or_twice_in_one_is_named(setting):
     doubled = parts | {"forget": [*parts["forget"], replace(parts["forget"][0], text="A")]}
     with pytest.raises(ValueError, match=f"utterance '{parts['forget'][0].id}' is twice in forget"):
         unlearn(model, processor, **doubled)
+    nameless = parts | {"forget": [replace(parts["forget"][0], id=" ")]}
+    with pytest.raises(ValueError, match="an utterance of forget has an empty id"):
+        unlearn(model, processor, **nameless)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +203,7 @@ def test_an_id_in_two_parts_or_twice_in_one_is_named(setting):
         ([[0.0], [0.0, 1.0]], r"audio of 's\d-\d' is no wave"),
         ("a.wav", r"audio of 's\d-\d' is a str; give an array"),
         (np.full(8_000, np.nan, np.float32), r"audio of 's\d-\d' has values that are not finite"),
+        (np.full(8_000, 1e37, np.float32), r"audio of 's\d-\d': holds samples up to 1e\+37"),
     ],
 )
 def test_a_wave_of_another_form_is_named_and_the_model_left_as_it_was(setting, wave, message):

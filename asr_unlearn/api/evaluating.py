@@ -1,8 +1,8 @@
 """Evaluate saved models into results.json, with the deletion records."""
 
-import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,9 @@ from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.models.checks import models_in
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.models.tasks.window import Window, longest_seconds
+from asr_unlearn.models.tasks.window import Window, check_window, longest_seconds
 from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import absolute
 from asr_unlearn.runtime.outputs import check_file
@@ -98,6 +99,7 @@ def evaluate(
     key = None if sign is None else signing_key(Path(sign))
     budget = AttackBudget(informed, shadows, relearn, workers, tuple(_listed(method_files)))
     data = read_corpus(manifest, split, out)
+    check_window(window)
     root = out.parent
     chosen = _models(_listed(models), root, original=original, retrained=retrained)
     chosen = _with_window(chosen, window, data)
@@ -173,8 +175,12 @@ def _left_out(manifest: Path) -> dict[str, Any]:
     path = manifest.with_suffix(".problems.json")
     if not path.exists():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    counts: dict[str, int] = {}
-    for problem in content["problems"]:
-        counts[problem["reason"]] = counts.get(problem["reason"], 0) + 1
-    return {"checked": content["checked"], "kept": content["kept"], "left_out": counts}
+    content = read_json(path)
+    try:
+        counts = Counter(str(problem["reason"]) for problem in content["problems"])
+        return {"checked": content["checked"], "kept": content["kept"], "left_out": dict(counts)}
+    except (LookupError, TypeError) as error:
+        raise InputError(
+            f"{path} is not what data preparation wrote ({type(error).__name__}: {error}); "
+            "prepare the data again, or remove the file"
+        ) from error

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from asr_unlearn.data.audio import load_audio
+from asr_unlearn.data.audio import check_samples, load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.method import Method
@@ -185,14 +185,17 @@ def _checked(wave: Any, name: str) -> Float[np.ndarray, " samples"]:
         raise InputError(f"audio of {name!r} is {array.dtype}; give float32 with full scale at ±1")
     if not np.isfinite(array).all():
         raise InputError(f"audio of {name!r} has values that are not finite; record or cut it anew")
+    check_samples(array, f"audio of {name!r}")
     return array.astype(np.float32, copy=False)
 
 
 def _check_ids(given: Mapping[Part, Sequence[Utterance]]) -> None:
-    """Raises ValueError for an id that stands twice: an input, once made, is kept by its id."""
+    """Raises InputError for an id that is empty or stands twice: inputs are kept by their ids."""
     parts: dict[str, Part] = {}
     for part, utterances in given.items():
         for utterance in utterances:
+            if not utterance.id:
+                raise InputError(f"an utterance of {part} has an empty id ({utterance.audio})")
             if (other := parts.get(utterance.id)) is not None:
                 where = f"twice in {part}" if other == part else f"in {other} and in {part}"
                 raise InputError(f"utterance {utterance.id!r} is {where}; an id stands once")

@@ -109,7 +109,7 @@ def train(
     """
     out = Path(out)
     check_model_folder(out, Path(manifest), Path(split), Path(model))
-    chosen = _parts(parts)
+    chosen = parts_of(parts)
     outcome = train_model(
         read_corpus(manifest, split, out),
         str(model),
@@ -134,7 +134,7 @@ def train(
     return Trained(out, outcome)
 
 
-def _parts(given: str | Sequence[str]) -> list[str]:
+def parts_of(given: str | Sequence[str]) -> list[str]:
     """The names of parts, given as a list or as "retain,forget".
 
     Raises:

@@ -19,10 +19,11 @@ from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.method import Method
 from asr_unlearn.runtime import distributed, program
 from asr_unlearn.runtime.device import pick_device
+from asr_unlearn.runtime.documents import MOST_DIGITS
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart
 from asr_unlearn.runtime.provenance import recorded_command
-from asr_unlearn.runtime.text import did_you_mean, plain_argument_error
+from asr_unlearn.runtime.text import did_you_mean, one_line, plain_argument_error, printable
 
 
 class Parser(ArgumentParser):
@@ -34,7 +35,7 @@ class Parser(ArgumentParser):
         text = re.sub(r"(arguments are required: )(.+)", _as_flags, plain_argument_error(message))
         if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", text):
             text += did_you_mean(unknown[1], [f"--{action.dest}" for action in self._actions])
-        print(f"{called}: {text}; {called} --help lists the flags", file=sys.stderr)
+        print(one_line(f"{called}: {text}; {called} --help lists the flags"), file=sys.stderr)
         sys.exit(2)
 
 
@@ -103,6 +104,17 @@ def _normalised(arguments: Sequence[str]) -> list[str]:
     return with_method_class(words)
 
 
+def _check_numbers(arguments: Sequence[str]) -> None:
+    """Raises InputError for a number that no float holds, which parsers fail on."""
+    flag = "argument"
+    for word in arguments:
+        name, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        flag = name or flag
+        digits = value.lstrip("+-")
+        if digits.isdecimal() and len(digits) > MOST_DIGITS:
+            raise InputError(f"{flag}: a number of {len(digits)} digits is too large")
+
+
 def _with_underscores(word: str) -> str:
     flag, equals, value = word.partition("=")
     return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else word
@@ -116,6 +128,7 @@ def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
         InputError: a value out of range.
     """
     parser = command_parser()
+    _check_numbers(arguments)
     words = _normalised(arguments)
     parsed = parser.parse_args(words)
     options = parser.instantiate(parsed)[parsed.subcommand].as_dict()
@@ -159,7 +172,7 @@ class _StandardError(logging.Handler):
     """Prints to what sys.stderr is by then."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        print(printable(self.format(record)), file=sys.stderr)
 
 
 def _run(given: Sequence[str]) -> None:

@@ -5,12 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from asr_unlearn.api.unlearning import DEFAULT_METHOD
 from asr_unlearn.methods.registry import METHODS, check_options, find_method
-from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import read_text
+from asr_unlearn.runtime.documents import read_yaml
 
 HELP = "--method.help"
 YAML = (".yaml", ".yml")
@@ -65,24 +62,14 @@ def _without_yaml(words: Sequence[str]) -> Iterator[str]:
             continue
         value = value if equals else next(rest, "")
         if flag == "--config":
-            content = _read_yaml(Path(value))
+            content = read_yaml(Path(value))
             method = content.pop("method", {})
             yield from _flags_of({} if named else method)
             yield from (flag, json.dumps(content))
         elif flag == "--method" and value.endswith(YAML):
-            yield from _flags_of(_read_yaml(Path(value)))
+            yield from _flags_of(read_yaml(Path(value)))
         else:
             yield from (flag, value) if value else (flag,)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no settings; write key: value lines")
-    return content
 
 
 def _flags_of(method: str | Mapping[str, Any]) -> Iterator[str]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from asr_unlearn.cli.recipe_checks import MAPPINGS, SECTIONS, check_content, check_options
 from asr_unlearn.evaluation.deletion_record import NAME as DELETION_RECORD
 from asr_unlearn.evaluation.predictions import TRANSCRIPTS
 from asr_unlearn.evaluation.speaker_verification import TRIALS
@@ -14,10 +13,10 @@ from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.registry import find_method, users_method
 from asr_unlearn.runtime.cache import predictions_folder
+from asr_unlearn.runtime.documents import read_yaml
 from asr_unlearn.runtime.errors import InputError
 
 REFERENCE_MODEL = "reference_model"
-SECTIONS = ("prepare", "split", "stop", "reference_model", "finetune", "evaluate")
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 
 
@@ -54,8 +53,9 @@ class Recipe:
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A preset leaves the reference model out with "null".
-        self.reference_model = self.reference_model or {}
+        # "null" stands for nothing: a preset leaves the reference model out with it.
+        for section in MAPPINGS:
+            setattr(self, section, getattr(self, section) or {})
 
     def choose_methods(self, names: Sequence[str]) -> None:
         """Keep these methods, with the options that the recipe has for them; "all" is every one."""
@@ -106,20 +106,22 @@ class Recipe:
                 f"--set {setting}: give section.key=value with a section of "
                 f"{', '.join([*SECTIONS, *self.methods])}"
             )
+        check_options({key: value}, section)
         sections[section][key] = value
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read recipe.yaml; raises InputError, naming them, for unknown keys."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {f.name for f in fields(Recipe)}
-    presets = (content.get("presets") or {}).values()
-    if unknown := set(content).union(*presets) - known:
-        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    return _recipe(content)
+    """Read recipe.yaml; raises InputError, naming the file and the key, for what is no recipe."""
+    try:
+        content = read_yaml(path)
+        return _recipe(content)
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if str(path) in message else f"{path}: {message}") from error
 
 
 def _recipe(content: Mapping[str, Any]) -> Recipe:
+    check_content(content)
     recipe = Recipe(**content)
     recipe.choose_methods(list(recipe.methods))
     return recipe

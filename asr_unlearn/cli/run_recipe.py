@@ -1,13 +1,20 @@
 """Runs a recipe stage by stage; a stage that is complete for the same inputs is skipped."""
 
+from asr_unlearn.runtime import signals
+
+if __name__ == "__main__":
+    signals.end_at_once("run.sh")
+
 import argparse
 import hashlib
+import os
 import re
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +25,33 @@ if __name__ == "__main__":
     program.spare_waiting_threads()
     end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
 
+from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.data.forget_list import check_names, read_names
+from asr_unlearn.data.split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.speaker_verification import check_judge
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.from_scratch import TrainingAids
+from asr_unlearn.models.tasks.window import check_window
 from asr_unlearn.runtime import program
 from asr_unlearn.runtime.cache import Cached, cached, changed_since
 from asr_unlearn.runtime.device import pick_device
+from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest, digest_of
+from asr_unlearn.runtime.io import digest, digest_of, write_json
 from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.version import __version__
+from asr_unlearn.training.finetune import Setup
+from asr_unlearn.training.run_folder import remove_work
 
+# Flags of `asr-unlearn train`, and the aids that they set.
+AIDS = {"auxiliary_ctc": "ctc", "token_noise": "token_noise", "joined": "joined"}
+# The stages that publish a model.
+TRAINING = (3, 4, 5)
 ATTACKS = {
     "informed": "attack each unlearned model with N that were unlearned of others",
     "shadows": "attack all models with N that were trained like the original",
@@ -65,9 +85,19 @@ def check(command: Command) -> None:
     """
     if command.stage == 1:
         return
-    _, options = commands.understood(command.argv)
-    if "shadows" in options:
-        AttackBudget(**{n: options[n] for n in ("informed", "shadows", "relearn", "workers")})
+    name, options = commands.understood(command.argv)
+    if name == "split":
+        check_shares(**{part: options[part] for part in ("heldout", "unseen", "test")})
+    if name == "train":
+        parts_of(options["parts"])
+        aids = {aid: options[flag] for flag, aid in AIDS.items()}
+        given = {name: options[name] for name in ("speeds", "crop_seconds", "window")}
+        Setup(**given, aids=TrainingAids(**aids))
+    if name == "evaluate":
+        AttackBudget(**{f.name: options[f.name] for f in fields(AttackBudget)})
+        check_window(options["window"])
+        if options["judge"] is not None:
+            check_judge(Path(options["judge"]))
 
 
 def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
@@ -85,10 +115,52 @@ def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
     prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
     print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
     began = time.monotonic()
-    run(command, debug=debug)
+    if published_before_a_kill(command, out):
+        remove_work(command.leaves)
+        print(f"{title} was complete, and is noted now", flush=True)
+    else:
+        _note_begin(command, out)
+        run(command, debug=debug)
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
     _entry(command, out).save(also=command.also())
+    _begun(command).unlink(missing_ok=True)
     print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def published_before_a_kill(command: Command, out: Path) -> bool:
+    """Whether a run of this very command was killed after it had published its model.
+
+    A model is published as a whole, so that it must not be trained again.
+    """
+    path = _begun(command)
+    if command.stage not in TRAINING or not path.is_file():
+        return False
+    published = _published(command)
+    try:
+        begun = read_json(path)
+    except InputError:
+        return False
+    return begun.get("key") == _entry(command, out).key and published not in (
+        None,
+        begun.get("published"),
+    )
+
+
+def _note_begin(command: Command, out: Path) -> None:
+    """Note that a model is being trained, and which one is published now."""
+    if command.stage in TRAINING:
+        content = {"key": _entry(command, out).key, "published": _published(command)}
+        write_json(_begun(command), content)
+
+
+def _published(command: Command) -> str | None:
+    """A digest of the record of the published model, which has its time; None without one."""
+    record = command.leaves / "run.json"
+    return digest(record) if record.is_file() else None
+
+
+def _begun(command: Command) -> Path:
+    return command.leaves.with_name(f".{command.leaves.name}.begun")
 
 
 def _entry(command: Command, out: Path) -> Cached:
@@ -114,8 +186,17 @@ def run(command: Command, *, debug: bool = False) -> None:
         return
     shown = [program.DEBUG] if debug else []
     argv = [sys.executable, "-m", *command.argv, *shown]
-    if status := subprocess.run(argv, check=False).returncode:
-        sys.exit(status)
+    # It ends first where this program is asked to end, and with it where this one is killed.
+    environment = {**os.environ, signals.PARENT: str(os.getpid())}
+    with subprocess.Popen(argv, env=environment) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
 
 
 def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
@@ -193,14 +274,16 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     if preset := getattr(given, "preset", None):
         recipe = recipe.with_preset(preset)
     model = given.model or _beside(folder, recipe.model)
+    config = read_config(model)
     if not is_bare_config(model):
-        recipe.use_pretrained(recipe.finetune.get("task") or task_of(read_config(model)))
+        recipe.use_pretrained(recipe.finetune.get("task") or task_of(config))
     if given.methods:
         recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
         recipe.apply(setting)
     if reference_model := recipe.reference_model.get("model"):
-        recipe.reference_model["model"] = _beside(folder, reference_model)
+        recipe.reference_model["model"] = _beside(folder, str(reference_model))
+        read_config(recipe.reference_model["model"])
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
@@ -244,8 +327,10 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     given = parser(recipe, folder).parse_args(rest)
     check_folder(given.out)
     pick_device(given.device)
-    if given.forget and not given.forget.is_file():
-        raise InputError(f"--forget {given.forget}: there is no such file")
+    if given.forget:
+        if not given.forget.is_file():
+            raise InputError(f"--forget {given.forget}: there is no such file")
+        check_names("speaker", read_names(given.forget))
     if given.stage > given.stop_stage:
         raise InputError(f"--stage {given.stage} is behind --stop-stage {given.stop_stage}")
     plan = make_plan(recipe, folder, given)

@@ -1,6 +1,8 @@
 """Decode any audio file to the signal that every model takes: 16 kHz mono float32."""
 
 import io
+import math
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,24 +12,33 @@ import soxr
 from jaxtyping import Float
 
 from asr_unlearn.data.byte_order import decode_headerless
-from asr_unlearn.data.stated_length import without_length
+from asr_unlearn.data.stated_length import impossible_claim, without_length
 from asr_unlearn.runtime.errors import InputError
 
 SAMPLE_RATE = 16_000
+# Samples of all channels that are decoded at a time.
 BLOCK = 1 << 16
 # libsndfile's length for files of unknown length.
 UNKNOWN = 2**62
 # The largest sample accepted: some programs store 16-bit integers as floats.
 LARGEST = 2.0**15
-LEAST_RATE = 1_000
+LEAST_RATE, MOST_RATE = 1_000, 768_000
+# Seconds that are decoded at most, unless the caller knows how long a recording may be.
+LONGEST = 3_600.0
+# The largest file for a recording: eight channels of 48 kHz floats a second, and pictures in tags.
+MOST_BYTES_A_SECOND, MOST_BYTES_BESIDE = 8 * 48_000 * 4, 1 << 24
 
 
 class AudioError(InputError):
     """Audio that cannot be decoded; the message names the file."""
 
 
+class TooLongError(AudioError):
+    """A recording that is longer than it may be; only as much as that has been decoded."""
+
+
 def load_audio(
-    source: Path | str | bytes, *, name: str | None = None
+    source: Path | str | bytes, *, name: str | None = None, longest: float = LONGEST
 ) -> Float[np.ndarray, " samples"]:
     """Decode `source` to [samples] float32, mono (mean of the channels), 16 kHz.
 
@@ -36,14 +47,17 @@ def load_audio(
     `decode_headerless` finds. Everything else is what libsndfile reads: flac, wav, ogg, opus, mp3,
     SPHERE. Full scale is ±1; lossy codecs may exceed it a little.
 
+    At most `longest` seconds are decoded, whatever the header says and however small the file is.
+
+    Raises TooLongError for a recording of more than `longest` seconds.
     Raises AudioError when the content is missing, not audio, without samples, damaged, cut short
     (where the format holds the length: flac and mp3 mostly do, a cut wav or ogg is a shorter one),
     not finite or far beyond full scale, or headerless with a byte order that cannot be determined.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
-    content = source if isinstance(source, bytes) else read_content(Path(source), name)
+    content = source if isinstance(source, bytes) else read_content(Path(source), name, longest)
     try:
-        samples, rate = _decoded(content, name)
+        samples, rate = _decoded(content, name, longest)
         _check_samples(samples, rate, name)
         return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
     except AudioError:
@@ -57,38 +71,63 @@ def load_audio(
         raise AudioError(f"{name}: cannot be decoded: {reason}") from error
 
 
-def read_content(path: Path, name: str) -> bytes:
-    """The bytes of an audio file; raises AudioError, with `name`, where it cannot be read."""
+def read_content(path: Path, name: str, longest: float = LONGEST) -> bytes:
+    """The bytes of an audio file.
+
+    Raises:
+        AudioError: with `name`: it cannot be read, or is no file but a pipe or a device.
+        TooLongError: more bytes than a recording of `longest` seconds has.
+    """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioError(f"{name}: is no file, but a folder, a pipe or a device")
+        if status.st_size > longest * MOST_BYTES_A_SECOND + MOST_BYTES_BESIDE:
+            raise TooLongError(
+                f"{name}: {status.st_size} bytes are more than a recording of {longest:g} s has"
+            )
         return path.read_bytes()
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise AudioError(f"{name}: cannot read the file: {reason}") from error
 
 
-def _decoded(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], int]:
+def _decoded(
+    content: bytes, name: str, longest: float
+) -> tuple[Float[np.ndarray, " samples"], int]:
     """Samples, the mean of the channels, and their rate."""
     if not content:
         raise AudioError(f"{name}: holds no samples, the file is empty")
     if not name.lower().endswith(".raw"):
-        return _decode(content, name)
+        return _decode(content, name, longest)
     if len(content) % 2:
         raise AudioError(f"{name}: {len(content)} bytes are no whole number of 16-bit samples")
+    if len(content) // 2 > longest * SAMPLE_RATE:
+        raise _too_long(name, longest)
     samples = decode_headerless(content)
     if samples is None:
         raise AudioError(f"{name}: its byte order cannot be determined; convert it to wav")
     return samples, SAMPLE_RATE
 
 
+def _too_long(name: str, longest: float) -> TooLongError:
+    return TooLongError(f"{name}: lasts more than {longest:g} s; cut it")
+
+
 def _check_samples(samples: Float[np.ndarray, " samples"], rate: int, name: str) -> None:
     if not len(samples):
         raise AudioError(f"{name}: holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: holds samples that are not finite (NaN or infinity)")
-    if (peak := float(np.abs(samples).max())) > LARGEST:
-        raise AudioError(f"{name}: holds samples up to {peak:.3g}, where full scale is 1")
+    check_samples(samples, name)
     if rate < LEAST_RATE:
         raise AudioError(f"{name}: {rate} samples a second are too few for speech")
+
+
+def check_samples(samples: Float[np.ndarray, "..."], name: str) -> None:
+    """Raises AudioError, with `name`, for samples that are not finite or far beyond full scale."""
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name}: holds samples that are not finite (NaN or infinity)")
+    if len(samples) and (peak := float(np.abs(samples).max())) > LARGEST:
+        raise AudioError(f"{name}: holds samples up to {peak:.3g}, where full scale is 1")
 
 
 class _ToTheEnd(soundfile.SoundFile):  # type: ignore[misc]
@@ -101,18 +140,28 @@ class _ToTheEnd(soundfile.SoundFile):  # type: ignore[misc]
     def seekable(self) -> bool:
         return False
 
-    def channel_means(self) -> Iterator[Float[np.ndarray, " samples"]]:
-        """Blocks of samples until there are no more."""
-        while len(block := self.read(BLOCK, dtype="float32", always_2d=True)):
-            # Samples that are not finite are reported after reading.
-            with np.errstate(over="ignore", invalid="ignore"):
-                yield block.mean(axis=1, dtype=np.float32)
+    def channel_means(self, name: str, longest: float) -> Iterator[Float[np.ndarray, " samples"]]:
+        """Blocks of samples until there are no more; raises AudioError as `load_audio` does."""
+        left = math.floor(longest * self.samplerate)
+        size = max(1, BLOCK // self.channels)
+        while len(block := self.read(size, dtype="float32", always_2d=True)):
+            # Of each channel: samples far beyond full scale may cancel in the mean.
+            check_samples(block, name)
+            left -= len(block)
+            if left < 0:
+                raise _too_long(name, longest)
+            yield block.mean(axis=1, dtype=np.float32)
 
 
-def _decode(content: bytes, name: str) -> tuple[Float[np.ndarray, " samples"], int]:
+def _decode(content: bytes, name: str, longest: float) -> tuple[Float[np.ndarray, " samples"], int]:
+    if (claimed := impossible_claim(content)) is not None:
+        raise AudioError(f"{name}: damaged: its header claims {claimed} samples or bytes")
     endless, stated = without_length(content)
     with _ToTheEnd(io.BytesIO(endless)) as file:
-        samples = np.concatenate([np.zeros(0, np.float32), *file.channel_means()])
+        if file.samplerate > MOST_RATE:
+            raise AudioError(f"{name}: {file.samplerate} samples a second are too many for speech")
+        means = file.channel_means(name, longest)
+        samples = np.concatenate([np.zeros(0, np.float32), *means])
         if stated is None and endless is content and file.frames < UNKNOWN:
             stated = file.frames
         # libsndfile stops at a damaged block without an error of its own.

@@ -31,6 +31,15 @@ def read_names(path: Path, known: Collection[str] = ()) -> list[str]:
     return [name for name in names if name]
 
 
+def check_names(kind: Literal["speaker", "label"], forget: Sequence[str]) -> None:
+    """Raises SplitError where no name is given, or one more than once."""
+    if not forget:
+        raise SplitError(f"the forget list names no {kind}")
+    repeated = sorted(name for name, count in Counter(forget).items() if count > 1)
+    if repeated:
+        raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
+
+
 def check_request(
     kind: Literal["speaker", "label"],
     forget: Sequence[str],
@@ -38,11 +47,7 @@ def check_request(
     set_aside: Collection[str],
 ) -> None:
     """Raises SplitError unless all names to forget are known, each of them once."""
-    if not forget:
-        raise SplitError(f"the forget list names no {kind}")
-    repeated = sorted(name for name, count in Counter(forget).items() if count > 1)
-    if repeated:
-        raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
+    check_names(kind, forget)
     for name in forget:
         if name in set_aside and name not in known:
             raise SplitError(

@@ -2,11 +2,13 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from asr_unlearn.runtime.documents import parse_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import absolute, atomic_write, read_text
 from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
@@ -74,7 +76,7 @@ def read_manifest(path: Path) -> list[Utterance]:
         if not line.strip():
             continue
         try:
-            utterance = _parse(json.loads(line), folder)
+            utterance = _parse(parse_json(line), folder)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
         if utterance.id in first:
@@ -124,6 +126,8 @@ def _parse(row: Any, folder: Path) -> Utterance:
         raise InputError(
             f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"
         )
+    if not row["audio"].strip("/. ") or not _is_path(row["audio"]):
+        raise InputError(f"audio is no path of a file: {row['audio']!r}; name the recording")
     utterance = Utterance(
         **{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])}
     )
@@ -134,3 +138,11 @@ def _parse(row: Any, folder: Path) -> Utterance:
         if value and not is_utf8(value):
             raise InputError(f"{key} is no text: {value!r} holds half a character; write it anew")
     return utterance
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file can be called so."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False

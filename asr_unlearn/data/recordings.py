@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asr_unlearn.data.audio import AudioError, load_audio, read_content
+from asr_unlearn.data.audio import AudioError, TooLongError, load_audio, read_content
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,27 @@ class Recording:
     detail: str = ""
 
 
-def measure(paths: Sequence[Path], workers: int | None, progress: bool) -> Iterator[Recording]:
-    """Yield the measured recordings in order, decoded on all cores or by `workers` threads."""
+def measure(
+    paths: Sequence[Path], workers: int | None, progress: bool, longest: float
+) -> Iterator[Recording]:
+    """Yield the measured recordings in order, decoded on all cores or by `workers` threads.
+
+    Of a recording no more than `longest` seconds are decoded.
+    """
     # Threads, not processes: libsndfile and soxr release the interpreter lock while they work.
     show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
     with ThreadPoolExecutor(workers) as pool:
-        yield from show(pool.map(_measured, paths))
+        yield from show(pool.map(partial(_measured, longest=longest), paths))
 
 
-def _measured(path: Path) -> Recording:
+def _measured(path: Path, longest: float) -> Recording:
     try:
         if not path.is_file():
             return Recording(reason="missing audio", detail=f"no file {path}")
-        content = read_content(path, str(path))
-        samples = len(load_audio(content, name=str(path)))
+        content = read_content(path, str(path), longest)
+        samples = len(load_audio(content, name=str(path), longest=longest))
+    except TooLongError as error:
+        return Recording(reason="too long", detail=str(error))
     except AudioError as error:
         return Recording(reason="undecodable audio", detail=str(error))
     except OSError as error:

@@ -1,6 +1,5 @@
 """Split the corpus into disjoint parts for a deletion request, by speaker or by label."""
 
-import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,12 +13,16 @@ from asr_unlearn.data.duplicates import check_copies
 from asr_unlearn.data.forget_list import SplitError, check_request
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split_check import check_parts
+from asr_unlearn.runtime.documents import parse_json
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, digest_of, read_text, write_json
 from asr_unlearn.runtime.text import normal_name
 
 PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
 # The corpus' own sets that are never trained on, and the parts they become.
 HELD_OUT_SETS = {"dev": "unseen", "test": "test"}
+# Of a split file: its lists of names.
+NAMED = ("forget_speakers", "unseen_speakers", "forget_labels")
 SCHEMA = 1
 SPLIT_KEYS = ("parts", "manifest_sha256", "forget_speakers")
 
@@ -114,7 +117,7 @@ def make_split(
             few speakers that a part would be empty; a recording to forget that is in another
             part under another id; or an impossible share or seed.
     """
-    _check_shares(heldout=heldout, unseen=unseen, test=test)
+    check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = generator(seed, 0)
     train = [u for u in utterances if u.subset not in HELD_OUT_SETS]
     set_aside = {u.speaker for u in utterances if u.subset in HELD_OUT_SETS}
@@ -146,7 +149,8 @@ def make_split(
     return split
 
 
-def _check_shares(**shares: float) -> None:
+def check_shares(**shares: float) -> None:
+    """Raises SplitError, naming the part, for a share that is impossible."""
     for part, share in shares.items():
         if not 0 <= share < 1:
             raise SplitError(f"the share of {part} must be from 0 to below 1, not {share}")
@@ -177,7 +181,7 @@ def make_label_split(
             few speakers; a recording to forget that is in another part under another id; or an
             impossible share or seed.
     """
-    _check_shares(heldout=heldout, unseen=unseen, test=test)
+    check_shares(heldout=heldout, unseen=unseen, test=test)
     rng = generator(seed, 0)
     away = _held_out_speakers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
@@ -273,10 +277,13 @@ def _standing_salt(path: Path, split: Split) -> str:
 
 def read_content(path: Path) -> dict[str, Any]:
     """The content of a split file without a check of its manifest; raises SplitError for others."""
+    text = read_text(path)
     try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise SplitError(f"{path} is no split: {error}") from error
+        content = parse_json(text)
+    except InputError as error:
+        raise SplitError(
+            f"{path} is no split, such as `asr-unlearn split` writes ({error})"
+        ) from error
     kinds = {"parts": dict, "manifest_sha256": str, "forget_speakers": list}
     if not isinstance(content, dict) or any(
         not isinstance(content.get(key), kind) for key, kind in kinds.items()
@@ -321,6 +328,12 @@ def read_unchecked_split(path: Path) -> Split:
     lacking = {"seed", "unseen_speakers"} - content.keys() | set(PARTS) - content["parts"].keys()
     if lacking:
         raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
+    lists = {key: content.get(key, []) for key in NAMED} | content["parts"]
+    for key, names in lists.items():
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise SplitError(f"{path}: {key} is no list of names; split again")
+    if not isinstance(content["seed"], int) or isinstance(content["seed"], bool):
+        raise SplitError(f"{path}: seed is no whole number: {content['seed']!r}; split again")
     return Split(
         seed=content["seed"],
         forget_speakers=_names(content["forget_speakers"]),

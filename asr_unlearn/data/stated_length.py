@@ -1,11 +1,15 @@
 """Remove the length from an audio file's header, so that a decoder reads to the end."""
 
+import re
+
 # Samples a second of MPEG-1, -2 and -2.5, by the version's two bits in a frame's header.
 MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 # Bytes of side information between a frame's header and a Xing header, by MPEG-1 and mono.
 SIDE_BYTES = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}
 # A frame of 64 kbit/s, 112 in MPEG-1, is long enough for a Xing header.
 MIDDLING_BITRATE = 8 << 4
+# Programs that write to a pipe claim all that the field can hold.
+UNKNOWN_CLAIM = 1 << 62
 LEAST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
 
 
@@ -29,6 +33,24 @@ def without_length(content: bytes) -> tuple[bytes, int | None]:
     if _is_mp3(content[start : start + 4]) and not _has_length(content[start : start + 200]):
         return content[:start] + _long_header(content[start:]) + content[start:], None
     return content, None
+
+
+def impossible_claim(content: bytes) -> int | None:
+    """The samples or bytes that a SPHERE, W64 or RF64 header claims, if no such file holds them.
+
+    Decoders read what is there. A file that was cut short is not meant, nor one of unknown length.
+    """
+    claimed = 0
+    if content[:7] == b"NIST_1A" and (
+        found := re.search(rb"sample_count -i (\d+)", content[:1024])
+    ):
+        claimed = int(found[1])
+    elif content[:4] == b"riff" and (at := content.find(b"data")) > 0:
+        claimed = int.from_bytes(content[at + 16 : at + 24], "little")
+    elif content[:4] == b"RF64" and content[12:16] == b"ds64":
+        claimed = int.from_bytes(content[28:36], "little")
+    # A bit is the least that a sample takes.
+    return claimed if 8 * len(content) < claimed < UNKNOWN_CLAIM else None
 
 
 def _after_tag(content: bytes) -> int:

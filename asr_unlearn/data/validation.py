@@ -1,5 +1,6 @@
 """Check utterances before training, and name those that cannot be used with the reason."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -67,14 +68,14 @@ def validate(
         progress: whether to show a progress bar.
 
     The reason of a problem is the first that applies of: "duplicate id" (the first of them stays),
-    "name is not UTF-8" (no manifest could hold it), "no speaker", "empty transcript", "unknown
-    characters", "missing audio", "undecodable audio", "too short", "too long", "transcript too
-    long".
+    "name is not UTF-8" (no manifest could hold it), "no id", "no speaker", "empty transcript",
+    "unknown characters", "missing audio", "undecodable audio", "too short", "too long",
+    "transcript too long".
 
     Raises:
         InputError: impossible limits.
     """
-    if not 0 <= min_seconds <= max_seconds:
+    if not (0 <= min_seconds <= max_seconds and 0 < max_seconds < math.inf):
         raise InputError(f"recordings cannot last from {min_seconds} to {max_seconds} s")
     problems: list[Problem] = []
     readable: list[Utterance] = []
@@ -92,7 +93,9 @@ def validate(
             readable.append(utterance)
 
     kept: list[Utterance] = []
-    measured = measure([u.audio for u in readable], workers, progress)
+    # A little longer ones are decoded as a whole, so that the report has their length.
+    longest = 2 * max_seconds
+    measured = measure([u.audio for u in readable], workers, progress, longest)
     for utterance, found in zip(readable, measured, strict=True):
         samples = found.samples
         utterance = replace(utterance, seconds=samples / SAMPLE_RATE, sha256=found.sha256)
@@ -119,6 +122,8 @@ def _name_problem(utterance: Utterance) -> Problem | None:
     for kind, name in names.items():
         if not is_utf8(name):
             return Problem(utterance.id, "name is not UTF-8", f"{kind} {name}; rename it")
+    if not utterance.id:
+        return Problem(utterance.id, "no id", f"the id of {utterance.audio} has no characters")
     if not utterance.speaker:
         return Problem(utterance.id, "no speaker", f"the speaker of {utterance.audio} has no name")
     return None

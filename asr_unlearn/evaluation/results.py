@@ -12,6 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from asr_unlearn.models.run_record import upgraded_run
+from asr_unlearn.runtime.documents import parse_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 
@@ -68,11 +69,13 @@ def read_results(path: Path) -> Results:
             asr_unlearn wrote it.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultsError(f"{path}: no such file; run the evaluation first") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ResultsError(f"{path}: not JSON ({error}); run the evaluation again") from None
+    except InputError as error:
+        raise ResultsError(f"{path}: {error}; run the evaluation again") from None
     _check_version(record, path)
     record = upgraded(record)
     _check(record, path)

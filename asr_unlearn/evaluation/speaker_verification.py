@@ -87,6 +87,14 @@ def verification(
     return found
 
 
+def check_judge(folder: Path) -> tuple[Path, Path]:
+    """The manifest and split of a judge's run; raises InputError where it has none."""
+    manifest, split = folder / "manifest.jsonl", folder / "split.json"
+    if not (manifest.is_file() and split.is_file()):
+        raise InputError(f"judge {folder}: it has no manifest.jsonl and split.json of a run")
+    return manifest, split
+
+
 @dataclass(frozen=True)
 class Judge:
     """Speaker classifiers that were trained and unlearned on the same split as the recognisers.
@@ -106,9 +114,7 @@ class Judge:
         Raises:
             InputError: there is no such folder, or it was made for another split.
         """
-        manifest, split = folder / "manifest.jsonl", folder / "split.json"
-        if not (manifest.is_file() and split.is_file()):
-            raise InputError(f"judge {folder}: it has no manifest.jsonl and split.json of a run")
+        manifest, split = check_judge(folder)
         own = Corpus.read(manifest, split)
         for part in ("forget", "retain", "unseen"):
             theirs, ours = (set(c.split.parts[part]) for c in (own, corpus))

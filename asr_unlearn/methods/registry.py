@@ -66,7 +66,16 @@ def find_method(name: str) -> type[Method]:
     module = importlib.util.module_from_spec(spec)
     # Where dataclasses look up annotations that are text.
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    # A file of one's own may raise anything, and end the program.
+    except (Exception, SystemExit) as error:
+        line = getattr(error, "lineno", None)
+        at = f"{path}, line {line}" if line else str(path)
+        reason = getattr(error, "msg", None) or str(error) or "no message"
+        raise InputError(
+            f"method {name!r}: {at} cannot be loaded: {type(error).__name__}: {reason}"
+        ) from error
     method = getattr(module, attribute, None)
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise InputError(f"{path} defines no subclass of Method called {attribute!r}")

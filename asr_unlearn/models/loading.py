@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassFieldValidationError
+from huggingface_hub.errors import StrictDataclassError, StrictDataclassFieldValidationError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -50,6 +50,11 @@ LOADERS: dict[TaskName, Any] = {
     "seq2seq": AutoModelForSpeechSeq2Seq,
     "classification": AutoModelForAudioClassification,
 }
+# What transformers raises for settings of another kind than it wrote.
+MALFORMED = (
+    *(TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    StrictDataclassError,
+)
 HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
 
 
@@ -189,7 +194,8 @@ def _with_weights(
         )
     except SafetensorError as error:
         raise ModelError(damaged(source, error)) from error
-    except (OSError, ValueError) as error:
+    # RuntimeError where the shapes of the weights differ from those of the config.
+    except (OSError, ValueError, RuntimeError, *MALFORMED) as error:
         raise ModelError(_cannot_load(source, error)) from error
     backbone = f"{model.base_model_prefix}."
     lacking = [
@@ -219,10 +225,13 @@ def read_config(source: str) -> Any:
         # Before its class reads the config, which fails for some.
         if problem := unsupported(content):
             raise ModelError(f"{source}: {problem}")
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if not all(isinstance(name, str) for name in config.architectures or ()):
+            raise ModelError(f"{source}: its architectures are no list of names of classes")
+        return config
     except ModelError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, *MALFORMED) as error:
         raise ModelError(_cannot_load(source, error)) from error
 
 
@@ -231,7 +240,7 @@ def _cannot_load(source: str, error: Exception) -> str:
     return (
         f"cannot load a model from {source!r}: {gone}give a Hugging Face name that can be reached, "
         f"a folder with config.json and model.safetensors, or a config.json to train from scratch "
-        f"({error})"
+        f"({' '.join(str(error).split()) or type(error).__name__})"
     )
 
 

@@ -14,10 +14,11 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from asr_unlearn.models.checks import ModelError, lacking_halves
+from asr_unlearn.models.checks import HALVES, ModelError, lacking_halves
 from asr_unlearn.models.ecapa import EcapaConfig
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.whisper import character_whisper, feature_extractor, token_settings
+from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.log import warn_once
 
 WITH_LM = "Wav2Vec2ProcessorWithLM"
@@ -93,7 +94,12 @@ def own_processor(source: str, task: TaskName) -> Any:
 
     Raises:
         ModelError: it needs a package that is not installed.
+        InputError: one of its files is no JSON.
     """
+    for name in {name for names in HALVES.values() for name in names}:
+        # Without this a damaged vocabulary counts as none, and the model gets a new head.
+        if (path := Path(source) / name).is_file():
+            read_json(path)
     # From a folder without a tokenizer transformers makes a Whisper tokenizer without a vocabulary.
     if Path(source).is_dir() and lacking_halves(Path(source), task):
         return None

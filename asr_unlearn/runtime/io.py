@@ -1,12 +1,15 @@
 """Write files and folders atomically, read text, and take digests."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,8 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
         OSError: naming `path`, also where the error of the system or of a library names no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    _remove_leftovers(path)
+    partial = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.partial")
     try:
         with naming(path, instead_of=partial):
             yield partial
@@ -37,6 +41,31 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
                 flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes of this machine that were killed have left of writing `path`."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{_host()}.*.partial"):
+        process = leftover.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            leftover.unlink(missing_ok=True)
+
+
+@cache
+def _host() -> str:
+    """A short name of this machine: another one may write to the same folder."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # It is somebody else's.
+        return True
+    return True
 
 
 @contextmanager

@@ -3,17 +3,21 @@
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from asr_unlearn.runtime import signals
 from asr_unlearn.runtime.errors import AsrUnlearnError
+from asr_unlearn.runtime.text import one_line, printable
 
 DEBUG = "--debug"
 DEBUG_HELP = "print the traceback of an error"
-INTERRUPTED = 130
-"""The exit status that shells expect after Ctrl-C."""
 REMEDIES = {
+    errno.ENOMEM: "free some memory; the same command goes on",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f); the same command goes on",
     errno.ENOSPC: "free room; the same command goes on",
     errno.EDQUOT: "free room; the same command goes on",
     errno.EROFS: "give an --out that can be written to",
@@ -27,6 +31,13 @@ REMEDIES = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EIO: "check the disk, and the log of the system",
 }
+
+OUT_OF_MEMORY = (
+    "out of memory; give a smaller batch (--method.forget_batch, --method.retain_batch, "
+    "--finetune.retain_batch) or fewer --workers, or free some; the same command goes on"
+)
+# What torch says where the allocator of the CPU or of a GPU has no more.
+NO_MEMORY = r"can't allocate memory|not enough memory|CUDA out of memory|Cannot allocate memory"
 
 
 def spare_waiting_threads() -> None:
@@ -55,16 +66,28 @@ def run_program(
         failed: exit status after an error.
     """
     _print_what_the_terminal_can()
+    signals.end_with_parent()
+    try:
+        with signals.raised():
+            return reported(program, work, debug=debug, failed=failed)
+    except KeyboardInterrupt as interrupt:
+        # The terminal that went away may be this one.
+        with signals.ignored(), suppress(OSError):
+            print(f"\n{program}: interrupted; the same command goes on", file=sys.stderr)
+        return signals.status_of(interrupt)
+
+
+def reported(
+    program: str, work: Callable[[], int | None], *, debug: bool = False, failed: int = 1
+) -> int:
+    """Work as in `run_program`, with signals as they are: for imports, which survive none."""
     try:
         return work() or 0
-    except KeyboardInterrupt:
-        print(f"\n{program}: interrupted; the same command goes on", file=sys.stderr)
-        return INTERRUPTED
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            print(printable(traceback.format_exc()), end="", file=sys.stderr)
         else:
-            print(f"{program}: {explained(error)}", file=sys.stderr)
+            print(one_line(f"{program}: {explained(error)}"), file=sys.stderr)
         return failed
 
 
@@ -78,7 +101,11 @@ def explained(error: Exception) -> str:
         line = f"{where}: {error.strerror}" if where is not None else str(error.strerror)
         remedy = REMEDIES.get(error.errno)
         return f"{line}; {remedy}" if remedy else line
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
     message = " ".join(str(error).split())
+    if isinstance(error, RuntimeError) and re.search(NO_MEMORY, message):
+        return OUT_OF_MEMORY
     if isinstance(error, OSError) and message:
         return message
     return f"{type(error).__name__}: {message or 'no message'}; give {DEBUG} for the traceback"

@@ -8,6 +8,8 @@ from collections.abc import Collection
 # Controls and format characters: zero-width spaces and joiners, byte order marks, marks of
 # direction, soft hyphens.
 INVISIBLE = ("Cc", "Cf")
+# Embeddings, overrides and isolates, which reverse what follows.
+DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 def normal_text(text: str) -> str:
@@ -34,8 +36,25 @@ def is_utf8(text: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """`text` with escapes such as `\\udce9` for what UTF-8 cannot hold."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """`text` with escapes for what would change the terminal, or what UTF-8 cannot hold.
+
+    Such as `\\x1b` for the start of a terminal's control sequence, and `\\udce9` for half a
+    character. Line breaks and tabs stay.
+    """
+    return "".join(c if _is_shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_shown(character: str) -> bool:
+    if character.isascii():
+        return character.isprintable() or character in "\n\t"
+    # Of format characters only marks of direction, which can make one name look like another.
+    kind, direction = unicodedata.category(character), unicodedata.bidirectional(character)
+    return kind not in ("Cc", "Cs") and direction not in DIRECTIONS
+
+
+def one_line(text: str) -> str:
+    """`text` as `printable`, with its line breaks as spaces."""
+    return printable(" ".join(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -43,7 +43,7 @@ def end_without_torchaudio(name: str) -> None:
         name: of the program, at the start of the line.
     """
     _, debug = program.without_debug(sys.argv[1:])
-    if status := program.run_program(name, check_torchaudio, debug=debug):
+    if status := program.reported(name, check_torchaudio, debug=debug):
         sys.exit(status)
 
 

@@ -121,17 +121,31 @@ def damage(checkpoint: Path) -> str | None:
     return None
 
 
-def remove_damaged(folder: Path) -> None:
-    """Remove checkpoints that cannot be read, with a warning."""
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path} is damaged ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def set_aside_damaged(folder: Path) -> None:
+    """Move checkpoints that cannot be read beside `folder`, with a warning."""
     for path in checkpoints(folder):
         if (reason := damage(path)) is None:
             continue
-        shutil.rmtree(path)
+        aside = _free(folder.with_name(f"{folder.name}.damaged-{path.name}"))
+        path.rename(aside)
+        flush(folder.parent)
         logger.warning(
-            "%s: it is removed, and the run continues from the checkpoint before it, "
+            "%s: its checkpoint is now %s, and the run continues from the checkpoint before it, "
             "or begins anew where there is none",
-            reason,
+            *(reason, aside),
         )
+
+
+def _free(path: Path) -> Path:
+    """`path`, or with a number where it exists."""
+    number, free = 2, path
+    while free.exists():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
 
 
 def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
 from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
-from asr_unlearn.models.tasks.window import Window, set_window
+from asr_unlearn.models.tasks.window import Window, check_window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
@@ -79,6 +79,14 @@ class Setup:
     front_end_frozen: bool | None = None
     aids: TrainingAids = NO_AIDS
     window: Window | None = "auto"
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what is impossible for any model."""
+        Speeds(self.speeds)
+        if not 0 <= self.crop_seconds < math.inf:
+            raise InputError(_crop_error(self.crop_seconds))
+        if self.window is not None:
+            check_window(self.window)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Setup":
@@ -225,16 +233,18 @@ def _changes(task: Task, setup: Setup) -> list[Change]:
     if setup.crop_seconds:
         # After the change of speed, so that all crops have one length.
         long = setup.crop_seconds
-        samples = round(long * SAMPLE_RATE) if math.isfinite(long) else 0
+        samples = round(long * SAMPLE_RATE)
         frames = int(task.front_end.frames(torch.tensor([samples])))
         if samples < 1 or frames < task.front_end.fewest_frames:
-            raise InputError(
-                f"--crop_seconds {long:g}: give enough for the model, or 0 for whole utterances"
-            )
+            raise InputError(_crop_error(long))
         changes.append(Crop(samples, frames))
     if setup.augmented:
         changes.append(PolarityAndShift())
     return changes
+
+
+def _crop_error(seconds: float) -> str:
+    return f"--crop_seconds {seconds:g}: give enough for the model, or 0 for whole utterances"
 
 
 def _start_from_filterbank(task: Task, corpus: Corpus) -> None:

@@ -145,11 +145,17 @@ class RunFolder:
         )
         # Renamed before it is cleared: a kill before the model is complete must not cost the run.
         publish_folder(self.path, self.out)
-        for path in [*checkpoints(self.out), self.out / "checkpoint.partial"]:
-            shutil.rmtree(path, ignore_errors=True)
-        work = [self.out / COMMAND, Path(self._lock.lock_file)]
-        for path in [*self.out.glob("best-*.safetensors"), *work]:
-            path.unlink(missing_ok=True)
+        remove_work(self.out)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def remove_work(out: Path) -> None:
+    """Remove what only the run needed from a published folder."""
+    for path in [*checkpoints(out), out / "checkpoint.partial"]:
+        shutil.rmtree(path, ignore_errors=True)
+    leftover = [*out.glob("best-*.safetensors"), *out.glob(".*.partial"), out / COMMAND]
+    for path in leftover:
+        path.unlink(missing_ok=True)
 
 
 def _began(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks import Task
-from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime import distributed, signals
 from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
-    remove_damaged,
     save_checkpoint,
+    set_aside_damaged,
 )
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.early_stopping import EarlyStopping
@@ -156,12 +157,16 @@ class Training:
             unit="step",
             disable=not distributed.is_first(),
         )
-        with bar:
-            while self.progress.step < self.total and not self.stopped:
+        # Several processes would stop at different steps, and wait for each other.
+        alone = distributed.group() is None
+        with bar, signals.held() if alone else nullcontext(False) as asked_to_end:
+            while self.progress.step < self.total and not self.stopped and not asked_to_end:
                 self._step(bar)
                 if time.monotonic() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
+            if asked_to_end:
+                self._save()
 
     def _step(self, bar: "tqdm[Any]") -> None:
         now = self.progress
@@ -281,7 +286,7 @@ class Training:
                 targets = self.method.forget_targets(self.context)
                 self.step_length = StepLength(targets, self.method.epochs)
         if distributed.is_first():
-            remove_damaged(self.folder)
+            set_aside_damaged(self.folder)
         distributed.wait()
         state = load_checkpoint(self.folder, self.task.model)
         distributed.wait()

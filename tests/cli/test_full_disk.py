@@ -126,7 +126,7 @@ def test_the_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
         Path, "replace", lambda self, to: (done.append(("rename", to.name)), replace(self, to))[1]
     )
     io.write_json(tmp_path / "precious.json", {})
-    aside = f".precious.json.{os.getpid()}.partial"
+    aside = f".precious.json.{io._host()}.{os.getpid()}.partial"
     assert done == [("flush", aside), ("rename", "precious.json"), ("flush", tmp_path.name)]
     done.clear()
     with io.atomic_write(tmp_path / "cheap", durable=False) as path:

@@ -211,9 +211,9 @@ def test_what_cannot_be_written_or_read_is_an_error_before_work(
         (["--out", str(config), "--config", str(config)], "write to another place"),
         (["--out", str(letters), "--alphabet", str(letters)], "write to another place"),
         (["--out", str(tmp_path / "full.jsonl")], "full.problems.json is a folder"),
-        (["--out", out, "--config", str(broken)], "broken.json is no JSON"),
+        (["--out", out, "--config", str(broken)], "broken.json: not JSON"),
         (["--out", out, "--config", str(tmp_path / "gone.json")], "gone.json"),
-        (["--out", out, "--config", str(letters)], "letters.txt is no JSON"),
+        (["--out", out, "--config", str(letters)], "letters.txt: not JSON"),
     ):
         arguments = ["--data", str(tmp_path), *flags]
         assert prepare(command_line("none", "", ""), arguments, never) == 2

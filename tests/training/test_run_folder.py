@@ -17,9 +17,9 @@ from asr_unlearn.training.checkpoint import (
     checkpoints,
     damage,
     load_checkpoint,
-    remove_damaged,
     save_checkpoint,
     save_weights,
+    set_aside_damaged,
 )
 from asr_unlearn.training.run_folder import RunFolder
 from tests.support.flags import flags
@@ -180,9 +180,12 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
         damaged.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     else:
         damaged.write_bytes(content[: int(left * len(content)) if left < 1 else left])
+    damaged_size = damaged.stat().st_size
     folder = train()
     said = "\n".join(caplog.messages)
-    assert re.search(rf"^{damaged} is damaged \(.+\): it is removed, .*begins anew", said, re.M)
+    assert re.search(rf"^{damaged} is damaged \(.+\): its checkpoint is now .*anew", said, re.M)
+    (aside,) = tmp_path.glob("model.partial.damaged-checkpoint-*")
+    assert (aside / name).stat().st_size == damaged_size
     assert (folder / "model.safetensors").read_bytes() == whole
     assert steps(folder) == list(range(1, steps(folder)[-1] + 1))
 
@@ -218,11 +221,12 @@ def test_every_flipped_bit_counts_as_damage(name, tmp_path):
 
 
 def test_a_run_goes_on_from_the_checkpoint_before_the_damaged_one(tmp_path, caplog):
+    tmp_path = tmp_path / "model.partial"
     model = torch.nn.Linear(2, 2)
     save_checkpoint(tmp_path, model, {"step": 1})
     shutil.copytree(*(tmp_path / f"checkpoint-00000000{step}" for step in (1, 2)))
     (tmp_path / "checkpoint-000000002" / "state.pt").write_bytes(b"")
-    remove_damaged(tmp_path)
+    set_aside_damaged(tmp_path)
     assert "checkpoint-000000002/state.pt is damaged" in caplog.text
     assert load_checkpoint(tmp_path, model) == {"step": 1}
 

@@ -1,17 +1,15 @@
 """Runs several trainings at the same time, each in its own process."""
 
-import multiprocessing
-import os
 import sys
-import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from tqdm import tqdm
+
+from asr_unlearn.runtime.processes import working
 
 
 class Job(Protocol):
@@ -37,30 +35,14 @@ def run_jobs(jobs: Sequence[Job], workers: int, log: Path, description: str) -> 
     workers = min(workers, len(jobs))
     threads = max(1, torch.get_num_threads() // workers)
     log.parent.mkdir(parents=True, exist_ok=True)
-    # Not forked: threads and CUDA do not survive that.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _begin, (threads, log)
-    )
     bar = tqdm(total=len(jobs), desc=description, unit="model")
-    with pool, bar:
-        for done in as_completed([pool.submit(job) for job in jobs]):
-            try:
-                done.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    with working(workers, jobs, begin=_begin, arguments=(threads, log)) as trainings, bar:
+        for done in as_completed(trainings):
+            done.result()
             bar.update()
 
 
 def _begin(threads: int, log: Path) -> None:
     """Prepare a process; its progress bars go to `log`, where they overwrite no others."""
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sys.stderr = sys.stdout = log.open("a", encoding="utf-8", buffering=1)
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is killed: a new run must find nobody in its folders."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

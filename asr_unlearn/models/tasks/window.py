@@ -1,5 +1,6 @@
 """Shorten the window of a Whisper encoder to the longest utterance."""
 
+import math
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
@@ -17,6 +18,12 @@ def longest_seconds(utterances: Iterable[Utterance]) -> float | None:
     """Seconds of the longest utterance; None where a length is unknown or there are none."""
     lengths = [u.seconds for u in utterances]
     return max(lengths) if lengths and min(lengths) > 0 else None
+
+
+def check_window(window: Window) -> None:
+    """Raises InputError for seconds that no window can have."""
+    if not isinstance(window, str) and not 0 < window < math.inf:
+        raise InputError(f"--window {window:g}: give seconds above 0, auto or full")
 
 
 def set_window(task: Task, window: Window, utterances: Iterable[Utterance]) -> float | None:

@@ -1,0 +1,89 @@
+"""Work in several processes, which end before this one and never outlive it."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from asr_unlearn.runtime import signals
+from asr_unlearn.runtime.errors import AsrUnlearnError
+
+T = TypeVar("T")
+
+
+class KilledError(AsrUnlearnError):
+    """A process was killed from outside."""
+
+
+@contextmanager
+def working(
+    workers: int,
+    calls: Iterable[Callable[[], T]],
+    *,
+    begin: Callable[..., None] | None = None,
+    arguments: tuple[Any, ...] = (),
+    one_call_each: bool = False,
+) -> Iterator[list[Future[T]]]:
+    """Yield the futures of calls in processes of their own.
+
+    Where the context ends with an error or by a signal, the processes are asked to end first; a
+    training saves a checkpoint then.
+
+    Args:
+        workers: processes at the same time.
+        calls: what to do; picklable.
+        begin: called once in each process, with `arguments`.
+        one_call_each: whether every call gets a fresh process.
+
+    Raises:
+        KilledError: a process was killed, most often for lack of memory.
+    """
+    others = multiprocessing.active_children()
+    # Not forked: threads and CUDA do not survive that.
+    pool = ProcessPoolExecutor(
+        workers,
+        multiprocessing.get_context("spawn"),
+        _begin,
+        (os.getpid(), begin, arguments),
+        max_tasks_per_child=1 if one_call_each else None,
+    )
+    try:
+        # They inherit that Ctrl-C is blocked: this process tells them to end.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            futures = [pool.submit(_call, call) for call in calls]
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        yield futures
+    except BaseException as error:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            if child not in others:
+                child.terminate()
+        pool.shutdown()
+        if isinstance(error, BrokenProcessPool):
+            raise KilledError(
+                "a process was killed from outside, most often for lack of memory; give fewer "
+                "workers, or free some memory; the same command goes on"
+            ) from error
+        raise
+    pool.shutdown()
+
+
+def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.end_with_parent(parent)
+    if begin is not None:
+        begin(*arguments)
+
+
+def _call(call: Callable[[], T]) -> T:
+    # Only here: a process that waits for work ends at once.
+    with signals.raised():
+        return call()
