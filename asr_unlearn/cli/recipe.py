@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.cli.recipe_checks import MAPPINGS, SECTIONS, check_content, check_options
-from asr_unlearn.evaluation.deletion_record import NAME as DELETION_RECORD
 from asr_unlearn.evaluation.predictions import TRANSCRIPTS
+from asr_unlearn.evaluation.record_file import NAME as DELETION_RECORD
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.finetune import Finetune

@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.data.split import Split, read_split, read_unchecked_split
+from asr_unlearn.evaluation.record_file import NAME, PATHS, SCHEMA, linked, read_record
 from asr_unlearn.evaluation.signature import sign
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, digest_of, write_json
 from asr_unlearn.runtime.provenance import versions
 
 logger = logging.getLogger(__name__)
 
-NAME = "deletion_record.json"
-SCHEMA = 2
-PATHS = ("manifest", "split", "original", "results")
 FIGURES = (
     *("wer", "cer", "accuracy", "loss", "ci95", "membership", "relearning", "speaker_id"),
     "gap_to_retrained",
@@ -74,8 +71,7 @@ def write_records(
             "beams": content["beams"],
             **({"window": content["window"]} if "window" in content else {}),
             "paths": {
-                name: os.path.relpath(_linked(path), _linked(folder))
-                for name, path in paths.items()
+                name: os.path.relpath(linked(path), linked(folder)) for name, path in paths.items()
             },
             # The original as it was when the run began, not as it is now.
             "sha256": {
@@ -156,39 +152,6 @@ def entry_of(folder: Path, results: Path) -> Mapping[str, Any] | None:
         return {}
     found: Mapping[str, Any] | None = entries.get(os.path.realpath(folder))
     return found
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read the record at `path`.
-
-    Raises:
-        InputError: it is damaged, or of an earlier version, which binds less.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        record = None
-    remedy = "evaluate the model again, which writes it anew"
-    if isinstance(record, dict) and record.get("schema") == 1:
-        raise InputError(f"{path} is of an earlier version: {remedy}")
-    kinds = {"created": str, "beams": int, "paths": dict, "sha256": dict, "figures": dict}
-    if not isinstance(record, dict) or not (
-        all(isinstance(record.get(name), kind) for name, kind in kinds.items())
-        and all(isinstance(record["paths"].get(name), str) for name in PATHS)
-        and all(isinstance(found, dict) for found in record["figures"].values())
-    ):
-        raise InputError(f"{path} is damaged: {remedy}")
-    return record
-
-
-def path_of(folder: Path, record: Mapping[str, Any], name: str) -> Path:
-    """A path of the record, which is relative to the model's folder."""
-    return Path(os.path.normpath(_linked(folder) / record["paths"][name]))
-
-
-def _linked(path: Path) -> Path:
-    """The path with the links in its parent resolved, so that ".." leads where it seems to."""
-    return path.parent.resolve() / path.name
 
 
 def _keep_figures(path: Path, record: dict[str, Any]) -> None:

@@ -12,17 +12,15 @@ from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.replaced import check_recordings
 from asr_unlearn.data.split import read_split, read_unchecked_split
 from asr_unlearn.evaluation.deletion_record import (
-    NAME,
     content_digest,
     entry_of,
     figures_of,
     hashes,
-    path_of,
-    read_record,
     statement,
 )
 from asr_unlearn.evaluation.error_rates import figures_by_part
 from asr_unlearn.evaluation.predictions import transcribe
+from asr_unlearn.evaluation.record_file import NAME, path_of, read_record
 from asr_unlearn.models.saved_model import SavedModel
 
 # What may be deleted, the original above all: the unlearned model stays the same.

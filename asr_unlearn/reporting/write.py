@@ -8,8 +8,8 @@ from typing import Any
 from tqdm import tqdm
 
 import asr_unlearn.reporting.tables as tables
-from asr_unlearn.evaluation.deletion_record import NAME, path_of, read_record
-from asr_unlearn.evaluation.deletion_record import SCHEMA as RECORD_SCHEMA
+from asr_unlearn.evaluation.record_file import NAME, path_of, read_record
+from asr_unlearn.evaluation.record_file import SCHEMA as RECORD_SCHEMA
 from asr_unlearn.evaluation.results import Results, ResultsError, read_results
 from asr_unlearn.reporting.comparison import Comparison, compare
 from asr_unlearn.reporting.examples import examples, recordings

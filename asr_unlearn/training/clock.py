@@ -1,6 +1,5 @@
 """Where the time and the utterance passes of a run go."""
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +47,7 @@ class Clock:
     def __init__(self) -> None:
         self.costs: dict[Phase, Cost] = {}
         self._open: list[Cost] = []
-        self._tokens = sys.maxsize
+        self._decoded: Any = None
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
@@ -61,6 +60,7 @@ class Clock:
         finally:
             cost.seconds += time.monotonic() - began
             self._open.pop()
+            self._decoded = None
 
     @property
     def total(self) -> Cost:
@@ -77,10 +77,9 @@ class Clock:
             size = len(logits)
             if given.get("encoder_outputs") is not None:
                 # A token of transcripts, which are counted at their first.
-                cache = given.get("past_key_values")
-                tokens = cache.get_seq_length() if cache else given["decoder_input_ids"].shape[1]
-                cost.generated += size if tokens <= self._tokens else 0
-                self._tokens = tokens
+                states = given["encoder_outputs"][0]
+                cost.generated += size if states is not self._decoded else 0
+                self._decoded = states
                 return
             cost.forward += size
             if logits.requires_grad:

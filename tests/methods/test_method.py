@@ -11,8 +11,8 @@ import torch
 from asr_unlearn.methods import METHODS, Method, Penalty, Step, Term
 from asr_unlearn.methods.option_types import (
     NonNegativeInt,
-    Positive,
     Range,
+    Rate,
     Share,
     ShareBelowOne,
     ranges,
@@ -58,9 +58,9 @@ def test_options_are_checked():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": 0.0}, "own: lr must be above 0, not 0.0"),
+        ({"lr": 0.0}, "own: lr must be above 0, or auto, not 0.0"),
         ({"lr": math.inf}, "own: lr must be finite, not inf"),
-        ({"lr": math.nan}, "own: lr must be above 0, not nan"),
+        ({"lr": math.nan}, "own: lr must be above 0, or auto, not nan"),
         ({"warmup": 2}, "own: warmup must be from 0 to 1, not 2"),
         ({"clip": -1}, "own: clip must be 0 or more, not -1"),
         ({"share": 1.5}, "own: share must be from 0 to 1, not 1.5"),
@@ -78,18 +78,20 @@ def test_the_ends_of_a_range_are_allowed_where_they_are_closed():
 
 
 def test_a_default_without_a_range_keeps_the_range_of_the_base():
-    assert ranges(Own)["lr"] == Positive.__metadata__[0] == Range(open_low=True)
+    assert ranges(Own)["lr"] == Rate.__metadata__[0] == Range(open_low=True, word="auto")
     assert "free" not in ranges(Own)
 
 
 def test_ranges_in_words():
     words = ["above 0", "0 or more", "from 0 to 1", "from 0 to below 1", "above 1 to 2.5"]
+    words.append("above 0, or auto")
     found = [
         Range(open_low=True),
         Range(),
         Range(high=1),
         Range(high=1, open_high=True),
         Range(1, 2.5, open_low=True),
+        Range(open_low=True, word="auto"),
     ]
     assert list(map(str, found)) == words
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from asr_unlearn.methods import METHODS
-from asr_unlearn.methods.orthograd_tau import of_the_same_rank
+from asr_unlearn.methods.step_length import of_the_same_rank
 from tests.support.toy_task import close, context, direction, gradients, prepared, softmax, step
 
 

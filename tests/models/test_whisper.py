@@ -353,7 +353,7 @@ def test_every_command_chooses_the_spelling(task, corpus, tmp_path):
     spoken = read_manifest(corpus / "manifest.jsonl")
     write_manifest(manifest, [replace(u, text=u.text.lower()) for u in spoken])
     save_model(task.model, task.processor, original)
-    main(["split", "--manifest", str(manifest), "--out", str(divided)])
+    main(["split", "--manifest", str(manifest), "--out", str(divided), "--draw", "1"])
     data = ["--manifest", str(manifest), "--split", str(divided)]
     run = [*data, "--model", str(original)]
     main(["train", *run, "--out", str(tmp_path / "tuned"), "--finetune.epochs", "0.2"])

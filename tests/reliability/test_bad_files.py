@@ -62,7 +62,9 @@ MANIFESTS = [
 def test_a_manifest(text, message, said, tmp_path):
     path = tmp_path / "manifest.jsonl"
     path.write_text(text)
-    status, line = said(main, "split", "--manifest", path, "--out", tmp_path / "split.json")
+    status, line = said(
+        main, "split", "--manifest", path, "--out", tmp_path / "split.json", "--draw", 1
+    )
     assert status == 1
     assert line.startswith(f"asr-unlearn: {path}, line")
     assert message in line
@@ -315,7 +317,9 @@ def test_a_name_is_never_printed_raw(said, tmp_path):
     """Escape codes in the name of a file, and line breaks, do not reach the terminal."""
     path = tmp_path / "\x1b[2J\r\n\u202ename.jsonl"
     path.write_text("{")
-    status, line = said(main, "split", "--manifest", path, "--out", tmp_path / "split.json")
+    status, line = said(
+        main, "split", "--manifest", path, "--out", tmp_path / "split.json", "--draw", 1
+    )
     assert status == 1
     assert r"\x1b[2J" in line
     assert r"\u202ename.jsonl" in line
@@ -326,6 +330,8 @@ def test_a_name_that_is_not_utf8(said, tmp_path):
     path = os.fsencode(tmp_path) + b"/\xe9.jsonl"
     with open(path, "w") as file:  # noqa: PTH123 - a name as bytes
         file.write("{")
-    status, line = said(main, "split", "--manifest", os.fsdecode(path), "--out", tmp_path / "s")
+    status, line = said(
+        main, "split", "--manifest", os.fsdecode(path), "--out", tmp_path / "s", "--draw", 1
+    )
     assert status == 1
     assert r"\udce9.jsonl, line 1: not JSON" in line

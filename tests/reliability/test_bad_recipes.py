@@ -47,7 +47,7 @@ RECIPES = [
     (GOOD + "split: {1: 2}\n", "split: the key 1 is no text; quote it"),
     (GOOD + "split: {unseen: .nan}\n", "split.unseen must be finite, found nan"),
     (GOOD + "split: {heldout: 2}\n", "the share of heldout must be from 0 to below 1, not 2.0"),
-    (GOOD + "split: {forget_count: 0}\n", "forget_count: Not of type PositiveInt"),
+    (GOOD + "split: {draw: 0}\n", "draw: Not of type PositiveInt"),
     (GOOD + "split: {nosuch: 1}\n", "unrecognized arguments: --nosuch 1"),
     (GOOD + "split: {manifest: x}\n", "split.manifest: the recipe gives this flag itself"),
     (GOOD + "split: &a {seed: *a}\n", "split.seed must be a number, a text"),

@@ -23,7 +23,7 @@ def trained(tmp_path, monkeypatch):
     return command, times
 
 
-def killed(*_):
+def killed(*_, **__):
     raise KeyboardInterrupt
 
 

@@ -42,7 +42,7 @@ def argv_of(kind, folder, config):
     data = ["--manifest", folder / "manifest.jsonl", "--split", folder / "split.json"]
     match kind:
         case "split":
-            return ["split", *data[:2], "--forget_count", "2", "--out", folder / "new.json"]
+            return ["split", *data[:2], "--draw", "2", "--out", folder / "new.json"]
         case "train":
             return ["train", *data, "--model", config, "--out", folder / "made", *STEPS]
         case "unlearn":

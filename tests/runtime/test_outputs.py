@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import WhisperConfig
 
 from asr_unlearn.cli import run_recipe
 from asr_unlearn.cli.main import main
@@ -15,6 +16,7 @@ from asr_unlearn.data.split import make_split, write_split
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
 from data_prep import check
+from tests.support.tiny_model import tiny_whisper_options
 
 
 def test_what_can_be_written_is_accepted(tmp_path: Path) -> None:
@@ -179,6 +181,7 @@ def test_preparing_data_writes_over_no_other_file(
 def test_a_recipe_writes_over_none_of_its_inputs(place: Path) -> None:
     recipe = str(Path(__file__).parents[2] / "recipes" / "quickstart")
     shutil.copy(place / "forget.txt", place / "out" / "split.json")
+    WhisperConfig(**tiny_whisper_options()).save_pretrained(place / "out" / "original")
     before = content(place)
     for given in (["--model", "out/original"], ["--forget", "out/split.json"]):
         with pytest.raises(InputError, match=r"--out out/.* is read by this command"):

@@ -14,7 +14,7 @@ from asr_unlearn.data.split import make_split
 from asr_unlearn.evaluation.attacks.informed import unlearnings
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import UtteranceLoss, mean_score, score
+from asr_unlearn.models.inference import MeanScore, UtteranceLoss, mean_score, score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tdnn import TdnnConfig
 from asr_unlearn.training.class_unlearning import UnlearningData
@@ -102,7 +102,7 @@ def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
     assert [one.loss for one in found.reference_losses] == pytest.approx(
         [one.loss for one in unseen]
     )
-    assert found.seconds == SavedModel.at(models / "reference_model").run()["seconds"] > 0
+    assert found.cost.seconds == SavedModel.at(models / "reference_model").run()["seconds"] > 0
     # Then the number of training speakers is unknown.
     alone = forget_difficulty(
         Inputs(task), UnlearningData.of(task, parts(data) | {"retain": []}), stop
@@ -139,7 +139,11 @@ def test_a_reference_model_that_has_not_learned_is_refused(data, models):
             Stop(reference_model=models / "reference_model"),
         )
     right = [replace(one, hypothesis=one.reference) for one in scores(data, "unseen", task)]
-    check_reference_errors(Path("o"), right)
+    check_reference_errors(Path("o"), mean_score(right), 30)
+    # Without transcripts the loss decides: half of a uniform guess's, ln 30 = 3.4.
+    check_reference_errors(Path("o"), MeanScore(1.6, None), 30)
+    with pytest.raises(ValueError, match=r"a loss of 1\.8 on unseen speakers, too high"):
+        check_reference_errors(Path("o"), MeanScore(1.8, None), 30)
 
 
 def test_a_model_trained_on_them_is_no_reference_model(data, models, tmp_path):

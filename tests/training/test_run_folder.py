@@ -184,7 +184,7 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
     folder = train()
     said = "\n".join(caplog.messages)
     assert re.search(rf"^{damaged} is damaged \(.+\): its checkpoint is now .*anew", said, re.M)
-    (aside,) = tmp_path.glob("model.partial.damaged-checkpoint-*")
+    (aside,) = tmp_path.glob("model.*.partial.damaged-checkpoint-*")
     assert (aside / name).stat().st_size == damaged_size
     assert (folder / "model.safetensors").read_bytes() == whole
     assert steps(folder) == list(range(1, steps(folder)[-1] + 1))
