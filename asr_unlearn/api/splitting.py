@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_unlearn.api.arguments import PositiveInt, Seed
+from asr_unlearn.api.arguments import NonNegativeInt, Seed
 from asr_unlearn.data.forget_list import read_names
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split import (
@@ -45,7 +45,7 @@ def split(
     *,
     forget: str | Path | Sequence[str] | None = None,
     forget_labels: str | Path | Sequence[str] | None = None,
-    draw: PositiveInt | None = None,
+    draw: NonNegativeInt = 0,
     seed: Seed = 0,
     heldout: float = 0.1,
     unseen: float = 0.1,
@@ -83,7 +83,7 @@ def split(
     manifest, out = Path(manifest), Path(out)
     listed = [Path(str(names)) for names in (forget, forget_labels) if _is_file(names)]
     check_file(out, manifest, *listed, keys=SPLIT_KEYS)
-    _check_request(forget=forget, forget_labels=forget_labels, draw=draw)
+    check_request(forget=forget, forget_labels=forget_labels, draw=draw or None)
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
     if forget_labels is not None:
@@ -93,13 +93,13 @@ def split(
         speakers = (
             _speakers(forget, utterances)
             if forget is not None
-            else draw_speakers(utterances, draw or 0, seed)
+            else draw_speakers(utterances, draw, seed)
         )
         made = make_split(utterances, speakers, seed=seed, **shares)
     return WrittenSplit(out, write_split(out, made, manifest))
 
 
-def _check_request(**given: str | Path | Sequence[str] | int | None) -> None:
+def check_request(**given: str | Path | Sequence[str] | int | None) -> None:
     """Raises InputError unless exactly one request is given, and it names somebody."""
     named = {f"--{name}": value for name, value in given.items() if value is not None}
     if not named:

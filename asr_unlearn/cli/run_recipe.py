@@ -25,6 +25,7 @@ if __name__ == "__main__":
     program.spare_waiting_threads()
     end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
 
+from asr_unlearn.api.splitting import check_request
 from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
@@ -88,6 +89,8 @@ def check(command: Command) -> None:
     name, options = commands.understood(command.argv)
     if name == "split":
         check_shares(**{part: options[part] for part in ("heldout", "unseen", "test")})
+        request = {part: options[part] for part in ("forget", "forget_labels")}
+        check_request(**request, draw=options["draw"] or None)
     if name == "train":
         parts_of(options["parts"])
         aids = {aid: options[flag] for flag, aid in AIDS.items()}

@@ -10,7 +10,8 @@ from asr_unlearn.cli.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2] / "recipes"
 
-GOOD = "corpus: it\nprepare: {module: data_prep.synthetic}\nmodel: model\nmethods: {orthograd: }\n"
+BARE = "corpus: it\nprepare: {module: data_prep.synthetic}\nmodel: model\nmethods: {orthograd: }\n"
+GOOD = f"{BARE}split: {{draw: 1}}\n"
 
 RECIPES = [
     ("", "holds no settings"),
@@ -27,9 +28,9 @@ RECIPES = [
     (GOOD + "corpus: two\n", "the key 'corpus' is given twice"),
     (GOOD + "1: 2\n", "the key 1 is no text; quote it"),
     (GOOD + "nosuch: 1\n", "unknown keys ['nosuch']; known are corpus, model, prepare"),
-    (GOOD.replace("it", "[it]"), "corpus must be a text, found ['it']"),
-    (GOOD.replace("it", "2024-99-99"), "is no YAML"),
-    (GOOD.replace("it", "2024-01-01"), "corpus must be a text"),
+    (GOOD.replace(": it", ": " + "[it]"), "corpus must be a text, found ['it']"),
+    (GOOD.replace(": it", ": " + "2024-99-99"), "is no YAML"),
+    (GOOD.replace(": it", ": " + "2024-01-01"), "corpus must be a text"),
     (GOOD.replace("model: model", "model: 7"), "model must be a text, found 7"),
     (GOOD.replace("model: model", "model: "), "missing keys ['model']"),
     (GOOD.replace("model: model", "model: nosuch/model/here"), "there is no model folder nosuch"),
@@ -39,18 +40,18 @@ RECIPES = [
     (GOOD.replace("data_prep.synthetic", "[1]"), "found [1]"),
     (GOOD.replace("module:", "modul:"), "prepare.module must be a module of data_prep"),
     (GOOD.replace("synthetic}", "synthetic, out: x}"), "prepare.out: the recipe gives this flag"),
-    (GOOD + "split: []\nfinetune: 7\n", "split must hold key: value lines, found []"),
-    (GOOD + "split: [1]\n", "split must hold key: value lines, found [1]"),
-    (GOOD + "split: {seed: }\n", "split.seed must be a number, a text, true or false"),
-    (GOOD + "split: {seed: {a: 1}}\n", "split.seed must be a number, a text"),
-    (GOOD + "split: {seed: [[1]]}\n", "split.seed must be a number, a text"),
-    (GOOD + "split: {1: 2}\n", "split: the key 1 is no text; quote it"),
-    (GOOD + "split: {unseen: .nan}\n", "split.unseen must be finite, found nan"),
-    (GOOD + "split: {heldout: 2}\n", "the share of heldout must be from 0 to below 1, not 2.0"),
-    (GOOD + "split: {draw: 0}\n", "draw: Not of type PositiveInt"),
-    (GOOD + "split: {nosuch: 1}\n", "unrecognized arguments: --nosuch 1"),
-    (GOOD + "split: {manifest: x}\n", "split.manifest: the recipe gives this flag itself"),
-    (GOOD + "split: &a {seed: *a}\n", "split.seed must be a number, a text"),
+    (BARE + "split: []\nfinetune: 7\n", "split must hold key: value lines, found []"),
+    (BARE + "split: [1]\n", "split must hold key: value lines, found [1]"),
+    (BARE + "split: {seed: }\n", "split.seed must be a number, a text, true or false"),
+    (BARE + "split: {seed: {a: 1}}\n", "split.seed must be a number, a text"),
+    (BARE + "split: {seed: [[1]]}\n", "split.seed must be a number, a text"),
+    (BARE + "split: {1: 2}\n", "split: the key 1 is no text; quote it"),
+    (BARE + "split: {unseen: .nan}\n", "split.unseen must be finite, found nan"),
+    (BARE + "split: {heldout: 2}\n", "the share of heldout must be from 0 to below 1, not 2.0"),
+    (BARE + "split: {draw: 0}\n", "who is to be forgotten?"),
+    (BARE + "split: {nosuch: 1}\n", "unrecognized arguments: --nosuch 1"),
+    (BARE + "split: {manifest: x}\n", "split.manifest: the recipe gives this flag itself"),
+    (BARE + "split: &a {seed: *a}\n", "split.seed must be a number, a text"),
     (GOOD + "stop: {every: 0}\n", "stop.every must be 1 or more, not 0"),
     (GOOD + "stop: {tolerance: 1}\n", "stop.tolerance must be from 0 to below 1"),
     (GOOD + "stop: {rule: never}\n", "stop.rule: expected one of"),
