@@ -101,6 +101,7 @@ def _content(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
         "more": _present(
             tables.each_seed(found),
             *tables.details(found),
+            tables.phases(found),
             tables.endings(found),
             tables.further(found),
         ),

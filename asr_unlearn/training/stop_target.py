@@ -29,6 +29,7 @@ from asr_unlearn.models.inference import (
     measure_losses,
 )
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Cost
@@ -228,6 +229,7 @@ def forget_difficulty(inputs: Inputs, data: UnlearningData, stop: Stop) -> Diffi
 
 def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
     given, reference = data.given, reference_inputs(folder, inputs)
+    set_window(reference.task, "auto", [*given["forget"], *given["unseen"]])
     unseen = group_scores(
         reference,
         given["unseen"],

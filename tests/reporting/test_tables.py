@@ -200,3 +200,28 @@ def test_an_interval_is_explained_where_there_is_one(make_run: MakeRun) -> None:
     table = tables.probe(found)
     assert table is not None
     assert "interval" not in table.caption
+
+
+def test_phases_of_a_run_and_its_passes_relative_to_retraining(make_run: MakeRun) -> None:
+    path = make_run(models=FOUR)
+    content = json.loads(path.read_text())
+    (model,) = (m for m in content["models"] if (m["name"], m["seed"]) == ("orthograd_tau", 0))
+    assert tables.phases(comparison_of(path)) is None
+    model["cost"] |= {
+        "passes": 250,
+        "passes_relative_to_retraining": 0.25,
+        "phases": {
+            "preparation": {"seconds": 2.5, "forward": 100, "backward": 0, "generated": 0},
+            "steps": {"seconds": 12.0, "forward": 1_050, "backward": 50, "generated": 7},
+        },
+    }
+    path.write_text(json.dumps(content))
+    found = comparison_of(path)
+    table = tables.phases(found)
+    assert table is not None
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [
+        ["0", "Preparation", "2.5 s", "100", "0", "0"],
+        ["0", "Steps", "12.0 s", "1,050", "50", "7"],
+    ]
+    cost = tables.distance_and_cost(found)
+    assert _cell(cost, "orthograd_tau", "Passes").text == "0.250×"

@@ -1,7 +1,7 @@
 """The report's tables, without markup."""
 
 from asr_unlearn.reporting.tables.corpus import left_out, options, split, versions
-from asr_unlearn.reporting.tables.cost import distance_and_cost, endings
+from asr_unlearn.reporting.tables.cost import distance_and_cost, endings, phases
 from asr_unlearn.reporting.tables.differences import closest, differences
 from asr_unlearn.reporting.tables.each_speaker import each_speaker
 from asr_unlearn.reporting.tables.further import further
@@ -15,6 +15,7 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
     "each_speaker", "endings", "further", "headline", "judge", "left_out", "membership", "options",
+    "phases",
     "probe", "rates_and_loss", "record_inputs", "records", "relearning", "split", "true_positives",
     "verification", "versions",
 ]  # fmt: skip
