@@ -126,7 +126,7 @@ def _parse(row: Any, folder: Path) -> Utterance:
         raise InputError(
             f"subset must be {', '.join(map(repr, SUBSETS))}, null or left out, found {subset!r}"
         )
-    if not row["audio"].strip("/. ") or not _is_path(row["audio"]):
+    if not row["audio"].strip("/.") or not _is_path(row["audio"]):
         raise InputError(f"audio is no path of a file: {row['audio']!r}; name the recording")
     utterance = Utterance(
         **{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])}

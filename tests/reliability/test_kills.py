@@ -31,8 +31,17 @@ POINTS = {
 }
 # Of run.json and results.json: when, how long, and how much.
 VOLATILE = {
-    *("created", "seconds", "unlearn_seconds", "peak_bytes", "cost", "command", "stopped_seconds"),
-    *("relative_to_retraining", "versions"),
+    *(
+        "salt",
+        "created",
+        "seconds",
+        "unlearn_seconds",
+        "peak_bytes",
+        "cost",
+        "command",
+        "stopped_seconds",
+    ),
+    *("relative_to_retraining", "versions", "salt"),
 }
 STEPS = ["--finetune.epochs", "2", "--finetune.retain_batch", "8"]
 METHOD = ["--method", "gradient_ascent", "--method.lr", "1e-3", "--method.forget_batch", "2"]
@@ -93,7 +102,7 @@ def outcome(folder):
         name = path.relative_to(folder).as_posix()
         if not path.is_file() or name.endswith((".lock", ".key", ".html", ".md", ".begun")):
             continue
-        if path.name in ("run.json", "results.json", "deletion_record.json"):
+        if path.name in ("run.json", "results.json", "deletion_record.json", "new.json"):
             found[name] = json.dumps(lasting(json.loads(path.read_text())))
         elif path.name == "metrics.jsonl":
             rows = [json.loads(line) for line in path.read_text().splitlines()]

@@ -36,6 +36,9 @@ def test_a_program_ends_with_one_line(number, capsys):
 @pytest.fixture(autouse=True)
 def handlers_restored():
     before = {number: signal.getsignal(number) for number in ENDING}
+    # `nohup` ignores SIGHUP, and a child inherits that.
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
