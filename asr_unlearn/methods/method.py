@@ -20,7 +20,6 @@ from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share, ranges
 from asr_unlearn.methods.step_length import of_the_same_rank
 from asr_unlearn.models.tasks.task import Task
-from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -30,11 +29,18 @@ class Ascent:
 
     Attributes:
         descent: −u, u the gradient of Σ wᵢ ℓᵢ over the forget batch.
-        weights: w, of the utterances of all processes.
+        weights: of the forget gradients, or a function of the losses that gives them; None for
+            the mean.
+        scale: w is the weights times this.
     """
 
     descent: Gradient
-    weights: Float[Tensor, " F"]
+    weights: Weights | None
+    scale: float = 1.0
+
+    def resolved(self, losses: Float[Tensor, " F"]) -> Float[Tensor, " F"]:
+        """w, from the losses of the utterances of all processes."""
+        return self.scale * resolve_weights(self.weights, losses)
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,8 @@ class Term:
     def direction(self, step: Step) -> Direction:
         gradient, losses = step.context.gradient(step.batch(self.part), self.weights, self.losses)
         scaled = {name: self.coefficient * g for name, g in gradient.items()}
-        ascent = None
-        if self.part == "forget" and self.losses is None:
-            everyones = losses.new_tensor(gathered(losses.tolist()))
-            weights = -self.coefficient * resolve_weights(self.weights, everyones)
-            # Weights of a method that has reached its target are all 0.
-            ascent = Ascent(scaled, weights) if (weights >= 0).all() else None
+        raises = self.part == "forget" and self.losses is None
+        ascent = Ascent(scaled, self.weights, -self.coefficient) if raises else None
         return Direction(scaled, {self.part: losses} if self.logged else {}, ascent=ascent)
 
 

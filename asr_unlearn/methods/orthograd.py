@@ -21,11 +21,9 @@ from asr_unlearn.gradients import (
     trainable_parameters,
 )
 from asr_unlearn.gradients.cgls import TOLERANCE
-from asr_unlearn.gradients.types import resolve_weights
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.method import Ascent, Direction, Method
 from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Rate, Share
-from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -150,10 +148,8 @@ class OrthoGrad(Method):
     def _with_ascent(self, made: Direction, found: OrthogonalStep, step: Step) -> Direction:
         if self.lr != "auto":
             return made
-        losses = found.forget_losses.new_tensor(gathered(found.forget_losses.tolist()))
-        weights = resolve_weights(self.forget_weights(step), losses)
         descent = {name: -u for name, u in found.forget.items()}
-        return replace(made, ascent=Ascent(descent, weights))
+        return replace(made, ascent=Ascent(descent, self.forget_weights(step)))
 
     def _orthogonal_step(self, step: Step) -> OrthogonalStep:
         options: _StepOptions = {

@@ -232,10 +232,15 @@ class Training:
         if self.step_length is None or direction.ascent is None:
             self.optimizer.step()
             return
-        ids = gathered([i for batch in pieces_of(step.batch("forget")) for i in batch.ids])
         losses = direction.losses["forget"]
         everyones = losses.new_tensor(gathered(losses.tolist()))
-        wanted = self.step_length.wanted(ids, everyones, direction.ascent.weights)
+        weights = direction.ascent.resolved(everyones)
+        if (weights < 0).any():
+            # The step lowers the loss of some forget utterance.
+            self.optimizer.step()
+            return
+        ids = gathered([i for batch in pieces_of(step.batch("forget")) for i in batch.ids])
+        wanted = self.step_length.wanted(ids, everyones, weights)
         before = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer.step()
         self.last_rate = scaled_to(wanted, self.parameters, before, direction.ascent.descent)
