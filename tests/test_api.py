@@ -75,8 +75,9 @@ def test_the_target_that_a_run_went_to_is_returned(setting, given):
 
 def test_a_ruined_model_is_returned_with_a_warning(setting, monkeypatch):
     data, model, processor = setting
-    scores = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
-    monkeypatch.setattr("asr_unlearn.training.unlearn.group_score", lambda *_, **__: scores.pop(0))
+    before, after = MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)
+    monkeypatch.setattr("asr_unlearn.training.unlearn.mean_score", lambda _: before)
+    monkeypatch.setattr("asr_unlearn.training.unlearn.group_score", lambda *_, **__: after)
     parts = {name: data.part(name) for name in ("forget", "retain")}
     options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
     found = unlearn(model, processor, **parts, **options)

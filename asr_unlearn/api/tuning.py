@@ -20,7 +20,7 @@ from asr_unlearn.runtime.extras import need_extra
 from asr_unlearn.runtime.io import naming
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.stop_target import check_reference_model
+from asr_unlearn.training.stop_target import with_reference_model
 from asr_unlearn.training.unlearn import PARTS_USED, original_task
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def tune(
     name = name_of(method)
     kept = {option: getattr(method, option) for option in fixed}
     corpus = read_corpus(manifest, split, out)
-    if stop.reference_model is not None:
-        check_reference_model(stop.reference_model, corpus.split)
+    stop = with_reference_model(stop, corpus.split)
     task = original_task(Path(model), pick_device(device), freeze_front_end)
     set_window(task, "auto", corpus.part(*PARTS))
     choose_spelling(task, corpus.part("retain"))

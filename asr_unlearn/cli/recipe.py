@@ -17,6 +17,8 @@ from asr_unlearn.runtime.documents import read_yaml
 from asr_unlearn.runtime.errors import InputError
 
 REFERENCE_MODEL = "reference_model"
+# As the model of `reference_model`: the pretrained model that the original is fine-tuned from.
+BASE = "base"
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 
 
@@ -30,7 +32,8 @@ class Recipe:
         model: a Hugging Face name, or a config to train from scratch beside recipe.yaml.
         split, stop: flags of `asr-unlearn split`, and `--stop.*` of `asr-unlearn unlearn`.
         reference_model: its `model`, and options to fine-tune it on the retain set with; it tells
-            the stop target how hard the forget speakers are. None without a model.
+            the stop target how hard the forget speakers are. None without a model; with the model
+            "base" it is the pretrained model that the original is fine-tuned from, as it is.
         finetune: options of fine-tuning the original and the retrained model (`--finetune.*`), and
             other flags of `asr-unlearn train`.
         pretrained: by task ("ctc", "seq2seq", "classification"), what `finetune` is when `--model`
@@ -182,7 +185,7 @@ class Plan:
         methods = (users_method(name) for name in self.recipe.methods)
         given = [
             *(self.data, self.forget, self.model),
-            self.recipe.reference_model.get("model"),
+            None if self._reference_model() == BASE else self._reference_model(),
             self.recipe.evaluate.get("judge"),
             *(users[0] for users in methods if users),
         ]
@@ -196,7 +199,7 @@ class Plan:
                 self._train(3, "original", "retain,forget", seed),
                 self._train(4, "retrained", "retain", seed),
             ]
-            if self._has_reference_model():
+            if self._reference_model() not in (None, BASE):
                 steps.append(self._train_reference_model(seed))
             steps += [self._unlearn(method, seed) for method in self.recipe.methods]
         models = [
@@ -238,8 +241,8 @@ class Plan:
         source = [Path(self.model)] if Path(self.model).exists() else []
         return self._publish(stage, name, argv, seed, source)
 
-    def _has_reference_model(self) -> bool:
-        return bool(self.recipe.reference_model.get("model"))
+    def _reference_model(self) -> str | None:
+        return self.recipe.reference_model.get("model") or None
 
     def _train_reference_model(self, seed: int) -> Command:
         options = dict(self.recipe.reference_model)
@@ -254,7 +257,9 @@ class Plan:
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
         argv += flags(self.recipe.stop, "--stop.")
         sources = [original]
-        if self._has_reference_model():
+        if self._reference_model() == BASE:
+            argv += ["--stop.reference_model", self.model]
+        elif self._reference_model():
             reference_model = self.folders[seed] / REFERENCE_MODEL
             argv += ["--stop.reference_model", str(reference_model)]
             sources.append(reference_model)

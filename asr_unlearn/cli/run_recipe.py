@@ -28,7 +28,7 @@ if __name__ == "__main__":
 from asr_unlearn.api.splitting import check_request
 from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.recipe import STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.cli.recipe import BASE, STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.data.forget_list import check_names, read_names
 from asr_unlearn.data.split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
@@ -284,7 +284,14 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         recipe.choose_methods([name.strip() for name in given.methods.split(",")])
     for setting in given.set:
         recipe.apply(setting)
-    if reference_model := recipe.reference_model.get("model"):
+    reference_model = recipe.reference_model.get("model")
+    if reference_model == BASE and is_bare_config(model):
+        raise InputError(
+            f"reference_model.model={BASE} is the model that the original is fine-tuned from, but "
+            f"{model} has no weights: name a config to train, or leave it out with "
+            "reference_model.model="
+        )
+    if reference_model and reference_model != BASE:
         recipe.reference_model["model"] = _beside(folder, str(reference_model))
         read_config(recipe.reference_model["model"])
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}

@@ -17,14 +17,16 @@ from torch.distributed import ProcessGroup
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.factors import Factored
 from asr_unlearn.gradients.jacobian import Jacobian, Range, Source, columns
-from asr_unlearn.gradients.metric import metric_at, remaining_fraction
+from asr_unlearn.gradients.metric import metric_at, remaining_fraction, square
 from asr_unlearn.gradients.projection import (
     Projection,
     exact_cutoff,
     needs_float64,
+    prescribed,
     project_parameters,
     ranks,
     relative_cutoff,
+    summed,
 )
 from asr_unlearn.gradients.rules import Factors, Linear
 from asr_unlearn.gradients.types import (
@@ -34,8 +36,10 @@ from asr_unlearn.gradients.types import (
     Metric,
     MicroBatches,
     OrthogonalStep,
+    Rises,
     Scope,
     Weights,
+    check_scope,
     pieces_of,
 )
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
@@ -130,10 +134,11 @@ def exact_statistics(
 def exact_remainders(
     jacobian: Jacobian,
     direction: Gradient,
+    length: float,
     coefficients: Mapping[str, Float[Tensor, " B"]],
     processes: Processes,
 ) -> Gradient:
-    """u − Gᵀc of the parameters that have coefficients, summed in float64.
+    """s·u − Gᵀc of the parameters that have coefficients, summed in float64.
 
     It uses the same rows as `exact_statistics`: between near-duplicates c is large, and multiplies
     any rounding error.
@@ -142,7 +147,7 @@ def exact_remainders(
     for span in _ranges(jacobian, coefficients, sum(processes.sizes)):
         u = columns(direction[span.name], span.part)
         correction = processes.summed(coefficients[span.name] @ span.flat.double())
-        columns(left[span.name], span.part).copy_(u.double() - correction.view(u.shape))
+        columns(left[span.name], span.part).copy_(length * u.double() - correction.view(u.shape))
     return left
 
 
@@ -205,6 +210,8 @@ def streaming_step(
     forget_weights: Weights | None = None,
     scope: Scope = "global",
     metric: Metric | None = None,
+    rises: Rises | None = None,
+    retain_losses: Losses[Batch] | None = None,
     group: ProcessGroup | None = None,
 ) -> OrthogonalStep:
     """The orthogonal step (OrthoGrad, arXiv 2503.02312, with K⁺ for QR) without stacked rows.
@@ -221,35 +228,49 @@ def streaming_step(
         scope: project the whole gradient, or each parameter tensor by itself.
         metric: the positive diagonal D, or a function of u that gives it; None is the Euclidean
             metric.
+        rises: what the step is to change; None for the orthogonal step. Needs the scope "global".
+        retain_losses: what gᵢ are the gradients of; `losses` by default.
         group: processes that each have at least one forget and one retain utterance. All get the
             step of all utterances together; the returned losses are their own.
 
     Raises:
         InputError: the metric does not fit, the gradients are not finite, or nothing is trainable.
     """
+    check_scope(rises, scope)
     parameters = trainable_parameters(model)
     processes = Processes(group)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights, group=group)
     scale = metric_at(metric, u, parameters)
-    jacobian = Jacobian(model, losses, pieces_of(retain))
+    jacobian = Jacobian(model, retain_losses or losses, pieces_of(retain))
     processes = processes.with_utterances(len(jacobian), jacobian.losses.device)
     known = statistics(jacobian, u, scale, processes)
     dtype = max((p.dtype for p in parameters.values()), key=relative_cutoff)
     ill = set() if dtype == torch.float64 else _ill_conditioned(known.grams, scope)
-    projections: dict[str, Projection] = {}
+    systems = []
     if ill:
-        exact = exact_statistics(jacobian, u, scale, processes, ill)
-        projections |= project_parameters(*exact, scope, rtol=exact_cutoff(dtype))
+        systems.append((*exact_statistics(jacobian, u, scale, processes, ill), exact_cutoff(dtype)))
     if len(ill) < len(parameters):
         grams = {name: gram for name, gram in known.grams.items() if name not in ill}
-        projections |= project_parameters(grams, known.products, scope, rtol=relative_cutoff(dtype))
+        systems.append((grams, known.products, relative_cutoff(dtype)))
+    projections: dict[str, Projection] = {}
+    length, kept = 1.0, None
+    for grams, products, rtol in systems:
+        if rises is None:
+            projections |= project_parameters(grams, products, scope, rtol=rtol)
+        else:
+            r, rise = processes.joined(rises.retain(jacobian.losses)), rises.forget(forget_losses)
+            whole = summed(grams), summed(products), square(u, scale)
+            found = prescribed(*whole, r, rise, rtol=rtol)
+            length, kept = found.length, found.kept
+            projections |= dict.fromkeys(grams, found.projection)
     own = {id(p): processes.mine(p.coefficients) for p in projections.values()}
     coefficients = {name: own[id(p)] for name, p in projections.items()}
-    orthogonal = exact_remainders(jacobian, u, {n: coefficients[n] for n in ill}, processes)
+    wide = {n: coefficients[n] for n in ill}
+    orthogonal = exact_remainders(jacobian, u, length, wide, processes)
     for name, correction in jacobian.totals(
         {n: c for n, c in coefficients.items() if n not in ill}
     ):
-        orthogonal[name] = torch.sub(u[name], processes.summed(correction), out=correction)
+        orthogonal[name] = processes.summed(correction).neg_().add_(u[name], alpha=length)
     if scale is not None:
         for name, remainder in orthogonal.items():
             remainder.div_(scale[name])
@@ -259,8 +280,9 @@ def streaming_step(
         retain=known.mean,
         forget_losses=forget_losses,
         retain_losses=jacobian.losses,
-        kept=remaining_fraction(u, orthogonal, scale),
+        kept=remaining_fraction(u, orthogonal, scale) if kept is None else kept,
         rank=ranks({name: projections[name] for name in parameters}, scope),
+        length=length,
     )
 
 
@@ -268,4 +290,4 @@ def _ill_conditioned(grams: Mapping[str, Float[Tensor, "B B"]], scope: Scope) ->
     """The parameters whose K needs sums in float64: all or none under the scope "global"."""
     if scope == "tensor":
         return {name for name, gram in grams.items() if needs_float64(gram)}
-    return set(grams) if needs_float64(torch.stack(list(grams.values())).sum(0)) else set()
+    return set(grams) if needs_float64(summed(grams)) else set()

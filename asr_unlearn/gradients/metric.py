@@ -34,6 +34,19 @@ def metric_at(
     return metric
 
 
+def square(gradient: Gradient, metric: Gradient | None) -> float:
+    """vᵀD⁻¹v of a gradient v."""
+    return sum(
+        _square(value if metric is None else value / metric[name].sqrt())
+        for name, value in gradient.items()
+    )
+
+
+def _square(values: Tensor) -> float:
+    """The sum of squares, in float64: squares of large numbers overflow in single precision."""
+    return float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2
+
+
 def remaining_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient | None) -> float:
     """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹, from u and Δ = D⁻¹(u − Gᵀc); 0 for a zero u."""
     whole = part = 0.0
@@ -42,7 +55,6 @@ def remaining_fraction(forget: Gradient, orthogonal: Gradient, metric: Gradient 
         if metric is not None:
             root = metric[name].sqrt()
             u, step = u / root, step * root
-        # Squares of large numbers overflow in single precision.
-        whole += float(torch.linalg.vector_norm(u, dtype=torch.float64)) ** 2
-        part += float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2
+        whole += _square(u)
+        part += _square(step)
     return (part / whole) ** 0.5 if whole else 0.0

@@ -93,6 +93,60 @@ def project(
     return Projection(scale * solution, int(significant.sum()))
 
 
+# Eigenvalues of the normalised K that count as zero for prescribed rises, as a share of the
+# largest: near-duplicates that are to change differently would need a large step.
+CONTRADICTION = 1e-3
+# Least share of u's square that must be left of it for a step along it.
+LEAST_KEPT = 1e-10
+
+
+@dataclass(frozen=True)
+class Prescribed:
+    """The step D⁻¹(s·u − Gᵀc) with prescribed rises.
+
+    Attributes:
+        length: s.
+        projection: c, and the rank of G.
+        kept: ‖u − Gᵀ K⁺b‖ / ‖u‖ in the norm of D⁻¹.
+    """
+
+    length: float
+    projection: Projection
+    kept: float
+
+
+def prescribed(
+    gram: Float[Tensor, "B B"],
+    products: Float[Tensor, "B"],
+    square: float,
+    rises: Float[Tensor, "B"],
+    rise: float,
+    *,
+    rtol: float,
+) -> Prescribed:
+    """The step with prescribed rises.
+
+    Of all steps with gᵢᵀΔ = rᵢ and uᵀΔ = ρ it is the smallest in the norm of D:
+    c = s·K⁺b − K⁺r and s = (ρ − bᵀK⁺r) / (uᵀD⁻¹u − bᵀK⁺b). s is 0 where u is a combination of the
+    rows of G, or where the step would have to go down.
+
+    Args:
+        gram, products, rtol: as for `project`.
+        square: uᵀD⁻¹u.
+        rises: r.
+        rise: ρ.
+    """
+    removed = project(gram, products, rtol=rtol)
+    returned = project(gram, rises, rtol=max(rtol, CONTRADICTION)).coefficients
+    right = products.double()
+    left = square - float(right @ removed.coefficients)
+    missing = rise - float(right @ returned)
+    length = max(missing, 0.0) / left if left > LEAST_KEPT * square else 0.0
+    kept = (max(left, 0.0) / square) ** 0.5 if square else 0.0
+    found = Projection(length * removed.coefficients - returned, removed.rank)
+    return Prescribed(length, found, kept)
+
+
 def projection_coefficients(
     gram: Float[Tensor, "B B"], products: Float[Tensor, "B"], *, rtol: float | None = None
 ) -> Float[Tensor, "B"]:
@@ -112,12 +166,13 @@ def project_parameters(
         return {name: project(grams[name], products[name], rtol=rtol) for name in grams}
     if scope != "global":
         raise InputError(f'unknown scope {scope!r}: choose "global" or "tensor"')
-    common = project(
-        torch.stack(list(grams.values())).sum(0),
-        torch.stack([products[name] for name in grams]).sum(0),
-        rtol=rtol,
-    )
+    common = project(summed(grams), summed({n: products[n] for n in grams}), rtol=rtol)
     return dict.fromkeys(grams, common)
+
+
+def summed(parts: Mapping[str, Tensor]) -> Tensor:
+    """The sum over parameters, for the scope "global"."""
+    return torch.stack(list(parts.values())).sum(0)
 
 
 def ranks(projections: Mapping[str, Projection], scope: Scope) -> dict[str, int]:

@@ -6,15 +6,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients.metric import metric_at, remaining_fraction
-from asr_unlearn.gradients.projection import exact_cutoff, project_parameters, ranks
+from asr_unlearn.gradients.metric import metric_at, remaining_fraction, square
+from asr_unlearn.gradients.projection import (
+    exact_cutoff,
+    prescribed,
+    project_parameters,
+    ranks,
+    summed,
+)
 from asr_unlearn.gradients.types import (
     Batch,
     Losses,
     Metric,
     OrthogonalStep,
+    Rises,
     Scope,
     Weights,
+    check_scope,
 )
 from asr_unlearn.gradients.weighted_gradient import (
     trainable_parameters,
@@ -32,16 +40,20 @@ def stacked_step(
     forget_weights: Weights | None = None,
     scope: Scope = "global",
     metric: Metric | None = None,
+    rises: Rises | None = None,
+    retain_losses: Losses[Batch] | None = None,
 ) -> OrthogonalStep:
     """The orthogonal step from stacked rows (OrthoGrad, arXiv 2503.02312, with K⁺ for QR).
 
     Needs memory for B×P numbers: for tests and small models. `metric` is the positive diagonal D,
-    or a function of u that gives it; None is the Euclidean metric.
+    or a function of u that gives it; None is the Euclidean metric. `rises` are prescribed changes
+    of the losses, None for the orthogonal step.
     """
+    check_scope(rises, scope)
     parameters = trainable_parameters(model)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
     scale = metric_at(metric, u, parameters)
-    stacked, retain_losses = per_utterance_gradients(model, losses, retain)
+    stacked, values = per_utterance_gradients(model, retain_losses or losses, retain)
     sizes = [parameter.numel() for parameter in parameters.values()]
     rows = dict(zip(parameters, stacked.split(sizes, dim=1), strict=True))
     grams, products = {}, {}
@@ -51,20 +63,29 @@ def stacked_step(
         wide = rows[name].double()
         grams[name] = (wide * inverse) @ wide.T
         products[name] = wide @ (inverse * u[name].double().reshape(-1))
-    projections = project_parameters(grams, products, scope, rtol=exact_cutoff(stacked.dtype))
+    rtol = exact_cutoff(stacked.dtype)
+    projections = project_parameters(grams, products, scope, rtol=rtol)
+    length, kept = 1.0, None
+    if rises is not None:
+        r, rise = rises.retain(values), rises.forget(forget_losses)
+        whole = summed(grams), summed(products), square(u, scale)
+        found = prescribed(*whole, r, rise, rtol=rtol)
+        length, kept = found.length, found.kept
+        projections = dict.fromkeys(parameters, found.projection)
     orthogonal = {}
     for name in parameters:
         correction = projections[name].coefficients @ rows[name].double()
-        remainder = (u[name].double() - correction.view_as(u[name])).to(u[name])
+        remainder = (length * u[name].double() - correction.view_as(u[name])).to(u[name])
         orthogonal[name] = remainder / scale[name] if scale else remainder
     return OrthogonalStep(
         forget=u,
         orthogonal=orthogonal,
         retain={name: rows[name].mean(0).view_as(u[name]) for name in parameters},
         forget_losses=forget_losses,
-        retain_losses=retain_losses,
-        kept=remaining_fraction(u, orthogonal, scale),
+        retain_losses=values,
+        kept=remaining_fraction(u, orthogonal, scale) if kept is None else kept,
         rank=ranks(projections, scope),
+        length=length,
     )
 
 

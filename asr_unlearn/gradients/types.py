@@ -1,7 +1,7 @@
 """Types that the gradient engines take and return."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 import torch
@@ -54,8 +54,28 @@ Metric = Gradient | Callable[[Gradient], Gradient]
 
 A step that is divided by its own size, as Adam's is, stays bounded when u grows suddenly."""
 
+
+@dataclass(frozen=True)
+class Rises:
+    """What a step is to change, to first order: functions of the losses of this process.
+
+    Attributes:
+        forget: ρ, the rise of Σ wᵢ ℓᵢ over the forget batch; the same for all processes.
+        retain: r, the rise of each retain loss.
+    """
+
+    forget: Callable[[Float[Tensor, "F"]], float]
+    retain: Callable[[Float[Tensor, "B"]], Float[Tensor, "B"]]
+
+
 Scope = Literal["global", "tensor"]
 """Project the whole flattened gradient, or each parameter tensor by itself."""
+
+
+def check_scope(rises: Rises | None, scope: Scope) -> None:
+    """Raises InputError for rises with the scope "tensor", where each tensor would give them."""
+    if rises is not None and scope != "global":
+        raise InputError('a step with prescribed rises needs the scope "global"')
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,9 @@ class OrthogonalStep:
     G has the retain gradients gᵢ as rows, D is the metric (ones for the Euclidean one), and c
     solves (G D⁻¹ Gᵀ) c = G D⁻¹ u. Then Δ = D⁻¹ (u − Gᵀ c), and gᵢᵀ Δ = 0 for each i. Under the
     scope "tensor" this holds for each parameter tensor by itself.
+
+    With prescribed `Rises` the step is Δ = D⁻¹ (s·u − Gᵀ c) instead, of all with gᵢᵀ Δ = rᵢ and
+    uᵀ Δ = ρ the smallest in the norm of D.
     """
 
     forget: Gradient
@@ -76,6 +99,8 @@ class OrthogonalStep:
     forget_losses: Float[Tensor, "F"]
     retain_losses: Float[Tensor, "B"]
     kept: float
-    """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹: 1 when nothing had to be removed."""
+    """‖u − Gᵀc‖ / ‖u‖ in the norm of D⁻¹, of the orthogonal step: 1 when nothing was removed."""
     rank: dict[str, int]
     """The number of independent retain gradients, by "global" or by each parameter's name."""
+    length: float = field(default=1.0, kw_only=True)
+    """s; 1 without `Rises`."""

@@ -16,8 +16,11 @@ from asr_unlearn.gradients import (
     MicroBatches,
     Weights,
     diagonal_fisher,
+    pieces_of,
     weighted_gradient,
 )
+from asr_unlearn.gradients.types import resolve_weights
+from asr_unlearn.methods.step_length import StepLength
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.distributed import gathered
 
@@ -111,16 +114,36 @@ class Step:
     Attributes:
         number: from 0.
         draw: gives the next batch of a part; `batch` calls it once a part.
+        step_length: of a method without a learning rate.
     """
 
     context: TrainingContext
     number: int
     draw: Callable[[Part], Batches]
+    step_length: StepLength | None = None
     _drawn: dict[Part, Batches] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model(self) -> nn.Module:
         return self.context.model
+
+    @property
+    def length(self) -> StepLength:
+        """The step length, of a method without a learning rate."""
+        assert self.step_length is not None
+        return self.step_length
+
+    def wanted_rise(self, losses: Float[Tensor, " B"], weights: Weights | None) -> float:
+        """The rise of Σ wᵢ ℓᵢ over the forget batch that the step is to give.
+
+        Args:
+            losses: of this process's forget utterances.
+            weights: w, for the utterances of all processes; 1/B by default.
+        """
+        everyones = losses.new_tensor(gathered(losses.tolist()))
+        ids = gathered([i for batch in pieces_of(self.batch("forget")) for i in batch.ids])
+        epoch = self.number / self.context.sources["forget"].steps_per_epoch
+        return self.length.rise(ids, everyones, resolve_weights(weights, everyones), epoch)
 
     @property
     def done(self) -> float:

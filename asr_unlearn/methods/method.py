@@ -18,7 +18,7 @@ from asr_unlearn.gradients import Gradient, Losses, Weights, trainable_parameter
 from asr_unlearn.gradients.types import resolve_weights
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share, ranges
-from asr_unlearn.methods.step_length import of_the_same_rank
+from asr_unlearn.methods.step_length import StepLength, of_the_same_rank
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 
@@ -29,17 +29,16 @@ class Ascent:
 
     Attributes:
         descent: −u, u the gradient of Σ wᵢ ℓᵢ over the forget batch.
-        weights: of the forget gradients, or a function of the losses that gives them; None for
-            the mean.
-        scale: w is the weights times this.
+        weights: w, or a function of the losses that gives them; None for the mean.
+        scale: u has these weights times this.
     """
 
     descent: Gradient
     weights: Weights | None
     scale: float = 1.0
 
-    def resolved(self, losses: Float[Tensor, " F"]) -> Float[Tensor, " F"]:
-        """w, from the losses of the utterances of all processes."""
+    def scaled_weights(self, losses: Float[Tensor, " F"]) -> Float[Tensor, " F"]:
+        """The weights times the scale, from the losses of the utterances of all processes."""
         return self.scale * resolve_weights(self.weights, losses)
 
 
@@ -188,6 +187,14 @@ class Method(ABC):
         unseen = [context.difficulty * loss for loss in context.original_losses("unseen").values()]
         return of_the_same_rank(context.original_losses("forget"), unseen)
 
+    def step_length(self, context: TrainingContext) -> StepLength | None:
+        """What chooses the length of steps without a learning rate; None with one."""
+        if self.lr != "auto":
+            return None
+        epochs = context.total / context.sources["forget"].steps_per_epoch
+        original, targets = context.original_losses("forget"), self.forget_targets(context)
+        return StepLength(original, targets, epochs)
+
     def freeze_parameters(self, task: Task) -> None:  # noqa: B027 - a hook
         """Freeze the parameters that the method leaves alone; called first of all."""
 
@@ -236,7 +243,12 @@ class Method(ABC):
         return 1 - (1 - self.final_lr) * (step - rise) / max(1, total - rise)
 
     def is_checked(self, steps: int, context: TrainingContext, every: int) -> bool:
-        """Whether early stopping checks the model after that many steps."""
+        """Whether early stopping checks the model after that many steps.
+
+        Without a learning rate, once an epoch of the forget set: the steps are planned.
+        """
+        if self.lr == "auto":
+            return steps % context.sources["forget"].steps_per_epoch == 0
         return steps % every == 0
 
     def after_step(self, step: Step) -> None:  # noqa: B027 - a hook

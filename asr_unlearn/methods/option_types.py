@@ -32,6 +32,8 @@ class Range:
 
     def __repr__(self) -> str:
         """As messages and `--help` say it: "above 0", "from 0 to below 1"."""
+        if self.low == math.inf:
+            return self.word
         word = f", or {self.word}" if self.word else ""
         if self.high == math.inf:
             return f"above {self.low:g}{word}" if self.open_low else f"{self.low:g} or more{word}"
@@ -47,6 +49,8 @@ PositiveInt = Annotated[int, Range(open_low=True)]
 NonNegativeInt = Annotated[int, Range()]
 Rate = Annotated[float | Literal["auto"], Range(open_low=True, word="auto")]
 """A learning rate, or steps as long as they are predicted to need (see `step_length`)."""
+Auto = Annotated[Literal["auto"], Range(low=math.inf, open_low=True, word="auto")]
+"""No learning rate."""
 
 
 def ranges(kind: type[Any]) -> dict[str, Range]:

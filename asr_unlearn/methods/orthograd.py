@@ -1,40 +1,36 @@
 """Ascent on the forget set, orthogonal to the gradient of every retain utterance."""
 
 import warnings
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypedDict
+from dataclasses import dataclass
+from typing import ClassVar, TypedDict
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import (
-    Gradient,
     Metric,
     MicroBatches,
     OrthogonalStep,
     PoolStep,
     Scope,
-    Weights,
     pool_step,
     streaming_step,
-    trainable_parameters,
 )
 from asr_unlearn.gradients.cgls import TOLERANCE
-from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Ascent, Direction, Method
+from asr_unlearn.methods.context import Step
+from asr_unlearn.methods.method import Ascent, Direction
 from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Rate, Share
+from asr_unlearn.methods.preconditioned import Preconditioned
 from asr_unlearn.runtime.errors import InputError
 
 
 class _StepOptions(TypedDict):
-    forget_weights: Weights | None
     scope: Scope
     metric: Metric | None
 
 
 @dataclass(kw_only=True)
-class OrthoGrad(Method):
+class OrthoGrad(Preconditioned):
     """OrthoGrad (Shamsian et al., arXiv 2503.02312): ascend orthogonally to the retain gradients.
 
     Descends α·ḡ_R − (1 − α)·u⊥, where u⊥ is the mean forget gradient less its projection onto the
@@ -42,21 +38,12 @@ class OrthoGrad(Method):
     loss of the batch unchanged to first order.
 
     Deviation: the authors' code projects each parameter tensor by itself (`scope` "tensor"); the
-    default, "global", is what the paper says. The paper passes the direction to any optimizer, but
-    an optimizer that rescales coordinates or has momentum takes a step that is not orthogonal. Here
-    the optimizer is plain SGD, and the rescaling is part of the projection: with a metric D the
-    direction is α·D⁻¹ḡ_R − (1 − α)·Δ, where the step Δ itself satisfies gᵢᵀΔ = 0.
+    default, "global", is what the paper says. The paper passes the direction to any optimizer; with
+    a metric D it is α·D⁻¹ḡ_R − (1 − α)·Δ, where the step Δ itself satisfies gᵢᵀΔ = 0.
 
     Attributes:
         alpha: α, share of the descent on the retain batch.
         scope: "global" projects the whole gradient, "tensor" each parameter by itself.
-        metric: "euclidean"; "adam", D = √v with v an exponential mean of squared gradients;
-            "fisher", D = F/mean(F) + damping with F the retain set's diagonal Fisher information
-            at the start; or "adam_fisher", D = √(max(v, this step's squares) + F). Learning rates
-            are those of Adam for "adam" and "adam_fisher", those of SGD for the others.
-        decay: decay rate of v.
-        damping: smallest D, for "fisher".
-        fisher_batches: number of retain batches that F is computed on.
         retain_pool: number of retain utterances that the step is orthogonal to, by conjugate
             gradients over batches of `retain_batch`; 0 for one batch.
     """
@@ -71,92 +58,33 @@ class OrthoGrad(Method):
     retain_batch: PositiveInt = 16
     alpha: Share = 0.7
     scope: Scope = "global"
-    metric: Literal["euclidean", "adam", "fisher", "adam_fisher"] = "adam_fisher"
-    decay: Share = 0.95
-    damping: Positive = 0.1
-    fisher_batches: PositiveInt = 16
     retain_pool: NonNegativeInt = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._retain: Gradient = {}
-        self._second_moment: Gradient = {}
-        self._squares: Gradient = {}
-        self._fisher: Gradient = {}
-        self._check_optimizer([nn.Parameter(torch.zeros(1))])
-
-    def _check_optimizer(self, parameters: list[nn.Parameter]) -> None:
-        """Raises InputError where a subclass's optimizer would change the projected step."""
-        optimizer = self.optimizer(parameters)
-        settings = ("momentum", "weight_decay", "maximize")
-        changed = [key for key in settings if any(g.get(key) for g in optimizer.param_groups)]
-        stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        if stepped != set(map(id, parameters)):
-            changed.append("of some parameters only")
-        if type(optimizer) is not torch.optim.SGD or changed:
-            what = f"{type(optimizer).__name__} {' and '.join(changed)}".rstrip()
-            raise InputError(
-                f"{self.name}: {what} would not take the step that is orthogonal to the retain "
-                "gradients; use torch.optim.SGD of all parameters, in each group without momentum, "
-                "weight decay or maximize (metric=adam rescales the step within the projection)"
-            )
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "alpha": (0.1, 0.9)}
 
-    def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=self.highest_rate)
-
     def batches_per_step(self, part: Part) -> int:
         pooled = part == "retain" and self.retain_pool > self.retain_batch
         return -(-self.retain_pool // self.retain_batch) if pooled else 1
-
-    def prepare(self, context: TrainingContext) -> None:
-        # An optimizer's groups may depend on the model's parameters.
-        self._check_optimizer(list(trainable_parameters(context.model).values()))
-        if self._adapts:
-            self._retain, _ = context.gradient(context.sources["retain"][0])
-        if self.metric == "adam_fisher":
-            self._fisher = context.fisher("retain", self.fisher_batches)
-        if self.metric == "fisher":
-            fisher = context.fisher("retain", self.fisher_batches)
-            total = sum(float(f.sum()) for f in fisher.values())
-            mean = total / sum(f.numel() for f in fisher.values())
-            self._fisher = {name: f / mean + self.damping for name, f in fisher.items()}
-
-    def forget_weights(self, step: Step) -> Weights | None:
-        """The weight of each forget utterance's gradient in u; None for the mean."""
-        return None
 
     def direction(self, step: Step) -> Direction:
         found = self._orthogonal_step(step)
         if self._adapts:
             self._retain = found.retain
-        return self._with_ascent(self._combined(found, found.retain), found, step)
-
-    def _combined(self, found: OrthogonalStep, retain: Gradient) -> Direction:
-        """α·D⁻¹·retain − (1 − α)·Δ."""
         metric = self._metric()
         gradient = {}
         for name, orthogonal in found.orthogonal.items():
-            descent = retain[name] / metric[name] if metric else retain[name]
+            descent = found.retain[name] / metric[name] if metric else found.retain[name]
             gradient[name] = self.alpha * descent - (1 - self.alpha) * orthogonal
         losses: dict[Part, Tensor] = {"forget": found.forget_losses, "retain": found.retain_losses}
-        return Direction(gradient, losses, _residual(found))
-
-    def _with_ascent(self, made: Direction, found: OrthogonalStep, step: Step) -> Direction:
-        if self.lr != "auto":
-            return made
-        descent = {name: -u for name, u in found.forget.items()}
-        return replace(made, ascent=Ascent(descent, self.forget_weights(step)))
+        ascent = None
+        if self.lr == "auto":
+            ascent = Ascent({name: -u for name, u in found.forget.items()}, weights=None)
+        return Direction(gradient, losses, _residual(found), ascent)
 
     def _orthogonal_step(self, step: Step) -> OrthogonalStep:
-        options: _StepOptions = {
-            "forget_weights": self.forget_weights(step),
-            "scope": self.scope,
-            "metric": self._root_mean_square if self._adapts else self._metric() or None,
-        }
+        options: _StepOptions = {"scope": self.scope, "metric": self._current_metric()}
         model, losses, group = step.model, step.context.task.losses, step.context.group
         forget, retain = step.batch("forget"), step.batch("retain")
         if not isinstance(retain, MicroBatches):
@@ -166,52 +94,6 @@ class OrthoGrad(Method):
         if isinstance(forget, MicroBatches):
             raise InputError("the forget batch of a step with a retain pool is one batch")
         return pool_step(model, losses, forget, retain.pieces, **options)
-
-    @property
-    def _adapts(self) -> bool:
-        """Whether D depends on the gradients of earlier steps."""
-        return self.metric in ("adam", "adam_fisher")
-
-    def _root_mean_square(self, forget: Gradient) -> Gradient:
-        """D, after this step's forget gradient and the last retain gradient are added to v.
-
-        If v did not include the gradient that it divides, a sudden large gradient would give an
-        unbounded step. The retain gradient is the previous step's: this step's is known only after
-        the projection, and it is small.
-        """
-        for name, u in forget.items():
-            square = 0.5 * (u**2 + self._retain[name] ** 2)
-            self._squares[name] = square
-            if name in self._second_moment:
-                self._second_moment[name].lerp_(square, 1 - self.decay)
-            else:
-                self._second_moment[name] = square.clone()
-        return self._metric()
-
-    def _metric(self) -> Gradient:
-        """The current D, empty for the Euclidean metric.
-
-        D is positive also where no loss reaches a parameter, which then does not change.
-
-        F is added to v because v is too small where the retain gradients cancel in their mean: the
-        correction Gᵀc is a combination of single gradients, and would be huge when divided by √v.
-        """
-        if not self._adapts:
-            return self._fisher
-        return {name: self._mean_square(name).sqrt() + 1e-8 for name in self._second_moment}
-
-    def _mean_square(self, name: str) -> Tensor:
-        moment = self._second_moment[name]
-        if self.metric == "adam":
-            return moment
-        return torch.maximum(moment, self._squares[name]) + self._fisher[name]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"retain": self._retain, "second_moment": self._second_moment}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._retain = state["retain"]
-        self._second_moment = state["second_moment"]
 
 
 def _residual(found: OrthogonalStep) -> dict[str, float]:

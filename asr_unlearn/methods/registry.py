@@ -24,7 +24,7 @@ def _found() -> dict[str, type[Method]]:
     for file in pkgutil.iter_modules([str(package)]):
         module = importlib.import_module(f"{__package__}.{file.name}")
         for found in filter(inspect.isclass, vars(module).values()):
-            if issubclass(found, Method) and found is not Method:
+            if issubclass(found, Method) and "name" in vars(found):
                 methods[found.name] = found
     return dict(sorted(methods.items()))
 

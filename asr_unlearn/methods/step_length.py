@@ -1,15 +1,13 @@
-"""Step lengths from the rise that they are predicted to give, in place of a learning rate.
+"""Steps that raise the forget losses by what is wanted, in place of a learning rate.
 
 The gradient u of the weighted forget loss Σ wᵢ ℓᵢ is known in every step. A change δ of the weights
-raises that loss by u·δ, to first order. So the length of the optimizer's change can be chosen for
-the rise that is wanted: from the utterances' losses to the points of their way to their targets
-where they ought to be after this visit.
+raises that loss by u·δ, to first order. So the length of a step can be chosen for the rise that is
+wanted: from the utterances' losses to where they ought to be one epoch later, on their way from the
+original's losses to their targets.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,13 +19,14 @@ from asr_unlearn.gradients import Gradient
 # Losses move evenly on the scale ℓ^POWER. On that of ℓ itself the last steps would be the longest:
 # the loss of an utterance grows faster and faster once the model is no longer sure of it.
 POWER = 0.5
-# Of an epoch's visits to an utterance, the last ones are kept for what the first did not reach.
+# The share of the epochs that is kept for what did not arrive at its target in time.
 RESERVE = 0.25
-# A step is shortened where the last one raised the losses by more than so many times what was
-# predicted.
+# A step is shortened where the forget losses rose by more than so many times what was planned.
 SURPRISE = 2.0
 # Added to losses, so that one near 0 does not stay there.
 SMALL = 1e-3
+# The least loss that has a logit.
+TINY = 1e-6
 
 
 def of_the_same_rank(losses: Mapping[str, float], unseen: Sequence[float]) -> dict[str, float]:
@@ -37,67 +36,68 @@ def of_the_same_rank(losses: Mapping[str, float], unseen: Sequence[float]) -> di
     return {name: max(float(q), 1e-6) for name, q in zip(ranked, quantiles, strict=True)}
 
 
-@dataclass
+def first_order(losses: Float[Tensor, " F"], aims: Float[Tensor, " F"]) -> Float[Tensor, " F"]:
+    """The first-order rises of these losses for which they reach their aims; 0 above these.
+
+    A loss near 0 rises exponentially with the length of a step. That of one decision,
+    ℓ = −log(1 − q), is log(e^ℓ − 1) away from 0 in its logit, which a step changes evenly, and
+    1 − e^−ℓ is its derivative by it. A rise of `aims` − `losses` to first order would be far too
+    long a step: the model would change beyond where first order holds.
+    """
+    now, then = losses.clamp(min=TINY), aims.clamp(min=TINY)
+    way = then.expm1().log() - now.expm1().log()
+    return -(-now).expm1() * way.clamp(min=0)
+
+
+@dataclass(frozen=True)
 class StepLength:
-    """Chooses the length of each step so that the forget losses arrive at their targets in time.
+    """Chooses the rise of the forget losses so that they arrive at their targets in time.
+
+    A plan for each utterance, and not a share of what is left of its way: a step for some of the
+    forget utterances raises the losses of the others too, the more the more alike they are.
 
     Attributes:
-        targets: the loss that each forget utterance is to have, by id.
+        original: the original model's loss of each forget utterance, by id.
+        targets: the loss that each is to have.
         epochs: passes over the forget set after which a run ends at the latest.
-        visits: how often each utterance was in a step.
-        expected: the loss that each utterance was to have after its last visit, and had before it.
-        shortened: factor on all steps, below 1 once steps raised the losses more than predicted.
     """
 
+    original: Mapping[str, float]
     targets: Mapping[str, float]
     epochs: float
-    visits: Counter[str] = field(default_factory=Counter)
-    expected: dict[str, tuple[float, float]] = field(default_factory=dict)
-    shortened: float = 1.0
 
-    def wanted(
+    def planned(self, ids: Sequence[str], epoch: float) -> Float[Tensor, " F"]:
+        """The losses that these utterances are to have after so many epochs."""
+        start, end = (
+            (SMALL + torch.tensor([values[i] for i in ids], dtype=torch.float64)) ** POWER
+            for values in (self.original, self.targets)
+        )
+        done = min(epoch / ((1 - RESERVE) * self.epochs), 1.0)
+        return (start + done * (end - start).clamp(min=0)) ** (1 / POWER) - SMALL
+
+    def rise(
         self,
         ids: Sequence[str],
         losses: Float[Tensor, " F"],
         weights: Float[Tensor, " F"],
+        epoch: float,
     ) -> float:
-        """The rise of Σ wᵢ ℓᵢ that this step is to give; counts a visit to each utterance."""
-        self._compare(ids, losses)
-        now = SMALL + losses.double().clamp(min=0)
-        targets = SMALL + now.new_tensor([self.targets[i] for i in ids])
-        arrival = (1 - RESERVE) * self.epochs
-        left = now.new_tensor([max(arrival - self.visits[i], 1.5) for i in ids])
-        way = (targets**POWER - now**POWER).clamp(min=0)
-        aims = (now**POWER + way / left) ** (1 / POWER)
-        self.visits.update(ids)
-        for name, before, after in zip(ids, now.tolist(), aims.tolist(), strict=True):
-            self.expected[name] = (before, after)
-        return self.shortened * float((weights.double() * (aims - now)).sum())
+        """The rise of Σ wᵢ ℓᵢ that a step is to give, 0 or more.
 
-    def _compare(self, ids: Sequence[str], losses: Float[Tensor, " F"]) -> None:
-        """Shorten all steps if the losses rose by more than twice what was expected of them."""
-        seen = [
-            (now, *self.expected[i])
-            for i, now in zip(ids, losses.tolist(), strict=True)
-            if i in self.expected
-        ]
-        rise = sum(SMALL + now - before for now, before, _ in seen)
-        expected = sum(after - before for _, before, after in seen)
-        if expected > 0 and rise > SURPRISE * expected:
-            self.shortened = max(self.shortened * SURPRISE * expected / rise, 0.1)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "visits": dict(self.visits),
-            "expected": dict(self.expected),
-            "shortened": self.shortened,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self.visits = Counter(state["visits"])
-        self.expected = {name: tuple(pair) for name, pair in state["expected"].items()}
-        self.shortened = state["shortened"]
+        Args:
+            ids: of the step's forget utterances.
+            losses: theirs, before the step.
+            weights: w, 0 or more.
+            epoch: passes over the forget set before the step. Each utterance has its next step one
+                epoch later.
+        """
+        now = losses.double().cpu()
+        start = self.planned(ids, 0.0)
+        wanted = first_order(now, self.planned(ids, epoch + 1))
+        risen, planned = (now - start).sum(), (self.planned(ids, epoch) - start).sum()
+        if risen > SURPRISE * planned > 0:
+            wanted = wanted * (SURPRISE * planned / risen)
+        return float((weights.double().cpu() * wanted).sum())
 
 
 def scaled_to(

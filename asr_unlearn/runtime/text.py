@@ -72,5 +72,6 @@ def plain_argument_error(message: str) -> str:
     text = " ".join(message.split())
     text = re.sub(r"Parser key \"([^\"]+)\": ", r"\1: ", text)
     text = re.sub(r"Expected an? <class '([\w.]+)'>\.", r"expected \1,", text)
+    text = re.sub(r"Expected an? typing\.Literal\[([^\],]*)\]\.", r"expected \1,", text)
     text = re.sub(r"Expected an? typing\.Literal\[([^\]]*)\]\.", r"expected one of \1,", text)
     return re.sub(r", Got value: (.+)$", r", got \1", text)

@@ -46,13 +46,17 @@ class EarlyStopping:
         self.rule, self.inputs, self.utterances, self.folder = rule, inputs, utterances, folder
         self.state = CheckState()
 
-    def check(self, step: int) -> dict[str, float]:
+    def check(self, step: int, known: MeanScore | None = None) -> dict[str, float]:
         """Stop the run if the model reaches the target; else keep its weights if it is nearest.
+
+        Args:
+            step: the last step.
+            known: the score now, if it was measured.
 
         Returns:
             The measured and the target score, for the log.
         """
-        measured, target, state = self._measure(), self.rule.target, self.state
+        measured, target, state = known or self._measure(), self.rule.target, self.state
         state.distance = self.rule.distance(measured)
         state.stopped = self.rule.reached(measured) or ""
         if not state.stopped and state.distance < state.nearest_distance:

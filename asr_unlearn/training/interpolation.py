@@ -9,6 +9,8 @@ from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.training.stop_rule import StopRule
 
 HALVINGS = 4
+# A distance from the target (see `StopRule.distance`) below what two seeds differ by.
+NEAR_ENOUGH = 0.05
 
 
 def interpolate_to_target(
@@ -21,8 +23,9 @@ def interpolate_to_target(
     """Set the model to the point nearest to the target, between `short` and its own weights.
 
     The loss rises without a jump on the line between weights a few steps apart. The line is
-    bisected four times for the point where the rule is first reached; of all points that were
-    measured, the ends included, the one nearest to the target is kept.
+    bisected for the point where the rule is first reached, until a point is near enough, at most
+    four times; of all points that were measured, the ends included, the one nearest to the target
+    is kept.
 
     Args:
         short: weights and buffers by name, shared ones once, that do not reach the target.
@@ -43,12 +46,15 @@ def interpolate_to_target(
     tried = dict(zip((0.0, 1.0), distances, strict=True))
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
+        # To the rule "all" every point beyond the target is near.
+        if rule.on != "all" and min(tried.values()) <= NEAR_ENOUGH:
+            break
         middle = (low + high) / 2
         move_to(middle)
         now = measure()
         tried[middle] = rule.distance(now)
         low, high = (low, middle) if rule.reached(now) else (middle, high)
-    # To the rule "all" every point beyond the target has distance 0: the first of them is kept.
+    # Of these the first is kept.
     position = min(tried, key=lambda position: (tried[position], position))
     move_to(position)
     return position

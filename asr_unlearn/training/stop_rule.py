@@ -118,8 +118,8 @@ class Stop:
         by_difficulty: correct the target for how hard the forget speakers are to recognise (see
             `stop_target`), for the stop rule and for methods with a target. Without it, or without
             retain utterances to compare them with, the target is the unseen speakers' score.
-        reference_model: folder of a recogniser that was trained neither on the forget nor on the
-            unseen speakers; it measures difficulty better than the model to be unlearned.
+        reference_model: folder, or name on the Hub, of a recogniser that was trained neither on
+            the forget nor on the unseen speakers; it measures difficulty better than the model to be unlearned.
 
     Raises:
         InputError: `every` or `tolerance` out of range.
@@ -127,7 +127,7 @@ class Stop:
 
     rule: Literal["unseen", "steps"] = "unseen"
     on: StopOn = "any"
-    tolerance: float = 0.0
+    tolerance: float = 0.05
     every: int = 4
     by_difficulty: bool = True
     reference_model: Path | None = None

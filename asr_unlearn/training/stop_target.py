@@ -9,17 +9,18 @@ trained neither on them nor on the unseen speakers.
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.data.split import PARTS, Part, Split
 from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.inference import (
     MeanScore,
     UtteranceLoss,
@@ -33,7 +34,7 @@ from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Cost
-from asr_unlearn.training.retain_check import outputs
+from asr_unlearn.training.retain_check import outputs, sample
 from asr_unlearn.training.stop_rule import Stop, StopRule
 
 # An unseen speaker's loss grows like this power of what it would be after training on the speaker
@@ -48,8 +49,6 @@ REFERENCE_POWER = 1.5
 SPEAKERS_POWER = 0.86
 # An estimate from a few speakers should not decide alone.
 BOUNDS = (0.5, 2.0)
-# Enough of the retain set to estimate how hard its speakers are.
-UTTERANCES = 50
 # CER of a reference model above which its losses hardly differ between speakers; and the same as a
 # share of a uniform guess's loss, where transcripts would have to be generated.
 TOO_MANY_ERRORS, TOO_HIGH_A_LOSS = 0.5, 0.5
@@ -60,12 +59,13 @@ def difficulty(
 ) -> float:
     """The factor by which unseen speakers' loss would rise if they were as hard as the forget ones.
 
-    It is the ratio of the groups' means of ℓ^power, ℓ the mean loss of an utterance's speaker,
-    between 0.5 and 2.
+    It is the ratio of the groups' mean losses to that power, between 0.5 and 2. The means are over
+    utterances: means over speakers would depend on how many utterances of each were measured.
 
     Args:
         forget: losses of the forget set.
-        others: losses of retain utterances, by the same model, which was trained on both groups.
+        others: losses of a sample of the retain utterances, by the same model, which was trained on
+            both groups.
         power: with `REFERENCE_POWER` the losses are a reference model's, and `others` are the
             unseen utterances.
 
@@ -74,8 +74,8 @@ def difficulty(
     """
     if not forget or not others:
         raise InputError("difficulty is measured on forget speakers and others")
-    hard, usual = (float(np.mean(hardness(group, power))) for group in (forget, others))
-    return float(np.clip(hard / max(usual, 1e-12), *BOUNDS))
+    hard, usual = (float(np.mean([one.loss for one in group])) for group in (forget, others))
+    return float(np.clip((max(hard, 0.0) / max(usual, 1e-12)) ** power, *BOUNDS))
 
 
 def hardness(losses: Sequence[UtteranceLoss], power: float) -> list[float]:
@@ -128,28 +128,23 @@ def target_interval(
     return ratio_interval(losses, weights, [one.utterance.speaker for one in unseen])
 
 
-def representatives(retain: Sequence[Utterance]) -> list[Utterance]:
-    """Up to 50 utterances of as many speakers as there are, evenly from the whole set."""
-    names = sorted({u.speaker for u in retain})
-    chosen = {names[i] for i in np.linspace(0, len(names) - 1, UTTERANCES).round().astype(int)}
-    by_speaker: defaultdict[str, list[Utterance]] = defaultdict(list)
-    for utterance in retain:
-        if utterance.speaker in chosen:
-            by_speaker[utterance.speaker].append(utterance)
-    return [u for own in by_speaker.values() for u in islice(own, UTTERANCES // len(chosen))]
-
-
-def check_reference_model(folder: Path, split: Split) -> None:
-    """Check that a reference model exists and was trained on the retain part at most.
+def with_reference_model(stop: Stop, split: Split) -> Stop:
+    """The rule with the folder of its reference model, which is downloaded if it is on the Hub.
 
     Raises:
-        InputError: it does not exist, or its run.json says that it was trained on other parts.
+        InputError: there is no such model, or its run.json says that it was trained on other parts
+            than retain.
     """
-    if not folder.is_dir():
-        raise InputError(f"--stop.reference_model {folder}: there is no such model folder")
+    if stop.reference_model is None:
+        return stop
+    try:
+        folder = model_folder(str(stop.reference_model))
+    except InputError as error:
+        raise InputError(f"--stop.reference_model: {error}") from error
     others = [part for part in PARTS if part != "retain"]
     if why := SavedModel.at(folder).training_overlap(split, others):
         raise InputError(f"{folder} cannot be the reference model: {why}")
+    return replace(stop, reference_model=folder)
 
 
 def reference_inputs(folder: Path, inputs: Inputs) -> Inputs:
@@ -185,6 +180,45 @@ def training_cost(folder: Path) -> Cost:
 
 
 @dataclass(frozen=True)
+class OriginalScores:
+    """The original model's scores; without transcripts where a decoder would have to write them.
+
+    Attributes:
+        forget: of the forget utterances.
+        retain: of a sample of the retain utterances (see `retain_check`).
+        unseen: of the unseen utterances, with transcripts if the stop rule needs them; empty where
+            nothing needs a target.
+    """
+
+    forget: Sequence[UtteranceLoss]
+    retain: Sequence[UtteranceLoss]
+    unseen: Sequence[UtteranceLoss]
+
+    @classmethod
+    def of(cls, inputs: Inputs, data: UnlearningData, stop: Stop, *, target: bool) -> Self:
+        """Measure them; `target` says whether the unseen utterances are needed."""
+        plain = not inputs.task.generates
+        # A decoder takes several times as long to write as to be scored: "any" goes by the loss.
+        needed = plain or stop.on in ("cer", "all")
+        utterances = data.parts["forget"], sample(data.parts["retain"])
+        forget, retain = (
+            group_scores(inputs, own, f"original on {part}", transcripts=plain)
+            for part, own in zip(("forget", "retain"), utterances, strict=True)
+        )
+        unseen = data.parts["unseen"] if target else []
+        return cls(
+            forget,
+            retain,
+            group_scores(inputs, unseen, "original on unseen", transcripts=needed),
+        )
+
+    def losses(self) -> dict[Part, Mapping[str, float]]:
+        """The losses of whole parts, by id."""
+        parts: dict[Part, Sequence[UtteranceLoss]] = {"forget": self.forget, "unseen": self.unseen}
+        return {part: {one.utterance.id: one.loss for one in own} for part, own in parts.items()}
+
+
+@dataclass(frozen=True)
 class Difficulty:
     """How hard the forget speakers are, relative to the unseen speakers.
 
@@ -193,17 +227,17 @@ class Difficulty:
             holds `fewer_speakers_factor` too.
         reference_losses: of the unseen utterances by the reference model, if there is one.
         cost: of training the reference model.
-        forget_losses: of the forget utterances by the original, if they were measured.
     """
 
     ratio: float = 1.0
     reference_losses: Sequence[UtteranceLoss] = ()
     cost: Cost = field(default_factory=Cost)
-    forget_losses: Sequence[UtteranceLoss] = ()
 
 
-def forget_difficulty(inputs: Inputs, data: UnlearningData, stop: Stop) -> Difficulty:
-    """Measure the difficulty by the reference model, else by the model as it is; 1 for classes.
+def forget_difficulty(
+    inputs: Inputs, data: UnlearningData, stop: Stop, original: OriginalScores
+) -> Difficulty:
+    """The difficulty by the reference model, else by the original's losses; 1 for classes.
 
     Raises:
         InputError: a reference model where classes are forgotten, or one with too many errors.
@@ -219,12 +253,9 @@ def forget_difficulty(inputs: Inputs, data: UnlearningData, stop: Stop) -> Diffi
         return Difficulty()
     if stop.reference_model is not None:
         return _reference_difficulty(stop.reference_model, inputs, data)
-    if not data.given["retain"]:
+    if not original.retain:
         return Difficulty()
-    retain = representatives(data.given["retain"])
-    forget = by_all_processes(measure_losses, inputs, data.given["forget"], "difficulty of forget")
-    others = by_all_processes(measure_losses, inputs, retain, "difficulty of retain")
-    return Difficulty(difficulty(forget, others), forget_losses=forget)
+    return Difficulty(difficulty(original.forget, original.retain))
 
 
 def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
@@ -243,17 +274,6 @@ def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) ->
     ratio = difficulty(forget, unseen, REFERENCE_POWER)
     ratio *= fewer_speakers_factor(given["forget"], given["retain"])
     return Difficulty(ratio, unseen, training_cost(folder))
-
-
-def unseen_scores(inputs: Inputs, data: UnlearningData, stop: Stop) -> Sequence[UtteranceLoss]:
-    """The original's scores of the unseen utterances, with transcripts if the stop rule needs them.
-
-    A decoder takes several times as long to write as to be scored: "any" then goes by the loss.
-    """
-    transcripts = not inputs.task.generates or stop.on in ("cer", "all")
-    return group_scores(
-        inputs, data.parts["unseen"], "target on unseen speakers", transcripts=transcripts
-    )
 
 
 def stop_rule(

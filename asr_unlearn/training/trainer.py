@@ -25,6 +25,7 @@ from asr_unlearn.methods.context import Batches
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime import distributed, signals
 from asr_unlearn.runtime.distributed import gathered
@@ -62,6 +63,7 @@ class Training:
         stop: ends the run early; None takes all steps.
         difficulty: of the forget speakers (see `stop_target`), for methods with a target.
         checked: the utterances that the stop rule measures, the forget set.
+        unchanged: their score by the model as it is, if it was measured.
         clock: counts the cost of the run.
         known: losses of the original model that were measured beforehand, by part and id.
         changes: augmentation of every batch, in this order; with a frozen front end only a `Crop`.
@@ -83,6 +85,7 @@ class Training:
         stop: StopRule | None = None,
         difficulty: float = 1.0,
         checked: Sequence[Utterance] = (),
+        unchanged: MeanScore | None = None,
         clock: Clock | None = None,
         known: Mapping[Part, Mapping[str, float]] | None = None,
         changes: Sequence[Change] = (),
@@ -94,7 +97,9 @@ class Training:
         self.cropped = any(isinstance(change, Crop) for change in changes)
         self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run_log = folder, RunLog(folder)
-        self.early_stopping = None if stop is None else EarlyStopping(stop, inputs, checked, folder)
+        self.early_stopping, self.unchanged = None, unchanged
+        if stop is not None:
+            self.early_stopping = EarlyStopping(stop, inputs, checked, folder)
         folder.mkdir(parents=True, exist_ok=True)
         method.freeze_parameters(task)
         self.parameters = trainable_parameters(task.model)
@@ -177,14 +182,15 @@ class Training:
             direction = self._update()
             losses = {part: _mean(own) for part, own in direction.losses.items()}
         now.step += 1
-        self._log(
-            step=now.step,
-            epoch=round(self.method.epoch(now.step, self.context), 3),
-            seconds=self._seconds(),
-            lr=self.last_rate * rate,
+        row = {
+            "step": now.step,
+            "epoch": round(self.method.epoch(now.step, self.context), 3),
+            "seconds": self._seconds(),
+            "lr": self.last_rate * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
             **direction.logged,
-        )
+        }
+        self._log(**row)
         bar.update()
         bar.set_postfix({part: f"{loss:.3f}" for part, loss in losses.items()}, refresh=False)
         if self.early_stopping is not None and (
@@ -206,7 +212,7 @@ class Training:
             # Each process draws noise of its own, and the same after a resumption.
             entropy = [self.seed, self.progress.step, distributed.share().rank]
             set_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        step = Step(self.context, self.progress.step, draw)
+        step = Step(self.context, self.progress.step, draw, self.step_length)
         self.task.model.train(self.method.trains)
         for module in self.task.model.modules() if not self.cropped else ():
             if isinstance(module, _BatchNorm):
@@ -229,21 +235,19 @@ class Training:
 
     def _move(self, step: Step, direction: Direction) -> None:
         """The optimizer's step, scaled where the method has no learning rate."""
-        if self.step_length is None or direction.ascent is None:
+        if step.step_length is None or direction.ascent is None:
             self.optimizer.step()
             return
+        descent, weights = direction.ascent.descent, direction.ascent.scaled_weights
         losses = direction.losses["forget"]
-        everyones = losses.new_tensor(gathered(losses.tolist()))
-        weights = direction.ascent.resolved(everyones)
-        if (weights < 0).any():
+        if (weights(losses.new_tensor(gathered(losses.tolist()))) < 0).any():
             # The step lowers the loss of some forget utterance.
             self.optimizer.step()
             return
-        ids = gathered([i for batch in pieces_of(step.batch("forget")) for i in batch.ids])
-        wanted = self.step_length.wanted(ids, everyones, weights)
         before = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer.step()
-        self.last_rate = scaled_to(wanted, self.parameters, before, direction.ascent.descent)
+        wanted = step.wanted_rise(losses, weights)
+        self.last_rate = scaled_to(wanted, self.parameters, before, descent)
 
     def _batches(self, part: Part) -> Batches:
         count = self.method.batches_per_step(part)
@@ -254,7 +258,8 @@ class Training:
 
     def _check(self, early_stopping: EarlyStopping) -> None:
         with self.clock.phase("checks"):
-            found = early_stopping.check(self.progress.step)
+            known = None if self.progress.step else self.unchanged
+            found = early_stopping.check(self.progress.step, known)
         figures = {name: round(figure, 6) for name, figure in found.items()}
         self._log(step=self.progress.step, seconds=self._seconds(), **figures)
 
@@ -273,7 +278,6 @@ class Training:
             "clock": self.clock.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
-            "step_length": self.step_length.state_dict() if self.step_length else {},
             "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
         }
         if self.early_stopping:
@@ -287,9 +291,7 @@ class Training:
         self.task.model.eval()
         with self.clock.phase("preparation"):
             self.method.prepare(self.context)
-            if self.method.lr == "auto":
-                targets = self.method.forget_targets(self.context)
-                self.step_length = StepLength(targets, self.method.epochs)
+            self.step_length = self.method.step_length(self.context)
         if distributed.is_first():
             set_aside_damaged(self.folder)
         distributed.wait()
@@ -300,9 +302,6 @@ class Training:
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
-            lengths = state.pop("step_length")
-            if self.step_length:
-                self.step_length.load_state_dict(lengths)
             checked = state.pop("early_stopping")
             if self.early_stopping:
                 self.early_stopping.load_state_dict(checked)

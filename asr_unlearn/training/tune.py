@@ -28,7 +28,11 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.stop_target import forget_difficulty, forgetting_target
+from asr_unlearn.training.stop_target import (
+    OriginalScores,
+    forget_difficulty,
+    forgetting_target,
+)
 from asr_unlearn.training.unlearn import run_unlearning
 
 logger = logging.getLogger(__name__)
@@ -108,7 +112,8 @@ class TuningProblem:
 
     def target(self) -> MeanScore:
         """The forgetting target, by the model as it is."""
-        difficulty = forget_difficulty(self.inputs, self.data, self.stop)
+        original = OriginalScores.of(self.inputs, self.data, self.stop, target=False)
+        difficulty = forget_difficulty(self.inputs, self.data, self.stop, original)
         return forgetting_target(
             group_score(self.inputs, self.data.parts["unseen"]), difficulty.ratio
         )

@@ -13,7 +13,7 @@ from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import published_name
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.inference import MeanScore, UtteranceLoss, group_score
+from asr_unlearn.models.inference import MeanScore, group_score, mean_score
 from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
@@ -24,15 +24,15 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.outcome import Outcome
-from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs, sample
+from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs
 from asr_unlearn.training.run_folder import RunFolder
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     Difficulty,
-    check_reference_model,
+    OriginalScores,
     forget_difficulty,
     stop_rule,
-    unseen_scores,
+    with_reference_model,
 )
 from asr_unlearn.training.trainer import Training
 
@@ -59,8 +59,8 @@ def unlearn_model(
             nothing was unlearned.
     """
     made_from = {"original": SavedModel.at(original).as_source(out)}
+    stop = with_reference_model(stop, corpus.split)
     if stop.reference_model is not None:
-        check_reference_model(stop.reference_model, corpus.split)
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
     task = original_task(original, device, freeze_front_end)
     seconds = set_window(task, window, corpus.part(*PARTS))
@@ -124,14 +124,13 @@ def run_unlearning(
     before = fingerprint(inputs.task.model)
     clock, model = Clock(), inputs.task.model
     with clock.phase("preparation"), clock.counting(model):
-        difficulty = forget_difficulty(inputs, data, stop) if "unseen" in needed else Difficulty()
-        unseen = unseen_scores(inputs, data, stop) if "unseen" in needed else ()
-        rule = stop_rule(inputs, unseen, stop, difficulty) if stop.rule == "unseen" else None
-    measured: dict[Part, Sequence[UtteranceLoss]] = {
-        "forget": difficulty.forget_losses,
-        "unseen": unseen,
-    }
-    known = {part: {one.utterance.id: one.loss for one in own} for part, own in measured.items()}
+        original = OriginalScores.of(inputs, data, stop, target="unseen" in needed)
+        difficulty = Difficulty()
+        if "unseen" in needed:
+            difficulty = forget_difficulty(inputs, data, stop, original)
+        rule = None
+        if stop.rule == "unseen":
+            rule = stop_rule(inputs, original.unseen, stop, difficulty)
     training = Training(
         inputs.task,
         method,
@@ -142,29 +141,27 @@ def run_unlearning(
         stop=rule,
         difficulty=difficulty.ratio,
         checked=parts["forget"],
+        unchanged=mean_score(original.forget),
         clock=clock,
-        known=known,
+        known=original.losses(),
         description=method.name,
     )
     clock.costs["preparation"] += difficulty.cost
-    retain = sample(parts["retain"])
-    with clock.phase("checks"), clock.counting(model):
-        score_before = _retain_score(inputs, retain)
     outcome = training()
     _refuse_the_original(outcome, method, same=fingerprint(inputs.task.model) == before)
+    if not original.retain:
+        return outcome
     with clock.phase("checks"), clock.counting(model):
-        score_after = _retain_score(inputs, retain)
+        score_after = _retain_score(inputs, [one.utterance for one in original.retain])
     outcome = replace(outcome, seconds=round(clock.total.seconds, 2), costs=clock.gathered())
     check_finite(inputs.task, score_after)
-    if score_before is None or score_after is None:
-        return outcome
-    check = RetainCheck(score_before, score_after, len(retain), outputs(inputs.task))
+    check = RetainCheck(
+        mean_score(original.retain), score_after, len(original.retain), outputs(inputs.task)
+    )
     return replace(outcome, kept=check.recorded(), warning=check.warning)
 
 
-def _retain_score(inputs: Inputs, utterances: Sequence[Utterance]) -> MeanScore | None:
-    if not utterances:
-        return None
+def _retain_score(inputs: Inputs, utterances: Sequence[Utterance]) -> MeanScore:
     transcripts = not inputs.task.generates
     return group_score(inputs, utterances, "score on retain", transcripts=transcripts)
 

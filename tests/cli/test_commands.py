@@ -189,7 +189,7 @@ def test_what_cannot_be_evaluated_is_named_before_any_training(
         ("orthograd", {"retain_batch": 2.5}, "retain_batch: expected int, got 2.5"),
         ("orthograd", {"alpha": "1.2"}, "orthograd: alpha must be from 0 to 1, not 1.2"),
         ("neggrad_plus", {"alpha": "-0.1"}, "alpha must be from 0 to 1, not -0.1"),
-        ("orthograd_tau", {"alpha": float("nan")}, "alpha must be from 0 to 1, not nan"),
+        ("orthograd", {"alpha": float("nan")}, "alpha must be from 0 to 1, not nan"),
         ("bad_teacher", {"temperature": 0.0}, "temperature must be above 0, not 0.0"),
         ("salun", {"share": 2.0}, "share must be from 0 to 1, not 2.0"),
         ("finetune", {"warmup": 3.0}, "warmup must be from 0 to 1, not 3.0"),
@@ -302,7 +302,7 @@ def test_methods_are_made_from_their_flags(tmp_path):
         return understood([*UNLEARN, *argv])[1]["method"]
 
     assert method() == make_method("orthograd_tau", {})
-    assert method("--method.lr", "0.5") == make_method("orthograd_tau", {"lr": 0.5})
+    assert method("--method.power", "0.2") == make_method("orthograd_tau", {"power": 0.2})
     # Nothing of the default method's options goes over to another.
     assert method("--method", "orthograd") == make_method("orthograd", {})
     assert method("--method=orthograd", "--method.alpha=0.3") == make_method(
@@ -322,10 +322,10 @@ def test_methods_are_made_from_their_flags(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--method.alhpa", "0.5"], r"orthograd_tau has no option 'alhpa' \(did you mean 'alpha'"),
+        (["--method.powre", "0.5"], r"orthograd_tau has no option 'powre' \(did you mean 'power'"),
         (["--method", "orthograd", "--method.target", "1"], "orthograd has no option 'target'"),
         (["--method", "orthogard"], r"unknown method 'orthogard' \(did you mean 'orthograd'"),
-        (["--method.alpha", "2"], "orthograd_tau: alpha must be from 0 to 1, not 2.0"),
+        (["--method.power", "2"], "orthograd_tau: power must be from 0 to below 1, not 2.0"),
         (["--config", "none.yaml"], "none.yaml"),
     ],
 )

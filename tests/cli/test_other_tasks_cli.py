@@ -28,9 +28,10 @@ from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.stop_target import forget_difficulty, stop_rule, unseen_scores
+from asr_unlearn.training.stop_target import OriginalScores, forget_difficulty, stop_rule
 from asr_unlearn.training.unlearn import PARTS_USED
 from tests.support.flags import flags
+from tests.support.rates import rate
 from tests.support.tiny_model import tiny_options, tiny_whisper_options
 
 
@@ -50,7 +51,7 @@ def run(folder, config, out, training, options):
     for method in ("orthograd_tau", "gradient_ascent"):
         argv = ["unlearn", *data, "--model", str(out / "original"), "--method", method]
         # By steps: whether so small a model has learned enough to forget is left to luck.
-        argv += ["--stop.rule", "steps", *flags("method", epochs=2, lr=1e-3)]
+        argv += ["--stop.rule", "steps", *flags("method", epochs=2, **rate(method, 1e-3))]
         main([*argv, "--out", str(out / method)])
     models = "original,retrained,orthograd_tau,gradient_ascent"
     main(["evaluate", *data, "--models", models, "--out", str(out / "results.json")])
@@ -69,20 +70,15 @@ def stopping(data, folder):
     inputs = Inputs(SavedModel.at(folder).task(torch.device("cpu")))
     set_window(inputs.task, "auto", corpus.manifest)
     data = UnlearningData.of(inputs.task, {part: corpus.part(part) for part in PARTS_USED})
-    rule = stop_rule(
-        inputs,
-        unseen_scores(inputs, data, Stop()),
-        Stop(),
-        forget_difficulty(inputs, data, Stop()),
-    )
+    original = OriginalScores.of(inputs, data, Stop(), target=True)
+    difficulty = forget_difficulty(inputs, data, Stop(), original)
+    rule = stop_rule(inputs, original.unseen, Stop(), difficulty)
     return rule, group_score(inputs, data.parts["forget"])
 
 
 def how_hard(folder, part):
-    """The mean over utterances of the power 0.4 of their speakers' mean losses."""
-    own = [(row["speaker"], row["loss"]) for row in rows(folder) if row["part"] == part]
-    means = [np.mean([loss for other, loss in own if other == speaker]) for speaker, _ in own]
-    return np.mean(np.power(means, 0.4))
+    """The power 0.4 of the mean loss."""
+    return np.mean([row["loss"] for row in rows(folder) if row["part"] == part]) ** 0.4
 
 
 def test_whisper(copied, tmp_path):

@@ -6,7 +6,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import asr_unlearn.gradients.jacobian
-from asr_unlearn.gradients import MicroBatches, streaming_step
+from asr_unlearn.gradients import MicroBatches, Rises, streaming_step
 from tests.support.gradient_checks import flat, positive_metric
 from tests.support.gradient_problems import recogniser
 
@@ -15,6 +15,7 @@ CASES = [
     ("wav2vec2, group norm", {}),
     ("whisper", {"scope": "tensor", "forget_weights": lambda losses: losses / losses.sum()}),
     ("wavlm", {"metric": True}),
+    ("wavlm", {"metric": True, "rises": True}),
 ]
 
 
@@ -22,13 +23,16 @@ def step(name, options, forget, retain, group=None):
     problem = recogniser(name, torch.float64)
     metric = positive_metric(problem.model) if options.get("metric") else None
     whole = problem.batch(2, 3), problem.batch(1, 4)
+    rises = None
+    if options.get("rises"):
+        rises = Rises(lambda losses: 0.02, lambda losses: -0.1 * losses)
     return streaming_step(
         problem.model,
         problem.losses,
         whole[0].take(forget),
         whole[1].take(retain),
         group=group,
-        **(options | {"metric": metric}),
+        **(options | {"metric": metric, "rises": rises}),
     )
 
 

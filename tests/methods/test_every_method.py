@@ -18,11 +18,12 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config, vocabulary_of
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.training.trainer import Training
+from tests.support.rates import rate
 from tests.support.tiny_model import tiny_ecapa_options, tiny_options, tiny_whisper_options
 
 KINDS = ("ctc", "seq2seq", "classification", "ecapa")
 # An epoch is two steps of the forget set, and of the retain set.
-OPTIONS = {"forget_batch": 3, "retain_batch": 8, "epochs": 1.0, "lr": 1e-3}
+OPTIONS = {"forget_batch": 3, "retain_batch": 8, "epochs": 1.0}
 STEPS = dict.fromkeys(METHODS, 2) | {"scrub": 4, "sfr_on": 4}
 EXTRA = {"ssd": {"levels": 2, "weakest": 2.0}}
 # Methods that leave some weights as they are.
@@ -57,7 +58,7 @@ def weights(task):
 
 
 def train(task, data, name, folder, **options):
-    method = METHODS[name](**(OPTIONS | EXTRA.get(name, {}) | options))
+    method = METHODS[name](**(OPTIONS | rate(name, 1e-3) | EXTRA.get(name, {}) | options))
     parts = {part: data.part(part) for part in method.needs}
     outcome = Training(task, method, parts, Inputs(task), folder, seed=0)()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -9,8 +9,15 @@ import torch
 from hypothesis import strategies as st
 
 from asr_unlearn.methods import METHODS
-from asr_unlearn.methods.step_length import of_the_same_rank
+from asr_unlearn.methods.step_length import StepLength, of_the_same_rank
 from tests.support.toy_task import close, context, direction, gradients, prepared, softmax, step
+
+
+def planned_step(given, number=0, **targets):
+    """A step whose plan takes the forget losses to these targets in four epochs."""
+    original = given.original_losses("forget")
+    targets = targets or {name: 2 * loss for name, loss in original.items()}
+    return replace(step(given, number), step_length=StepLength(original, targets, epochs=4.0))
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5])
@@ -21,7 +28,7 @@ def test_orthograd_tau_ascends_a_loss_of_each_utterance(power):
     before = gradients(given, given.sources["forget"][0])[1]
     unseen = np.quantile(gradients(given, given.sources["unseen"][0])[1], [0.25, 0.75])
     targets = 3.0 * unseen[np.argsort(np.argsort(before))]
-    weights = method.forget_weights(step(given))
+    weights = method._forget_weights(replace(step(given), step_length=method.step_length(given)))
     for losses in (np.array([0.1, 0.2]), 0.9 * targets, targets * [2, 0.5]):
         now = torch.tensor(losses + 1e-3, requires_grad=True)
         gap = (torch.tensor(targets + 1e-3) ** (1 - power) - now ** (1 - power)).relu()
@@ -35,6 +42,11 @@ def test_orthograd_tau_refuses_a_power_without_a_gradient():
         METHODS["orthograd_tau"](power=1.0)
 
 
+def test_orthograd_tau_has_no_learning_rate():
+    with pytest.raises(ValueError, match=r"orthograd_tau: lr must be auto, not 0\.001"):
+        METHODS["orthograd_tau"](lr=1e-3)
+
+
 @hypothesis.given(st.lists(st.floats(0, 9), min_size=1), st.lists(st.floats(0, 9), min_size=1))
 def test_targets_of_the_same_rank_keep_the_order_and_the_distribution(losses, unseen):
     named = {str(i): loss for i, loss in enumerate(losses)}
@@ -46,37 +58,72 @@ def test_targets_of_the_same_rank_keep_the_order_and_the_distribution(losses, un
     assert (again["b"], again["c"], again["a"]) == pytest.approx((40 / 3, 20, 80 / 3))
 
 
-def moved(given):
-    """Scales the weights by 1.5; ∇ of the mean KL(original ‖ model) on the retain batch."""
+def kept(given, original):
+    """Rows of ℓᵢ + KLᵢ of the retain batch, and by how much it is above the original's ℓᵢ."""
+    batch = given.sources["retain"][0]
+    rows, losses = gradients(given, batch)
+    x, w = batch.inputs.numpy(), given.model.weight.detach().numpy()
+    p, q = softmax(x @ w.T), softmax(x @ original.T)
+    rows = rows + (p - q)[:, :, None] * x[:, None, :]
+    before = -np.log(q[np.arange(len(x)), batch.targets[:, 0]])
+    excess = losses + (q * np.log(q / p)).sum(1) - before
+    return rows.reshape(len(x), -1), excess
+
+
+def changed(given):
+    """Scales the weights by 1.5; returns them as they were."""
     original = given.model.weight.detach().numpy().copy()
     with torch.no_grad():
         given.model.weight.mul_(1.5)
-    x = given.sources["retain"][0].inputs.numpy()
-    p, q = softmax(1.5 * x @ original.T), softmax(x @ original.T)
-    return ((p - q)[:, :, None] * x[:, None, :]).mean(0)
+    return original
 
 
-def test_orthograd_tau_only_descends_to_the_original_once_all_targets_are_reached():
+def test_at_the_original_the_step_is_orthogonal_and_raises_the_loss_by_what_is_wanted():
     given = context()
-    method = prepared("orthograd_tau", given, metric="euclidean", alpha=0.25)
-    method._targets = dict.fromkeys(method._targets, 1e-9)
-    close(direction(method, step(given)), 0)
-    close(0.25 * moved(given), direction(method, step(given)))
-
-
-def test_orthograd_tau_takes_the_step_of_orthograd_with_its_weights():
-    given = context()
-    method = prepared("orthograd_tau", given, metric="euclidean", alpha=0.25)
-    back = moved(given)
+    method = prepared("orthograd_tau", given, metric="euclidean")
+    now = planned_step(given)
+    change = -direction(method, now).flatten()
     rows, losses = gradients(given, given.sources["forget"][0])
-    weights = method.forget_weights(step(given))(torch.tensor(losses)).numpy()
-    u = (weights[:, None, None] * rows).sum(0).flatten()
     retained = gradients(given, given.sources["retain"][0])[0].reshape(3, -1)
-    coefficients = np.linalg.lstsq(retained.T, u, rcond=1e-9)[0]
-    expected = 0.25 * back.flatten() - 0.75 * (u - retained.T @ coefficients)
-    np.testing.assert_allclose(
-        direction(method, step(given)).flatten(), expected, rtol=1e-6, atol=1e-9
-    )
+    close(retained @ change, 0)
+    losses = torch.tensor(losses)
+    weights = method._forget_weights(now)(losses)
+    u = (weights.numpy()[:, None, None] * rows).sum(0).flatten()
+    ids = now.batch("forget").ids
+    wanted = now.length.rise(ids, losses, weights, 0.0)
+    assert wanted > 0
+    assert u @ change == pytest.approx(wanted)
+
+
+def test_retain_utterances_return_to_the_original():
+    given = context()
+    method = prepared("orthograd_tau", given, metric="euclidean")
+    now = planned_step(given, f0=9.0, f1=9.0)
+    rows, excess = kept(given, changed(given))
+    assert excess.max() > 0
+    change = -direction(method, now).flatten()
+    np.testing.assert_allclose(rows @ change, -excess.clip(min=0), rtol=1e-6, atol=1e-9)
+
+
+def test_once_all_targets_are_reached_it_only_returns():
+    given = context()
+    method = prepared("orthograd_tau", given, metric="euclidean")
+    now = planned_step(given, f0=1e-9, f1=1e-9)
+    close(direction(method, now), 0)
+    rows, excess = kept(given, changed(given))
+    expected = np.linalg.pinv(rows) @ excess.clip(min=0)
+    found = direction(method, planned_step(given, f0=1e-9, f1=1e-9)).flatten()
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_the_log_has_the_losses_and_the_length():
+    given = context()
+    method = prepared("orthograd_tau", given, metric="euclidean")
+    changed(given)
+    found = method.direction(planned_step(given, f0=9.0, f1=9.0))
+    for part in ("forget", "retain"):
+        close(found.losses[part].numpy(), gradients(given, given.sources[part][0])[1])
+    assert found.logged["lr"] > 0
 
 
 def test_a_leap_of_orthograd_tau_is_shortened_to_the_usual_length():
@@ -98,14 +145,3 @@ def test_early_steps_of_orthograd_tau_are_not_shortened():
     method = METHODS["orthograd_tau"]()
     for length in (1.0, 1e6, 1.0, 1e6, *[0.0] * 20, 1.0):
         assert float(method._without_leap({"a": torch.tensor([length])})["a"]) == length
-
-
-def test_the_metric_of_orthograd_tau_includes_the_descent_it_divides():
-    """The descent may be large at the first step; divided by √v it is at most √2."""
-    given = context()
-    method = prepared("orthograd_tau", given, metric="adam", alpha=1.0, decay=0.0)
-    back = moved(given)
-    rows, losses = gradients(given, given.sources["forget"][0])
-    weights = method.forget_weights(step(given))(torch.tensor(losses)).numpy()
-    u = (weights[:, None, None] * rows).sum(0)
-    close(direction(method, step(given)), back / (np.sqrt((u**2 + back**2) / 2) + 1e-8))

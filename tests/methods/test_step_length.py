@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_unlearn.methods import METHODS
-from asr_unlearn.methods.step_length import POWER, RESERVE, SMALL, StepLength, scaled_to
+from asr_unlearn.methods.step_length import (
+    POWER,
+    RESERVE,
+    SMALL,
+    StepLength,
+    first_order,
+    scaled_to,
+)
 from asr_unlearn.runtime.errors import InputError
 from tests.support.killing import run_until_killed
 from tests.support.tiny_training import tiny_training
@@ -31,40 +38,58 @@ def test_a_linear_loss_rises_by_what_is_wanted(pairs, wanted):
         assert rise == factor == 0
 
 
-def test_each_utterance_goes_its_share_of_the_way():
-    length = StepLength({"a": 4 - SMALL, "b": 1.0, "c": 0.25}, epochs=8.0)
-    losses, weights = torch.tensor([1 - SMALL, 1.0, 0.5]), torch.tensor([0.5, 0.25, 0.25])
-    # √ℓ goes from 1 to 2 in the 6 visits before the reserve; b and c are at their targets or above.
+def plan(original, targets, epochs=8.0):
+    """The plan of utterances named by numbers."""
+    named = [{str(i): loss for i, loss in enumerate(group)} for group in (original, targets)]
+    return StepLength(*named, epochs)
+
+
+def test_each_loss_goes_evenly_to_its_target_and_then_stays():
+    length = plan([1 - SMALL, 0.5], [4 - SMALL, 0.25])
+    # √ℓ goes from 1 to 2 in the 6 epochs before the reserve; the other is above its target.
     assert (POWER, RESERVE) == (0.5, 0.25)
-    expected = 0.5 * ((1 + 1 / 6) ** 2 - 1)
-    assert length.wanted(["a", "b", "c"], losses, weights) == pytest.approx(expected, rel=1e-5)
-    length.wanted(["a"], torch.tensor([1 - SMALL]), torch.ones(1))
-    assert length.visits == {"a": 2, "b": 1, "c": 1}
+    for epoch, root in ((0, 1), (1.5, 1.25), (3, 1.5), (6, 2), (8, 2)):
+        first, second = length.planned(["0", "1"], epoch).tolist()
+        assert first == pytest.approx(root**2 - SMALL)
+        assert second == pytest.approx(0.5)
 
 
-def test_the_last_visits_go_most_of_the_way_and_not_all():
-    length = StepLength({"a": 4 - SMALL}, epochs=2.0)
-    for _ in range(5):
-        wanted = length.wanted(["a"], torch.tensor([1 - SMALL]), torch.ones(1))
-    assert wanted == pytest.approx((1 + 1 / 1.5) ** 2 - 1, rel=1e-5)
+@given(st.floats(1e-5, 3), st.floats(1e-5, 3))
+def test_a_change_of_the_logit_that_has_the_first_order_rise_reaches_the_aim(now, aim):
+    """The loss of one decision, -log sigmoid(z): z changes by rise over slope."""
+    now, aim = torch.tensor([now], dtype=torch.float64), torch.tensor([aim], dtype=torch.float64)
+    rise = first_order(now, aim)
+    z = -now.expm1().log()
+    slope = -torch.sigmoid(-z)
+    after = -torch.nn.functional.logsigmoid(z + rise / slope)
+    torch.testing.assert_close(after, torch.maximum(now, aim), rtol=1e-6, atol=1e-9)
 
 
-def test_steps_are_shortened_after_a_rise_of_more_than_twice_the_expected():
-    length = StepLength({"a": 4 - SMALL}, epochs=8.0)
-    wanted = length.wanted(["a"], torch.tensor([1 - SMALL]), torch.ones(1))
-    length.wanted(["a"], torch.tensor([1 - SMALL + 1.9 * wanted]), torch.ones(1))
-    assert length.shortened == 1
-    before, expected = length.expected["a"]
-    length.wanted(["a"], torch.tensor([before - SMALL + 4 * (expected - before)]), torch.ones(1))
-    assert length.shortened == pytest.approx(0.5, rel=1e-5)
+def test_a_step_raises_the_losses_to_where_they_ought_to_be_an_epoch_later():
+    length = plan([0.1, 0.2, 0.3], [1.0, 1.0, 0.1])
+    ids, weights = ["0", "1", "2"], torch.tensor([0.5, 0.25, 0.25])
+    losses = length.planned(ids, 2.0)
+    expected = weights.double() @ first_order(losses, length.planned(ids, 3.0))
+    assert length.rise(ids, losses, weights, 2.0) == pytest.approx(float(expected))
+    # A loss that other utterances' steps have raised beyond its plan is left alone.
+    ahead = losses.clone()
+    ahead[0] = length.planned(["0"], 3.5)[0]
+    assert length.rise(["0"], ahead[:1], torch.ones(1), 2.0) == 0
+    behind = length.rise(["0"], length.planned(["0"], 1.0), torch.ones(1), 2.0)
+    assert behind > length.rise(["0"], losses[:1], torch.ones(1), 2.0)
 
 
-def test_the_state_is_restored():
-    length = StepLength({"a": 2.0}, epochs=8.0)
-    length.wanted(["a"], torch.tensor([1.0]), torch.ones(1))
-    other = StepLength({"a": 2.0}, epochs=8.0)
-    other.load_state_dict(json.loads(json.dumps(length.state_dict())))
-    assert other == length
+def test_a_step_is_shortened_where_the_losses_rose_more_than_twice_the_plan():
+    length = plan([0.1, 0.1], [1.0, 1.0])
+    ids, weights = ["0", "1"], torch.tensor([1.0, 0.0])
+    losses = length.planned(ids, 2.0)
+    planned = float(losses[0]) - 0.1
+    usual = length.rise(ids, losses, weights, 2.0)
+    # Two losses are to have risen by twice `planned`; they rose by that times 2, and times 4.
+    losses[1] += 2 * planned
+    assert length.rise(ids, losses, weights, 2.0) == pytest.approx(usual)
+    losses[1] += 4 * planned
+    assert length.rise(ids, losses, weights, 2.0) == pytest.approx(usual / 2)
 
 
 def weights(run):

@@ -44,7 +44,7 @@ def test_a_section_and_the_method_of_its_name_are_both_set(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("orthograd_tau.alhpa=1", r"orthograd_tau has no option 'alhpa' \(did you mean 'alpha'"),
+        ("orthograd_tau.powre=1", r"orthograd_tau has no option 'powre' \(did you mean 'power'"),
         ("finetune.epohcs=1", "unrecognized arguments: --epohcs 1"),
         ("stop.evry=2", "unrecognized arguments: --stop.evry 2"),
         ("stop.every=0", "stop.every must be 1 or more, not 0"),

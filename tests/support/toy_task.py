@@ -37,12 +37,16 @@ class Toy:
         return self.model(batch.inputs)
 
     def losses(self, batch):
-        return nn.functional.cross_entropy(
-            self.logits(batch), batch.targets[:, 0], reduction="none"
-        )
+        return self.losses_from_logits(self.logits(batch), batch)
+
+    def losses_from_logits(self, logits, batch):
+        return nn.functional.cross_entropy(logits, batch.targets[:, 0], reduction="none")
 
     def distributions(self, batch):
-        logits = self.logits(batch)[:, None]
+        return self.distributions_from_logits(self.logits(batch), batch)
+
+    def distributions_from_logits(self, logits, batch):
+        logits = logits[:, None]
         return logits.log_softmax(-1), torch.ones(logits.shape[:2], dtype=torch.bool)
 
     def with_model(self, model):

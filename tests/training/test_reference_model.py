@@ -23,18 +23,21 @@ from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     REFERENCE_POWER,
     SPEAKERS_POWER,
+    OriginalScores,
     check_reference_errors,
-    check_reference_model,
     difficulty,
     fewer_speakers_factor,
     forget_difficulty,
     hardness,
     target_interval,
+    with_reference_model,
 )
 from asr_unlearn.training.unlearn import original_task, unlearn_model
 from tests.support.tiny_model import tiny_tdnn_options
 
 CPU = torch.device("cpu")
+# A reference model measures the difficulty by itself.
+NO_SCORES = OriginalScores([], [], [])
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +86,12 @@ def scores(data, part, task):
 def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
     task = original_task(models / "original", CPU, True)
     stop = Stop(reference_model=models / "reference_model")
-    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop)
+    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES)
     reference_model = SavedModel.at(models / "reference_model").task(CPU)
     unseen = scores(data, "unseen", reference_model)
     forget = scores(data, "forget", reference_model)
-    speakers = {}
-    for one in [*forget, *unseen]:
-        speakers.setdefault(one.utterance.speaker, []).append(one.loss)
     by_hand = [
-        np.mean([np.mean(speakers[one.utterance.speaker]) ** REFERENCE_POWER for one in group])
-        for group in (forget, unseen)
+        np.mean([one.loss for one in group]) ** REFERENCE_POWER for group in (forget, unseen)
     ]
     harder = by_hand[0] / by_hand[1]
     kept = {u.speaker for u in data.part("retain")}
@@ -105,7 +104,7 @@ def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
     assert found.cost.seconds == SavedModel.at(models / "reference_model").run()["seconds"] > 0
     # Then the number of training speakers is unknown.
     alone = forget_difficulty(
-        Inputs(task), UnlearningData.of(task, parts(data) | {"retain": []}), stop
+        Inputs(task), UnlearningData.of(task, parts(data) | {"retain": []}), stop, NO_SCORES
     )
     assert alone.ratio == pytest.approx(harder)
 
@@ -119,7 +118,7 @@ def test_the_run_takes_that_target_and_counts_the_training_time(
     outcome = unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
     run = SavedModel.at(out).run()
     task = original_task(models / "original", CPU, True)
-    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop)
+    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES)
     row = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     unseen = mean_score(scores(data, "unseen", task))
     assert row["target_loss"] == pytest.approx(found.ratio * unseen.loss, abs=1e-5)
@@ -137,6 +136,7 @@ def test_a_reference_model_that_has_not_learned_is_refused(data, models):
             Inputs(task),
             UnlearningData.of(task, parts(data)),
             Stop(reference_model=models / "reference_model"),
+            NO_SCORES,
         )
     right = [replace(one, hypothesis=one.reference) for one in scores(data, "unseen", task)]
     check_reference_errors(Path("o"), mean_score(right), 30)
@@ -147,22 +147,46 @@ def test_a_reference_model_that_has_not_learned_is_refused(data, models):
 
 
 def test_a_model_trained_on_them_is_no_reference_model(data, models, tmp_path):
-    check_reference_model(models / "reference_model", data.split)
+    def checked(folder, split=data.split):
+        return with_reference_model(Stop(reference_model=folder), split).reference_model
+
+    assert checked(models / "reference_model") == models / "reference_model"
+    assert with_reference_model(Stop(), data.split) == Stop()
     with pytest.raises(
         ValueError,
         match=r"cannot be the reference model: .* on the parts retain, forget",
     ):
-        check_reference_model(models / "original", data.split)
+        checked(models / "original")
     other = make_split(data.manifest, [data.part("retain")[0].speaker])
     with pytest.raises(ValueError, match=r"the reference model: .* another split"):
-        check_reference_model(models / "reference_model", other)
+        checked(models / "reference_model", other)
     for run, refused in ({"kind": "unlearn"}, True), ({}, False):
         (tmp_path / "run.json").write_text(json.dumps(run))
         if refused:
             with pytest.raises(ValueError, match="it was unlearned, and was trained on"):
-                check_reference_model(tmp_path, data.split)
+                checked(tmp_path)
         else:
-            check_reference_model(tmp_path, data.split)
+            assert checked(tmp_path) == tmp_path
+
+
+def test_a_reference_model_of_the_hub_is_downloaded(data, tmp_path, monkeypatch):
+    asked = []
+
+    def download(name, allow_patterns):
+        asked.append((name, "*.safetensors" in allow_patterns, "*.bin" in allow_patterns))
+        return str(tmp_path)
+
+    monkeypatch.setattr("asr_unlearn.models.hub.snapshot_download", download)
+    stop = with_reference_model(Stop(reference_model=Path("some/recogniser")), data.split)
+    assert stop.reference_model == tmp_path
+    assert asked == [("some/recogniser", True, False)]
+
+
+def test_a_reference_model_that_is_nowhere_is_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in (tmp_path / "none", Path("some/recogniser")):
+        with pytest.raises(ValueError, match=f"no model folder {name}, and none .* from the Hub"):
+            with_reference_model(Stop(reference_model=name), data.split)
 
 
 def test_the_interval_is_narrower_where_the_reference_model_finds_the_same_speakers_hard(data):
@@ -202,7 +226,7 @@ def test_an_informed_attack_trains_reference_models(data, models, learned, dista
     assert own is not None
     assert own != models / "reference_model"
     assert SavedModel.at(own).run()["request"] == one.corpus.split.digest != data.split.digest
-    check_reference_model(own, one.corpus.split)
+    with_reference_model(Stop(reference_model=own), one.corpus.split)
     (models / "reference_model").rename(tmp_path / "away")
     try:
         with pytest.raises(ValueError, match="evaluate without --informed"):

@@ -67,8 +67,8 @@ def unlearn(corpus, folder, *flags):
 
 
 def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys):
-    scores = [MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)]
-    monkeypatch.setattr(unlearn_module, "group_score", lambda *_, **__: scores.pop(0))
+    monkeypatch.setattr(unlearn_module, "mean_score", lambda _: MeanScore(0.05, 0.02))
+    monkeypatch.setattr(unlearn_module, "group_score", lambda *_, **__: MeanScore(400.0, 1.0))
     run = unlearn(corpus, tmp_path, "--method.epochs", "1")
     assert run["warning"].startswith("the model is ruined: on ")
     assert "the error rate is 100%, 2% before" in run["warning"]
