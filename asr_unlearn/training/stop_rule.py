@@ -119,7 +119,8 @@ class Stop:
             `stop_target`), for the stop rule and for methods with a target. Without it, or without
             retain utterances to compare them with, the target is the unseen speakers' score.
         reference_model: folder, or name on the Hub, of a recogniser that was trained neither on
-            the forget nor on the unseen speakers; it measures difficulty better than the model to be unlearned.
+            the forget nor on the unseen speakers; it measures difficulty better than the model to
+            be unlearned.
 
     Raises:
         InputError: `every` or `tolerance` out of range.
