@@ -13,7 +13,14 @@ FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows")
 # Files: predictions, which earlier versions kept in a model's folder, states, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
-    *("best-*.safetensors", "report.md", "report.html", "*-report.md", "*-report.html"),
+    *(
+        "best-*.weights",
+        "best-*.safetensors",
+        "report.md",
+        "report.html",
+        "*-report.md",
+        "*-report.html",
+    ),
 )
 PRIVATE = "private-*"
 # What purge leaves to its owner, since it holds or is made from the speakers.

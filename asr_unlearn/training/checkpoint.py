@@ -100,8 +100,11 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def best_weights(folder: Path, step: int | None) -> Path:
-    """The file for the weights of the step that is nearest to the target."""
-    return folder / f"best-{step}.safetensors"
+    """The file for the weights of the step that is nearest to the target.
+
+    Not named like a model's, whose digests are taken while it still lies beside them.
+    """
+    return folder / f"best-{step}.weights"
 
 
 def damage(checkpoint: Path) -> str | None:

@@ -114,7 +114,7 @@ class EarlyStopping:
 
     def clear(self) -> None:
         """Remove weights that are no longer the nearest."""
-        for path in self.folder.glob("best-*.safetensors"):
+        for path in self.folder.glob("best-*.weights"):
             if path != self._nearest_weights():
                 path.unlink()
 

@@ -153,7 +153,7 @@ def remove_work(out: Path) -> None:
     """Remove what only the run needed from a published folder."""
     for path in [*checkpoints(out), out / "checkpoint.partial"]:
         shutil.rmtree(path, ignore_errors=True)
-    leftover = [*out.glob("best-*.safetensors"), *out.glob(".*.partial"), out / COMMAND]
+    leftover = [*out.glob("best-*.weights"), *out.glob(".*.partial"), out / COMMAND]
     for path in leftover:
         path.unlink(missing_ok=True)
 

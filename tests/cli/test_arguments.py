@@ -91,7 +91,6 @@ BAD = [
         "--stop.reference_model: there is no model folder T/none",
     ),
     (f"{UNLEARN} --method.power 2", 1, "orthograd_tau: power must be from 0 to below 1, not 2.0"),
-    (f"{UNLEARN} --method.lr 1e-3", 2, "lr: expected 'auto', got 1e-3"),
     (f"{TUNE} --trials 0", 2, "trials: Not of type PositiveInt: 0 does not conform"),
     (f"{TUNE} --method.nosuch 1", 1, "orthograd_tau has no option 'nosuch'"),
     (f"{TUNE} --method nosuch", 1, "unknown method 'nosuch'; there are attention_smoothing"),

@@ -184,6 +184,7 @@ def test_what_cannot_be_evaluated_is_named_before_any_training(
         ("orthogard", {}, r"'orthogard' \(did you mean 'orthograd', .*\?\); there are att"),
         ("OrthoGrad", {}, r"unknown method 'OrthoGrad' \(did you mean 'orthograd', "),
         ("orthograd", {"alhpa": "1"}, r"no option 'alhpa' \(did you mean 'alpha'.*\?\); it has lr"),
+        ("orthograd_tau", {"lr": 1e-3}, "orthograd_tau: lr: expected 'auto', got 0.001"),
         ("orthograd", {"alpha": "much"}, "orthograd: alpha: expected float, got much"),
         ("orthograd", {"scope": "galaxy"}, "scope: expected one of 'global', 'tensor', got galaxy"),
         ("orthograd", {"retain_batch": 2.5}, "retain_batch: expected int, got 2.5"),

@@ -12,8 +12,10 @@ from filelock import FileLock
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.training import run_folder
 from asr_unlearn.training.checkpoint import (
+    best_weights,
     checkpoints,
     damage,
     load_checkpoint,
@@ -69,6 +71,16 @@ def test_nothing_but_the_model_is_left(train):
     assert {"model.safetensors", "config.json", "run.json", "metrics.jsonl"} <= left
     assert not {name for name in left if name.startswith(("best", "checkpoint", "stamp", "lock"))}
     assert [path.name for path in folder.parent.iterdir() if "model" in path.name] == ["model"]
+
+
+def test_the_record_holds_the_weights_of_the_model_alone(train, monkeypatch):
+    worked_in = interrupt(train, monkeypatch)
+    save_weights(torch.nn.Linear(2, 2), best_weights(worked_in, 1))
+    folder = train()
+    assert not list(folder.glob("best-*"))
+    run = json.loads((folder / "run.json").read_text())
+    assert run["weights"] == SavedModel.at(folder).weights()
+    assert list(run["weights"]) == ["model.safetensors"]
 
 
 def test_two_runs_do_not_write_to_one_place(train, tmp_path):
@@ -192,7 +204,7 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
 
 def test_lost_weights_that_a_checkpoint_refers_to_count_as_damage(tmp_path):
     """The weights of the step nearest to the target lie beside it."""
-    model, best = torch.nn.Linear(2, 2), tmp_path / "best-1.safetensors"
+    model, best = torch.nn.Linear(2, 2), tmp_path / "best-1.weights"
     save_weights(model, best)
     for step in (1, 2):
         save_checkpoint(tmp_path, model, {"step": step, "early_stopping": {"nearest": 1}})
@@ -207,10 +219,10 @@ def test_lost_weights_that_a_checkpoint_refers_to_count_as_damage(tmp_path):
 @pytest.mark.parametrize("name", ["model.safetensors", "state.pt", "sha256.json", "../best-1"])
 def test_every_flipped_bit_counts_as_damage(name, tmp_path):
     model = torch.nn.Linear(2, 2)
-    save_weights(model, tmp_path / "best-1.safetensors")
+    save_weights(model, tmp_path / "best-1.weights")
     save_checkpoint(tmp_path, model, {"step": 1, "early_stopping": {"nearest": 1}})
     (checkpoint,) = checkpoints(tmp_path)
-    file = checkpoint / (f"{name}.safetensors" if name.startswith("..") else name)
+    file = checkpoint / (f"{name}.weights" if name.startswith("..") else name)
     whole = file.read_bytes()
     assert damage(checkpoint) is None
     for place in range(0, len(whole), max(1, len(whole) // 40)):
