@@ -68,6 +68,7 @@ def unlearn_in_memory(
     stop: Stop,
     seed: int = 0,
     freeze_front_end: bool = True,
+    freeze_encoder: bool = False,
     audio: Mapping[str, Wave] | None = None,
     **options: Any,
 ) -> Unlearned:
@@ -101,6 +102,8 @@ def unlearn_in_memory(
         choose_spelling(task, retain or forget, load=load)
         if freeze_front_end:
             task.freeze_front_end()
+        if freeze_encoder:
+            task.freeze_encoder()
         set_window(task, "auto", [*forget, *retain, *unseen])
         inputs = Inputs(task, load=load)
         data = UnlearningData.of(task, given)

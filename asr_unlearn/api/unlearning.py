@@ -54,6 +54,7 @@ def unlearn_folder(
     seed: Seed = 0,
     device: Device = "auto",
     freeze_front_end: bool = True,
+    freeze_encoder: bool = False,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
     **options: Any,
@@ -70,6 +71,7 @@ def unlearn_folder(
         seed: of the order of the batches.
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
+        freeze_encoder: of a Whisper, change the decoder alone; each utterance is encoded once.
         window: of a Whisper's encoder (see `train`).
         spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
             itself writes, by its loss on a few utterances, unless that has been recorded.
@@ -88,6 +90,7 @@ def unlearn_folder(
         device=distributed.join(pick_device(device)),
         stop=stop,
         freeze_front_end=freeze_front_end,
+        freeze_encoder=freeze_encoder,
         window=window,
         spelling=spelling,
     )
@@ -106,6 +109,7 @@ def unlearn(
     seed: int = ...,
     device: Device = ...,
     freeze_front_end: bool = ...,
+    freeze_encoder: bool = ...,
     window: Window = ...,
     spelling: SpellingChoice = ...,
     **options: Any,
@@ -124,6 +128,7 @@ def unlearn(
     stop: Stop | None = ...,
     seed: int = ...,
     freeze_front_end: bool = ...,
+    freeze_encoder: bool = ...,
     audio: Mapping[str, Wave] | None = ...,
     **options: Any,
 ) -> Unlearned: ...
@@ -158,6 +163,7 @@ def unlearn(
         seed: of the order of the batches.
         device, window, spelling: of a folder: as for `train`.
         freeze_front_end: leave the convolutional front end as it is.
+        freeze_encoder: of a Whisper, change the decoder alone; each utterance is encoded once.
         options: of the method, for instance `alpha=0.3`.
 
     Returns:

@@ -46,6 +46,16 @@ class Batch:
             self.target_lengths.to(device),
         )
 
+    def take(self, indices: Int[Tensor, " N"]) -> "Batch":
+        """The utterances at these indices, padded as they are."""
+        return Batch(
+            tuple(self.ids[i] for i in indices.tolist()),
+            self.inputs[indices],
+            self.samples[indices],
+            self.targets[indices],
+            self.target_lengths[indices],
+        )
+
 
 def is_own(length: int, frames: Int[Tensor, " B"]) -> Bool[Tensor, "B {length}"]:
     """Which of `length` frames are not padding."""

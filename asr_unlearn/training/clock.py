@@ -75,7 +75,7 @@ class Clock:
                 return
             cost, logits = self._open[-1], output.logits
             size = len(logits)
-            if given.get("encoder_outputs") is not None:
+            if given.get("encoder_outputs") is not None and given.get("use_cache") is not False:
                 # A token of transcripts, which are counted at their first.
                 states = given["encoder_outputs"][0]
                 cost.generated += size if states is not self._decoded else 0

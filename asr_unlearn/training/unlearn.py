@@ -49,6 +49,7 @@ def unlearn_model(
     device: torch.device,
     stop: Stop,
     freeze_front_end: bool = True,
+    freeze_encoder: bool = False,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
 ) -> Outcome:
@@ -62,7 +63,7 @@ def unlearn_model(
     stop = with_reference_model(stop, corpus.split)
     if stop.reference_model is not None:
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
-    task = original_task(original, device, freeze_front_end)
+    task = original_task(original, device, freeze_front_end, freeze_encoder)
     seconds = set_window(task, window, corpus.part(*PARTS))
     choose_spelling(task, corpus.part("retain"), spelling)
     data = UnlearningData.of(task, {part: corpus.part(part) for part in PARTS_USED})
@@ -76,6 +77,8 @@ def unlearn_model(
         "stop": stop.recorded(),
         "front_end_frozen": task.front_end_is_frozen,
     }
+    if freeze_encoder:
+        options["encoder_frozen"] = True
     if seconds is not None:
         options["window"] = seconds
     if spelling != "auto":
@@ -90,12 +93,16 @@ def unlearn_model(
     return outcome
 
 
-def original_task(folder: Path, device: torch.device, freeze_front_end: bool) -> Task:
+def original_task(
+    folder: Path, device: torch.device, freeze_front_end: bool, freeze_encoder: bool = False
+) -> Task:
     """The model that was trained on the forget speakers, ready to unlearn."""
     model, processor = load_model(str(folder))
     task = task_for(model, processor, device)
     if freeze_front_end:
         task.freeze_front_end()
+    if freeze_encoder:
+        task.freeze_encoder()
     return task
 
 

@@ -8,6 +8,7 @@ import jiwer
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
@@ -105,6 +106,15 @@ def test_whisper(copied, tmp_path):
     assert len(list((tmp_path / ".cache" / "features").rglob("*.features"))) == 32 - len(
         [row for row in said if row["part"] in ("test", "forget_heldout")]
     )
+    argv = ["--manifest", str(copied / "manifest.jsonl"), "--split", str(copied / "split.json")]
+    argv += ["--model", str(tmp_path / "original"), "--out", str(tmp_path / "decoder")]
+    main(["unlearn", *argv, "--freeze_encoder", "true", "--stop.rule", "steps"])
+    before, after = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("original", "decoder")
+    )
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all(name.startswith("model.decoder.") for name in changed)
     recogniser = pipeline("automatic-speech-recognition", model=str(tmp_path / "orthograd_tau"))
     transcripts = {row["id"]: row["hypothesis"] for row in rows(tmp_path / "orthograd_tau")}
     for utterance in read_manifest(copied / "manifest.jsonl")[:3]:

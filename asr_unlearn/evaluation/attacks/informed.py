@@ -100,6 +100,7 @@ class Unlearning(AttackModel):
             device=self.device,
             stop=Stop(**options["stop"], reference_model=self._own_reference_model()),
             freeze_front_end=options["front_end_frozen"],
+            freeze_encoder=options.get("encoder_frozen", False),
             window=options.get("window") or "full",
         )
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from asr_unlearn.data.batching import Batch, is_own
+from asr_unlearn.runtime.errors import InputError
 
 
 class FrontEnd(ABC):
@@ -27,6 +28,14 @@ class FrontEnd(ABC):
     @property
     def is_frozen(self) -> bool:
         return not any(p.requires_grad for p in self.parameters())
+
+    def freeze_encoder(self) -> None:
+        """Stop training the whole encoder, so that each utterance is encoded once.
+
+        Raises:
+            InputError: the model has no decoder that would be left to train.
+        """
+        raise InputError("only the encoder of a model with a decoder, such as Whisper, is frozen")
 
     @abstractmethod
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:

@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
+from asr_unlearn.models.front_ends.encoder_states import EncoderStates
 from asr_unlearn.models.front_ends.front_end import FrontEnd
 from asr_unlearn.runtime.errors import InputError
 
@@ -76,6 +78,7 @@ class LogMelFrontEnd(FrontEnd):
         self.stride: int = encoder.conv2.stride[0]
         self.whole: int = self.stride * model.config.max_source_positions
         self.length: int = self.whole
+        self.kept = EncoderStates()
         made = (extractor.nb_max_frames, extractor.feature_size)
         taken = (self.whole, model.config.num_mel_bins)
         if made != taken:
@@ -106,6 +109,10 @@ class LogMelFrontEnd(FrontEnd):
             raise InputError(f"window {seconds:g}: give seconds above 0, up to {own:g}, or auto")
         frames = math.ceil(seconds) * SAMPLE_RATE // self.extractor.hop_length
         self.length = min(-(-frames // self.stride) * self.stride, self.whole)
+        self.kept.clear()
+
+    def freeze_encoder(self) -> None:
+        self.encoder.requires_grad_(False)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         return (p for layer in self.layers for p in layer.parameters())
@@ -163,8 +170,25 @@ class LogMelFrontEnd(FrontEnd):
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
         with shorter_encoder(self.encoder, self.length // self.stride):
-            output: Any = self.model(input_features=self.features(batch), **inputs)
+            trained = any(p.requires_grad for p in self.encoder.parameters())
+            if trained or self.encoder.training:
+                inputs["input_features"] = self.features(batch)
+            else:
+                inputs["encoder_outputs"] = BaseModelOutput(self._frozen_states(batch))
+            output: Any = self.model(**inputs)
         return output
+
+    def _frozen_states(self, batch: Batch) -> Float[Tensor, "B T C"]:
+        """The states of a frozen encoder, which are encoded once."""
+
+        def encode(indices: Int[Tensor, " N"]) -> Float[Tensor, "N T C"]:
+            # Tensors made in inference mode could not be used in training later.
+            with torch.inference_mode(False), torch.no_grad():
+                spectrograms = self.features(batch.take(indices))
+                states: Tensor = self.encoder(spectrograms).last_hidden_state
+            return states
+
+        return self.kept.of(batch.inputs, self.frames(batch.samples), encode)
 
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:
         """The encoder's states, and which of them are not of the silence after an utterance."""

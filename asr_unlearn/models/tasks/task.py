@@ -123,6 +123,10 @@ class Task(ABC):
         for parameter in self.front_end.parameters():
             parameter.requires_grad_(False)
 
+    def freeze_encoder(self) -> None:
+        """Stop training the whole encoder; see `FrontEnd.freeze_encoder`."""
+        self.front_end.freeze_encoder()
+
     def cache_key(self) -> str | None:
         """A name for the features of `encode`; None where they are not cached on disk."""
         return self.front_end.cache_key()
