@@ -23,6 +23,7 @@ from asr_unlearn.runtime import distributed
 from asr_unlearn.training.stop_rule import StopRule
 from tests.support.flags import flags
 from tests.support.killing import run_until_killed
+from tests.support.rates import rate
 from tests.support.tiny_training import tiny_training
 
 NO_NOISE = {
@@ -34,7 +35,7 @@ NO_NOISE = {
 # so that a gradient of half the size, or without one process's share, cannot pass.
 CASES = {
     "orthograd": {"metric": "euclidean", "lr": 0.05},
-    "orthograd_tau": {},
+    "orthograd_tau": {"metric": "euclidean"},
     "neggrad_plus": {},
     "nabla_tau": {},
     "sfr_on": {},
@@ -52,7 +53,7 @@ class Place:
 
 
 def make(place, name, folder, *, config=None, stop=None, **options):
-    options = {"lr": 1e-3, "epochs": 1, "retain_batch": 5, "forget_batch": 3} | options
+    options = {"epochs": 1, "retain_batch": 5, "forget_batch": 3} | rate(name, 1e-3) | options
     return tiny_training(place.corpus, config or place.config, folder, name, stop=stop, **options)
 
 

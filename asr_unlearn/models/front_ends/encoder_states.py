@@ -14,7 +14,7 @@ MOST_BYTES = 2**30
 class EncoderStates:
     """The states of the utterances that were last encoded, within a limit of memory.
 
-    Utterances are told apart by their features, since augmentation changes these.
+    The key of an utterance is its features, since augmentation changes these.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
