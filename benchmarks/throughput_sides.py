@@ -236,14 +236,15 @@ def plain(text: str) -> str:
 def measured(work: Callable[[], Any], seen: Callable[[Any], Counter[str]]) -> Figures:
     """Run the work; its rate, its peak memory, and how often it processed each utterance."""
     reset_peak_memory(CPU)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     result = work()
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = peak_memory(CPU)
     processed = seen(result)
     return {
         "utterances_per_second": processed.total() / seconds,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "peak_bytes": peak,
         "processed": dict(sorted(processed.items())),
     }
