@@ -153,7 +153,11 @@ def remove_work(out: Path) -> None:
     """Remove what only the run needed from a published folder."""
     for path in [*checkpoints(out), out / "checkpoint.partial"]:
         shutil.rmtree(path, ignore_errors=True)
-    leftover = [*out.glob("best-*.weights"), *out.glob(".*.partial"), out / COMMAND]
+    # safetensors writes to .tmp* first, which a kill leaves behind.
+    leftover = [
+        p for pattern in ("best-*.weights", ".*.partial", ".tmp*") for p in out.glob(pattern)
+    ]
+    leftover.append(out / COMMAND)
     for path in leftover:
         path.unlink(missing_ok=True)
 
