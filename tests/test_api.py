@@ -76,8 +76,10 @@ def test_the_target_that_a_run_went_to_is_returned(setting, given):
 def test_a_ruined_model_is_returned_with_a_warning(setting, monkeypatch):
     data, model, processor = setting
     before, after = MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)
-    monkeypatch.setattr("asr_unlearn.training.unlearn.mean_score", lambda _: before)
-    monkeypatch.setattr("asr_unlearn.training.unlearn.group_score", lambda *_, **__: after)
+    monkeypatch.setattr("asr_unlearn.training.unlearn.quick_scores", lambda *_: "after")
+    monkeypatch.setattr(
+        "asr_unlearn.training.unlearn.mean_score", lambda s: after if s == "after" else before
+    )
     parts = {name: data.part(name) for name in ("forget", "retain")}
     options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
     found = unlearn(model, processor, **parts, **options)

@@ -169,6 +169,14 @@ def group_scores(
     return by_all_processes(measure_losses, inputs, utterances, description)
 
 
+def quick_scores(
+    inputs: Inputs, utterances: Sequence[Utterance], description: str | None = None
+) -> Sequence[UtteranceLoss]:
+    """The score of each utterance, without transcripts where a decoder would have to write them."""
+    transcripts = not inputs.task.generates
+    return group_scores(inputs, utterances, description, transcripts=transcripts)
+
+
 def mean_score(scores: Sequence[UtteranceLoss]) -> MeanScore:
     """The mean score of a group of utterances, without CER if these are losses alone.
 

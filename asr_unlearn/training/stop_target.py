@@ -28,6 +28,7 @@ from asr_unlearn.models.inference import (
     group_scores,
     mean_score,
     measure_losses,
+    quick_scores,
 )
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
@@ -197,19 +198,12 @@ class OriginalScores:
     @classmethod
     def of(cls, inputs: Inputs, data: UnlearningData, stop: Stop, *, target: bool) -> Self:
         """Measure them; `target` says whether the unseen utterances are needed."""
-        plain = not inputs.task.generates
         # A decoder takes several times as long to write as to be scored: "any" goes by the loss.
-        needed = plain or stop.on in ("cer", "all")
-        utterances = data.parts["forget"], sample(data.parts["retain"])
-        forget, retain = (
-            group_scores(inputs, own, f"original on {part}", transcripts=plain)
-            for part, own in zip(("forget", "retain"), utterances, strict=True)
-        )
-        unseen = data.parts["unseen"] if target else []
+        scores = group_scores if stop.on in ("cer", "all") else quick_scores
         return cls(
-            forget,
-            retain,
-            group_scores(inputs, unseen, "original on unseen", transcripts=needed),
+            quick_scores(inputs, data.parts["forget"], "original on forget"),
+            quick_scores(inputs, sample(data.parts["retain"]), "original on retain"),
+            scores(inputs, data.parts["unseen"] if target else [], "original on unseen"),
         )
 
     def losses(self) -> dict[Part, Mapping[str, float]]:
@@ -261,12 +255,7 @@ def forget_difficulty(
 def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
     given, reference = data.given, reference_inputs(folder, inputs)
     set_window(reference.task, "auto", [*given["forget"], *given["unseen"]])
-    unseen = group_scores(
-        reference,
-        given["unseen"],
-        "reference model on unseen",
-        transcripts=not reference.task.generates,
-    )
+    unseen = quick_scores(reference, given["unseen"], "reference model on unseen")
     check_reference_errors(folder, mean_score(unseen), outputs(reference.task))
     forget = by_all_processes(
         measure_losses, reference, given["forget"], "reference model on forget"

@@ -1,19 +1,17 @@
 """Unlearning: from an original model and a split to a published model folder."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import published_name
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.inference import MeanScore, group_score, mean_score
+from asr_unlearn.models.inference import mean_score, quick_scores
 from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
@@ -159,18 +157,14 @@ def run_unlearning(
     if not original.retain:
         return outcome
     with clock.phase("checks"), clock.counting(model):
-        score_after = _retain_score(inputs, [one.utterance for one in original.retain])
+        utterances = [one.utterance for one in original.retain]
+        score_after = mean_score(quick_scores(inputs, utterances, "score on retain"))
     outcome = replace(outcome, seconds=round(clock.total.seconds, 2), costs=clock.gathered())
     check_finite(inputs.task, score_after)
     check = RetainCheck(
         mean_score(original.retain), score_after, len(original.retain), outputs(inputs.task)
     )
     return replace(outcome, kept=check.recorded(), warning=check.warning)
-
-
-def _retain_score(inputs: Inputs, utterances: Sequence[Utterance]) -> MeanScore:
-    transcripts = not inputs.task.generates
-    return group_score(inputs, utterances, "score on retain", transcripts=transcripts)
 
 
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:

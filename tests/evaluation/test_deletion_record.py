@@ -17,6 +17,7 @@ from asr_unlearn.data.split import make_split
 from asr_unlearn.evaluation.deletion_record import content_digest
 from asr_unlearn.evaluation.signature import sign, signing_key
 from asr_unlearn.runtime.io import digest
+from tests.support.evaluated import evaluate_three
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +25,7 @@ def finished(corpus, tiny_config, tmp_path_factory):
     """A corpus, its split and three evaluated models, in one folder."""
     out = tmp_path_factory.mktemp("record")
     shutil.copytree(corpus, out, dirs_exist_ok=True)
-    data = ["--manifest", str(out / "manifest.jsonl"), "--split", str(out / "split.json")]
-    for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
-        argv = ["train", *data, "--model", str(tiny_config), "--parts", parts]
-        main([*argv, "--out", str(out / name), "--finetune.epochs", "1"])
-    argv = ["unlearn", *data, "--model", str(out / "original"), "--method", "gradient_ascent"]
-    main([*argv, "--out", str(out / "forgotten"), "--method.epochs", "1", "--stop.rule", "steps"])
-    models = "original,retrained,forgotten"
-    main(["evaluate", *data, "--models", models, "--out", str(out / "results.json")])
+    evaluate_three(out, tiny_config, out)
     return out
 
 

@@ -9,6 +9,7 @@ import pytest
 import asr_unlearn
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest
+from tests.support.evaluated import evaluate_three
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +18,7 @@ def out(corpus, tiny_config, tmp_path_factory):
     data = tmp_path_factory.mktemp("people")
     shutil.copytree(corpus, data, dirs_exist_ok=True)
     out = tmp_path_factory.mktemp("evaluated")
-    given = ["--manifest", str(data / "manifest.jsonl"), "--split", str(data / "split.json")]
-    for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
-        argv = ["train", *given, "--model", str(tiny_config), "--parts", parts]
-        main([*argv, "--out", str(out / name), "--finetune.epochs", "1"])
-    argv = ["unlearn", *given, "--model", str(out / "original"), "--method", "gradient_ascent"]
-    main([*argv, "--out", str(out / "forgotten"), "--method.epochs", "1", "--stop.rule", "steps"])
-    models = "original,retrained,forgotten"
-    main(["evaluate", *given, "--models", models, "--out", str(out / "results.json")])
+    evaluate_three(data, tiny_config, out)
     main(["report", "--results", str(out / "results.json")])
     return out
 

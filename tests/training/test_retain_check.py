@@ -67,8 +67,9 @@ def unlearn(corpus, folder, *flags):
 
 
 def test_a_ruined_model_says_so(original, corpus, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(unlearn_module, "mean_score", lambda _: MeanScore(0.05, 0.02))
-    monkeypatch.setattr(unlearn_module, "group_score", lambda *_, **__: MeanScore(400.0, 1.0))
+    before, after = MeanScore(0.05, 0.02), MeanScore(400.0, 1.0)
+    monkeypatch.setattr(unlearn_module, "quick_scores", lambda *_: "after")
+    monkeypatch.setattr(unlearn_module, "mean_score", lambda s: after if s == "after" else before)
     run = unlearn(corpus, tmp_path, "--method.epochs", "1")
     assert run["warning"].startswith("the model is ruined: on ")
     assert "the error rate is 100%, 2% before" in run["warning"]
