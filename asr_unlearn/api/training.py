@@ -9,6 +9,7 @@ from asr_unlearn.api.arguments import Seed
 from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.models.adapters import Lora
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
@@ -59,6 +60,8 @@ def train(
     token_noise: float = 0.0,
     joined: float = 0.0,
     window: Window = "auto",
+    lora: Lora = Lora(),  # noqa: B008
+    merge: bool = True,
 ) -> Trained:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -88,6 +91,9 @@ def train(
         window: of a Whisper's encoder while it is trained: auto for the longest utterance rounded
             up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. The saved
             model has its own.
+        lora: train new low-rank adapters alone, and the output layer of a recogniser by CTC or of a
+            classifier. Adapters that a model has are trained alone without this.
+        merge: publish a whole model; False publishes the adapters alone.
 
     Returns:
         The published model. A run that was interrupted is resumed.
@@ -129,7 +135,9 @@ def train(
             front_end_frozen=freeze_front_end,
             aids=TrainingAids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
             window=window,
+            lora=lora,
         ),
+        merge=merge,
     )
     return Trained(out, outcome)
 

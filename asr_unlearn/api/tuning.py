@@ -21,6 +21,7 @@ from asr_unlearn.runtime.io import naming
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import with_reference_model
+from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import PARTS_USED, original_task
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def tune(
     kept = {option: getattr(method, option) for option in fixed}
     corpus = read_corpus(manifest, split, out)
     stop = with_reference_model(stop, corpus.split)
-    task = original_task(Path(model), pick_device(device), freeze_front_end)
+    trained = TrainedWeights(front_end=not freeze_front_end)
+    task = original_task(Path(model), pick_device(device), trained)
     set_window(task, "auto", corpus.part(*PARTS))
     choose_spelling(task, corpus.part("retain"))
     inputs = Inputs(task, feature_cache=corpus.features)

@@ -13,6 +13,7 @@ from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import make_method, users_method
+from asr_unlearn.models.adapters import Lora
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
@@ -20,6 +21,7 @@ from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.outputs import check_model_folder
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.stop_rule import Stop
+from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import unlearn_model
 
 DEFAULT_METHOD = "orthograd_tau"
@@ -57,6 +59,8 @@ def unlearn_folder(
     freeze_encoder: bool = False,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
+    lora: Lora = Lora(),  # noqa: B008
+    merge: bool = True,
     **options: Any,
 ) -> PublishedModel:
     """Make a model forget the speakers of the split's forget part.
@@ -75,6 +79,9 @@ def unlearn_folder(
         window: of a Whisper's encoder (see `train`).
         spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
             itself writes, by its loss on a few utterances, unless that has been recorded.
+        lora: change the model by new low-rank adapters alone. Adapters that a model has are changed
+            alone without this.
+        merge: publish a whole model; False publishes the adapters alone.
     """
     out = Path(out)
     users = users_method(method) if isinstance(method, str) else None
@@ -89,8 +96,10 @@ def unlearn_folder(
         seed=seed,
         device=distributed.join(pick_device(device)),
         stop=stop,
-        freeze_front_end=freeze_front_end,
-        freeze_encoder=freeze_encoder,
+        trained=TrainedWeights(
+            front_end=not freeze_front_end, encoder=not freeze_encoder, lora=lora
+        ),
+        merge=merge,
         window=window,
         spelling=spelling,
     )
@@ -112,6 +121,8 @@ def unlearn(
     freeze_encoder: bool = ...,
     window: Window = ...,
     spelling: SpellingChoice = ...,
+    lora: Lora = ...,
+    merge: bool = ...,
     **options: Any,
 ) -> PublishedModel: ...
 
@@ -164,6 +175,8 @@ def unlearn(
         device, window, spelling: of a folder: as for `train`.
         freeze_front_end: leave the convolutional front end as it is.
         freeze_encoder: of a Whisper, change the decoder alone; each utterance is encoded once.
+        lora: of a folder: change the model by new low-rank adapters alone.
+        merge: of a folder: publish a whole model; False publishes the adapters alone.
         options: of the method, for instance `alpha=0.3`.
 
     Returns:

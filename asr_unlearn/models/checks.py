@@ -42,11 +42,6 @@ def unusable(folder: Path) -> str | None:
     if not folder.exists() and (depth > 2 or (depth == 2 and folder.parent.is_dir())):
         found = ", ".join(models_in(folder.parent)) or "no models"
         return f"there is no model folder {folder}; in {folder.parent} there are {found}"
-    if (folder / "adapter_config.json").is_file():
-        return (
-            f"{folder} holds an adapter: merge it into its base model first, "
-            "model.merge_and_unload().save_pretrained(FOLDER), and save the processor there too"
-        )
     if any(folder.glob("pytorch_model*.bin")) and not any(folder.glob("*.safetensors")):
         return (
             f"{folder} has its weights in pytorch_model.bin only, which may carry code: convert "

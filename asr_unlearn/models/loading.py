@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForAudioClassification,
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     WhisperTokenizer,
@@ -21,6 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from asr_unlearn.data.labels import alphabet_of, label_of
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.adapters import base_of, read_adapters, save_adapters
 from asr_unlearn.models.checks import (
     WRAPPERS,
     ModelError,
@@ -40,6 +42,7 @@ from asr_unlearn.models.speechbrain_checkpoint import (
 from asr_unlearn.models.supported import CLASSES, unsupported
 from asr_unlearn.models.supported import TaskName as TaskName
 from asr_unlearn.models.whisper import generation, save_spellings
+from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.log import warn_once
 
 # The bars of single files would hide those of the runs.
@@ -132,7 +135,7 @@ def pretrained_model(
     Half precision would lose steps as small as those of unlearning.
 
     Args:
-        source: Hub name or folder.
+        source: Hub name or folder, of a model or of adapters.
         vocabulary: characters or classes of a new head, for a model that has no processor of its
             own or other classes; None to take the model's own.
         task: by default that of the config.
@@ -143,6 +146,8 @@ def pretrained_model(
     """
     config = read_config(source)
     task = _task(source, config, task)
+    if (base := base_of(source)) is not None:
+        return _with_adapters(base, Path(source), config, vocabulary, task)
     if (folder := speechbrain_folder(source)) is not None:
         return _speechbrain_model(folder, config, vocabulary)
     own = own_processor(source, task)
@@ -156,6 +161,20 @@ def pretrained_model(
     # A head for another vocabulary is replaced even where its size would fit.
     getattr(model, HEADS[task]).reset_parameters()
     return model, own or made
+
+
+def _with_adapters(
+    base: str, folder: Path, config: Any, vocabulary: Collection[str] | None, task: TaskName
+) -> tuple[PreTrainedModel, Any]:
+    """The base model with the adapters of a folder, and the settings that were saved with them."""
+    if base_of(base) is not None:
+        raise ModelError(f"{folder}: its base {base} holds adapters itself; merge those first")
+    model, processor = pretrained_model(base, vocabulary, task)
+    read_adapters(model, folder)
+    model.config.update({k: v for k, v in config.to_dict().items() if k != "dtype"})
+    if (path := folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_dict(read_json(path))
+    return model, own_processor(str(folder), task) or processor
 
 
 def _speechbrain_model(
@@ -210,7 +229,7 @@ def _with_weights(
 
 
 def read_config(source: str) -> Any:
-    """A model's config.
+    """A model's config; of adapters, that saved with them or else their base's.
 
     Raises:
         ModelError: there is none, the files beside it cannot be used, or the model's class is not
@@ -218,6 +237,8 @@ def read_config(source: str) -> Any:
     """
     if problem := unusable(Path(source)):
         raise ModelError(problem)
+    if not (Path(source) / "config.json").exists() and (base := base_of(source)) is not None:
+        return read_config(base)
     try:
         if (folder := speechbrain_folder(source)) is not None:
             return speechbrain_config(folder)
@@ -249,9 +270,25 @@ def load_model(source: str) -> tuple[PreTrainedModel, Any]:
     return pretrained_model(source, vocabulary=None)
 
 
-def save_model(model: PreTrainedModel, processor: Any, folder: Path) -> None:
-    """Write a folder that `from_pretrained` and `transformers.pipeline` load."""
-    model.save_pretrained(folder)
+def save_model(
+    model: PreTrainedModel, processor: Any, folder: Path, base: str | None = None
+) -> None:
+    """Write a folder that `from_pretrained` and `transformers.pipeline` load.
+
+    Args:
+        model: to save.
+        processor: of the model.
+        folder: to write to.
+        base: of a model with adapters: name or folder of the model that they are on. The folder is
+            then one that peft loads.
+    """
+    if base is None:
+        model.save_pretrained(folder)
+    else:
+        save_adapters(model, folder, base)
+        model.config.save_pretrained(folder)
+        if model.can_generate():
+            model.generation_config.save_pretrained(folder)
     processor.save_pretrained(folder)
     tokenizer = getattr(processor, "tokenizer", None)
     if isinstance(tokenizer, WhisperTokenizer):

@@ -11,6 +11,8 @@ import torch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import Spelling
 from asr_unlearn.data.split import Split
+from asr_unlearn.models.adapters import base_of
+from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.loading import load_model, read_config, task_of
 from asr_unlearn.models.run_record import read_run
 from asr_unlearn.models.supported import TaskName
@@ -142,8 +144,12 @@ class SavedModel:
         return {"path": os.path.relpath(self.folder, out), "sha256": self.weights()}
 
     def weights(self) -> dict[str, str]:
-        """SHA-256 of each file of weights."""
-        return {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
+        """SHA-256 of each file of weights; of adapters, with those of their base as base/NAME."""
+        own = {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
+        if (base := base_of(self.folder)) is None:
+            return own
+        under = SavedModel.at(model_folder(base)).weights()
+        return own | {f"base/{name}": sha256 for name, sha256 in under.items()}
 
     def settings(self) -> dict[str, str]:
         """SHA-256 of each file of settings."""

@@ -10,6 +10,7 @@ EXTRAS = {
     "quickstart": "espeakng_loader",
     "speaker": "speechbrain",
     "sign": "cryptography",
+    "lora": "peft",
 }
 
 

@@ -17,10 +17,12 @@ from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.registry import make_method
+from asr_unlearn.models.adapters import Lora, add_adapters, base_of, has_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.gabor_init import start_from_filterbank
 from asr_unlearn.models.loading import (
+    HEADS,
     is_bare_config,
     model_from_config,
     pretrained_model,
@@ -37,6 +39,7 @@ from asr_unlearn.models.tasks.window import Window, check_window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
+from asr_unlearn.training.trained_weights import NO_LORA
 from asr_unlearn.training.trainer import Training
 
 # Enough audio to set the filter bank's output variance.
@@ -67,6 +70,8 @@ class Setup:
         front_end_frozen: by default, unless training starts from random weights.
         aids: further losses and noise for a Whisper from scratch.
         window: of a Whisper's encoder while it is trained; the saved model has its own.
+        lora: new adapters, which are trained alone, but for the output layer of a recogniser by CTC
+            or of a classifier.
     """
 
     task: TaskName | None = None
@@ -79,6 +84,7 @@ class Setup:
     front_end_frozen: bool | None = None
     aids: TrainingAids = NO_AIDS
     window: Window | None = "auto"
+    lora: Lora = NO_LORA
 
     def __post_init__(self) -> None:
         """Raises InputError for what is impossible for any model."""
@@ -97,14 +103,15 @@ class Setup:
             "speeds": tuple(given.get("speeds", cls.speeds)),
             # A run without a window was trained with the model's own.
             "window": given.get("window"),
+            "lora": Lora(**given.get("lora", {})),
         }
         return cls(**(given | read))
 
     def recorded(self) -> dict[str, Any]:
-        """The setup as options of a run: aids, spelling and window only where there are any."""
+        """The setup as options of a run: aids, spelling, window and adapters only if any."""
         options = asdict(self)
         unused = {"aids": not self.aids, "spelling": self.spelling == "auto"}
-        unused["window"] = self.window is None
+        unused |= {"window": self.window is None, "lora": not self.lora}
         return {name: value for name, value in options.items() if not unused.get(name)}
 
 
@@ -118,6 +125,7 @@ def train_model(
     seed: int,
     device: torch.device,
     setup: Setup,
+    merge: bool = True,
 ) -> Outcome:
     """Train the model at `source` on the utterances of `parts` and publish it at `out`.
 
@@ -132,6 +140,7 @@ def train_model(
         seed: of random weights, batches and augmentation.
         device: to train on.
         setup: the rest.
+        merge: publish a whole model; False publishes the adapters that were trained alone.
 
     Raises:
         InputError: aids for a model that is no Whisper or not trained from scratch, or utterances
@@ -140,6 +149,7 @@ def train_model(
     scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
     task = _task_to_train(corpus, source, kind, seed, device, setup)
+    base = None if merge else _base_of_adapters(task, source)
     window = set_window(task, _window_of(setup), corpus.part(*PARTS))
     changes = _changes(task, setup)
     check_parts(task, corpus, parts, fastest=max(setup.speeds))
@@ -163,7 +173,7 @@ def train_model(
             description=out.name,
         )
         outcome = training()
-        run.publish(outcome, request=corpus.split.digest)
+        run.publish(outcome, base=base, request=corpus.split.digest)
     return outcome
 
 
@@ -222,7 +232,30 @@ def _task_to_train(
     # Random weights have no spelling; the vocabulary is that of the transcripts as given.
     made = scratch and kind == "seq2seq" and setup.spelling == "auto"
     choose_spelling(task, corpus.part("retain"), "as_given" if made else setup.spelling)
+    if setup.lora:
+        if scratch:
+            raise InputError(f"{source}: --lora changes a trained model; this has random weights")
+        torch.manual_seed(seed)
+        add_adapters(model, setup.lora, [HEADS[kind]] if kind in HEADS else [])
     return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
+
+
+def _base_of_adapters(task: Task, source: str) -> str:
+    """The model that adapters to be published alone are on.
+
+    Raises:
+        InputError: the model has none, or an output layer of another size than theirs.
+    """
+    if not has_adapters(task.model):
+        raise InputError("--merge false publishes adapters alone: give --lora.r, or leave it out")
+    base = base_of(source) or source
+    own, theirs = (config.to_dict() for config in (task.model.config, read_config(base)))
+    if any(own.get(name) != theirs.get(name) for name in ("vocab_size", "id2label")):
+        raise InputError(
+            f"--merge false: the output layer is new, and adapters alone cannot hold it on {base}; "
+            "leave it out"
+        )
+    return str(Path(base).resolve()) if Path(base).is_dir() else base
 
 
 def _changes(task: Task, setup: Setup) -> list[Change]:

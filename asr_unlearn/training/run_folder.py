@@ -16,7 +16,9 @@ from typing import Any, Literal, Self
 from filelock import FileLock, Timeout
 from transformers import PreTrainedModel
 
+from asr_unlearn.models.adapters import has_adapters, merge_adapters
 from asr_unlearn.models.fingerprint import fingerprint
+from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.loading import save_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Task
@@ -109,6 +111,12 @@ class RunFolder:
         if kind is None:
             distributed.wait()
 
+    def _named(self, base: str) -> dict[str, Any]:
+        """The entry in run.json for the model that the published adapters are on."""
+        if Path(base).is_dir():
+            return SavedModel.at(Path(base)).as_source(self.out)
+        return {"path": base, "sha256": SavedModel.at(model_folder(base)).weights()}
+
     def _others(self) -> list[Path]:
         """The folders of interrupted runs to the same output with another key."""
         # Earlier versions had no key in the name.
@@ -116,18 +124,24 @@ class RunFolder:
         found = (p for p in self.out.parent.iterdir() if name.fullmatch(p.name) and p.is_dir())
         return sorted(path for path in found if path != self.path)
 
-    def publish(self, outcome: Outcome, **record: Any) -> None:
+    def publish(self, outcome: Outcome, *, base: str | None = None, **record: Any) -> None:
         """Save the model and run.json, and rename the folder to `out`.
 
         Args:
             outcome: of the run, written to run.json.
+            base: name or folder of the model that adapters are on, to save them without it; None
+                merges them.
             record: further entries of run.json.
         """
         if not distributed.is_first():
             return
         remove_head(self.task.model)
+        if base is not None:
+            record["base"] = self._named(base)
+        elif has_adapters(self.task.model):
+            merge_adapters(self.task.model)
         with naming(self.path):
-            save_model(self.task.model, self.task.processor, self.path)
+            save_model(self.task.model, self.task.processor, self.path, base)
         write_json(
             self.path / "run.json",
             {

@@ -1,5 +1,6 @@
 """Unlearning: from an original model and a split to a published model folder."""
 
+import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import published_name
+from asr_unlearn.models.adapters import base_of, has_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.inference import mean_score, quick_scores
@@ -32,8 +34,12 @@ from asr_unlearn.training.stop_target import (
     stop_rule,
     with_reference_model,
 )
+from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.trainer import Training
 
+logger = logging.getLogger(__name__)
+
+ALL_BUT_FRONT_END = TrainedWeights()
 PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
 
 
@@ -46,12 +52,25 @@ def unlearn_model(
     seed: int,
     device: torch.device,
     stop: Stop,
-    freeze_front_end: bool = True,
-    freeze_encoder: bool = False,
+    trained: TrainedWeights = ALL_BUT_FRONT_END,
+    merge: bool = True,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`.
+
+    Args:
+        corpus: manifest and split.
+        original: folder of the model that was trained on the forget part.
+        method: to unlearn by.
+        out: folder of the unlearned model.
+        seed: of the order of the batches, and of new adapters.
+        device: to compute on.
+        stop: when to end.
+        trained: which weights are changed.
+        merge: publish a whole model; False publishes the adapters that were changed alone.
+        window: of a Whisper's encoder.
+        spelling: of a Whisper's transcripts.
 
     Raises:
         InputError: a part lacks utterances or targets, the reference model cannot be used, or
@@ -61,7 +80,8 @@ def unlearn_model(
     stop = with_reference_model(stop, corpus.split)
     if stop.reference_model is not None:
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
-    task = original_task(original, device, freeze_front_end, freeze_encoder)
+    task = original_task(original, device, trained, seed)
+    base = None if merge else _base_of_adapters(task, original)
     seconds = set_window(task, window, corpus.part(*PARTS))
     choose_spelling(task, corpus.part("retain"), spelling)
     data = UnlearningData.of(task, {part: corpus.part(part) for part in PARTS_USED})
@@ -73,10 +93,10 @@ def unlearn_model(
         # Its path, relative to `out`, is in "original".
         "model": original.resolve().name,
         "stop": stop.recorded(),
-        "front_end_frozen": task.front_end_is_frozen,
+        **trained.recorded(task),
     }
-    if freeze_encoder:
-        options["encoder_frozen"] = True
+    if not merge:
+        options["merge"] = False
     if seconds is not None:
         options["window"] = seconds
     if spelling != "auto":
@@ -87,21 +107,39 @@ def unlearn_model(
     with RunFolder(out, task, kind="unlearn", seed=seed, options=options, data=read) as run:
         inputs = Inputs(task, feature_cache=corpus.features)
         outcome = run_unlearning(inputs, method, data, stop, run.path, seed)
-        run.publish(outcome, **made_from, request=corpus.split.digest)
+        run.publish(outcome, base=base, **made_from, request=corpus.split.digest)
     return outcome
 
 
 def original_task(
-    folder: Path, device: torch.device, freeze_front_end: bool, freeze_encoder: bool = False
+    folder: Path,
+    device: torch.device,
+    trained: TrainedWeights = ALL_BUT_FRONT_END,
+    seed: int = 0,
 ) -> Task:
     """The model that was trained on the forget speakers, ready to unlearn."""
     model, processor = load_model(str(folder))
     task = task_for(model, processor, device)
-    if freeze_front_end:
-        task.freeze_front_end()
-    if freeze_encoder:
-        task.freeze_encoder()
+    trained.choose(task, seed)
     return task
+
+
+def _base_of_adapters(task: Task, original: Path) -> str:
+    """The model that adapters to be published alone are on.
+
+    Raises:
+        InputError: the model has none.
+    """
+    if not has_adapters(task.model):
+        raise InputError("--merge false publishes adapters alone: give --lora.r, or leave it out")
+    if (base := base_of(original)) is not None:
+        return base
+    logger.warning(
+        "%s: without its adapters the result is the original, which remembers the forget speakers: "
+        "to delete them, merge the adapters (--merge true) and delete the original",
+        original,
+    )
+    return str(original.resolve())
 
 
 def run_unlearning(

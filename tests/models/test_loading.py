@@ -115,7 +115,7 @@ def test_a_whisper_without_a_tokenizer_is_refused(tmp_path):
         load_model(str(tmp_path))
 
 
-def test_weights_that_must_be_converted_or_merged_are_never_drawn_anew(built, tmp_path):
+def test_weights_that_must_be_converted_are_never_drawn_anew(built, tmp_path):
     save_model(*built, tmp_path)
     (tmp_path / "model.safetensors").unlink()
     torch.save(built[0].state_dict(), tmp_path / "pytorch_model.bin")
@@ -123,9 +123,6 @@ def test_weights_that_must_be_converted_or_merged_are_never_drawn_anew(built, tm
         load_model(str(tmp_path))
     with pytest.raises(ModelError, match=r"pytorch_model\.bin only"):
         model_from_config(str(tmp_path), "ABCD", seed=0)
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"adapter.*merge_and_unload"):
-        load_model(str(tmp_path))
 
 
 def test_what_cannot_be_loaded_is_said():

@@ -152,6 +152,14 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "sys.exit(program.run_program('x', lambda: signing_key(Path('key.pem'))))",
             "x: --sign needs cryptography, which is not installed: pip install 'asr_unlearn[sign]'",
         ),
+        (
+            "lora",
+            "import sys\n"
+            "from asr_unlearn.runtime import program\n"
+            "from asr_unlearn.models.adapters import Lora, add_adapters\n"
+            "sys.exit(program.run_program('x', lambda: add_adapters(None, Lora(r=2))))",
+            "x: --lora needs peft, which is not installed: pip install 'asr_unlearn[lora]'",
+        ),
     ],
 )
 def test_a_missing_extra_is_named_where_it_is_needed(extra, code, said, tmp_path):

@@ -28,6 +28,7 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.finetune import train_alike
 from asr_unlearn.training.stop_rule import Stop
+from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import unlearn_model
 
 
@@ -99,8 +100,7 @@ class Unlearning(AttackModel):
             seed=self.run["seed"],
             device=self.device,
             stop=Stop(**options["stop"], reference_model=self._own_reference_model()),
-            freeze_front_end=options["front_end_frozen"],
-            freeze_encoder=options.get("encoder_frozen", False),
+            trained=TrainedWeights.of(options),
             window=options.get("window") or "full",
         )
 

@@ -24,6 +24,7 @@ from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.models.adapters import has_adapters, merge_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import Key, SavedModel
@@ -31,7 +32,6 @@ from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.io import write_json
 from asr_unlearn.training.stop_rule import Relearned
 from asr_unlearn.training.trainer import Training
-from asr_unlearn.training.unlearn import original_task
 
 # Steps at most, and between two measurements.
 LIMIT, EVERY = 100, 4
@@ -101,7 +101,12 @@ class Relearning(AttackJob):
 
     def _steps(self, utterances: Sequence[Utterance], description: str) -> tuple[int | None, float]:
         """Steps until the speakers are relearned, None beyond the limit; and the forget loss."""
-        task = original_task(self.model.folder, self.device, freeze_front_end=True)
+        task = self.model.task(self.device)
+        # An attacker changes whatever weights help.
+        if has_adapters(task.model):
+            merge_adapters(task.model)
+            task.model.requires_grad_(True)
+        task.freeze_front_end()
         set_window(task, "auto", self.corpus.part(*PARTS))
         batches = -(-len(utterances) // Finetune.retain_batch)
         # A constant rate, so that no step depends on the limit.
