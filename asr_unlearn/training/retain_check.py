@@ -17,15 +17,16 @@ from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.training.outcome import DivergedError
 
-# Enough to tell a ruined model, of which nearly everything is wrong.
-UTTERANCES = 50
+# Enough to tell a ruined model, of which nearly everything is wrong; and enough to tell how hard
+# the retain speakers are, which the stop target without a reference model depends on.
+FEW, MANY = 16, 50
 # Error rates from which a model is ruined, and up to which it recognised something before.
 RUINED, RECOGNISED = 0.95, 0.5
 
 
-def sample(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """Up to 50 utterances, evenly from the whole."""
-    spread = -(-len(utterances) // UTTERANCES) or 1
+def sample(utterances: Sequence[Utterance], most: int) -> list[Utterance]:
+    """Up to `most` utterances, evenly from the whole."""
+    spread = -(-len(utterances) // most) or 1
     return list(utterances[::spread])
 
 

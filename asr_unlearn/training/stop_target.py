@@ -34,8 +34,8 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
-from asr_unlearn.training.clock import Cost
-from asr_unlearn.training.retain_check import outputs, sample
+from asr_unlearn.training.clock import Clock, Cost
+from asr_unlearn.training.retain_check import FEW, MANY, outputs, sample
 from asr_unlearn.training.stop_rule import Stop, StopRule
 
 # An unseen speaker's loss grows like this power of what it would be after training on the speaker
@@ -199,10 +199,11 @@ class OriginalScores:
     def of(cls, inputs: Inputs, data: UnlearningData, stop: Stop, *, target: bool) -> Self:
         """Measure them; `target` says whether the unseen utterances are needed."""
         # A decoder takes several times as long to write as to be scored: "any" goes by the loss.
+        most = MANY if stop.by_difficulty and stop.reference_model is None else FEW
         scores = group_scores if stop.on in ("cer", "all") else quick_scores
         return cls(
             quick_scores(inputs, data.parts["forget"], "original on forget"),
-            quick_scores(inputs, sample(data.parts["retain"]), "original on retain"),
+            quick_scores(inputs, sample(data.parts["retain"], most), "original on retain"),
             scores(inputs, data.parts["unseen"] if target else [], "original on unseen"),
         )
 
@@ -229,9 +230,11 @@ class Difficulty:
 
 
 def forget_difficulty(
-    inputs: Inputs, data: UnlearningData, stop: Stop, original: OriginalScores
+    inputs: Inputs, data: UnlearningData, stop: Stop, original: OriginalScores, clock: Clock
 ) -> Difficulty:
     """The difficulty by the reference model, else by the original's losses; 1 for classes.
+
+    `clock` counts the passes through the reference model.
 
     Raises:
         InputError: a reference model where classes are forgotten, or one with too many errors.
@@ -246,20 +249,23 @@ def forget_difficulty(
     if not stop.by_difficulty:
         return Difficulty()
     if stop.reference_model is not None:
-        return _reference_difficulty(stop.reference_model, inputs, data)
+        return _reference_difficulty(stop.reference_model, inputs, data, clock)
     if not original.retain:
         return Difficulty()
     return Difficulty(difficulty(original.forget, original.retain))
 
 
-def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
+def _reference_difficulty(
+    folder: Path, inputs: Inputs, data: UnlearningData, clock: Clock
+) -> Difficulty:
     given, reference = data.given, reference_inputs(folder, inputs)
     set_window(reference.task, "auto", [*given["forget"], *given["unseen"]])
-    unseen = quick_scores(reference, given["unseen"], "reference model on unseen")
-    check_reference_errors(folder, mean_score(unseen), outputs(reference.task))
-    forget = by_all_processes(
-        measure_losses, reference, given["forget"], "reference model on forget"
-    )
+    with clock.counting(reference.task.model):
+        unseen = quick_scores(reference, given["unseen"], "reference model on unseen")
+        check_reference_errors(folder, mean_score(unseen), outputs(reference.task))
+        forget = by_all_processes(
+            measure_losses, reference, given["forget"], "reference model on forget"
+        )
     ratio = difficulty(forget, unseen, REFERENCE_POWER)
     ratio *= fewer_speakers_factor(given["forget"], given["retain"])
     return Difficulty(ratio, unseen, training_cost(folder))

@@ -170,7 +170,7 @@ def run_unlearning(
         original = OriginalScores.of(inputs, data, stop, target="unseen" in needed)
         difficulty = Difficulty()
         if "unseen" in needed:
-            difficulty = forget_difficulty(inputs, data, stop, original)
+            difficulty = forget_difficulty(inputs, data, stop, original, clock)
         rule = None
         if stop.rule == "unseen":
             rule = stop_rule(inputs, original.unseen, stop, difficulty)

@@ -18,6 +18,7 @@ from asr_unlearn.models.inference import MeanScore, UtteranceLoss, mean_score, s
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tdnn import TdnnConfig
 from asr_unlearn.training.class_unlearning import UnlearningData
+from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
@@ -84,9 +85,14 @@ def scores(data, part, task):
 
 
 def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
-    task = original_task(models / "original", CPU, True)
+    task = original_task(models / "original", CPU)
     stop = Stop(reference_model=models / "reference_model")
-    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES)
+    clock = Clock()
+    with clock.phase("preparation"):
+        found = forget_difficulty(
+            Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES, clock
+        )
+    assert clock.total.forward == len(data.part("forget")) + len(data.part("unseen"))
     reference_model = SavedModel.at(models / "reference_model").task(CPU)
     unseen = scores(data, "unseen", reference_model)
     forget = scores(data, "forget", reference_model)
@@ -104,7 +110,11 @@ def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
     assert found.cost.seconds == SavedModel.at(models / "reference_model").run()["seconds"] > 0
     # Then the number of training speakers is unknown.
     alone = forget_difficulty(
-        Inputs(task), UnlearningData.of(task, parts(data) | {"retain": []}), stop, NO_SCORES
+        Inputs(task),
+        UnlearningData.of(task, parts(data) | {"retain": []}),
+        stop,
+        NO_SCORES,
+        Clock(),
     )
     assert alone.ratio == pytest.approx(harder)
 
@@ -117,8 +127,10 @@ def test_the_run_takes_that_target_and_counts_the_training_time(
     out = tmp_path / "unlearned"
     outcome = unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
     run = SavedModel.at(out).run()
-    task = original_task(models / "original", CPU, True)
-    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES)
+    task = original_task(models / "original", CPU)
+    found = forget_difficulty(
+        Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES, Clock()
+    )
     row = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     unseen = mean_score(scores(data, "unseen", task))
     assert row["target_loss"] == pytest.approx(found.ratio * unseen.loss, abs=1e-5)
@@ -130,13 +142,14 @@ def test_the_run_takes_that_target_and_counts_the_training_time(
 
 
 def test_a_reference_model_that_has_not_learned_is_refused(data, models):
-    task = original_task(models / "original", CPU, True)
+    task = original_task(models / "original", CPU)
     with pytest.raises(ValueError, match=r"CER of 1?[0-9][0-9]% on unseen speakers"):
         forget_difficulty(
             Inputs(task),
             UnlearningData.of(task, parts(data)),
             Stop(reference_model=models / "reference_model"),
             NO_SCORES,
+            Clock(),
         )
     right = [replace(one, hypothesis=one.reference) for one in scores(data, "unseen", task)]
     check_reference_errors(Path("o"), mean_score(right), 30)
