@@ -8,8 +8,8 @@ from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers
 from asr_unlearn.evaluation.attacks.shadows import shadow_corpus
-from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.adapters import Lora
+from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.training.finetune import Setup
 from tests.support.attacked_models import CPU, run_of
