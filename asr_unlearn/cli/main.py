@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 from asr_unlearn.api.unlearning import DEFAULT_METHOD
+from asr_unlearn.cli import prepare
 from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.method_flags import method_options, with_method_class
 from asr_unlearn.methods.finetune import Finetune
@@ -82,6 +83,8 @@ def command_parser() -> Parser:
         )
         subparser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
         subcommands.add_subcommand(name, subparser, help=summary)
+    # For the help: `main` hands it to the programs of data_prep.
+    subcommands.add_subcommand(prepare.NAME, Parser(), help=prepare.SUMMARY)
     return parser
 
 
@@ -154,6 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
     log_to_stderr()
+    if arguments is None and given[:1] == [prepare.NAME]:
+        sys.exit(program.run_program("asr-unlearn", lambda: prepare.prepare(given[1:])))
     if arguments is not None:
         _run(given)
     elif status := program.run_program("asr-unlearn", lambda: _run(given), debug=debug):

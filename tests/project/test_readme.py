@@ -12,7 +12,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_unlearn import Stop, unlearn
-from asr_unlearn.cli import main
+from asr_unlearn.cli import main, prepare
 from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.run_recipe import check, make_plan, parser
@@ -82,6 +82,8 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
         if "asr_unlearn" in words:
             rest = words[words.index("asr_unlearn") + 1 :]
             assert COMMANDS[rest[0]].in_several_processes
+        elif words[:2] == ["asr-unlearn", prepare.NAME]:
+            understand_preparation([f"data_prep.{words[2]}", *words[3:]], monkeypatch)
         elif words[0] == "asr-unlearn":
             main.understood(words[1:])
         elif words[0].endswith("run.sh"):

@@ -1,0 +1,110 @@
+"""A data folder of Kaldi: wav.scp, utt2spk, text, and segments where recordings are cut."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
+from data_prep.lists import read_lines
+from data_prep.prepare import command_line, prepare
+from data_prep.segments import Segments
+
+
+def scan(
+    folder: Path, segments: Segments, *, root: Path | None = None, subset: str | None = None
+) -> Iterator[Utterance]:
+    """The utterances of a data folder.
+
+    Args:
+        folder: with the files.
+        segments: cuts utterances out of their recordings.
+        root: where relative paths begin, by default the current folder, as Kaldi's do.
+        subset: that all of them belong to.
+
+    Raises:
+        InputError: a file is missing or does not fit the others; or a recording is the output of a
+            command, which is not run.
+    """
+    recordings = {name: _path(path, name, folder) for name, path in pairs(folder / "wav.scp")}
+    speakers = dict(pairs(folder / "utt2spk"))
+    texts = dict(pairs(folder / "text", may_be_empty=True)) if _has(folder, "text") else None
+    cut = dict(pairs(folder / "segments")) if _has(folder, "segments") else None
+    for name, speaker in speakers.items():
+        source, start, end = (name, None, None) if cut is None else _segment(cut, name, folder)
+        if source not in recordings:
+            raise InputError(f"{folder}/wav.scp has no recording {source}, of utterance {name}")
+        audio = (root or Path()) / recordings[source]
+        if start is not None:
+            audio = segments.cut(audio, name, start, None if end is None else end - start)
+        yield Utterance(
+            id=name,
+            audio=audio,
+            speaker=speaker,
+            seconds=0.0,
+            text=None if texts is None else texts.get(name, ""),
+            subset=subset,
+        )
+
+
+def _has(folder: Path, name: str) -> bool:
+    return (folder / name).is_file()
+
+
+def pairs(path: Path, *, may_be_empty: bool = False) -> Iterator[tuple[str, str]]:
+    """The first word of each line and the rest.
+
+    Raises:
+        InputError: there is no such file, a line has one word, or two lines begin alike.
+    """
+    if not path.is_file():
+        raise InputError(f"{path.parent} is no data folder of Kaldi: it has no {path.name}")
+    seen: dict[str, int] = {}
+    for number, line in read_lines(path):
+        name, *rest = line.split(maxsplit=1)
+        if name in seen:
+            raise InputError(f"{path}, lines {seen[name]} and {number}: both are for {name}")
+        if not rest and not may_be_empty:
+            raise InputError(f"{path}, line {number}: nothing after {name}")
+        seen[name] = number
+        yield name, rest[0] if rest else ""
+
+
+def _path(entry: str, name: str, folder: Path) -> Path:
+    if entry.endswith("|"):
+        raise InputError(
+            f"{folder}/wav.scp: {name} is the output of a command, which is not run: write the "
+            "recordings to files first, for instance with wav-copy, and name these"
+        )
+    return Path(entry)
+
+
+def _segment(cut: dict[str, str], name: str, folder: Path) -> tuple[str, float, float | None]:
+    """Recording, start and end of an utterance; an end of -1 is the recording's."""
+    try:
+        source, start, end = cut[name].split()
+        return source, float(start), None if float(end) < 0 else float(end)
+    except KeyError as error:
+        raise InputError(f"{folder}/segments has no line for the utterance {name}") from error
+    except ValueError as error:
+        raise InputError(
+            f"{folder}/segments: {name} {cut[name]} is no recording, start and end"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the manifest of a data folder of Kaldi."""
+
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+        segments = Segments(options.out)
+        return scan(options.data, segments, root=options.root, subset=options.subset)
+
+    parser = command_line("kaldi", __doc__ or "", "--data data/train --out exp/manifest.jsonl")
+    parser.add_argument("--root", type=Path, help="where relative paths of wav.scp begin")
+    parser.add_argument("--subset", choices=("train", "dev", "test"), help="of all utterances")
+    return prepare(parser, arguments, scanned)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Manifests of Lhotse: a folder with recordings and supervisions, or a file of cuts."""
+
+import argparse
+import gzip
+import json
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import read_text
+from data_prep.prepare import command_line, prepare
+from data_prep.segments import Segments
+
+
+def scan(
+    source: Path, segments: Segments, *, root: Path | None = None, subset: str | None = None
+) -> Iterator[Utterance]:
+    """The supervisions of recordings or cuts, one utterance each.
+
+    Args:
+        source: a folder with one *recordings*.jsonl[.gz] and one *supervisions*.jsonl[.gz], or a
+            file of cuts.
+        segments: cuts a supervision out of a longer recording.
+        root: where relative paths begin, by default the current folder, as Lhotse's do.
+        subset: that all of them belong to.
+
+    Raises:
+        InputError: a file is missing or malformed, or a recording is not a file.
+    """
+    if source.is_dir():
+        recordings = {r["id"]: r for r in _entries(_one(source, "recordings"))}
+        supervised = (
+            (s, recordings.get(s.get("recording_id")), float(s.get("start", 0)))
+            for s in _entries(_one(source, "supervisions"))
+        )
+    else:
+        supervised = (
+            # A supervision's start is relative to its cut.
+            (s, cut.get("recording"), float(cut.get("start", 0)) + float(s.get("start", 0)))
+            for cut in _entries(source)
+            for s in cut.get("supervisions") or ()
+        )
+    seen: set[tuple[object, object, float]] = set()
+    for supervision, recording, start in supervised:
+        # Cuts that overlap have the same supervision.
+        place = (supervision.get("id"), (recording or {}).get("id"), round(start, 4))
+        if place in seen:
+            continue
+        seen.add(place)
+        yield _utterance(supervision, recording, start, root or Path(), subset, segments)
+
+
+def _utterance(
+    supervision: Mapping[str, Any],
+    recording: Mapping[str, Any] | None,
+    start: float,
+    root: Path,
+    subset: str | None,
+    segments: Segments,
+) -> Utterance:
+    name = str(supervision.get("id"))
+    if recording is None:
+        raise InputError(f"supervision {name}: there is no recording of it")
+    sources = recording.get("sources") or [{}]
+    if len(sources) != 1 or sources[0].get("type") != "file":
+        raise InputError(
+            f"supervision {name}: its recording {recording.get('id')} is no single file"
+        )
+    if not supervision.get("speaker"):
+        raise InputError(f"supervision {name} names no speaker")
+    audio = root / sources[0]["source"]
+    seconds = supervision.get("duration")
+    audio = segments.cut(audio, name, max(start, 0.0), None if seconds is None else float(seconds))
+    text = supervision.get("text")
+    return Utterance(
+        id=name,
+        audio=audio,
+        speaker=str(supervision["speaker"]),
+        seconds=0.0,
+        text=None if text is None else str(text),
+        subset=subset,
+    )
+
+
+def _one(folder: Path, kind: str) -> Path:
+    """The folder's only file of a kind."""
+    found = sorted(folder.glob(f"*{kind}*.jsonl")) + sorted(folder.glob(f"*{kind}*.jsonl.gz"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{folder}: one file *{kind}*.jsonl or .jsonl.gz is needed; found {names}")
+    return found[0]
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, which may be compressed."""
+    try:
+        text = (
+            gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else read_text(path)
+        )
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield {**json.loads(line)}
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: no JSON object") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the manifest of Lhotse's."""
+
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+        segments = Segments(options.out)
+        return scan(options.data, segments, root=options.root, subset=options.subset)
+
+    parser = command_line("lhotse", __doc__ or "", "--data data/manifests --out exp/manifest.jsonl")
+    parser.add_argument("--root", type=Path, help="where relative paths of recordings begin")
+    parser.add_argument("--subset", choices=("train", "dev", "test"), help="of all utterances")
+    return prepare(parser, arguments, scanned)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

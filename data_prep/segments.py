@@ -1,0 +1,59 @@
+"""Cut utterances out of long recordings: a manifest has one file an utterance."""
+
+from pathlib import Path
+
+import soundfile
+
+from asr_unlearn.runtime.errors import InputError
+
+# Seconds that a part may lack of its recording and still be the whole: tables round.
+SLACK = 0.01
+
+
+class Segments:
+    """The folder that utterances are cut to, beside the manifest.
+
+    Args:
+        manifest: path of the manifest that will name them.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        self.folder = manifest.with_name(f"{manifest.stem}.audio")
+
+    def cut(self, recording: Path, name: str, start: float, seconds: float | None) -> Path:
+        """The path of a FLAC file with a part of a recording, all its channels.
+
+        The recording itself is returned if the part is all of it, and if it cannot be read, so that
+        the check names the reason.
+
+        Args:
+            recording: to cut; it is not changed.
+            name: of the utterance.
+            start: seconds before the part.
+            seconds: length of the part; None up to the end.
+
+        Raises:
+            InputError: the part does not begin within the recording.
+        """
+        path = self.folder / f"{name.replace('/', '_')}.flac"
+        try:
+            with soundfile.SoundFile(recording) as file:
+                rate = file.samplerate
+                first = round(start * rate)
+                if not 0 <= first < file.frames:
+                    raise InputError(
+                        f"utterance {name}: begins at {start:g} s, and {recording} has "
+                        f"{file.frames / rate:g} s"
+                    )
+                count = file.frames - first
+                if seconds is not None:
+                    count = min(count, round((start + seconds) * rate) - first)
+                if count >= file.frames - SLACK * rate:
+                    return recording
+                file.seek(first)
+                samples = file.read(count, always_2d=True)
+        except (OSError, soundfile.SoundFileError):
+            return recording
+        self.folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate, format="FLAC")
+        return path
