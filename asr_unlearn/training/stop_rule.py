@@ -1,8 +1,8 @@
 """The stop rule of all methods: when enough has been forgotten."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.runtime.errors import InputError
@@ -112,7 +112,8 @@ class Stop:
         rule: "unseen" takes the original model's score on unseen speakers as the target; "steps"
             lets the method run for its epochs.
         on: which of forget loss and CER must reach the target: "any" for the first of them, "all"
-            for both; a classifier's "cer" is its error rate.
+            for both; a classifier's "cer" is its error rate. By default "loss" for a method without
+            a learning rate, which plans the losses up to the target, and "any" for others.
         tolerance: relative slack.
         every: steps between two checks.
         by_difficulty: correct the target for how hard the forget speakers are to recognise (see
@@ -127,7 +128,7 @@ class Stop:
     """
 
     rule: Literal["unseen", "steps"] = "unseen"
-    on: StopOn = "any"
+    on: StopOn | None = None
     tolerance: float = 0.05
     every: int = 4
     by_difficulty: bool = True
@@ -142,6 +143,10 @@ class Stop:
             raise InputError(
                 "stop.reference_model measures a difficulty that stop.by_difficulty leaves out"
             )
+
+    def of_method(self, *, plans_losses: bool) -> Self:
+        """The rule with the default of `on` for a method that plans the losses, or for another."""
+        return replace(self, on=self.on or ("loss" if plans_losses else "any"))
 
     def recorded(self) -> dict[str, Any]:
         """The rule as options of a run; the reference model is recorded beside it."""

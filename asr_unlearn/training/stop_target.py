@@ -8,7 +8,6 @@ trained neither on them nor on the unseen speakers.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Self
 
 import numpy as np
 
-from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Part, Split
 from asr_unlearn.metrics.bootstrap import ratio_interval
 from asr_unlearn.models.feature_cache import Inputs
@@ -35,68 +33,19 @@ from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock, Cost
+from asr_unlearn.training.difficulty import (
+    REFERENCE_POWER,
+    difficulty,
+    fewer_speakers_factor,
+    hardness,
+    shrunk_difficulty,
+)
 from asr_unlearn.training.retain_check import FEW, MANY, outputs, sample
 from asr_unlearn.training.stop_rule import Stop, StopRule
 
-# An unseen speaker's loss grows like this power of what it would be after training on the speaker
-# (see `difficulty`): measured on AN4, on 24 pairs of models of which one was trained on a speaker
-# and the other was not.
-POWER = 0.4
-# And like this power of the loss by a small recogniser that was trained on neither group: of 0 to
-# 2.5, what best predicts the losses of seven of AN4's unseen speakers from seven others'.
-REFERENCE_POWER = 1.5
-# It falls like this power of the number of training speakers: reference models of 26 and of 53 of
-# AN4's speakers, on two forget lists (1.27 and 0.69 on average).
-SPEAKERS_POWER = 0.86
-# An estimate from a few speakers should not decide alone.
-BOUNDS = (0.5, 2.0)
 # CER of a reference model above which its losses hardly differ between speakers; and the same as a
 # share of a uniform guess's loss, where transcripts would have to be generated.
 TOO_MANY_ERRORS, TOO_HIGH_A_LOSS = 0.5, 0.5
-
-
-def difficulty(
-    forget: Sequence[UtteranceLoss], others: Sequence[UtteranceLoss], power: float = POWER
-) -> float:
-    """The factor by which unseen speakers' loss would rise if they were as hard as the forget ones.
-
-    It is the ratio of the groups' mean losses to that power, between 0.5 and 2. The means are over
-    utterances: means over speakers would depend on how many utterances of each were measured.
-
-    Args:
-        forget: losses of the forget set.
-        others: losses of a sample of the retain utterances, by the same model, which was trained on
-            both groups.
-        power: with `REFERENCE_POWER` the losses are a reference model's, and `others` are the
-            unseen utterances.
-
-    Raises:
-        InputError: a group is empty.
-    """
-    if not forget or not others:
-        raise InputError("difficulty is measured on forget speakers and others")
-    hard, usual = (float(np.mean([one.loss for one in group])) for group in (forget, others))
-    return float(np.clip((max(hard, 0.0) / max(usual, 1e-12)) ** power, *BOUNDS))
-
-
-def hardness(losses: Sequence[UtteranceLoss], power: float) -> list[float]:
-    """For each utterance its speaker's mean loss to that power."""
-    by_speaker: defaultdict[str, list[float]] = defaultdict(list)
-    for one in losses:
-        by_speaker[one.utterance.speaker].append(one.loss)
-    hard = {name: float(np.mean(own) ** power) for name, own in by_speaker.items()}
-    return [hard[one.utterance.speaker] for one in losses]
-
-
-def fewer_speakers_factor(forget: Sequence[Utterance], retain: Sequence[Utterance]) -> float:
-    """The factor by which unseen speakers' loss is higher after training on the retain set alone.
-
-    A model trained on fewer speakers than the original generalises less. 1 without a retain set,
-    when the number of training speakers is unknown.
-    """
-    kept = {u.speaker for u in retain}
-    everybody = kept | {u.speaker for u in forget}
-    return float((len(everybody) / len(kept)) ** SPEAKERS_POWER) if kept else 1.0
 
 
 def forgetting_target(unseen: MeanScore, difficulty: float) -> MeanScore:
@@ -252,7 +201,7 @@ def forget_difficulty(
         return _reference_difficulty(stop.reference_model, inputs, data, clock)
     if not original.retain:
         return Difficulty()
-    return Difficulty(difficulty(original.forget, original.retain))
+    return Difficulty(shrunk_difficulty(original.forget, original.retain))
 
 
 def _reference_difficulty(
@@ -277,7 +226,7 @@ def stop_rule(
     """The stop rule, its target from the original's scores of the unseen utterances."""
     return StopRule(
         target=forgetting_target(mean_score(unseen), difficulty.ratio),
-        on=stop.on,
+        on=stop.on or "any",
         tolerance=stop.tolerance,
         every=stop.every,
         figure="error rate" if inputs.task.one_label else "CER",

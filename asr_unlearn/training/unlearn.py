@@ -157,6 +157,7 @@ def run_unlearning(
             unlearned, since the original must not be published as unlearned.
     """
     parts = data.parts
+    stop = stop.of_method(plans_losses=method.lr == "auto")
     needed = {*method.needs, "forget"}
     if stop.rule == "unseen" or method.lr == "auto":
         needed.add("unseen")

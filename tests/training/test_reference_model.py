@@ -19,17 +19,19 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tdnn import TdnnConfig
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
+from asr_unlearn.training.difficulty import (
+    REFERENCE_POWER,
+    SPEAKERS_POWER,
+    difficulty,
+    fewer_speakers_factor,
+    hardness,
+)
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
-    REFERENCE_POWER,
-    SPEAKERS_POWER,
     OriginalScores,
     check_reference_errors,
-    difficulty,
-    fewer_speakers_factor,
     forget_difficulty,
-    hardness,
     target_interval,
     with_reference_model,
 )
@@ -73,7 +75,7 @@ def learned(monkeypatch):
 @pytest.fixture
 def distant(monkeypatch):
     """A target loss that the tiny original, which has learned nothing, does not reach at once."""
-    monkeypatch.setattr("asr_unlearn.training.stop_target.BOUNDS", (1.5, 9.0))
+    monkeypatch.setattr("asr_unlearn.training.difficulty.BOUNDS", (1.5, 9.0))
 
 
 def parts(data):

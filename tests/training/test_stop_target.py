@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.inference import MeanScore, UtteranceLoss
-from asr_unlearn.training.stop_target import (
+from asr_unlearn.training.difficulty import (
     BOUNDS,
     POWER,
+    SPREAD,
     difficulty,
-    forgetting_target,
-    target_interval,
+    shrunk_difficulty,
 )
+from asr_unlearn.training.stop_target import forgetting_target, target_interval
 
 
 def losses_of(**by_speaker: list[float]) -> list[UtteranceLoss]:
@@ -50,6 +51,21 @@ def test_the_scale_of_the_loss_does_not_matter(losses, scale):
               (("a", forget), ("b", retain[:2]), ("c", retain[2:]))]  # fmt: skip
     expected = difficulty(forget, retain)
     assert difficulty(scaled[0], scaled[1] + scaled[2]) == pytest.approx(expected)
+
+
+def test_a_ratio_that_hangs_on_one_utterance_counts_little():
+    forget = losses_of(a=[0.04, 0.05] * 50)
+    steady, lucky = (losses_of(b=own) for own in ([0.19, 0.2, 0.21] * 17, [0.0] * 49 + [10.0]))
+    raw = difficulty(forget, steady)
+    assert raw == pytest.approx(difficulty(forget, lucky), rel=0.01)
+    assert shrunk_difficulty(forget, steady) == pytest.approx(raw, rel=0.02)
+    assert raw < shrunk_difficulty(forget, lucky)
+    # The variance of the mean of one large loss among n is its square.
+    assert shrunk_difficulty(forget, lucky) == pytest.approx(
+        difficulty(forget, lucky) ** (SPREAD**2 / (SPREAD**2 + POWER**2)), rel=0.01
+    )
+    assert shrunk_difficulty(losses_of(a=[0.5]), steady) == 1
+    assert shrunk_difficulty(losses_of(a=[0.0, 0.0]), steady) == 1
 
 
 def test_nothing_to_compare_is_refused():
