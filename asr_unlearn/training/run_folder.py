@@ -4,6 +4,7 @@ The key is a digest of everything that the run depends on: each command finds it
 """
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of, naming, publish_folder, write_json
 from asr_unlearn.runtime.provenance import command, versions
 from asr_unlearn.training.checkpoint import FORMAT, checkpoints
+from asr_unlearn.training.model_card import CARD, model_card
 from asr_unlearn.training.outcome import Outcome
 
 logger = logging.getLogger(__name__)
@@ -125,7 +127,7 @@ class RunFolder:
         return sorted(path for path in found if path != self.path)
 
     def publish(self, outcome: Outcome, *, base: str | None = None, **record: Any) -> None:
-        """Save the model and run.json, and rename the folder to `out`.
+        """Save the model, its card and run.json, and rename the folder to `out`.
 
         Args:
             outcome: of the run, written to run.json.
@@ -142,21 +144,25 @@ class RunFolder:
             merge_adapters(self.task.model)
         with naming(self.path):
             save_model(self.task.model, self.task.processor, self.path, base)
-        write_json(
-            self.path / "run.json",
-            {
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "command": command(),
-                "versions": versions(),
-                "name": self.out.name,
-                "weights": SavedModel(self.out.name, 0, self.path).weights(),
-                "parameters": count_parameters(self.task.model),
-                "processes": distributed.share().of,
-                **self._record,
-                **asdict(outcome),
-                **record,
-            },
-        )
+        saved = SavedModel(self.out.name, 0, self.path)
+        written = {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": command(),
+            "versions": versions(),
+            "name": self.out.name,
+            "weights": saved.weights(),
+            "parameters": count_parameters(self.task.model),
+            "processes": distributed.share().of,
+            **self._record,
+            **asdict(outcome),
+            **record,
+        }
+        write_json(self.path / "run.json", written)
+        source = written["options"]["model"]
+        if "original" in written:
+            source = os.path.normpath(self.out / written["original"]["path"])
+        card = model_card(written, saved.kind(), source)
+        (self.path / CARD).write_text(card, encoding="utf-8")
         # Renamed before it is cleared: a kill before the model is complete must not cost the run.
         publish_folder(self.path, self.out)
         remove_work(self.out)
