@@ -35,10 +35,14 @@ TEXT = """---
 `run.json` has all options, versions and digests.{record}
 """
 UNLEARNED = (
-    "Made by asr_unlearn from a model that was trained on speakers who are to be forgotten. How near "
-    "it is to a model that was never trained on them is measured by `asr-unlearn evaluate`."
+    "Made by asr_unlearn from a model that was trained on speakers who are to be forgotten. How "
+    "near it is to a model that was never trained on them is measured by `asr-unlearn evaluate`."
 )
 TRAINED = "Trained by asr_unlearn on the parts {parts} of a corpus."
+RECORD = (
+    " `deletion_record.json` binds them to the request and to the figures, once the model is "
+    "evaluated."
+)
 
 
 def inherited(source: str | Path) -> dict[str, Any]:
@@ -84,10 +88,7 @@ def model_card(record: Mapping[str, Any], task: TaskName, source: str | Path) ->
         about=about,
         rows=rows.replace("_", "\\_"),
         command=record["command"],
-        record=" `deletion_record.json` binds them to the request and to the figures, once the model "
-        "is evaluated."
-        if unlearned
-        else "",
+        record=RECORD if unlearned else "",
     )
 
 
@@ -97,10 +98,8 @@ def _rows(record: Mapping[str, Any]) -> dict[str, str]:
     if record["kind"] == "unlearn":
         rows = {"method": str(record["options"]["method"])} | rows
         rows["request"] = f"SHA-256 {record['request']}"
-        rows |= {
-            f"made from {name}": f"SHA-256 {sha}" for name, sha in _digests(record, "original")
-        }
-    rows |= {f"adapters for {name}": f"SHA-256 {sha}" for name, sha in _digests(record, "base")}
+        rows |= _digests("made from", record["original"])
+    rows |= _digests("adapters for", record.get("base", {}))
     if kept := record.get("kept"):
         before, after = (kept[when]["loss"] for when in ("before", "after"))
         rows[f"loss on {kept['utterances']} retain utterances"] = f"{before:.3f} → {after:.3f}"
@@ -114,5 +113,5 @@ def _plain(cost: Any) -> Mapping[str, Any]:
     return cost if isinstance(cost, Mapping) else vars(cost)
 
 
-def _digests(record: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
-    return list((record.get(name) or {}).get("sha256", {}).items())
+def _digests(what: str, source: Mapping[str, Any]) -> dict[str, str]:
+    return {f"{what} {name}": f"SHA-256 {sha}" for name, sha in source.get("sha256", {}).items()}

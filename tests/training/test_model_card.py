@@ -19,8 +19,9 @@ def folder(corpus, tiny_config, tmp_path_factory):
     card = ModelCard.load(out / "original" / "README.md")
     card.data.license, card.data.base_model = "mit", "somebody/base"
     card.save(out / "original" / "README.md")
+    method = ["--method", "gradient_ascent", "--method.epochs", "1", "--stop.rule", "steps"]
     main(["unlearn", *data, "--model", str(out / "original"), "--out", str(out / "forgotten"),
-          "--method", "gradient_ascent", "--method.epochs", "1", "--stop.rule", "steps"])  # fmt: skip
+          *method])  # fmt: skip
     return out
 
 
