@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from asr_unlearn import Stop, Unlearned, Utterance, unlearn
 from asr_unlearn.data.audio import load_audio
@@ -245,3 +246,14 @@ def test_what_is_missing_is_said(setting, lacking, message):
     parts = {part: data.part(part) for part in ("forget", "retain", "unseen") if part != lacking}
     with pytest.raises(ValueError, match=message):
         unlearn(model, processor, **parts)
+
+
+def test_of_a_model_that_peft_wraps_the_adapters_are_changed(setting):
+    data, model, processor = setting
+    wrapped = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))
+    before = {name: p.detach().clone() for name, p in wrapped.named_parameters()}
+    options = {"method": "gradient_ascent", "epochs": 2, "lr": 1e-2, "stop": Stop(rule="steps")}
+    found = unlearn(wrapped, processor, forget=data.part("forget"), **options)
+    assert found.model is wrapped
+    changed = {n for n, p in wrapped.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {name for name in before if "lora_" in name}

@@ -97,8 +97,10 @@ def unlearn_in_memory(
             return load_audio(utterance.audio)
         return _checked(waves[utterance.id], utterance.id)
 
+    # What peft's model wraps has the adapters, which alone are trained.
+    bare = getattr(model, "get_base_model", lambda: model)()
     with _flags_kept(model), _weights_kept_on_failure(model), TemporaryDirectory() as folder:
-        task = task_for(model, processor)
+        task = task_for(bare, processor)
         choose_spelling(task, retain or forget, load=load)
         if freeze_front_end:
             task.freeze_front_end()

@@ -160,7 +160,8 @@ def unlearn(
     utterances: the model itself is changed.
 
     Args:
-        model: folder of the model, or the model, in float32.
+        model: folder of the model, or the model, in float32; of a `peft.PeftModel` the adapters are
+            changed.
         processor: in memory: its feature extractor and tokenizer.
         manifest, split, out: of a folder: manifest.jsonl, split.json, and the folder to publish.
         forget, retain: in memory: training utterances to forget, and others to keep.
