@@ -7,7 +7,7 @@ PIP := pip>=25.1,<27
 # Everything that the package can do, and the tools that it is tested with.
 EVERYTHING := --editable ".[all]" --group dev
 
-.PHONY: install quickstart test test-slow lint docs constraints
+.PHONY: install quickstart test test-slow lint docs evidence constraints
 
 install: $(STAMP)
 
@@ -40,6 +40,10 @@ lint: install
 docs: install
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --group docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+# The tables of README, docs/evidence.md and the recipes' RESULTS, from their results files.
+evidence: install
+	$(VENV)/bin/python -m asr_unlearn.reporting.evidence
 
 # constraints.txt anew, of the newest releases that pyproject.toml admits, and what that changes.
 constraints:

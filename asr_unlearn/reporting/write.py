@@ -53,7 +53,7 @@ def write_report(
     stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
     stem = f"private-{stem}" if private else stem
     paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")
-    content = {**_content(results, found, runs), "page": paths[1].name}
+    content = {**content_of(results, found, runs), "page": paths[1].name}
     only_html = _only_html(results, found, runs, content["missing"], audio)
     texts = markdown(content), html({**content, **only_html})
     for path, text in zip(paths, texts, strict=True):
@@ -77,7 +77,7 @@ def _check_records(results: Results, runs: Runs) -> None:
             )
 
 
-def _content(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
+def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any]:
     """What both reports show."""
     return {
         "record": results.record,
