@@ -26,7 +26,7 @@ Key = tuple[str, int]
 SETTINGS = (
     *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "normalizer.json"),
+    *("vocab.json", "merges.txt", "normalizer.json", "sentencepiece.bpe.model"),
 )
 
 

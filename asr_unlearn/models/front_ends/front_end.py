@@ -2,14 +2,29 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from asr_unlearn.data.batching import Batch, is_own
 from asr_unlearn.runtime.errors import InputError
+
+
+@contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """A context in which a model computes no tensors that only inference can use.
+
+    Some models keep the positions that they computed last, and take them again in training.
+    """
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 class FrontEnd(ABC):
@@ -48,6 +63,10 @@ class FrontEnd(ABC):
     @abstractmethod
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """The number of frames of waves with that many samples."""
+
+    def input_frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """The number of features that `encode` makes of them, where it makes features."""
+        return self.frames(samples)
 
     def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
         """Which of `length` frames are not padding."""
