@@ -63,12 +63,20 @@ def new_processor(
         config: of the model.
         task: that the head is for.
         vocabulary: characters, or the names of the classes.
+
+    Raises:
+        ModelError: an encoder-decoder other than Whisper, which is not trained from a config.
     """
     if task == "classification":
         names = dict(enumerate(vocabulary))
         settings = {"id2label": names, "label2id": {name: i for i, name in names.items()}}
         return extractor_for(Path(source), config), settings
     if task == "seq2seq":
+        if config.model_type != "whisper":
+            raise ModelError(
+                f"{source}: of encoder-decoders only Whisper is trained from a config; give a "
+                f"pretrained {config.model_type} with its tokenizer"
+            )
         whisper = character_whisper(Path(source), config, vocabulary)
         return whisper, token_settings(whisper.tokenizer)
     tokenizer = character_tokenizer(vocabulary)

@@ -73,6 +73,10 @@ class SavedModel:
         """The task of the model's class."""
         return task_of(read_config(str(self.folder)))
 
+    def has_window(self) -> bool:
+        """Whether it is a Whisper that transcribes, whose window can be shortened."""
+        return self.kind() == "seq2seq" and read_config(str(self.folder)).model_type == "whisper"
+
     def original(self) -> Path:
         """The folder of the model that it was unlearned from; right also if both were moved.
 

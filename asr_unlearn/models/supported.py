@@ -28,7 +28,7 @@ WAVE_MODELS = (
 FEATURE_MODELS = ("wav2vec2-bert", "parakeet_ctc", "lasr_ctc", "granite_speech5_ctc")
 TAKEN: dict[TaskName, tuple[str, ...]] = {
     "ctc": (*WAVE_MODELS, *FEATURE_MODELS, "omniasr_ctc"),
-    "seq2seq": ("whisper",),
+    "seq2seq": ("moonshine", "speech_to_text", "whisper"),
     "classification": (
         *(*WAVE_MODELS, "whisper", "wav2vec2-bert"),
         "audio-spectrogram-transformer",
@@ -57,6 +57,7 @@ REFUSED: dict[TaskName, dict[str, str]] = {
         "granite_speech": CHAT,
         "granite_speech_plus": CHAT,
         "kyutai_speech_to_text": "a language model over the audio's codes, frame by frame",
+        "moonshine_streaming": "its decoder writes into the encoder's states, which are used twice",
         "omniasr": CHAT,
         "pop2piano": "it writes piano music",
         "qwen3_asr": CHAT,

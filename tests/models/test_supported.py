@@ -93,7 +93,13 @@ def test_what_is_not_supported_is_refused_by_name_when_its_config_is_read(
         assert "\n" not in message
 
 
-SUPPORTED = [(task, kind) for task, names in CLASSES.items() for kind in names]
+SUPPORTED = [
+    (task, kind)
+    for task, names in CLASSES.items()
+    for kind in names
+    # Other encoder-decoders are not trained from a config; see test_encoder_decoders.py.
+    if task != "seq2seq" or kind == "whisper"
+]
 SIZES = {
     "whisper": tiny_whisper_options,
     "ecapa-tdnn": tiny_ecapa_options,

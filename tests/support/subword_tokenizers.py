@@ -1,8 +1,16 @@
 """Tokenizers of a few subwords, as the families beyond wav2vec2's kin have them on the Hub."""
 
+import json
+
+import sentencepiece
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import Unigram
-from transformers import LasrTokenizer, ParakeetTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    LasrTokenizer,
+    ParakeetTokenizer,
+    PreTrainedTokenizerFast,
+    Speech2TextTokenizer,
+)
 
 # "▁" begins a word; each letter is a piece of its own too, so that every text can be written.
 PIECES = ["▁", "A", "B", "C", "D", "▁A", "▁B", "AB", "▁DA", "CAD"]
@@ -44,3 +52,23 @@ def encoder_decoder():
     inner = unigram(["<s>", "<pad>", "</s>", "<unk>"], "<unk>")
     marks = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     return PreTrainedTokenizerFast(tokenizer_object=inner, **marks)
+
+
+def speech_to_text(folder):
+    """Speech2Text's own: a SentencePiece model, and a vocabulary with numbers of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["ab ba", "a cab", "bad cab", "dab a"] * 4),
+        model_prefix=str(folder / "pieces"),
+        vocab_size=11,
+        model_type="unigram",
+        minloglevel=2,
+    )
+    trained = sentencepiece.SentencePieceProcessor(model_file=str(folder / "pieces.model"))
+    own = [trained.id_to_piece(i) for i in range(3, len(trained))]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *own]
+    vocabulary = folder / "vocabulary.json"
+    vocabulary.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    return Speech2TextTokenizer(
+        str(vocabulary), str(folder / "pieces.model"), do_lower_case=True, do_upper_case=True
+    )

@@ -1,4 +1,4 @@
-"""Tiny configs of the families that take features, of OmniASR and the spectrogram transformer."""
+"""Tiny configs of the families beyond wav2vec2's kin, Whisper and our own."""
 
 from copy import deepcopy
 
@@ -54,6 +54,34 @@ OPTIONS = {
     },
     "audio-spectrogram-transformer": ENCODER
     | {"max_length": 100, "num_mel_bins": 16, "patch_size": 8},
+    "moonshine": {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "encoder_num_hidden_layers": 2,
+        "decoder_num_hidden_layers": 2,
+        "encoder_num_attention_heads": 2,
+        "decoder_num_attention_heads": 2,
+        "max_position_embeddings": 24,
+        "vocab_size": 14,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 0,
+    },
+    "speech_to_text": {
+        "d_model": 16,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32,
+        "conv_channels": 8,
+        "input_feat_per_channel": 16,
+        "max_source_positions": 200,
+        "max_target_positions": 24,
+        "vocab_size": 14,
+    },
 }
 
 

@@ -6,6 +6,7 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.models.ecapa import EcapaConfig
 from asr_unlearn.models.front_ends.ecapa_features import FbankFrontEnd
+from asr_unlearn.models.front_ends.encoded_alone import MoonshineFrontEnd, Speech2TextFrontEnd
 from asr_unlearn.models.front_ends.features import FeatureFrontEnd
 from asr_unlearn.models.front_ends.fixed_spectrogram import FixedSpectrogramFrontEnd
 from asr_unlearn.models.front_ends.front_end import FrontEnd
@@ -17,6 +18,8 @@ from asr_unlearn.models.supported import FEATURE_MODELS
 from asr_unlearn.models.tdnn import TdnnConfig
 
 FRONT_ENDS: dict[str, Any] = {
+    "moonshine": MoonshineFrontEnd,
+    "speech_to_text": Speech2TextFrontEnd,
     "whisper": LogMelFrontEnd,
     "audio-spectrogram-transformer": FixedSpectrogramFrontEnd,
     "omniasr_ctc": SubsampledWaveFrontEnd,

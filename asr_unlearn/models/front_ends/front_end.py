@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.data.batching import Batch, is_own
 from asr_unlearn.runtime.errors import InputError
@@ -75,6 +76,11 @@ class FrontEnd(ABC):
     @abstractmethod
     def output(self, batch: Batch, **inputs: Any) -> Any:
         """The model's output for a batch of encoded utterances and further inputs."""
+
+    def encoded(self, states: Float[Tensor, "B T C"], batch: Batch) -> dict[str, Any]:
+        """What a model with a decoder is given in place of its inputs: the encoder's states."""
+        own = torch.ones_like(states[:, :, 0], dtype=torch.long)
+        return {"encoder_outputs": BaseModelOutput(states), "attention_mask": own}
 
     @abstractmethod
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:

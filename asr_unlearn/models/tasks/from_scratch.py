@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.data.batching import Batch, Example, collate
-from asr_unlearn.models.tasks.seq2seq import Seq2Seq
 from asr_unlearn.models.tasks.task import check_finite
+from asr_unlearn.models.tasks.whisper_seq2seq import WhisperSeq2Seq
 from asr_unlearn.runtime.errors import InputError
 
 HEAD = "auxiliary_ctc"
@@ -49,7 +49,7 @@ class TrainingAids:
         return any(vars(self).values())
 
 
-class Seq2SeqFromScratch(Seq2Seq):
+class Seq2SeqFromScratch(WhisperSeq2Seq):
     """Whisper in training from random weights.
 
     The loss of an utterance is (1 − λ)·(cross-entropy of the decoder) + λ·(CTC loss of the
