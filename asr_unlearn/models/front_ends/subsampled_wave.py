@@ -21,8 +21,8 @@ class SubsampledWaveFrontEnd(ConvFrontEnd):
         encoder: nn.Module = backbone.audio_tower
         return encoder
 
-    def _convolved(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B T C"]:
-        features: Tensor = self.layers(waves[:, None])
+    def _convolved(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B C T"]:
+        features: Tensor = self.layers(waves[:, None]).transpose(1, 2)
         return features
 
     def _called(

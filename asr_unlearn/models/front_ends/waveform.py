@@ -99,10 +99,10 @@ class ConvFrontEnd(FrontEnd):
             return values
         with torch.no_grad():
             features = self._convolved(values[None].to(self.model.device, self.model.dtype))
-        return features[0].contiguous().cpu()
+        return features[0].T.contiguous().cpu()
 
-    def _convolved(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B T C"]:
-        features: Tensor = self.layers(waves).transpose(1, 2)
+    def _convolved(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B C T"]:
+        features: Tensor = self.layers(waves)
         return features
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
@@ -137,9 +137,9 @@ class ConvFrontEnd(FrontEnd):
         if inputs.dim() == 3:
             return inputs
         if not self._sees_padding:
-            return self._convolved(inputs)
+            return self._convolved(inputs).transpose(1, 2)
         alone = [
-            self._convolved(wave[None, :length])[0]
+            self._convolved(wave[None, :length])[0].T
             for wave, length in zip(inputs, batch.samples.tolist(), strict=True)
         ]
         return nn.utils.rnn.pad_sequence(alone, batch_first=True)

@@ -130,14 +130,15 @@ class Seq2SeqFromScratch(WhisperSeq2Seq):
         """The utterances of a batch, without the padding."""
         frames = self.front_end.frames(batch.samples).tolist()
         return [
-            Example(name, own[:length], int(samples), labels[:count])
-            for name, own, length, samples, labels, count in zip(
+            Example(name, own[:length], int(samples), labels[:count], language)
+            for name, own, length, samples, labels, count, language in zip(
                 batch.ids,
                 batch.inputs,
                 frames,
                 batch.samples,
                 batch.targets,
                 batch.target_lengths,
+                batch.languages or [None] * len(batch),
                 strict=True,
             )
         ]
@@ -153,6 +154,7 @@ class Seq2SeqFromScratch(WhisperSeq2Seq):
             torch.cat([first.input[:kept], second.input]),
             kept * hop + second.samples,
             torch.cat([first.target[:-1], space, second.target]),
+            first.language,
         )
 
     def _has_room(self, example: Example) -> bool:

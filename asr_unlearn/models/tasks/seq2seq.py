@@ -133,17 +133,24 @@ class Seq2Seq(Task):
         return tokenizer_spelling(self.tokenizer)
 
     def reference(self, utterance: Utterance) -> str:
-        return self._compared(self._spelled(utterance.text or ""))
+        return self._compared(self._spelled(utterance.text or ""), utterance.language)
 
-    def _compared(self, text: str) -> str:
-        """A text as it is compared with another."""
+    def _compared(self, text: str, language: str | None) -> str:
+        """A text as it is compared with another; the language is that of the manifest, if any."""
         return text.strip()
 
     def _decoder_inputs(self, batch: Batch) -> Int[Tensor, "B P"]:
         """The prompt and all labels but the last, padded."""
+        prompts = self._prompts(batch)
+        labels = batch.targets[:, :-1]
+        # What the decoder is given behind the end of a text means nothing.
+        filled = labels.masked_fill(labels == PADDING, self.prompt[0])
+        return torch.cat([prompts, filled], dim=1)
+
+    def _prompts(self, batch: Batch) -> Int[Tensor, "B P"]:
+        """The prompt of each utterance."""
         prompt = torch.tensor(self.prompt, device=batch.targets.device)
-        labels = batch.targets[:, :-1].masked_fill(batch.targets[:, :-1] == PADDING, prompt[0])
-        return torch.cat([prompt.expand(len(batch), -1), labels], dim=1)
+        return prompt.expand(len(batch), -1)
 
     def _output(self, batch: Batch) -> Any:
         tokens = self._decoder_inputs(batch)
@@ -188,18 +195,18 @@ class Seq2Seq(Task):
         model: Any = self.model
         tokens = model.generate(
             **self.front_end.encoded(encoded, batch),
-            **self._search(len(batch)),
+            **self._search(batch),
             max_length=self.positions,
             num_beams=self.beams,
             do_sample=False,
         )
         texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [self._compared(text) for text in texts]
+        languages = batch.languages or [None] * len(batch)
+        return [self._compared(t, own) for t, own in zip(texts, languages, strict=True)]
 
-    def _search(self, size: int) -> dict[str, Any]:
+    def _search(self, batch: Batch) -> dict[str, Any]:
         """What the search for transcripts is given beside the encoder's states."""
-        prompt = torch.tensor(self.prompt, device=self.device)
-        return {"decoder_input_ids": prompt.expand(size, -1).contiguous()}
+        return {"decoder_input_ids": self._prompts(batch).contiguous()}
 
     def score(self, batch: Batch) -> ScoredBatch:
         """Losses and certainty given the reference labels, and generated transcripts."""
