@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
+from asr_unlearn.gradients import convolution_rules  # noqa: F401 - registers its rules
 from asr_unlearn.gradients.attention import written_out_attention
 from asr_unlearn.gradients.rules import RULES, Broadcast, Rule
 from asr_unlearn.gradients.types import Batch, Losses

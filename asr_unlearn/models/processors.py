@@ -120,7 +120,8 @@ def own_processor(source: str, task: TaskName) -> Any:
     except ImportError as error:
         # A processor with a language model needs packages that the model itself does not.
         if WITH_LM not in str(error):
-            raise ModelError(f"{source}: its processor cannot be loaded: {error}") from error
+            said = " ".join(str(error).split())
+            raise ModelError(f"{source}: its processor cannot be loaded: {said}") from error
         processor = Wav2Vec2Processor.from_pretrained(source, trust_remote_code=False)
         return _without_language_model(processor, source)
     except (OSError, ValueError, TypeError):

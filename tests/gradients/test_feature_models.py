@@ -95,6 +95,14 @@ PROBLEMS = {
     "spectrogram transformer": (classifier_problem, "audio-spectrogram-transformer", {}),
 }
 
+FAST = [
+    "parakeet_ctc",
+    "lasr_ctc",
+    "omniasr_ctc",
+    "wav2vec2-bert, rotary",
+    "spectrogram transformer",
+]
+
 
 @pytest.mark.filterwarnings("ignore:no rule gives the per-utterance gradients")
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -109,3 +117,12 @@ def test_every_parameter_of_every_family(name, dtype):
     # All but the embedding of masked frames, which is used in training only.
     assert {n for n in expected if n not in reached} <= {"wav2vec2_bert.masked_spec_embed"}
     assert_same_rows(problem, expected, streamed_rows(problem, batch), TOLERANCE[dtype])
+
+
+@pytest.mark.filterwarnings("error:no rule gives the per-utterance gradients")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("name", FAST)
+def test_families_without_a_slow_path(name):
+    make, kind, changes = PROBLEMS[name]
+    problem = make(kind, torch.float64, **changes)
+    streamed_rows(problem, problem.batch(1, 4))

@@ -301,6 +301,20 @@ class OneByOne(nn.Module):
         return torch.cat(alone)
 
 
+class Spectrograms(nn.Module):
+    """Convolutions over both axes: strided, depthwise and dilated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, stride=(1, 2), padding=1)
+        self.depthwise = nn.Conv2d(4, 4, (3, 5), padding="same", groups=4, bias=False)
+        self.last = nn.Conv2d(4, 2, (3, 3), padding=(2, 1), dilation=(2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.last(torch.tanh(self.depthwise(torch.tanh(self.first(x[:, None])))))
+        return maps.transpose(1, 2).flatten(2)
+
+
 class Bare(nn.Module):
     """Parameters outside any module: scale, shift, scalar, positions, mask, and one unused."""
 
@@ -460,7 +474,7 @@ class HiddenScalar(torch.autograd.Function):
         return delta * scale, (delta * x).sum()
 
 
-FAST = [UsedTwice, OneByOne, Bare, BatchShaped, WeightNormed, SumOfTwo]
+FAST = [UsedTwice, OneByOne, Spectrograms, Bare, BatchShaped, WeightNormed, SumOfTwo]
 SLOW = [TimeMajor, NoRule, Coupled, Hidden]
 
 
