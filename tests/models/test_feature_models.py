@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoFeatureExtractor,
     GraniteSpeech5FeatureExtractor,
@@ -23,7 +24,12 @@ from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.features import FEATURES, FeatureFrontEnd
-from asr_unlearn.models.loading import model_from_config, read_config
+from asr_unlearn.models.loading import (
+    ModelError,
+    model_from_config,
+    pretrained_model,
+    read_config,
+)
 from asr_unlearn.models.supported import FEATURE_MODELS
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.runtime.errors import InputError
@@ -229,3 +235,37 @@ def test_a_new_vocabulary_is_that_of_the_head_and_of_the_encoder_that_is_conditi
     assert model.encoder.out_mid.in_features == 6
     assert model.ctc_head.weight is model.encoder.out.weight
     assert read_config(str(tmp_path / "config")).vocab_size == 12
+
+
+@pytest.mark.parametrize("kind", ["parakeet_ctc", "granite_speech5_ctc"])
+def test_an_encoder_without_a_tokenizer_gets_a_new_head(kind, tmp_path):
+    model, processor = model_from_config_of(kind, "ABCDEFG", tmp_path / "config")
+    model.save_pretrained(tmp_path / "saved")
+    processor.feature_extractor.save_pretrained(tmp_path / "saved")
+    found, own = pretrained_model(str(tmp_path / "saved"), "ABC", "ctc")
+    assert len(own.tokenizer) == len(found.ctc_head.weight) == 6
+    before = dict(model.named_parameters())
+    for name, parameter in found.named_parameters():
+        kept = "ctc_head" not in name and "encoder.out" not in name
+        assert (before[name].shape == parameter.shape) == kept or name == "encoder.out_mid.bias"
+        if kept:
+            assert torch.equal(parameter, before[name])
+    task = task_for(found.eval(), own)
+    assert torch.isfinite(task.losses(batches(task)[0])).all()
+
+
+def test_an_encoder_that_lacks_weights_is_refused(tmp_path):
+    model, processor = model_from_config_of("parakeet_ctc", "ABC", tmp_path / "config")
+    model.save_pretrained(tmp_path / "saved")
+    processor.save_pretrained(tmp_path / "saved")
+    weights = load_file(tmp_path / "saved" / "model.safetensors")
+    del weights["encoder.layers.1.norm_out.weight"]
+    save_file(weights, tmp_path / "saved" / "model.safetensors", metadata={"format": "pt"})
+    for vocabulary in (None, "ABC"):
+        with pytest.raises(ModelError, match=r"lacks 1 of the model's weights.*norm_out"):
+            pretrained_model(str(tmp_path / "saved"), vocabulary)
+
+
+def model_from_config_of(kind, vocabulary, folder):
+    tiny_family(kind).save_pretrained(folder)
+    return model_from_config(str(folder), vocabulary, 0)

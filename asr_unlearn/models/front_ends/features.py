@@ -12,7 +12,11 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch, is_own
-from asr_unlearn.models.front_ends.front_end import FrontEnd, ordinary_tensors
+from asr_unlearn.models.front_ends.front_end import (
+    FrontEnd,
+    adapter_sees_padding,
+    ordinary_tensors,
+)
 from asr_unlearn.runtime.errors import InputError
 
 # Kaldi's windows of 25 ms every 10 ms.
@@ -51,7 +55,7 @@ class FeatureFrontEnd(FrontEnd):
 
     def __init__(self, model: PreTrainedModel, extractor: Any) -> None:
         self.model, self.extractor = model, extractor
-        self.batches_are_exact = not getattr(model.config, "add_adapter", False)
+        self.batches_are_exact = not adapter_sees_padding(model)
         counts = FEATURES.get(type(extractor).__name__)
         lengths = next((getattr(model, name) for name in LENGTHS if hasattr(model, name)), None)
         if counts is None or lengths is None:

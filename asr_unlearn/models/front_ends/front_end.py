@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.data.batching import Batch, is_own
@@ -26,6 +27,11 @@ def ordinary_tensors() -> Iterator[None]:
         return
     with torch.inference_mode(False), torch.no_grad():
         yield
+
+
+def adapter_sees_padding(model: PreTrainedModel) -> bool:
+    """Whether convolutions behind the encoder reach from an utterance's end into its padding."""
+    return bool(getattr(model.config, "add_adapter", False))
 
 
 class FrontEnd(ABC):

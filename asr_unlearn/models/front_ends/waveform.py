@@ -15,7 +15,11 @@ from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.models.extractors import padding_is_seen
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.front_ends.front_end import FrontEnd, ordinary_tensors
+from asr_unlearn.models.front_ends.front_end import (
+    FrontEnd,
+    adapter_sees_padding,
+    ordinary_tensors,
+)
 from asr_unlearn.runtime.errors import InputError
 
 # After the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
@@ -44,7 +48,8 @@ class ConvFrontEnd(FrontEnd):
     Padding does not change an utterance's features: a front end with layer norm takes padded
     batches (exact under the attention mask); one with group norm, which depends on padding, takes
     single utterances, and the features are padded instead. The few families that leak padding
-    further up (`LEAKS_PADDING`) are scored one by one, but trained in batches.
+    further up (`LEAKS_PADDING`), and models with an adapter, are scored one by one, but trained in
+    batches.
 
     Attributes:
         holder: the module that the convolutions are a part of.
@@ -67,7 +72,9 @@ class ConvFrontEnd(FrontEnd):
         self.layers: Any = getattr(self.holder, self.part)
         # Otherwise a gradient with respect to the wave would be computed in vain.
         self.layers._requires_grad = False
-        self.batches_are_exact = model.config.model_type not in LEAKS_PADDING
+        self.batches_are_exact = not (
+            model.config.model_type in LEAKS_PADDING or adapter_sees_padding(model)
+        )
         self._sees_padding = padding_is_seen(model.config)
 
     def _holder(self) -> nn.Module:
