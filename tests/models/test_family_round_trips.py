@@ -160,6 +160,23 @@ def test_a_saved_folder_is_fine_tuned_unlearned_and_read_again(name, corpus, tmp
     check_predictions(theirs, tmp_path / "unlearned", Corpus.read(**files).part("forget"))
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_extractor_and_tokenizer_saved_apart_make_the_same_processor(name, tmp_path):
+    """As most folders on the Hub have them, which are older than processor_config.json."""
+    hub_folder(tmp_path, name)
+    _, together = load_model(str(tmp_path))
+    for path in (*tmp_path.glob("processor_config.json"), *tmp_path.glob("preprocessor*")):
+        path.unlink()
+    getattr(together, "feature_extractor", together).save_pretrained(tmp_path)
+    assert (tmp_path / "preprocessor_config.json").is_file()
+    task = task_for(*load_model(str(tmp_path)))
+    assert type(task.processor) is type(together)
+    assert type(task.front_end.extractor) is type(getattr(together, "feature_extractor", together))
+    if not task.one_label:
+        assert type(task.processor.tokenizer) is type(together.tokenizer)
+        assert task.processor.tokenizer.get_vocab() == together.tokenizer.get_vocab()
+
+
 def check_predictions(theirs, folder, utterances):
     """Ours are those of transformers' own calls."""
     task = task_for(*load_model(str(folder)))
