@@ -96,6 +96,8 @@ PROBLEMS = {
 }
 
 FAST = [
+    "wav2vec2-bert",
+    "wav2vec2-bert, classifier",
     "parakeet_ctc",
     "lasr_ctc",
     "omniasr_ctc",

@@ -75,7 +75,7 @@ def test_a_language_that_the_model_has_not_is_refused_with_the_utterance(multili
         own.target(spoken)
     assert "\n" not in str(said.value)
     # A vocabulary of characters has no languages.
-    with pytest.raises(InputError, match="utterance a: language 'german': the model transcribes"):
+    with pytest.raises(InputError, match="utterance a: language 'german': the model does not"):
         task.target(replace(spoken, language="de", text="AB"))
 
 

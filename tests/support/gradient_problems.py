@@ -315,6 +315,21 @@ class Spectrograms(nn.Module):
         return maps.transpose(1, 2).flatten(2)
 
 
+class Contracted(nn.Module):
+    """Queries by a table of distances, and by a matrix, through einsum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.distances = nn.Embedding(5, 8)
+        self.matrix = nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = torch.arange(x.shape[1])
+        table = self.distances((steps[:, None] - steps[None]).clamp(-2, 2) + 2)
+        scores = torch.einsum("bld,lrd->blr", x, table).softmax(-1)
+        return torch.einsum("bld,dc->blc", torch.tanh(scores @ x), self.matrix)
+
+
 class Bare(nn.Module):
     """Parameters outside any module: scale, shift, scalar, positions, mask, and one unused."""
 
@@ -454,6 +469,13 @@ USES: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor], Tensor]]] = {
     "one for each utterance, reversed": ((8, 1, 1), lambda x, p: (
         (x.flip(0) * p).flip(0) if len(x) == 8 else x + p.sum())),
     "empty": ((3, 0), lambda x, p: x + p.sum()),
+    "einsum": ((8, 8), lambda x, p: torch.einsum("bld,dc->blc", x, p)),
+    "einsum, table first": ((8, 8), lambda x, p: torch.einsum("cd,bld->blc", p, x)),
+    "einsum, time first": ((8, 8), lambda x, p: torch.einsum("lbd,dc->blc", x.transpose(0, 1), p)),
+    "einsum, diagonal": ((8, 8), lambda x, p: torch.einsum("bld,dd->bld", x, p)),
+    "einsum, summed": ((8, 3), lambda x, p: torch.einsum("bld,dk->bld", x, p)),
+    "einsum, ellipsis": ((8, 8), lambda x, p: torch.einsum("...d,dc->...c", x, p)),
+    "einsum, implicit": ((8, 8), lambda x, p: torch.einsum("bld,de", x, p).mT),
     "unused": ((), lambda x, p: x),
     "linear of no inputs": ((8, 0), lambda x, p: x + F.linear(x[..., :0], p)),
     "linear of no frames": ((8, 8), lambda x, p: torch.cat([F.linear(x[:, :0], p), x], 1)),
@@ -474,7 +496,7 @@ class HiddenScalar(torch.autograd.Function):
         return delta * scale, (delta * x).sum()
 
 
-FAST = [UsedTwice, OneByOne, Spectrograms, Bare, BatchShaped, WeightNormed, SumOfTwo]
+FAST = [UsedTwice, OneByOne, Spectrograms, Contracted, Bare, BatchShaped, WeightNormed, SumOfTwo]
 SLOW = [TimeMajor, NoRule, Coupled, Hidden]
 
 

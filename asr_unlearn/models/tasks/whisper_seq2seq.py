@@ -84,8 +84,10 @@ class WhisperSeq2Seq(Seq2Seq):
         only = only_language(self.model, self.tokenizer)
         if code in self.languages or (not self.languages and code == only):
             return
-        taken = "others" if self.languages or only is None else f"{LANGUAGES[only].title()} only"
-        raise InputError(f"language {LANGUAGES[code]!r}: the model transcribes {taken}")
+        said = "does not transcribe it"
+        if only is not None and not self.languages:
+            said = f"transcribes {LANGUAGES[only].title()} only"
+        raise InputError(f"language {LANGUAGES[code]!r}: the model {said}")
 
     def _prompts(self, batch: Batch) -> Int[Tensor, "B P"]:
         prompts = super()._prompts(batch)
