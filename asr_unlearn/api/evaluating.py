@@ -160,7 +160,7 @@ def _models(wanted: Sequence[str], root: Path, **renamed: str) -> list[SavedMode
 
 def _with_window(models: list[SavedModel], window: Window, data: Corpus) -> list[SavedModel]:
     """The models with the seconds of their encoders' windows, where they have any."""
-    if window == "full" or {model.kind() for model in models} != {"seq2seq"}:
+    if window == "full" or not all(model.has_window() for model in models):
         if isinstance(window, float):
             raise InputError(f"--window {window:g}: only Whispers that transcribe have one")
         return models

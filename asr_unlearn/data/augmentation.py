@@ -1,7 +1,7 @@
 """Augmentation of utterances in training, drawn from a seed in every epoch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class Speeds:
         wave = _wave(example)
         if factor != 1:
             wave, _ = speed(wave, SAMPLE_RATE, factor)
-        return Example(example.id, wave, len(wave), example.target)
+        return replace(example, input=wave, samples=len(wave))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PolarityAndShift:
         rng = np.random.default_rng(list(seed))
         sign = float(rng.choice([-1.0, 1.0]))
         wave = torch.roll(_wave(example), int(rng.integers(-160, 161))) * sign
-        return Example(example.id, wave, example.samples, example.target)
+        return replace(example, input=wave)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Crop:
         room = max(len(whole) - wanted, 0)
         start = int(np.random.default_rng([*seed, 1]).integers(room + 1))
         places = torch.arange(start, start + wanted) % len(whole)
-        return Example(example.id, whole[places], self.samples, example.target)
+        return replace(example, input=whole[places], samples=self.samples)
 
 
 def _wave(example: Example) -> Float[Tensor, " samples"]:

@@ -25,7 +25,8 @@ class Batch:
 
     `inputs` is either waves [B, S] (float32, 16 kHz mono) or front-end features [B, T, C];
     `samples` are the true lengths in audio samples in both cases, since every model derives its
-    frame counts from them. `targets` is padded with -100.
+    frame counts from them. `targets` is padded with -100. `languages` are those of the manifest,
+    or nothing where it has none.
     """
 
     ids: tuple[str, ...]
@@ -33,6 +34,7 @@ class Batch:
     samples: Int[Tensor, " B"]
     targets: Int[Tensor, "B L"]
     target_lengths: Int[Tensor, " B"]
+    languages: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,6 +46,7 @@ class Batch:
             self.samples.to(device),
             self.targets.to(device),
             self.target_lengths.to(device),
+            self.languages,
         )
 
     def take(self, indices: Int[Tensor, " N"]) -> "Batch":
@@ -54,6 +57,7 @@ class Batch:
             self.samples[indices],
             self.targets[indices],
             self.target_lengths[indices],
+            tuple(self.languages[i] for i in indices.tolist()) if self.languages else (),
         )
 
 
@@ -70,6 +74,7 @@ class Example:
     input: Float[Tensor, "..."]
     samples: int
     target: Int[Tensor, " L"]
+    language: str | None = None
 
 
 # Changes an example at random, by a seed (see `augmentation`).
@@ -79,12 +84,14 @@ Change = Callable[[Example, Sequence[int]], Example]
 def collate(examples: Sequence[Example]) -> Batch:
     """Pad with zeros (inputs) and -100 (targets) to the longest of the batch."""
     pad = torch.nn.utils.rnn.pad_sequence
+    languages = tuple(e.language for e in examples)
     return Batch(
         ids=tuple(e.id for e in examples),
         inputs=pad([e.input for e in examples], batch_first=True),
         samples=torch.tensor([e.samples for e in examples]),
         targets=pad([e.target for e in examples], batch_first=True, padding_value=-100),
         target_lengths=torch.tensor([len(e.target) for e in examples]),
+        languages=languages if any(languages) else (),
     )
 
 

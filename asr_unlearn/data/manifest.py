@@ -16,6 +16,9 @@ from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
 SUBSETS = ("train", "dev", "test")
 
 
+OPTIONAL = ("text", "label", "subset", "sha256", "language")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
     """One recording and its metadata.
@@ -33,6 +36,7 @@ class Utterance:
         subset: the corpus' own "train", "dev" or "test"; speakers of the last two are never trained
             on.
         sha256: digest of the file's content, measured by `validate`.
+        language: of the transcript, for a multilingual Whisper; None for the model's.
     """
 
     id: str
@@ -43,12 +47,14 @@ class Utterance:
     label: str | None = None
     subset: str | None = None
     sha256: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
         for key, form in (
             ("id", normal_name),
             ("speaker", normal_name),
             ("label", normal_name),
+            ("language", normal_name),
             ("text", normal_text),
         ):
             value = getattr(self, key)
@@ -59,7 +65,11 @@ class Utterance:
 
 def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
     """The metadata of utterances without paths, to take a digest of."""
-    return [[u.id, u.speaker, u.seconds, u.text, u.label, u.sha256] for u in utterances]
+    # Without languages the digest is that of earlier releases.
+    return [
+        [u.id, u.speaker, u.seconds, u.text, u.label, u.sha256, *filter(None, [u.language])]
+        for u in utterances
+    ]
 
 
 def read_manifest(path: Path) -> list[Utterance]:
@@ -116,7 +126,7 @@ def _parse(row: Any, folder: Path) -> Utterance:
         raise InputError(f"missing keys {sorted(missing)}")
     for key, value in row.items():
         required = (int, float) if key == "seconds" else (str,)
-        optional = key in ("text", "label", "subset", "sha256") and value is None
+        optional = key in OPTIONAL and value is None
         if isinstance(value, bool) or not (optional or isinstance(value, required)):
             wanted = "a number" if key == "seconds" else "a string"
             raise InputError(f"{key} must be {wanted}, found {value!r}")
@@ -131,7 +141,7 @@ def _parse(row: Any, folder: Path) -> Utterance:
     utterance = Utterance(
         **{**row, "audio": folder / row["audio"], "seconds": float(row["seconds"])}
     )
-    for key in ("id", "speaker", "label", "text"):
+    for key in ("id", "speaker", "label", "language", "text"):
         value = getattr(utterance, key)
         if key in ("id", "speaker") and not value:
             raise InputError(f"{key} is empty: {row[key]!r}; every utterance needs one")

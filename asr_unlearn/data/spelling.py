@@ -30,7 +30,9 @@ def spelling_of(characters: Collection[str]) -> Spelling:
 
 
 def tokenizer_spelling(tokenizer: Any) -> Spelling:
-    """The case in which a CTC tokenizer writes transcripts."""
+    """The case in which a tokenizer writes transcripts."""
+    if getattr(tokenizer, "do_upper_case", False):
+        return "upper"
     # Such a tokenizer has capitals in its vocabulary and writes transcripts in lower case.
     if getattr(tokenizer, "do_lower_case", False):
         return "lower"

@@ -117,6 +117,7 @@ def _name_problem(utterance: Utterance) -> Problem | None:
         "id": utterance.id,
         "speaker": utterance.speaker,
         "label": utterance.label or "",
+        "language": utterance.language or "",
         "transcript": utterance.text or "",
     }
     for kind, name in names.items():

@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
+from asr_unlearn.gradients import convolution_rules  # noqa: F401 - registers its rules
 from asr_unlearn.gradients.attention import written_out_attention
+from asr_unlearn.gradients.contraction_rule import contracted
 from asr_unlearn.gradients.rules import RULES, Broadcast, Rule
 from asr_unlearn.gradients.types import Batch, Losses
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters, utterance_losses
@@ -190,6 +192,9 @@ class _Recorder(TorchFunctionMode):
             if written_out is not None:
                 with self:
                     return written_out()
+        if func is torch.einsum and len(args) == 3 and not kwargs:
+            # With the batch first, as in all operations that have a rule.
+            func, args = contracted, (args[1], args[2], args[0])
         output = self._by_rule(func, args, kwargs)
         return output if output is not None else self._by_cut(func, tensors, args, kwargs)
 

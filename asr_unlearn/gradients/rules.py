@@ -3,7 +3,7 @@
 A rule is for an operation, not for a module class: `nn.Linear`, a LoRA layer, an attention that
 passes its projections to a function, and Whisper's tied output projection all call `F.linear`. To
 add a rule, write the class and decorate it with its operations. An operation without a rule is
-exact too, but slower (see recorder.py).
+exact too, but slower (see recorder.py). Convolutions have a file of their own.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Shaped
 from torch import Tensor
-from torch.nn.grad import conv1d_weight
 
 WHOLE = slice(None)
 
@@ -121,49 +120,6 @@ class Linear(Rule):
         return ((factors.delta @ direction) * factors.x).reshape(factors.groups, -1).sum(1)
 
 
-@rule_for(F.conv1d)
-class Conv1d(Rule):
-    """Convolution over [n, C, T], grouped or not."""
-
-    arguments = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    operands = ("weight", "bias")
-
-    def applies(self, x: Tensor, options: dict[str, Any]) -> bool:
-        return x.dim() == 3
-
-    def rows(
-        self, operand: str, factors: Factors, part: slice = WHOLE, out: Tensor | None = None
-    ) -> Float[Tensor, "groups ..."]:
-        if operand == "bias":
-            return _by_channel(factors.delta, factors.groups)[:, part]
-        options = factors.options
-        shape, dilation = options["weight"].shape, _single(options.get("dilation", 1))
-        stride, channels = _single(options.get("stride", 1)), options.get("groups", 1)
-        x, padding = _padded(factors.x, options.get("padding", 0), shape[-1], dilation)
-        delta = torch.unflatten(factors.delta, 0, (factors.groups, -1))
-        gradients = [
-            conv1d_weight(a, shape, d, stride, padding, dilation, channels)
-            for a, d in zip(torch.unflatten(x, 0, (factors.groups, -1)), delta, strict=True)
-        ]
-        return torch.stack(gradients)[:, part]
-
-
-def _single(value: int | tuple[int, ...]) -> int:
-    return value if isinstance(value, int) else value[0]
-
-
-def _padded(
-    x: Float[Tensor, "n C T"], padding: int | str | tuple[int, ...], kernel: int, dilation: int
-) -> tuple[Float[Tensor, "n C S"], int]:
-    """The input, and its padding as a number: "same" may add one frame more on the right."""
-    if not isinstance(padding, str):
-        return x, _single(padding)
-    if padding == "valid":
-        return x, 0
-    total = dilation * (kernel - 1)
-    return F.pad(x, (total // 2, total - total // 2)), 0
-
-
 @rule_for(F.layer_norm)
 class LayerNorm(Rule):
     """Normalisation over the last axes, then scale and shift."""
@@ -198,7 +154,7 @@ class GroupNorm(Rule):
             delta = delta * F.group_norm(
                 factors.x, options["num_groups"], eps=options.get("eps", 1e-5)
             )
-        return _by_channel(delta, factors.groups)[:, part]
+        return by_channel(delta, factors.groups)[:, part]
 
 
 @rule_for(F.batch_norm)
@@ -227,10 +183,11 @@ class BatchNorm(Rule):
         if operand == "weight":
             mean, variance = options["running_mean"], options["running_var"]
             delta = delta * F.batch_norm(factors.x, mean, variance, eps=options.get("eps", 1e-5))
-        return _by_channel(delta, factors.groups)[:, part]
+        return by_channel(delta, factors.groups)[:, part]
 
 
-def _by_channel(delta: Float[Tensor, "n C ..."], groups: int) -> Float[Tensor, "groups C"]:
+def by_channel(delta: Float[Tensor, "n C ..."], groups: int) -> Float[Tensor, "groups C"]:
+    """The sums of each group and channel."""
     n, channels = delta.shape[:2]
     return delta.reshape(groups, n // groups, channels, -1).sum((1, 3))
 

@@ -20,8 +20,8 @@ QUERIES = ("q_proj", "query_proj", "linear_q", "query")
 def smoothed_copy(task: Task, temperature: float) -> Task:
     """The task with a frozen copy of its model whose attention scores are divided by `temperature`.
 
-    The projection to queries is divided. WavLM's relative position bias, which is added to the
-    scores, stays as it is.
+    The projection to queries is divided. What is added to queries or scores stays as it is:
+    WavLM's relative position bias, and Parakeet's biases of content and position.
 
     Raises:
         InputError: the model has no attention with a projection to queries.

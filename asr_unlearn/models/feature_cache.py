@@ -72,7 +72,8 @@ class Inputs:
         target = self.task.target(utterance) if self._targets else NO_TARGET
         if self._folder is None:
             audio = self._wave(utterance)
-            return Example(utterance.id, self.task.encode(audio), len(audio), target)
+            features, samples = self.task.encode(audio), len(audio)
+            return Example(utterance.id, features, samples, target, utterance.language)
         # An id may hold a slash; a digest is a safe file name that spreads over folders.
         name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
         key = hashlib.sha256(name.encode()).hexdigest()
@@ -82,7 +83,7 @@ class Inputs:
             kept = self.task.encode(audio), len(audio)
             _write(path, *kept)
         features, samples = kept
-        return Example(utterance.id, features, samples, target)
+        return Example(utterance.id, features, samples, target, utterance.language)
 
     def _wave(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
         """The wave of an utterance, long enough for the model."""

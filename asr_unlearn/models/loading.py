@@ -58,7 +58,8 @@ MALFORMED = (
     *(TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
     StrictDataclassError,
 )
-HEADS: dict[TaskName, str] = {"ctc": "lm_head", "classification": "classifier"}
+# What a new vocabulary or new classes replace, by the names that models have for it.
+HEADS = ("lm_head", "ctc_head", "encoder.out_mid", "classifier", "classifier.dense")
 
 
 def task_of(config: Any) -> TaskName:
@@ -159,7 +160,9 @@ def pretrained_model(
     made, settings = new_processor(source, config, task, vocabulary)
     model = _with_weights(source, task, headless=True, ignore_mismatched_sizes=True, **settings)
     # A head for another vocabulary is replaced even where its size would fit.
-    getattr(model, HEADS[task]).reset_parameters()
+    for name, layer in model.named_modules():
+        if name in HEADS and hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
     return model, own or made
 
 
@@ -216,7 +219,8 @@ def _with_weights(
     # RuntimeError where the shapes of the weights differ from those of the config.
     except (OSError, ValueError, RuntimeError, *MALFORMED) as error:
         raise ModelError(_cannot_load(source, error)) from error
-    backbone = f"{model.base_model_prefix}."
+    # Some classes hold their encoder beside the head, and not within a base model.
+    backbone = f"{'encoder' if model.base_model is model else model.base_model_prefix}."
     lacking = [
         name
         for name in sorted(found["missing_keys"])

@@ -2,22 +2,23 @@
 
 import json
 from collections.abc import Collection
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from transformers import (
+    PROCESSOR_MAPPING,
     AutoFeatureExtractor,
     AutoProcessor,
     Wav2Vec2CTCTokenizer,
-    Wav2Vec2FeatureExtractor,
     Wav2Vec2Processor,
 )
 
 from asr_unlearn.models.checks import HALVES, ModelError, lacking_halves
-from asr_unlearn.models.ecapa import EcapaConfig
+from asr_unlearn.models.extractors import extractor_for, wave_extractor
 from asr_unlearn.models.supported import TaskName
-from asr_unlearn.models.whisper import character_whisper, feature_extractor, token_settings
+from asr_unlearn.models.whisper import character_whisper, token_settings
 from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.log import warn_once
 
@@ -25,23 +26,8 @@ WITH_LM = "Wav2Vec2ProcessorWithLM"
 BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 
 
-def padding_is_seen(config: Any) -> bool:
-    """Whether the front end's group norm makes an utterance depend on its padding."""
-    return bool(getattr(config, "feat_extract_norm", "layer") != "layer")
-
-
-def wave_extractor(*, attention_mask: bool, normalised: bool = True) -> Wav2Vec2FeatureExtractor:
-    """A feature extractor for 16 kHz mono waves.
-
-    Args:
-        attention_mask: whether the model takes one (those with layer-norm front ends).
-        normalised: scale each wave to mean 0 and variance 1.
-    """
-    return Wav2Vec2FeatureExtractor(do_normalize=normalised, return_attention_mask=attention_mask)
-
-
-def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
-    """A processor for 16 kHz mono waves and one label per character; label 0 is the CTC blank.
+def character_tokenizer(alphabet: Collection[str]) -> Wav2Vec2CTCTokenizer:
+    """A tokenizer of one label per character; label 0 is the CTC blank.
 
     White space and the word delimiter do not count as characters: the labels are 0 … n-1.
     """
@@ -51,7 +37,7 @@ def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> W
         vocabulary = Path(folder) / "vocab.json"
         vocabulary.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
         # Without sentence markers, two labels that no model is trained on.
-        tokenizer = Wav2Vec2CTCTokenizer(
+        return Wav2Vec2CTCTokenizer(
             str(vocabulary),
             pad_token=BLANK,
             unk_token=UNKNOWN,
@@ -59,7 +45,12 @@ def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> W
             bos_token=None,
             eos_token=None,
         )
-    return Wav2Vec2Processor(wave_extractor(attention_mask=attention_mask), tokenizer)
+
+
+def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
+    """A processor for 16 kHz mono waves and one label per character; see `character_tokenizer`."""
+    extractor = wave_extractor(attention_mask=attention_mask)
+    return Wav2Vec2Processor(extractor, character_tokenizer(alphabet))
 
 
 def new_processor(
@@ -68,25 +59,45 @@ def new_processor(
     """A processor for a head that is yet to be trained, and the settings of its config.
 
     Args:
-        source: folder or name of the model, beside which Whisper's feature extractor may be.
+        source: folder or name of the model, beside which its feature extractor may be.
         config: of the model.
         task: that the head is for.
         vocabulary: characters, or the names of the classes.
+
+    Raises:
+        ModelError: an encoder-decoder other than Whisper, which is not trained from a config.
     """
-    masked = not padding_is_seen(config)
     if task == "classification":
         names = dict(enumerate(vocabulary))
         settings = {"id2label": names, "label2id": {name: i for i, name in names.items()}}
-        if config.model_type == "whisper":
-            return feature_extractor(Path(source), config), settings
-        normalised = config.model_type != EcapaConfig.model_type
-        return wave_extractor(attention_mask=masked, normalised=normalised), settings
+        return extractor_for(Path(source), config), settings
     if task == "seq2seq":
+        if config.model_type != "whisper":
+            raise ModelError(
+                f"{source}: of encoder-decoders only Whisper is trained from a config; give a "
+                f"pretrained {config.model_type} with its tokenizer"
+            )
         whisper = character_whisper(Path(source), config, vocabulary)
         return whisper, token_settings(whisper.tokenizer)
-    processor = character_processor(vocabulary, attention_mask=masked)
-    blank = processor.tokenizer.pad_token_id
-    return processor, {"vocab_size": len(processor.tokenizer), "pad_token_id": blank}
+    tokenizer = character_tokenizer(vocabulary)
+    # A class of another name would not be found when the processor is read again.
+    kind: Any = PROCESSOR_MAPPING.get(type(config), Wav2Vec2Processor)
+    processor = kind(extractor_for(Path(source), config), tokenizer)
+    return processor, _ctc_settings(config, tokenizer)
+
+
+def _ctc_settings(config: Any, tokenizer: Wav2Vec2CTCTokenizer) -> dict[str, Any]:
+    """The settings of a config for a new CTC vocabulary, wherever the config states them."""
+    size, blank = len(tokenizer), tokenizer.pad_token_id
+    settings: dict[str, Any] = {"vocab_size": size, "pad_token_id": blank}
+    if hasattr(config, "blank_token_id"):
+        settings["blank_token_id"] = blank
+    encoder = getattr(config, "encoder_config", None)
+    if hasattr(encoder, "vocab_size"):
+        # An encoder that is conditioned on its own labels.
+        settings["encoder_config"] = deepcopy(encoder)
+        settings["encoder_config"].vocab_size = size
+    return settings
 
 
 def own_processor(source: str, task: TaskName) -> Any:
@@ -109,7 +120,8 @@ def own_processor(source: str, task: TaskName) -> Any:
     except ImportError as error:
         # A processor with a language model needs packages that the model itself does not.
         if WITH_LM not in str(error):
-            raise ModelError(f"{source}: its processor cannot be loaded: {error}") from error
+            said = " ".join(str(error).split())
+            raise ModelError(f"{source}: its processor cannot be loaded: {said}") from error
         processor = Wav2Vec2Processor.from_pretrained(source, trust_remote_code=False)
         return _without_language_model(processor, source)
     except (OSError, ValueError, TypeError):

@@ -28,7 +28,7 @@ Key = tuple[str, int]
 SETTINGS = (
     *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "normalizer.json"),
+    *("vocab.json", "merges.txt", "normalizer.json", "sentencepiece.bpe.model"),
 )
 
 
@@ -74,6 +74,10 @@ class SavedModel:
     def kind(self) -> TaskName:
         """The task of the model's class."""
         return task_of(read_config(str(self.folder)))
+
+    def has_window(self) -> bool:
+        """Whether it is a Whisper that transcribes, whose window can be shortened."""
+        return self.kind() == "seq2seq" and read_config(str(self.folder)).model_type == "whisper"
 
     def original(self) -> Path:
         """The folder of the model that it was unlearned from; right also if both were moved.

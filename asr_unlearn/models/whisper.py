@@ -133,8 +133,7 @@ def _check_only_language(
 
     A model with a character vocabulary keeps the first language that it is given.
     """
-    english = bool(_languages(tokenizer))
-    only = ENGLISH_CODE if english else getattr(model.config, "language", None)
+    only = only_language(model, tokenizer)
     if code is None or code == only:
         return
     if only is not None:
@@ -142,6 +141,19 @@ def _check_only_language(
             f"language {LANGUAGES[code]!r}: the model transcribes {LANGUAGES[only].title()} only"
         )
     model.config.language = code
+
+
+def language_tokens(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> dict[str, int]:
+    """The token of each language by its code; empty for a model without a choice of languages."""
+    if not is_multilingual(model, tokenizer):
+        return {}
+    return {token.strip("<|>"): number for token, number in _languages(tokenizer).items()}
+
+
+def only_language(model: PreTrainedModel, tokenizer: WhisperTokenizer) -> str | None:
+    """The code of the language of a model without a choice; None if it was never said."""
+    stated: str | None = getattr(model.config, "language", None)
+    return ENGLISH_CODE if _languages(tokenizer) else stated
 
 
 def language_code(language: str) -> str:
@@ -218,8 +230,12 @@ def save_spellings(tokenizer: WhisperTokenizer, folder: Path) -> None:
         write_json(folder / "normalizer.json", tokenizer.english_spelling_normalizer)
 
 
-def text_normaliser(tokenizer: WhisperTokenizer) -> Callable[[str], str] | None:
+def text_normaliser(
+    tokenizer: WhisperTokenizer, language: str | None = None
+) -> Callable[[str], str] | None:
     """Whisper's normalisation of texts before comparison; None for a character vocabulary.
+
+    The language is a code; by default that of the tokenizer.
 
     English is normalised by Whisper's rules (numbers, contractions, and British spelling by the
     list in the tokenizer's normalizer.json), other languages only in case and punctuation. A text
@@ -229,7 +245,7 @@ def text_normaliser(tokenizer: WhisperTokenizer) -> Callable[[str], str] | None:
     if all(len(word) == 1 for word in words):
         return None
     basic = BasicTextNormalizer()
-    if tokenizer.language not in ENGLISH:
+    if (language or tokenizer.language) not in ENGLISH:
         return lambda text: str(basic(text)).strip()
     english = EnglishTextNormalizer(tokenizer.english_spelling_normalizer or {})
     return lambda text: str(english(text) or basic(text)).strip()

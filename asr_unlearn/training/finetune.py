@@ -267,10 +267,11 @@ def _changes(task: Task, setup: Setup) -> list[Change]:
         # After the change of speed, so that all crops have one length.
         long = setup.crop_seconds
         samples = round(long * SAMPLE_RATE)
-        frames = int(task.front_end.frames(torch.tensor([samples])))
+        length = torch.tensor([samples])
+        frames = int(task.front_end.frames(length))
         if samples < 1 or frames < task.front_end.fewest_frames:
             raise InputError(_crop_error(long))
-        changes.append(Crop(samples, frames))
+        changes.append(Crop(samples, int(task.front_end.input_frames(length))))
     if setup.augmented:
         changes.append(PolarityAndShift())
     return changes

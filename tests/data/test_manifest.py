@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_unlearn.data.audio import SAMPLE_RATE
-from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
+from asr_unlearn.data.manifest import Utterance, content, read_manifest, write_manifest
 from asr_unlearn.data.validation import Validation, conv_frames, validate
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.text import normal_name, normal_text
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1)
@@ -32,6 +33,7 @@ utterances = st.builds(
     seconds=st.floats(0, 1e6),
     text=optional,
     label=optional,
+    language=optional,
     subset=st.sampled_from([None, "train", "dev", "test"]),
 )
 
@@ -254,3 +256,17 @@ def test_the_number_of_workers_changes_nothing(shared_data: Path) -> None:
     assert checked(1) == checked(2)
     assert [u.id for u in checked(2).kept] == [u.id for u in found]
     assert all(u.seconds == soundfile.info(str(u.audio)).duration for u in checked(2).kept)
+
+
+def test_a_language_is_optional_and_changes_no_digest_where_there_is_none(tmp_path: Path) -> None:
+    plain = Utterance(id="a", audio=tmp_path / "a.wav", speaker="s", seconds=1.0, text="ja")
+    german = replace(plain, language=" german ")
+    assert german.language == "german"
+    write_manifest(tmp_path / "manifest.jsonl", [german])
+    assert read_manifest(tmp_path / "manifest.jsonl") == [german]
+    assert content([plain]) == [["a", "s", 1.0, "ja", None, None]]
+    assert content([german]) == [["a", "s", 1.0, "ja", None, None, "german"]]
+    line = {"id": "a", "audio": "a.wav", "speaker": "s", "seconds": 1.0, "language": 7}
+    (tmp_path / "bad.jsonl").write_text(json.dumps(line))
+    with pytest.raises(InputError, match="line 1: language must be a string, found 7"):
+        read_manifest(tmp_path / "bad.jsonl")

@@ -42,7 +42,7 @@ FAMILIES = [
 WAVES = {"a": 9_000, "b": 5_500, "c": 7_321}
 
 
-def build(family: str, norm: str = "layer") -> CTC:
+def build(family: str, norm: str = "layer", **settings: object) -> CTC:
     processor = character_processor("ABCD", attention_mask=norm == "layer")
     options = tiny_options() | {"feat_extract_norm": norm, "pad_token_id": 0}
     if family == "data2vec-audio":
@@ -51,7 +51,7 @@ def build(family: str, norm: str = "layer") -> CTC:
         options["squeeze_factor"] = 2
     options["vocab_size"] = len(processor.tokenizer)
     torch.manual_seed(0)
-    model = AutoModelForCTC.from_config(AutoConfig.for_model(family, **options))
+    model = AutoModelForCTC.from_config(AutoConfig.for_model(family, **options, **settings))
     return CTC(model.eval(), processor)
 
 
@@ -106,6 +106,27 @@ def test_a_batch_is_its_utterances_alone(family, norm, frozen):
         for field in ("confidence", "entropy"):
             each = torch.cat([getattr(one.certainty, field) for one in singly])
             torch.testing.assert_close(getattr(sure, field), each, **allowed)
+
+
+def test_an_adapter_sees_padding():
+    processor = character_processor("ABCD", attention_mask=True)
+    options = tiny_options() | {"feat_extract_norm": "layer", "pad_token_id": 0, "vocab_size": 7}
+    config = AutoConfig.for_model("wav2vec2", **options, add_adapter=True, num_adapter_layers=1)
+    torch.manual_seed(0)
+    task = CTC(AutoModelForCTC.from_config(config).eval(), processor)
+    assert not task.batches_are_exact
+    together, alone = batches(task)
+    expected = torch.cat([task.losses(batch) for batch in alone])
+    assert not torch.allclose(task.losses(together), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary"])
+def test_positions_kept_from_inference_serve_in_training(positions):
+    task = build("wav2vec2-conformer", position_embeddings_type=positions)
+    together, _ = batches(task)
+    with torch.inference_mode():
+        task.losses(together)
+    task.losses(together).sum().backward()
 
 
 def test_the_loss_is_ctc_over_labels():

@@ -14,7 +14,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration, pipelin
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.tasks import Seq2Seq
+from asr_unlearn.models.tasks import WhisperSeq2Seq
 from asr_unlearn.models.tasks.from_scratch import (
     HEAD,
     Seq2SeqFromScratch,
@@ -39,7 +39,7 @@ def aided(folder, aids):
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_the_loss_is_the_decoders_and_the_encoders(share, tmp_path):
     task = aided(tmp_path, TrainingAids(ctc=share))
-    plain = Seq2Seq(task.model, task.processor)
+    plain = WhisperSeq2Seq(task.model, task.processor)
     together, alone = batches(task)
     with torch.no_grad():
         losses, decoders = task.losses(together), plain.losses(together)
@@ -62,7 +62,7 @@ def test_the_loss_is_the_decoders_and_the_encoders(share, tmp_path):
 
 def test_without_aids_it_is_the_plain_task_and_without_training_too(tmp_path):
     task = aided(tmp_path, TrainingAids(token_noise=1.0, joined=1.0))
-    plain = Seq2Seq(task.model, task.processor)
+    plain = WhisperSeq2Seq(task.model, task.processor)
     together, _ = batches(task)
     with torch.no_grad():
         expected = plain.losses(together)
@@ -75,7 +75,7 @@ def test_without_aids_it_is_the_plain_task_and_without_training_too(tmp_path):
 
 def test_an_utterance_without_room_is_left_to_the_decoder(tmp_path):
     task = aided(tmp_path, TrainingAids(ctc=0.5))
-    plain = Seq2Seq(task.model, task.processor)
+    plain = WhisperSeq2Seq(task.model, task.processor)
     # 5500 samples are 18 positions of the encoder, and twelve equal letters need 23.
     batch, _ = batches(task, {"b": "A" * 12})
     torch.testing.assert_close(task.losses(batch), plain.losses(batch) / 2)

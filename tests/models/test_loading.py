@@ -5,13 +5,21 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoProcessor, Wav2Vec2Processor, WhisperConfig, pipeline
+from transformers import (
+    AutoConfig,
+    AutoModelForCTC,
+    AutoProcessor,
+    Wav2Vec2Processor,
+    WhisperConfig,
+    pipeline,
+)
 
 from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.loading import (
     ModelError,
     is_bare_config,
@@ -20,9 +28,11 @@ from asr_unlearn.models.loading import (
     pretrained_model,
     save_model,
 )
+from asr_unlearn.models.processors import character_processor
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.runtime.errors import InputError
 from tests.support.saved_again import says_the_same_when_loaded
+from tests.support.tiny_families import tiny_family
 from tests.support.tiny_model import tiny_options, tiny_whisper_options
 
 
@@ -143,18 +153,16 @@ def test_a_mistyped_folder_is_not_searched_on_the_hub(built, tmp_path, monkeypat
         load_model("nowhere/at/all")
 
 
-def test_a_model_that_takes_no_wave_is_refused():
-    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+def test_a_model_with_another_extractor_than_its_own_is_refused():
+    model = AutoModelForCTC.from_config(tiny_family("wav2vec2-bert"))
+    with pytest.raises(InputError, match="Wav2Vec2BertForCTC with Wav2Vec2FeatureExtractor: "):
+        CTC(model, character_processor("AB", attention_mask=True))
 
-    config = Wav2Vec2BertConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        vocab_size=7,
-    )
-    with pytest.raises(InputError, match="no convolutional front end"):
-        CTC(Wav2Vec2BertForCTC(config), None)
+
+def test_a_model_without_convolutions_over_the_wave_is_refused():
+    model = AutoModelForCTC.from_config(tiny_family("parakeet_ctc"))
+    with pytest.raises(InputError, match="ParakeetForCTC has no convolutional front end"):
+        ConvFrontEnd(model, None)
 
 
 @pytest.mark.parametrize("saved_in", [torch.float16, torch.bfloat16])

@@ -9,27 +9,26 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
-    GenerationConfig,
     Speech2TextConfig,
     Speech2TextForConditionalGeneration,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
     WhisperProcessor,
-    WhisperTokenizer,
 )
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from asr_unlearn import Stop, unlearn
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
+from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
 from asr_unlearn.models.loading import ModelError, load_model, model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.models.tasks import Seq2Seq, task_for
+from asr_unlearn.models.tasks import WhisperSeq2Seq, task_for
 from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.whisper import character_tokenizer
 from asr_unlearn.runtime.errors import InputError
 from tests.support.tiny_model import tiny_whisper_options
+from tests.support.whisper_models import english_whisper, multilingual_whisper
 from tests.support.whisper_task import batches, build
 
 
@@ -52,7 +51,7 @@ def test_characters_beyond_ascii_are_spelled():
 def test_spectrograms_that_the_model_does_not_hear_are_refused(task, tmp_path):
     task.processor.feature_extractor = WhisperFeatureExtractor(20, chunk_length=2)
     with pytest.raises(ValueError, match="200 frames of 20 mel bands, but the model takes 100"):
-        Seq2Seq(task.model, task.processor)
+        WhisperSeq2Seq(task.model, task.processor)
     odd = WhisperConfig(**(tiny_whisper_options() | {"max_source_positions": 161}))
     odd.save_pretrained(tmp_path / "odd")
     with pytest.raises(ValueError, match="max_source_positions=161 is not a multiple of 50"):
@@ -65,7 +64,7 @@ def test_spectrograms_that_the_model_does_not_hear_are_refused(task, tmp_path):
     )
     model, processor = model_from_config(str(tmp_path / "odd" / "config.json"), "AB", seed=0)
     assert processor.feature_extractor.hop_length == 320
-    assert Seq2Seq(model, processor).front_end.longest == 7 * 16_000
+    assert WhisperSeq2Seq(model, processor).front_end.longest == 7 * 16_000
 
 
 def test_other_encoder_decoders_are_refused(tmp_path):
@@ -74,49 +73,19 @@ def test_other_encoder_decoders_are_refused(tmp_path):
         decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1,
     )  # fmt: skip
     config.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"speech_to_text.* is not supported"):
+    with pytest.raises(ModelError, match="only Whisper is trained from a config"):
         model_from_config(str(tmp_path), "AB", seed=0)
+    model = Speech2TextForConditionalGeneration(config)
     processor = WhisperProcessor(WhisperFeatureExtractor(20), character_tokenizer("AB"))
+    with pytest.raises(InputError, match=r"Speech2Text\w+ with WhisperFeatureExtractor: "):
+        task_for(model, processor)
     with pytest.raises(InputError, match="takes no log-mel spectrograms"):
-        task_for(Speech2TextForConditionalGeneration(config), processor)
+        LogMelFrontEnd(model, processor.feature_extractor)
 
 
 @pytest.fixture
 def multilingual():
-    """As OpenAI's: several languages and tasks, spellings of English words; vocabulary by bytes."""
-    languages = [f"<|{code}|>" for code in LANGUAGES]
-    marks = ["<|endoftext|>", "<|startoftranscript|>", *languages, "<|translate|>",
-             "<|transcribe|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]  # fmt: skip
-    letters = sorted(character_tokenizer("abcdefghijklmnopqrstuvwxyzABCD'.,").get_vocab())
-    vocabulary = ["th", "the", *(c for c in letters if not c.startswith("<|")), *marks]
-    tokenizer = WhisperTokenizer(
-        vocab={token: i for i, token in enumerate(vocabulary)},
-        merges=[("t", "h"), ("th", "e")],
-        pad_token="<|endoftext|>",
-        extra_special_tokens=marks[1:],
-    )
-    tokenizer.english_spelling_normalizer = {"colour": "color"}
-    ids = {token: i for i, token in enumerate(vocabulary)}
-    special = {
-        "pad_token_id": ids["<|endoftext|>"],
-        "bos_token_id": ids["<|endoftext|>"],
-        "eos_token_id": ids["<|endoftext|>"],
-        "decoder_start_token_id": ids["<|startoftranscript|>"],
-    }
-    torch.manual_seed(0)
-    config = WhisperConfig(**tiny_whisper_options(), vocab_size=len(vocabulary), **special)
-    config.begin_suppress_tokens = None
-    model = WhisperForConditionalGeneration(config).eval()
-    model.generation_config = GenerationConfig(
-        **special,
-        is_multilingual=True,
-        lang_to_id={language: ids[language] for language in languages},
-        task_to_id={t: ids[f"<|{t}|>"] for t in ("translate", "transcribe")},
-        no_timestamps_token_id=ids["<|notimestamps|>"],
-        suppress_tokens=[ids[mark] for mark in marks[1:]],
-    )
-    extractor = WhisperFeatureExtractor(20, chunk_length=1)
-    return model, WhisperProcessor(extractor, tokenizer)
+    return multilingual_whisper()
 
 
 @pytest.mark.parametrize(("language", "code"), [(None, "en"), ("german", "de")])
@@ -125,7 +94,7 @@ def test_language_and_task_are_forced_alike_in_training_and_in_generation(
 ):
     model, processor = multilingual
     processor.tokenizer.language = language
-    task = Seq2Seq(model, processor)
+    task = WhisperSeq2Seq(model, processor)
     tokens = processor.tokenizer.convert_ids_to_tokens(task.prompt)
     start = "<|startoftranscript|>"
     assert tokens == [start, f"<|{code}|>", "<|transcribe|>", "<|notimestamps|>"]
@@ -146,7 +115,7 @@ def test_language_and_task_are_forced_alike_in_training_and_in_generation(
 
 
 def test_english_is_compared_as_whisper_compares_it(multilingual):
-    task = Seq2Seq(*multilingual)
+    task = WhisperSeq2Seq(*multilingual)
     written = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A colour, it's.")
     assert task.reference(written) == "a color it is"
     shouted = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="A CAB")
@@ -155,7 +124,7 @@ def test_english_is_compared_as_whisper_compares_it(multilingual):
     hesitation = Utterance(id="u", audio=Path("x"), speaker="s", seconds=1.0, text="Hmm.")
     assert task.reference(hesitation) == "hmm"
     multilingual[1].tokenizer.language = "german"
-    german = Seq2Seq(*multilingual)
+    german = WhisperSeq2Seq(*multilingual)
     assert german.reference(written) == "a colour it s"
 
 
@@ -180,22 +149,9 @@ def test_a_model_with_characters_of_its_own_is_of_the_language_it_is_said_to_be(
     assert task.prompt == prompt
 
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-
-
 @pytest.fixture(scope="module")
 def english():
-    """The processor of OpenAI's tiny.en, and a model of its kind with random weights."""
-    folder = SHARED / "models" / "whisper-tiny.en"
-    if not folder.is_dir():
-        pytest.skip(f"the real Whisper is not at {folder}")
-    config = WhisperConfig.from_pretrained(folder)
-    config.update(tiny_whisper_options())
-    torch.manual_seed(0)
-    model = WhisperForConditionalGeneration(config).eval()
-    model.generation_config = GenerationConfig.from_pretrained(folder)
-    tokenizer = WhisperTokenizer.from_pretrained(folder)
-    return model, WhisperProcessor(WhisperFeatureExtractor(20, chunk_length=1), tokenizer)
+    return english_whisper()
 
 
 @pytest.mark.parametrize("language", [None, "english", "en", "English"])
@@ -299,7 +255,7 @@ def test_transcripts_are_spelled_as_the_model_writes_by_its_loss(
     letters, spelling, spelled, multilingual, tmp_path
 ):
     model = writing(letters, *multilingual).train()
-    task = Seq2Seq(model, multilingual[1])
+    task = WhisperSeq2Seq(model, multilingual[1])
     assert choose_spelling(task, SPOKEN, load=load) == spelling
     assert model.training
     assert task._text(task.target(SPOKEN[2])[:-1].tolist()) == spelled
@@ -376,6 +332,6 @@ def test_labels_beyond_the_decoders_vocabulary_are_named(task):
     processor = WhisperProcessor(
         task.processor.feature_extractor, character_tokenizer("ABCDEFGHIJ")
     )
-    wrong = Seq2Seq(task.model, processor)
+    wrong = WhisperSeq2Seq(task.model, processor)
     with pytest.raises(InputError, match=r"a: the head has 10 outputs, .* has the label 15"):
         wrong.target(SPOKEN[0])

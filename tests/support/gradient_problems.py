@@ -301,6 +301,35 @@ class OneByOne(nn.Module):
         return torch.cat(alone)
 
 
+class Spectrograms(nn.Module):
+    """Convolutions over both axes: strided, depthwise and dilated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, stride=(1, 2), padding=1)
+        self.depthwise = nn.Conv2d(4, 4, (3, 5), padding="same", groups=4, bias=False)
+        self.last = nn.Conv2d(4, 2, (3, 3), padding=(2, 1), dilation=(2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.last(torch.tanh(self.depthwise(torch.tanh(self.first(x[:, None])))))
+        return maps.transpose(1, 2).flatten(2)
+
+
+class Contracted(nn.Module):
+    """Queries by a table of distances, and by a matrix, through einsum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.distances = nn.Embedding(5, 8)
+        self.matrix = nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = torch.arange(x.shape[1])
+        table = self.distances((steps[:, None] - steps[None]).clamp(-2, 2) + 2)
+        scores = torch.einsum("bld,lrd->blr", x, table).softmax(-1)
+        return torch.einsum("bld,dc->blc", torch.tanh(scores @ x), self.matrix)
+
+
 class Bare(nn.Module):
     """Parameters outside any module: scale, shift, scalar, positions, mask, and one unused."""
 
@@ -440,6 +469,13 @@ USES: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor], Tensor]]] = {
     "one for each utterance, reversed": ((8, 1, 1), lambda x, p: (
         (x.flip(0) * p).flip(0) if len(x) == 8 else x + p.sum())),
     "empty": ((3, 0), lambda x, p: x + p.sum()),
+    "einsum": ((8, 8), lambda x, p: torch.einsum("bld,dc->blc", x, p)),
+    "einsum, table first": ((8, 8), lambda x, p: torch.einsum("cd,bld->blc", p, x)),
+    "einsum, time first": ((8, 8), lambda x, p: torch.einsum("lbd,dc->blc", x.transpose(0, 1), p)),
+    "einsum, diagonal": ((8, 8), lambda x, p: torch.einsum("bld,dd->bld", x, p)),
+    "einsum, summed": ((8, 3), lambda x, p: torch.einsum("bld,dk->bld", x, p)),
+    "einsum, ellipsis": ((8, 8), lambda x, p: torch.einsum("...d,dc->...c", x, p)),
+    "einsum, implicit": ((8, 8), lambda x, p: torch.einsum("bld,de", x, p).mT),
     "unused": ((), lambda x, p: x),
     "linear of no inputs": ((8, 0), lambda x, p: x + F.linear(x[..., :0], p)),
     "linear of no frames": ((8, 8), lambda x, p: torch.cat([F.linear(x[:, :0], p), x], 1)),
@@ -460,7 +496,7 @@ class HiddenScalar(torch.autograd.Function):
         return delta * scale, (delta * x).sum()
 
 
-FAST = [UsedTwice, OneByOne, Bare, BatchShaped, WeightNormed, SumOfTwo]
+FAST = [UsedTwice, OneByOne, Spectrograms, Contracted, Bare, BatchShaped, WeightNormed, SumOfTwo]
 SLOW = [TimeMajor, NoRule, Coupled, Hidden]
 
 

@@ -2,14 +2,36 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.data.batching import Batch, is_own
 from asr_unlearn.runtime.errors import InputError
+
+
+@contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """A context in which a model computes no tensors that only inference can use.
+
+    Some models keep the positions that they computed last, and take them again in training.
+    """
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def adapter_sees_padding(model: PreTrainedModel) -> bool:
+    """Whether convolutions behind the encoder reach from an utterance's end into its padding."""
+    return bool(getattr(model.config, "add_adapter", False))
 
 
 class FrontEnd(ABC):
@@ -49,6 +71,10 @@ class FrontEnd(ABC):
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """The number of frames of waves with that many samples."""
 
+    def input_frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """The number of features that `encode` makes of them, where it makes features."""
+        return self.frames(samples)
+
     def is_true(self, length: int, batch: Batch) -> Bool[Tensor, "B {length}"]:
         """Which of `length` frames are not padding."""
         return is_own(length, self.frames(batch.samples))
@@ -56,6 +82,11 @@ class FrontEnd(ABC):
     @abstractmethod
     def output(self, batch: Batch, **inputs: Any) -> Any:
         """The model's output for a batch of encoded utterances and further inputs."""
+
+    def encoded(self, states: Float[Tensor, "B T C"], batch: Batch) -> dict[str, Any]:
+        """What a model with a decoder is given in place of its inputs: the encoder's states."""
+        own = torch.ones_like(states[:, :, 0], dtype=torch.long)
+        return {"encoder_outputs": BaseModelOutput(states), "attention_mask": own}
 
     @abstractmethod
     def states(self, batch: Batch) -> tuple[Float[Tensor, "B T C"], Bool[Tensor, "B T"]]:

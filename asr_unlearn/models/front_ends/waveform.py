@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,9 +13,13 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
+from asr_unlearn.models.extractors import padding_is_seen
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.front_ends.front_end import FrontEnd
-from asr_unlearn.models.processors import padding_is_seen
+from asr_unlearn.models.front_ends.front_end import (
+    FrontEnd,
+    adapter_sees_padding,
+    ordinary_tensors,
+)
 from asr_unlearn.runtime.errors import InputError
 
 # After the front end these let padding leak into true frames (by 1e-4 to 4e-2 in the loss).
@@ -28,15 +32,14 @@ class _PassThrough(nn.Module):
 
 
 @contextmanager
-def fed_with_features(model: PreTrainedModel) -> Iterator[None]:
-    """A context in which the model takes features [B, C, T] in place of a wave."""
-    backbone: Any = model.base_model
-    front_end = backbone.feature_extractor
-    backbone.feature_extractor = _PassThrough()
+def passed_through(holder: nn.Module, name: str) -> Iterator[None]:
+    """A context in which a module's part of that name gives out what it is given."""
+    part = getattr(holder, name)
+    setattr(holder, name, _PassThrough())
     try:
         yield
     finally:
-        backbone.feature_extractor = front_end
+        setattr(holder, name, part)
 
 
 class ConvFrontEnd(FrontEnd):
@@ -45,25 +48,38 @@ class ConvFrontEnd(FrontEnd):
     Padding does not change an utterance's features: a front end with layer norm takes padded
     batches (exact under the attention mask); one with group norm, which depends on padding, takes
     single utterances, and the features are padded instead. The few families that leak padding
-    further up (`LEAKS_PADDING`) are scored one by one, but trained in batches.
+    further up (`LEAKS_PADDING`), and models with an adapter, are scored one by one, but trained in
+    batches.
+
+    Attributes:
+        holder: the module that the convolutions are a part of.
+        part: their name in it.
 
     Raises:
         InputError: the model has no such front end.
     """
 
+    part: ClassVar[str] = "feature_extractor"
+
     def __init__(self, model: PreTrainedModel, extractor: Any) -> None:
-        if not hasattr(model.base_model, "feature_extractor"):
+        self.model, self.extractor = model, extractor
+        self.holder = self._holder()
+        if not hasattr(self.holder, self.part):
             raise InputError(
                 f"{type(model).__name__} has no convolutional front end; "
                 "use a model that takes a raw wave, such as Wav2Vec2ForCTC"
             )
-        self.model, self.extractor = model, extractor
-        backbone: Any = model.base_model
-        self.layers = backbone.feature_extractor
+        self.layers: Any = getattr(self.holder, self.part)
         # Otherwise a gradient with respect to the wave would be computed in vain.
         self.layers._requires_grad = False
-        self.batches_are_exact = model.config.model_type not in LEAKS_PADDING
+        self.batches_are_exact = not (
+            model.config.model_type in LEAKS_PADDING or adapter_sees_padding(model)
+        )
         self._sees_padding = padding_is_seen(model.config)
+
+    def _holder(self) -> nn.Module:
+        backbone: nn.Module = self.model.base_model
+        return backbone
 
     @property
     def first_convolution(self) -> nn.Conv1d:
@@ -84,13 +100,17 @@ class ConvFrontEnd(FrontEnd):
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "..."]:
         """The normalised wave [samples], or with a frozen front end its features [T, C]."""
         encoded = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-        values: Tensor = encoded.input_values[0]
+        # Some extractors give the wave a channel.
+        values: Tensor = encoded.input_values[0].reshape(-1)
         if not self.is_frozen:
             return values
         with torch.no_grad():
-            features = self.layers(values[None].to(self.model.device, self.model.dtype))
-        framed: Tensor = features[0].T.contiguous().cpu()
-        return framed
+            features = self._convolved(values[None].to(self.model.device, self.model.dtype))
+        return features[0].T.contiguous().cpu()
+
+    def _convolved(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B C T"]:
+        features: Tensor = self.layers(waves)
+        return features
 
     def output(self, batch: Batch, **inputs: Any) -> Any:
         """The model's output; frames after an utterance's end mean nothing."""
@@ -105,18 +125,28 @@ class ConvFrontEnd(FrontEnd):
         # The models sum the attention mask over samples to find each utterance's length, so one
         # column that holds the length says the same as a [B, samples] mask.
         mask = batch.samples[:, None]
-        with fed_with_features(self.model):
-            return model(self._features(batch).transpose(1, 2), attention_mask=mask, **inputs)
+        features = self._features(batch)
+        with passed_through(self.holder, self.part), ordinary_tensors():
+            return self._called(model, features, mask, **inputs)
+
+    def _called(
+        self,
+        model: nn.Module,
+        features: Float[Tensor, "B T C"],
+        mask: Int[Tensor, "B 1"],
+        **inputs: Any,
+    ) -> Any:
+        """A model's output for features in the place of those of its convolutions."""
+        return model(features.transpose(1, 2), attention_mask=mask, **inputs)
 
     def _features(self, batch: Batch) -> Float[Tensor, "B T C"]:
         inputs = batch.inputs.to(self.model.dtype)
         if inputs.dim() == 3:
             return inputs
         if not self._sees_padding:
-            features: Tensor = self.layers(inputs).transpose(1, 2)
-            return features
+            return self._convolved(inputs).transpose(1, 2)
         alone = [
-            self.layers(wave[None, :length])[0].T
+            self._convolved(wave[None, :length])[0].T
             for wave, length in zip(inputs, batch.samples.tolist(), strict=True)
         ]
         return nn.utils.rnn.pad_sequence(alone, batch_first=True)

@@ -9,9 +9,10 @@ from asr_unlearn.models.tasks.classification import Classification
 from asr_unlearn.models.tasks.ctc import CTC
 from asr_unlearn.models.tasks.seq2seq import Seq2Seq
 from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.models.tasks.whisper_seq2seq import WhisperSeq2Seq
 from asr_unlearn.runtime.errors import InputError
 
-__all__ = ["CTC", "Classification", "Seq2Seq", "Task", "task_for"]
+__all__ = ["CTC", "Classification", "Seq2Seq", "Task", "WhisperSeq2Seq", "task_for"]
 
 TASKS: dict[str, type[CTC | Seq2Seq | Classification]] = {
     "ForCTC": CTC,
@@ -29,7 +30,7 @@ def task_for(
     language: str | None = None,
     beams: int = 1,
 ) -> Task:
-    """The task of a model's class; `language` and `beams` are for `Seq2Seq`.
+    """The task of a model's class; `beams` is for `Seq2Seq`, and `language` for a Whisper.
 
     Raises:
         InputError: no task has such models or their inputs, a language is given for a model without
@@ -39,10 +40,12 @@ def task_for(
     for ending, task in TASKS.items():
         if any(name.endswith(ending) for name in names):
             _check_processor(processor, spells=task is not Classification)
-            if task is Seq2Seq:
-                return Seq2Seq(model, processor, device, language=language, beams=beams)
+            if task is Seq2Seq and model.config.model_type == "whisper":
+                return WhisperSeq2Seq(model, processor, device, language=language, beams=beams)
             if language is not None:
                 raise InputError(f"language {language!r}: {type(model).__name__} has no choice")
+            if task is Seq2Seq:
+                return Seq2Seq(model, processor, device, beams=beams)
             return task(model, processor, device)
     raise InputError(f"{type(model).__name__} is none of …{', …'.join(TASKS)}")
 

@@ -12,23 +12,19 @@ from transformers import PreTrainedModel
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.labels import label_of
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.models.ecapa import EcapaConfig
+from asr_unlearn.models.front_ends.choice import front_end_for
 from asr_unlearn.models.front_ends.ecapa_features import FbankFrontEnd
-from asr_unlearn.models.front_ends.front_end import FrontEnd
-from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
-from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_labels, layers_of
 from asr_unlearn.runtime.errors import InputError
-
-FRONT_ENDS: dict[str, Any] = {"whisper": LogMelFrontEnd, EcapaConfig.model_type: FbankFrontEnd}
 
 
 class Classification(Task):
     """A classifier and its feature extractor: what `AutoModelForAudioClassification` loads.
 
-    wav2vec2, HuBERT, WavLM and similar models, Whisper's encoder, and ECAPA-TDNN. The prediction is
-    the name of the likeliest class, and the error rate is one minus accuracy.
+    wav2vec2, HuBERT, WavLM and similar models, Whisper's encoder, the audio spectrogram
+    transformer, and ECAPA-TDNN. The prediction is the name of the likeliest class, and the error
+    rate is one minus accuracy.
     """
 
     one_label = True
@@ -37,9 +33,7 @@ class Classification(Task):
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
     ) -> None:
         extractor = getattr(processor, "feature_extractor", processor)
-        kind = FRONT_ENDS.get(model.config.model_type, ConvFrontEnd)
-        front_end: FrontEnd = kind(model, extractor)
-        super().__init__(model, processor, front_end, device)
+        super().__init__(model, processor, front_end_for(model, extractor), device)
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
         """The index of the utterance's class, [1].
@@ -56,8 +50,7 @@ class Classification(Task):
                 f"utterance {utterance.id}: the model has no class {label!r}; "
                 f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
             )
-        model: Any = self.model
-        outputs = model.classifier.weight.shape[0]
+        outputs = len(output_layer(self.model).weight)
         check_labels(utterance, [classes[label]], outputs, source="label2id")
         return torch.tensor([classes[label]])
 
@@ -97,12 +90,14 @@ class Classification(Task):
         if isinstance(self.front_end, FbankFrontEnd):
             pooling = nn.ModuleList([backbone.mfa, backbone.asp, backbone.asp_bn])
             return [*backbone.blocks, pooling, backbone.fc, model.classifier]
-        return layers_of(self.model, "projector", "classifier")
+        # The spectrogram transformer has no projection.
+        heads = [name for name in ("projector", "classifier") if hasattr(model, name)]
+        return layers_of(self.model, *heads)
 
     def embeddings(self, batch: Batch) -> Float[Tensor, "B C"]:
         """The input of the last layer: an ECAPA-TDNN's embedding, else the pooled projection."""
         given: list[Tensor] = []
-        head: Any = getattr(self.model, "classifier")  # noqa: B009
+        head = output_layer(self.model)
         listening = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
         try:
             self.logits(batch)
@@ -117,3 +112,9 @@ class Classification(Task):
         predictions = [names[i] for i in logits.argmax(-1).tolist()]
         sure = certainty(*self.distributions_from_logits(logits, batch))
         return ScoredBatch(self.losses_from_logits(logits, batch), predictions, sure)
+
+
+def output_layer(model: PreTrainedModel) -> Any:
+    """The layer that gives the logits; some classifiers have a norm before it."""
+    head: Any = getattr(model, "classifier")  # noqa: B009
+    return getattr(head, "dense", head)

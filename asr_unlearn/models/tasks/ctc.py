@@ -1,7 +1,7 @@
 """Speech recognition with connectionist temporal classification (Graves et al., 2006).
 
-Works with every model that `AutoModelForCTC` loads and that has a convolutional front end over
-the raw wave (wav2vec2, HuBERT, WavLM, Data2Vec, UniSpeech, SEW), and with `TdnnForCTC`.
+Works with the models that `AutoModelForCTC` loads, and with `TdnnForCTC`. The vocabulary is one of
+characters or of subwords.
 """
 
 from typing import Any
@@ -10,18 +10,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Wav2Vec2CTCTokenizer
 
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import NAMES, respelled, tokenizer_spelling
-from asr_unlearn.models.front_ends.tdnn_features import MelFrontEnd
-from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
+from asr_unlearn.models.front_ends.choice import front_end_for
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_labels, layers_of
-from asr_unlearn.models.tdnn import TdnnForCTC
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.log import warn_once
+
+# The names that the output layer has in the models' classes.
+CTC_HEADS = ("lm_head", "ctc_head")
 
 
 class CTC(Task):
@@ -32,14 +33,16 @@ class CTC(Task):
     def __init__(
         self, model: PreTrainedModel, processor: Any, device: torch.device | None = None
     ) -> None:
-        kind: Any = MelFrontEnd if isinstance(model, TdnnForCTC) else ConvFrontEnd
-        front_end = kind(model, getattr(processor, "feature_extractor", None))
+        front_end = front_end_for(model, getattr(processor, "feature_extractor", None))
         super().__init__(model, processor, front_end, device)
+        self.head_name = head_name(model)
+        self.head: Any = getattr(model, self.head_name)
+        self.blank = blank_of(model)
         _check_blank(model, processor.tokenizer)
         self.spelling = tokenizer_spelling(processor.tokenizer)
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
-        """Character ids of the transcript, in the case of the vocabulary.
+        """The ids of the transcript's characters or subwords, in the case of the vocabulary.
 
         Raises:
             InputError: the utterance has no transcript, or one with marks of the vocabulary or
@@ -59,8 +62,7 @@ class CTC(Task):
             raise InputError(f"utterance {utterance.id}: {self._lacking(text)}")
         if text != utterance.text:
             warn_once(f"transcripts are spelled {NAMES[self.spelling]}, as the model writes")
-        model: Any = self.model
-        check_labels(utterance, labels, model.lm_head.weight.shape[0])
+        check_labels(utterance, labels, len(self.head.weight))
         return torch.tensor(labels, dtype=torch.long)
 
     def _labels(self, text: str) -> list[int] | None:
@@ -106,7 +108,7 @@ class CTC(Task):
             batch.targets.clamp(min=0),
             self.frames(batch.samples),
             batch.target_lengths,
-            blank=self.model.config.pad_token_id,
+            blank=self.blank,
             reduction="none",
         )
         return summed / batch.target_lengths
@@ -126,15 +128,22 @@ class CTC(Task):
 
     def layers(self) -> list[nn.Module]:
         """The encoder's layers and the output projection."""
-        return layers_of(self.model, "lm_head")
+        return layers_of(self.model, self.head_name)
 
     def transcripts(self, logits: Float[Tensor, "B T V"], batch: Batch) -> list[str]:
         """Best path, repeats and blanks removed."""
-        best = logits.argmax(-1)
-        blank = self.model.config.pad_token_id
-        own = best.masked_fill(~self.front_end.is_true(logits.shape[1], batch), blank)
-        texts: list[str] = self.processor.batch_decode(own)
-        return texts
+        own = self.front_end.is_true(logits.shape[1], batch)
+        paths = zip(logits.argmax(-1).cpu(), own.cpu(), strict=True)
+        return [self._text(path[true].unique_consecutive()) for path, true in paths]
+
+    def _text(self, labels: Int[Tensor, " frames"]) -> str:
+        """The text of labels, blanks left out; two equal ones with a blank between them are two."""
+        tokenizer = self.processor.tokenizer
+        # A character tokenizer writes its marks; a tokenizer of subwords would join them to words.
+        marks = isinstance(tokenizer, Wav2Vec2CTCTokenizer)
+        ids = labels[labels != self.blank].tolist()
+        text: str = tokenizer.decode(ids, group_tokens=False, skip_special_tokens=not marks)
+        return text
 
     def score(self, batch: Batch) -> ScoredBatch:
         """Losses, transcripts and certainty from one forward pass."""
@@ -146,10 +155,33 @@ class CTC(Task):
         )
 
 
+def head_name(model: PreTrainedModel) -> str:
+    """The name of the layer that gives the logits.
+
+    Raises:
+        InputError: the model has none of a name that such layers have.
+    """
+    for name in CTC_HEADS:
+        if isinstance(getattr(model, name, None), nn.Module):
+            return name
+    raise InputError(f"{type(model).__name__} has no output layer {' or '.join(CTC_HEADS)}")
+
+
+def blank_of(model: PreTrainedModel) -> int:
+    """The label of the CTC blank: that of its own name in the config, else that of padding."""
+    config: Any = model.config
+    stated: int | None = getattr(config, "blank_token_id", None)
+    padding: int = config.pad_token_id
+    return padding if stated is None else stated
+
+
 def _check_blank(model: PreTrainedModel, tokenizer: Any) -> None:
-    """Raises InputError unless loss and decoding have the same blank."""
+    """Raises InputError unless loss and decoding have the same blank.
+
+    A model whose config names the blank has a padding token beside it.
+    """
     trained, decoded = model.config.pad_token_id, tokenizer.pad_token_id
-    if trained != decoded:
+    if getattr(model.config, "blank_token_id", None) is None and trained != decoded:
         raise InputError(
             f"the CTC blank is {trained} by pad_token_id of config.json, but {decoded} "
             f"({tokenizer.pad_token!r}) by pad_token of the tokenizer: set the wrong one to the "

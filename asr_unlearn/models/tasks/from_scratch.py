@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from asr_unlearn.data.batching import Batch, Example, collate
-from asr_unlearn.models.tasks.seq2seq import Seq2Seq
 from asr_unlearn.models.tasks.task import check_finite
+from asr_unlearn.models.tasks.whisper_seq2seq import WhisperSeq2Seq
 from asr_unlearn.runtime.errors import InputError
 
 HEAD = "auxiliary_ctc"
@@ -49,7 +49,7 @@ class TrainingAids:
         return any(vars(self).values())
 
 
-class Seq2SeqFromScratch(Seq2Seq):
+class Seq2SeqFromScratch(WhisperSeq2Seq):
     """Whisper in training from random weights.
 
     The loss of an utterance is (1 − λ)·(cross-entropy of the decoder) + λ·(CTC loss of the
@@ -130,14 +130,15 @@ class Seq2SeqFromScratch(Seq2Seq):
         """The utterances of a batch, without the padding."""
         frames = self.front_end.frames(batch.samples).tolist()
         return [
-            Example(name, own[:length], int(samples), labels[:count])
-            for name, own, length, samples, labels, count in zip(
+            Example(name, own[:length], int(samples), labels[:count], language)
+            for name, own, length, samples, labels, count, language in zip(
                 batch.ids,
                 batch.inputs,
                 frames,
                 batch.samples,
                 batch.targets,
                 batch.target_lengths,
+                batch.languages or [None] * len(batch),
                 strict=True,
             )
         ]
@@ -153,6 +154,7 @@ class Seq2SeqFromScratch(Seq2Seq):
             torch.cat([first.input[:kept], second.input]),
             kept * hop + second.samples,
             torch.cat([first.target[:-1], space, second.target]),
+            first.language,
         )
 
     def _has_room(self, example: Example) -> bool:

@@ -1,5 +1,6 @@
-"""Speech recognition with an encoder and a decoder: Whisper (Radford et al., 2022)."""
+"""Speech recognition with an encoder and a decoder that writes text."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -7,34 +8,36 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.data.spelling import Spelling, respelled
-from asr_unlearn.models.front_ends.log_mel import LogMelFrontEnd
+from asr_unlearn.data.spelling import Spelling, respelled, tokenizer_spelling
+from asr_unlearn.models.front_ends.choice import front_end_for
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_labels
-from asr_unlearn.models.whisper import prompt_of, text_normaliser
 from asr_unlearn.runtime.errors import InputError
 
 PADDING = -100
+# The names that the output layer and the decoder's number of positions have in the models' classes.
+HEADS = ("proj_out", "lm_head")
+POSITIONS = ("max_target_positions", "max_position_embeddings")
 
 
 class Seq2Seq(Task):
-    """Whisper and its processor.
+    """An encoder-decoder and its processor.
 
-    The decoder is given the prompt (start, language, task, no timestamps) and the labels so far.
-    Targets are the labels after the prompt, the end of the text included, and losses are means
-    over them: the prompt is given, and not part of the loss.
+    The decoder is given the prompt and the labels so far. Targets are the labels after the prompt,
+    the end of the text included, and losses are means over them: the prompt is given, and not part
+    of the loss.
 
     Args:
-        language: of a multilingual model; by default the one in its settings, or English.
         beams: of the search for transcripts; 1 is greedy.
+
+    Raises:
+        InputError: model and tokenizer have other tokens for the start or the end of a text.
     """
 
     generates: ClassVar[bool] = True
-    front_end: LogMelFrontEnd
 
     def __init__(
         self,
@@ -42,17 +45,41 @@ class Seq2Seq(Task):
         processor: Any,
         device: torch.device | None = None,
         *,
-        language: str | None = None,
         beams: int = 1,
     ) -> None:
-        super().__init__(
-            model, processor, LogMelFrontEnd(model, processor.feature_extractor), device
-        )
+        front_end = front_end_for(model, processor.feature_extractor)
+        super().__init__(model, processor, front_end, device)
         self.beams = beams
         self.tokenizer = processor.tokenizer
-        self.prompt = prompt_of(model, self.tokenizer, language)
-        self.normalised = text_normaliser(self.tokenizer)
-        self.longest_target: int = model.config.max_target_positions + 1 - len(self.prompt)
+        self.head: Any = next(getattr(model, name) for name in HEADS if hasattr(model, name))
+        self.prompt = self._prompt()
+        self.longest_target: int = self.positions + 1 - len(self.prompt)
+
+    def _prompt(self) -> list[int]:
+        """The tokens before every text: the start, and those that the tokenizer begins with."""
+        config: Any = self.model.config
+        start = config.decoder_start_token_id
+        start = config.bos_token_id if start is None else start
+        end = self.tokenizer.eos_token_id
+        if start is None or end is None or end != config.eos_token_id:
+            raise InputError(
+                f"decoder_start_token_id of config.json is {start}; the end of a text is "
+                f"{config.eos_token_id} by eos_token_id of config.json, and {end} by eos_token of "
+                "the tokenizer: give the model the tokenizer that it was trained with"
+            )
+        return [start, *getattr(self.tokenizer, "prefix_tokens", [])]
+
+    @property
+    def positions(self) -> int:
+        """How many tokens the decoder takes."""
+        config: Any = self.model.config
+        found: int = next(getattr(config, name) for name in POSITIONS if hasattr(config, name))
+        return found
+
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds of the longest utterance that the encoder takes."""
+        return math.inf
 
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
         """Token ids of the transcript and of its end.
@@ -66,19 +93,20 @@ class Seq2Seq(Task):
         """
         if not utterance.text:
             raise InputError(f"utterance {utterance.id} has no transcript")
-        window = self.front_end.window
-        if utterance.seconds > window:
+        longest = self.longest_seconds
+        if utterance.seconds > longest:
             raise InputError(
                 f"utterance {utterance.id} has {utterance.seconds:.1f} s; the encoder's window "
-                f"holds {window:g} s: leave it out of the manifest, or cut it"
+                f"holds {longest:g} s: leave it out of the manifest, or cut it"
             )
         text = self._spelled(utterance.text)
-        labels = self.tokenizer(text, add_special_tokens=False).input_ids
+        # Some tokenizers have pieces in lower case, and write capitals.
+        pieces = text.lower() if getattr(self.tokenizer, "do_upper_case", False) else text
+        labels = self.tokenizer(pieces, add_special_tokens=False).input_ids
         if self._text(labels) != text:
             raise InputError(f"utterance {utterance.id}: the vocabulary cannot spell {text!r}")
         labels = [*labels, self.tokenizer.eos_token_id]
-        model: Any = self.model
-        check_labels(utterance, [*self.prompt, *labels], model.proj_out.weight.shape[0])
+        check_labels(utterance, [*self.prompt, *labels], len(self.head.weight))
         target = torch.tensor(labels)
         if not self.fits(target, 0):
             raise InputError(
@@ -98,23 +126,31 @@ class Seq2Seq(Task):
         return recorded
 
     def _spelled(self, text: str) -> str:
-        if self.spelling is not None:
-            return respelled(text, self.spelling)
-        # OpenAI's models have hardly been trained on capitals, which LibriSpeech is written in.
-        capitals = self.normalised is not None and text.isupper()
-        return respelled(text, "lower") if capitals else text
+        return respelled(text, self.spelling or self._usual_spelling(text))
+
+    def _usual_spelling(self, text: str) -> Spelling:
+        """The spelling of a text where none has been chosen: the case of the vocabulary."""
+        return tokenizer_spelling(self.tokenizer)
 
     def reference(self, utterance: Utterance) -> str:
-        return self._compared(self._spelled(utterance.text or ""))
+        return self._compared(self._spelled(utterance.text or ""), utterance.language)
 
-    def _compared(self, text: str) -> str:
-        return text.strip() if self.normalised is None else self.normalised(text)
+    def _compared(self, text: str, language: str | None) -> str:
+        """A text as it is compared with another; the language is that of the manifest, if any."""
+        return text.strip()
 
     def _decoder_inputs(self, batch: Batch) -> Int[Tensor, "B P"]:
         """The prompt and all labels but the last, padded."""
+        prompts = self._prompts(batch)
+        labels = batch.targets[:, :-1]
+        # What the decoder is given behind the end of a text means nothing.
+        filled = labels.masked_fill(labels == PADDING, self.prompt[0])
+        return torch.cat([prompts, filled], dim=1)
+
+    def _prompts(self, batch: Batch) -> Int[Tensor, "B P"]:
+        """The prompt of each utterance."""
         prompt = torch.tensor(self.prompt, device=batch.targets.device)
-        labels = batch.targets[:, :-1].masked_fill(batch.targets[:, :-1] == PADDING, prompt[0])
-        return torch.cat([prompt.expand(len(batch), -1), labels], dim=1)
+        return prompt.expand(len(batch), -1)
 
     def _output(self, batch: Batch) -> Any:
         tokens = self._decoder_inputs(batch)
@@ -147,28 +183,30 @@ class Seq2Seq(Task):
         return len(target) <= self.longest_target
 
     def with_model(self, model: PreTrainedModel) -> "Seq2Seq":
-        task = Seq2Seq(model, self.processor, beams=self.beams)
-        task.front_end.set_window(self.front_end.window)
-        return task
+        return type(self)(model, self.processor, beams=self.beams)
 
     def layers(self) -> list[nn.Module]:
         """The layers of the encoder and of the decoder, and the output projection."""
         model: Any = self.model
-        return [*model.model.encoder.layers, *model.model.decoder.layers, model.proj_out]
+        return [*model.model.encoder.layers, *model.model.decoder.layers, self.head]
 
-    def transcripts(self, encoded: Float[Tensor, "B T C"]) -> list[str]:
+    def transcripts(self, encoded: Float[Tensor, "B T C"], batch: Batch) -> list[str]:
         """The decoder's transcripts for the encoder's states, spelled as references are."""
         model: Any = self.model
         tokens = model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
-            attention_mask=torch.ones_like(encoded[:, :, 0], dtype=torch.long),
-            max_length=self.model.config.max_target_positions,
+            **self.front_end.encoded(encoded, batch),
+            **self._search(batch),
+            max_length=self.positions,
             num_beams=self.beams,
             do_sample=False,
-            return_timestamps=False,
         )
         texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [self._compared(text) for text in texts]
+        languages = batch.languages or [None] * len(batch)
+        return [self._compared(t, own) for t, own in zip(texts, languages, strict=True)]
+
+    def _search(self, batch: Batch) -> dict[str, Any]:
+        """What the search for transcripts is given beside the encoder's states."""
+        return {"decoder_input_ids": self._prompts(batch).contiguous()}
 
     def score(self, batch: Batch) -> ScoredBatch:
         """Losses and certainty given the reference labels, and generated transcripts."""
@@ -176,6 +214,6 @@ class Seq2Seq(Task):
         logits = self._logits(output)
         return ScoredBatch(
             self.losses_from_logits(logits, batch),
-            self.transcripts(output.encoder_last_hidden_state),
+            self.transcripts(output.encoder_last_hidden_state, batch),
             certainty(*self.distributions_from_logits(logits, batch)),
         )

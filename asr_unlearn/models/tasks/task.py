@@ -146,7 +146,8 @@ def layers_of(model: PreTrainedModel, *heads: str) -> list[nn.Module]:
     Raises:
         InputError: the model has no such modules.
     """
-    encoder: Any = getattr(model.base_model, "encoder", model.base_model)
+    base: Any = model.base_model
+    encoder = getattr(base, "encoder", getattr(base, "audio_tower", base))
     # SEW-D has a transformer encoder within its encoder, as BERT's is.
     places = [(encoder, "layers"), (getattr(encoder, "encoder", None), "layer")]
     found = [getattr(holder, name, None) for holder, name in places]

@@ -1,4 +1,4 @@
-"""The spelling of a Whisper's transcripts, chosen by its loss and recorded in its config."""
+"""The spelling of a decoder's transcripts, chosen by its loss and recorded in its config."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import NAMES, Spelling, respelled
@@ -28,7 +27,7 @@ def choose_spelling(
     wanted: SpellingChoice = "auto",
     load: Callable[[Utterance], Float[np.ndarray, " samples"]] | None = None,
 ) -> Spelling | None:
-    """Choose how a Whisper spells transcripts, and record it in the config of the model.
+    """Choose how a decoder spells transcripts, and record it in the config of the model.
 
     A recorded spelling stays unless `wanted` is another. Else it is the one in which the first
     utterances, by their ids, have the lowest loss; of equal ones the first of `NAMES`.
@@ -43,7 +42,7 @@ def choose_spelling(
         The spelling; None for other tasks, and where all spellings are the same.
 
     Raises:
-        InputError: a spelling is given, and the model is no Whisper.
+        InputError: a spelling is given, and the model has no decoder.
     """
     if not isinstance(task, Seq2Seq):
         if wanted != "auto":
@@ -70,7 +69,7 @@ def _likelihood(
 ) -> float | None:
     """Negative log-likelihood of the transcripts in one spelling; None if one cannot be spelled."""
     config: Any = task.model.config
-    longest = task.front_end.longest / SAMPLE_RATE
+    longest = task.longest_seconds
     cased = [u for u in utterances if len({respelled(u.text or "", s) for s in NAMES}) > 1]
     few = sorted((u for u in cased if u.seconds <= longest), key=lambda u: u.id)[:FEW]
     was_training = task.model.training

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.models.tasks.seq2seq import Seq2Seq
 from asr_unlearn.models.tasks.task import Task
+from asr_unlearn.models.tasks.whisper_seq2seq import WhisperSeq2Seq
 from asr_unlearn.runtime.errors import InputError
 
 Window: TypeAlias = Literal["auto", "full"] | float
@@ -38,7 +38,7 @@ def set_window(task: Task, window: Window, utterances: Iterable[Utterance]) -> f
     Raises:
         InputError: seconds for such a model or for a classifier, or more than the model's window.
     """
-    if not isinstance(task, Seq2Seq):
+    if not isinstance(task, WhisperSeq2Seq):
         if window not in ("auto", "full"):
             raise InputError(
                 f"--window {window:g}: only a Whisper that transcribes has a window to shorten; "
