@@ -70,7 +70,8 @@ def add_adapters(model: PreTrainedModel, lora: Lora, whole: Sequence[str] = ()) 
         whole: names of layers to train themselves, such as a new output layer.
 
     Raises:
-        InputError: the model has adapters, no layer of these names, or one that it uses in another
+        InputError: the model has adapters, is of a class that peft cannot adapt, has no layer of
+            these names, or one that it uses in another
             way than by calling it; or peft is not installed.
     """
     need_extra("lora", "--lora")
@@ -96,6 +97,8 @@ def add_adapters(model: PreTrainedModel, lora: Lora, whole: Sequence[str] = ()) 
     )
     try:
         inject_adapter_in_model(config, model)
+    except NotImplementedError as error:
+        raise InputError(f"--lora: peft cannot adapt {type(model).__name__} ({error})") from error
     except ValueError as error:
         raise InputError(
             f"--lora.targets {lora.targets}: {type(model).__name__} has no such layers "

@@ -62,6 +62,17 @@ MALFORMED = (
 HEADS = ("lm_head", "ctc_head", "encoder.out_mid", "classifier", "classifier.dense")
 
 
+def output_layers(model: PreTrainedModel, task: TaskName) -> list[str]:
+    """The names of the layers that depend on a recogniser's vocabulary or a classifier's classes.
+
+    None of an encoder-decoder, whose vocabulary is that of its pretrained decoder.
+    """
+    if task == "seq2seq":
+        return []
+    layers = model.named_modules()
+    return [name for name, layer in layers if name in HEADS and not list(layer.children())]
+
+
 def task_of(config: Any) -> TaskName:
     """The task of a model, by the class that its config names, else by its family."""
     for name in config.architectures or ():
@@ -160,9 +171,9 @@ def pretrained_model(
     made, settings = new_processor(source, config, task, vocabulary)
     model = _with_weights(source, task, headless=True, ignore_mismatched_sizes=True, **settings)
     # A head for another vocabulary is replaced even where its size would fit.
-    for name, layer in model.named_modules():
-        if name in HEADS and hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
+    for name in output_layers(model, task):
+        layer: Any = model.get_submodule(name)
+        layer.reset_parameters()
     return model, own or made
 
 
@@ -174,7 +185,9 @@ def _with_adapters(
         raise ModelError(f"{folder}: its base {base} holds adapters itself; merge those first")
     model, processor = pretrained_model(base, vocabulary, task)
     read_adapters(model, folder)
-    model.config.update({k: v for k, v in config.to_dict().items() if k != "dtype"})
+    # The one setting of ours that a config holds.
+    if (spelling := getattr(config, "transcript_spelling", None)) is not None:
+        model.config.transcript_spelling = spelling
     if (path := folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_dict(read_json(path))
     return model, own_processor(str(folder), task) or processor

@@ -22,9 +22,9 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.gabor_init import start_from_filterbank
 from asr_unlearn.models.loading import (
-    HEADS,
     is_bare_config,
     model_from_config,
+    output_layers,
     pretrained_model,
     read_config,
     task_of,
@@ -236,7 +236,7 @@ def _task_to_train(
         if scratch:
             raise InputError(f"{source}: --lora changes a trained model; this has random weights")
         torch.manual_seed(seed)
-        add_adapters(model, setup.lora, [HEADS[kind]] if kind in HEADS else [])
+        add_adapters(model, setup.lora, output_layers(model, kind))
     return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
 
 

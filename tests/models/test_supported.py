@@ -21,13 +21,8 @@ from asr_unlearn.models.loading import (
 )
 from asr_unlearn.models.supported import CLASSES, MAPPINGS, REFUSED, TAKEN
 from asr_unlearn.models.tasks import task_for
-from tests.support.tiny_families import OPTIONS, tiny_family
-from tests.support.tiny_model import (
-    tiny_ecapa_options,
-    tiny_options,
-    tiny_tdnn_options,
-    tiny_whisper_options,
-)
+from tests.support.tiny_families import tiny_config
+from tests.support.tiny_model import tiny_whisper_options
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 EVERY = [(task, kind, name) for task, names in MAPPINGS.items() for kind, name in names.items()]
@@ -100,31 +95,13 @@ SUPPORTED = [
     # Other encoder-decoders are not trained from a config; see test_encoder_decoders.py.
     if task != "seq2seq" or kind == "whisper"
 ]
-SIZES = {
-    "whisper": tiny_whisper_options,
-    "ecapa-tdnn": tiny_ecapa_options,
-    "tdnn": tiny_tdnn_options,
-}
-
-
-def tiny(kind):
-    if kind in OPTIONS:
-        return tiny_family(kind)
-    sizes = SIZES.get(kind, tiny_options)()
-    if kind not in SIZES:
-        sizes |= {"classifier_proj_size": 8}
-    if kind == "data2vec-audio":
-        sizes["conv_pos_kernel_size"] = 7
-    if kind.startswith("sew"):
-        sizes["squeeze_factor"] = 2
-    return AutoConfig.for_model(kind, **sizes)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 @pytest.mark.parametrize(("task", "kind"), SUPPORTED)
 def test_what_is_supported_has_a_loss_that_can_be_learned(task, kind, tmp_path):
-    tiny(kind).save_pretrained(tmp_path)
+    tiny_config(kind).save_pretrained(tmp_path)
     words = ["no", "yes"] if task == "classification" else ["A", "B"]
     model, processor = model_from_config(str(tmp_path), words, 0, task)
     assert type(model).__name__ == CLASSES[task][kind]

@@ -1,8 +1,15 @@
-"""Tiny configs of the families beyond wav2vec2's kin, Whisper and our own."""
+"""Tiny configs of every supported family."""
 
 from copy import deepcopy
 
 from transformers import AutoConfig
+
+from tests.support.tiny_model import (
+    tiny_ecapa_options,
+    tiny_options,
+    tiny_tdnn_options,
+    tiny_whisper_options,
+)
 
 ENCODER = {
     "hidden_size": 16,
@@ -12,6 +19,7 @@ ENCODER = {
 }
 CONFORMER = ENCODER | {"conv_kernel_size": 5, "num_mel_bins": 16, "subsampling_conv_channels": 8}
 VOCABULARY = 12
+# Of the families beyond wav2vec2's kin, Whisper and our own.
 OPTIONS = {
     "wav2vec2-bert": ENCODER
     | {
@@ -88,3 +96,24 @@ OPTIONS = {
 def tiny_family(kind, **changes):
     """The tiny config of a family, with changes to its own settings."""
     return AutoConfig.for_model(kind, **deepcopy(OPTIONS[kind]) | changes)
+
+
+SIZES = {
+    "whisper": tiny_whisper_options,
+    "ecapa-tdnn": tiny_ecapa_options,
+    "tdnn": tiny_tdnn_options,
+}
+
+
+def tiny_config(kind):
+    """The tiny config of any supported family."""
+    if kind in OPTIONS:
+        return tiny_family(kind)
+    sizes = SIZES.get(kind, tiny_options)()
+    if kind not in SIZES:
+        sizes |= {"classifier_proj_size": 8}
+    if kind == "data2vec-audio":
+        sizes["conv_pos_kernel_size"] = 7
+    if kind.startswith("sew"):
+        sizes["squeeze_factor"] = 2
+    return AutoConfig.for_model(kind, **sizes)

@@ -1,7 +1,5 @@
 """Models of a few thousand parameters, for tests of everything but accuracy."""
 
-from transformers import AutoConfig
-
 
 def tiny_options():
     return {
@@ -49,15 +47,3 @@ def tiny_ecapa_options():
 
 def tiny_tdnn_options():
     return {"n_mels": 12, "hidden_size": 16, "num_hidden_layers": 2, "kernel_size": 5}
-
-
-def tiny_config(kind):
-    """The config of a family of models that take a wave, or of Whisper."""
-    sizes = tiny_whisper_options() if kind == "whisper" else tiny_options()
-    if kind != "whisper":
-        sizes |= {"classifier_proj_size": 8}
-    if kind == "data2vec-audio":
-        sizes |= {"conv_pos_kernel_size": 7}
-    if kind.startswith("sew"):
-        sizes |= {"squeeze_factor": 2}
-    return AutoConfig.for_model(kind, **sizes)
