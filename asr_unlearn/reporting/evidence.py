@@ -22,8 +22,11 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write
 
 HEADING = "## Summary"
-# What the README shows.
-HEADLINE = "recipes/librispeech/results-pretrained.json"
+# The pages that show a headline table, and of which results.
+HEADLINES = {
+    "README.md": "recipes/librispeech/results-pretrained.json",
+    "docs/results.md": "recipes/an4/results.json",
+}
 PAGE = "docs/evidence.md"
 INTRODUCTION = """# Evidence
 
@@ -91,9 +94,9 @@ def made(root: Path) -> dict[Path, str]:
             texts[page_of(path)] = with_tables(page_of(path).read_text(encoding="utf-8"), results)
         except InputError as error:
             raise InputError(f"{page_of(path)}: {error}") from error
-    readme = root / "README.md"
-    block = headline_block(found[root / HEADLINE])
-    texts[readme] = put_headline(readme.read_text(encoding="utf-8"), block)
+    for name, results_of in HEADLINES.items():
+        text = (root / name).read_text(encoding="utf-8")
+        texts[root / name] = put_headline(text, headline_block(found[root / results_of]))
     texts[root / PAGE] = evidence_page(found, root)
     return texts
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def published(tmp_path):
     """What is published, in a folder of its own."""
     for path in [*ROOT.glob("recipes/*/*.json"), *ROOT.glob("recipes/*/*.md"),
-                 ROOT / "README.md", ROOT / evidence.PAGE]:  # fmt: skip
+                 *(ROOT / name for name in (*evidence.HEADLINES, evidence.PAGE))]:  # fmt: skip
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
