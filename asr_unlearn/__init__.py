@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from asr_unlearn.data.manifest import Utterance, read_manifest
     from asr_unlearn.evaluation.evaluate import Evaluation
     from asr_unlearn.methods import METHODS, Method
+    from asr_unlearn.models.adapters import Lora
     from asr_unlearn.models.loading import load_model
     from asr_unlearn.training.stop_rule import Stop
 
 __all__ = [
     "METHODS",
     "Evaluation",
+    "Lora",
     "Method",
     "PublishedModel",
     "Purged",
@@ -47,6 +49,7 @@ __all__ = [
 _MODULES = {
     "METHODS": "methods",
     "Evaluation": "evaluation.evaluate",
+    "Lora": "models.adapters",
     "Method": "methods",
     "PublishedModel": "api.unlearning",
     "Purged": "api.purging",
