@@ -96,6 +96,7 @@ def _utterance(
         text=None if columns.names["text"] is None else columns.of(row, "text") or "",
         label=columns.of(row, "label"),
         subset=part,
+        language=columns.of(row, "language"),
     )
 
 

@@ -83,6 +83,7 @@ def _utterance(
         seconds=0.0,
         text=None if text is None else str(text),
         subset=subset,
+        language=supervision.get("language"),
     )
 
 

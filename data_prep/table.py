@@ -30,6 +30,7 @@ USUAL = {
     "id": ("id", "ID", "utterance_id", "utt_id"),
     "label": ("label", "command", "keyword"),
     "subset": ("subset", "split"),
+    "language": ("language", "locale", "lang"),
     "start": ("start", "offset", "begin"),
     "seconds": ("duration", "seconds", "dur"),
 }
@@ -201,6 +202,7 @@ def _utterance(
     if start is not None:
         audio = segments.cut(audio, name, start, seconds)
     subset = columns.of(row, "subset") or part
+    language = columns.of(row, "language")
     return Utterance(
         id=name,
         audio=audio,
@@ -210,6 +212,8 @@ def _utterance(
         text=None if columns.names["text"] is None else columns.of(row, "text") or "",
         label=columns.of(row, "label"),
         subset=None if subset is None else PARTS.get(subset.lower(), "train"),
+        # Without the country of a locale such as sv-SE.
+        language=language and language.partition("-")[0],
     )
 
 

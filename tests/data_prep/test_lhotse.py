@@ -25,7 +25,7 @@ SUPERVISIONS = [
     {"id": "u1", "recording_id": "rec", "start": 0.25, "duration": 0.5, "channel": 0,
      "text": "HELLO", "speaker": "anna"},
     {"id": "u2", "recording_id": "rec", "start": 0.0, "duration": 2.0, "channel": 0,
-     "text": "ALL", "speaker": "anna"},
+     "text": "ALL", "speaker": "anna", "language": "German"},
 ]  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def check(found, tmp_path):
         ("u1", "anna", "HELLO", 0.5),
         ("u2", "anna", "ALL", 2.0),
     ]
+    assert [u.language for u in found] == [None, "German"]
     wave = samples(tmp_path / "wav" / "rec.wav")
     np.testing.assert_array_equal(samples(found[0].audio), wave[RATE // 4 : 3 * RATE // 4])
     assert found[1].audio == tmp_path / "wav" / "rec.wav"

@@ -27,7 +27,7 @@ def test_common_voice(tmp_path):
     columns = ("client_id", "path", "sentence_id", "sentence", "up_votes", "locale", "segment")
     for number, part in enumerate(("train", "dev", "test")):
         record(corpus / "clips" / f"c{number}.mp3", seed=number)
-        row = (f"voice{number}", f"c{number}.mp3", "x", 'He said "no.', "2", "en", "")
+        row = (f"voice{number}", f"c{number}.mp3", "x", 'He said "no.', "2", "sv-SE", "")
         lines = "\n".join("\t".join(line) for line in (columns, row))
         (corpus / f"{part}.tsv").write_text(lines + "\n")
     # Beside the three are others, which hold the same clips.
@@ -38,6 +38,7 @@ def test_common_voice(tmp_path):
         ("c2", "voice2", "test", 'He said "no.'),
         ("c0", "voice0", "train", 'He said "no.'),
     ]
+    assert {u.language for u in found} == {"sv"}
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "manifest.jsonl"])
