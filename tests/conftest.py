@@ -72,8 +72,9 @@ def corpus(tmp_path_factory):
     import numpy as np
     import soundfile
 
+    from asr_unlearn.data.make_split import make_split
     from asr_unlearn.data.manifest import Utterance, write_manifest
-    from asr_unlearn.data.split import make_split, write_split
+    from asr_unlearn.data.split_file import write_split
 
     folder = tmp_path_factory.mktemp("corpus")
     rng = np.random.default_rng(0)

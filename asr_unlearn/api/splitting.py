@@ -7,15 +7,10 @@ from pathlib import Path
 
 from asr_unlearn.api.arguments import NonNegativeInt, Seed
 from asr_unlearn.data.forget_list import read_names
+from asr_unlearn.data.make_split import draw_speakers, make_label_split, make_split
 from asr_unlearn.data.manifest import Utterance, read_manifest
-from asr_unlearn.data.split import (
-    SPLIT_KEYS,
-    Split,
-    draw_speakers,
-    make_label_split,
-    make_split,
-    write_split,
-)
+from asr_unlearn.data.split import Split
+from asr_unlearn.data.split_file import SPLIT_KEYS, write_split
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.text import normal_name

@@ -30,7 +30,7 @@ from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import BASE, STAGES, Command, Plan, Recipe, read_recipe
 from asr_unlearn.data.forget_list import check_names, read_names
-from asr_unlearn.data.split import check_shares
+from asr_unlearn.data.make_split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.speaker_verification import check_judge
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of

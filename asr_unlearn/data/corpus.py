@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.data.manifest import Utterance, content, read_manifest
-from asr_unlearn.data.split import PARTS, Split, read_split
+from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.data.split_file import read_split
 from asr_unlearn.runtime.errors import InputError
 
 

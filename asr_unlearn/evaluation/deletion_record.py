@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from asr_unlearn.data.split import Split, read_split, read_unchecked_split
+from asr_unlearn.data.split import Split
+from asr_unlearn.data.split_file import read_split, read_unchecked_split
 from asr_unlearn.evaluation.record_file import NAME, PATHS, SCHEMA, linked, read_record
 from asr_unlearn.evaluation.signature import sign
 from asr_unlearn.models.saved_model import SavedModel

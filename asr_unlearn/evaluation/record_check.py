@@ -10,7 +10,7 @@ import torch
 
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.replaced import check_recordings
-from asr_unlearn.data.split import read_split, read_unchecked_split
+from asr_unlearn.data.split_file import read_split, read_unchecked_split
 from asr_unlearn.evaluation.deletion_record import (
     content_digest,
     entry_of,

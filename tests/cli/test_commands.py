@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.main import main, understood
 from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest, write_manifest
-from asr_unlearn.data.split import make_split, read_split, write_split
+from asr_unlearn.data.split_file import read_split, write_split
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.loading import model_from_config, save_model

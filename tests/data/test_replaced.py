@@ -9,9 +9,10 @@ import pytest
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data import replaced
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
 from asr_unlearn.data.replaced import check_recordings
-from asr_unlearn.data.split import make_split, write_split
+from asr_unlearn.data.split_file import write_split
 from asr_unlearn.runtime.errors import InputError
 
 

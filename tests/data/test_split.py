@@ -12,15 +12,10 @@ import asr_unlearn
 from asr_unlearn.data.draws import ids_by
 from asr_unlearn.data.duplicates import find_copies
 from asr_unlearn.data.forget_list import SplitError, read_names
+from asr_unlearn.data.make_split import draw_speakers, make_label_split, make_split
 from asr_unlearn.data.manifest import Utterance, write_manifest
-from asr_unlearn.data.split import (
-    PARTS,
-    draw_speakers,
-    make_label_split,
-    make_split,
-    read_split,
-    write_split,
-)
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split_file import read_split, write_split
 
 
 def utterances(counts: list[int], subset: str = "train", prefix: str = "spk") -> list[Utterance]:

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import make_split
 from data_prep import speechcommands
 
 # Speakers of the published lists: validation_list.txt, testing_list.txt, and neither.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import make_split
 from asr_unlearn.metrics.verification import Trial, read_trials
 from asr_unlearn.models.loading import model_from_config, save_model
 from data_prep import voxceleb1

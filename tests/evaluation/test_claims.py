@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config
 
 from asr_unlearn.cli.main import main
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import Utterance, write_manifest
-from asr_unlearn.data.split import make_split, write_split
+from asr_unlearn.data.split_file import write_split
 from tests.support.flags import flags
 from tests.support.tiny_model import tiny_options
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.split import make_split
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.evaluation.compared_models import (
     check_retrained,
     check_tasks,

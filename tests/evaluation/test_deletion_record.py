@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import asr_unlearn
 from asr_unlearn.cli.main import main
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import make_split
 from asr_unlearn.evaluation.deletion_record import content_digest
 from asr_unlearn.evaluation.signature import sign, signing_key
 from asr_unlearn.runtime.io import digest

@@ -9,7 +9,8 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
-from asr_unlearn.data.split import make_split, write_split
+from asr_unlearn.data.make_split import make_split
+from asr_unlearn.data.split_file import write_split
 from asr_unlearn.evaluation.evaluate import evaluate
 from asr_unlearn.evaluation.predictions import embeddings
 from asr_unlearn.evaluation.results import read_results, write_results

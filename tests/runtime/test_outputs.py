@@ -11,8 +11,9 @@ from transformers import WhisperConfig
 
 from asr_unlearn.cli import run_recipe
 from asr_unlearn.cli.main import main
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest, write_manifest
-from asr_unlearn.data.split import make_split, write_split
+from asr_unlearn.data.split_file import write_split
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
 from data_prep import check

@@ -5,7 +5,7 @@ from huggingface_hub import ModelCard
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import read_split
+from asr_unlearn.data.split_file import read_split
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.training.model_card import inherited
 

@@ -10,7 +10,7 @@ import torch
 
 from asr_unlearn.cli.run_recipe import make_plan, parser
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.split import make_split
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.evaluation.attacks.informed import unlearnings
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs

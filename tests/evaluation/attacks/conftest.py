@@ -6,8 +6,9 @@ import pytest
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import make_split, write_split
+from asr_unlearn.data.split_file import write_split
 from tests.support.attacked_models import evaluate, of
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import make_split
 from asr_unlearn.evaluation.attacks.informed import other_request, unlearnings
 from asr_unlearn.models.saved_model import SavedModel
 from tests.support.attacked_models import run_of
