@@ -9,7 +9,7 @@ from asr_unlearn.api.arguments import Seed
 from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.models.adapters import Lora
+from asr_unlearn.models.adapters import NO_LORA, Lora
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
@@ -60,7 +60,7 @@ def train(
     token_noise: float = 0.0,
     joined: float = 0.0,
     window: Window = "auto",
-    lora: Lora = Lora(),  # noqa: B008
+    lora: Lora = NO_LORA,
     merge: bool = True,
 ) -> Trained:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.

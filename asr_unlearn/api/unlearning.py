@@ -13,7 +13,7 @@ from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import make_method, users_method
-from asr_unlearn.models.adapters import Lora
+from asr_unlearn.models.adapters import NO_LORA, Lora
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
@@ -59,7 +59,7 @@ def unlearn_folder(
     freeze_encoder: bool = False,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
-    lora: Lora = Lora(),  # noqa: B008
+    lora: Lora = NO_LORA,
     merge: bool = True,
     **options: Any,
 ) -> PublishedModel:

@@ -59,6 +59,9 @@ class Lora:
         return self.r > 0
 
 
+NO_LORA = Lora()
+
+
 def add_adapters(model: PreTrainedModel, lora: Lora, whole: Sequence[str] = ()) -> None:
     """Add adapters to a model; nothing but them and the layers in `whole` is trained afterwards.
 
@@ -156,6 +159,22 @@ def base_of(source: str | Path) -> str | None:
         if moved and (Path(source) / moved).is_dir():
             return str((Path(source) / moved).resolve())
     return base
+
+
+def base_to_publish_on(model: PreTrainedModel, source: str) -> str:
+    """The name, or the whole path, of the model that adapters to be published alone are on.
+
+    Args:
+        model: with the adapters.
+        source: folder or name that it was loaded from: of the base, or of adapters on it.
+
+    Raises:
+        InputError: the model has no adapters.
+    """
+    if not has_adapters(model):
+        raise InputError("--merge false publishes adapters alone: give --lora.r, or leave it out")
+    base = base_of(source) or source
+    return str(Path(base).resolve()) if Path(base).is_dir() else base
 
 
 def read_adapters(model: PreTrainedModel, folder: Path) -> None:

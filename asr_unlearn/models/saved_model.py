@@ -1,7 +1,7 @@
 """A published model folder: its weights and settings, and what it was made from."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,16 @@ SETTINGS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "normalizer.json", "sentencepiece.bpe.model"),
 )
+
+
+# Put before the names of the files of a base, beside those of the adapters on it.
+OF_BASE = "base/"
+
+
+def weights_of_base(weights: Mapping[str, str]) -> dict[str, str]:
+    """The digests of the base among those of adapters, as `SavedModel.weights` of it has them."""
+    found = {name: sha for name, sha in weights.items() if name.startswith(OF_BASE)}
+    return {name.removeprefix(OF_BASE): sha for name, sha in found.items()}
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,8 @@ class SavedModel:
 
     def has_window(self) -> bool:
         """Whether it is a Whisper that transcribes, whose window can be shortened."""
-        return self.kind() == "seq2seq" and read_config(str(self.folder)).model_type == "whisper"
+        config = read_config(str(self.folder))
+        return task_of(config) == "seq2seq" and config.model_type == "whisper"
 
     def original(self) -> Path:
         """The folder of the model that it was unlearned from; right also if both were moved.
@@ -148,12 +159,12 @@ class SavedModel:
         return {"path": os.path.relpath(self.folder, out), "sha256": self.weights()}
 
     def weights(self) -> dict[str, str]:
-        """SHA-256 of each file of weights; of adapters, with those of their base as base/NAME."""
+        """SHA-256 of each file of weights; of adapters, with those of their base."""
         own = {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
         if (base := base_of(self.folder)) is None:
             return own
         under = SavedModel.at(model_folder(base)).weights()
-        return own | {f"base/{name}": sha256 for name, sha256 in under.items()}
+        return own | {f"{OF_BASE}{name}": sha256 for name, sha256 in under.items()}
 
     def settings(self) -> dict[str, str]:
         """SHA-256 of each file of settings."""

@@ -17,7 +17,7 @@ from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.registry import make_method
-from asr_unlearn.models.adapters import Lora, add_adapters, base_of, has_adapters
+from asr_unlearn.models.adapters import NO_LORA, Lora, add_adapters, base_to_publish_on
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.gabor_init import start_from_filterbank
@@ -39,7 +39,6 @@ from asr_unlearn.models.tasks.window import Window, check_window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
-from asr_unlearn.training.trained_weights import NO_LORA
 from asr_unlearn.training.trainer import Training
 
 # Enough audio to set the filter bank's output variance.
@@ -149,7 +148,9 @@ def train_model(
     scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
     task = _task_to_train(corpus, source, kind, seed, device, setup)
-    base = None if merge else _base_of_adapters(task, source)
+    base = None if merge else base_to_publish_on(task.model, source)
+    if base is not None:
+        _check_output_layer(task, base)
     window = set_window(task, _window_of(setup), corpus.part(*PARTS))
     changes = _changes(task, setup)
     check_parts(task, corpus, parts, fastest=max(setup.speeds))
@@ -240,22 +241,14 @@ def _task_to_train(
     return Seq2SeqFromScratch(model, processor, device, aids) if aids else task
 
 
-def _base_of_adapters(task: Task, source: str) -> str:
-    """The model that adapters to be published alone are on.
-
-    Raises:
-        InputError: the model has none, or an output layer of another size than theirs.
-    """
-    if not has_adapters(task.model):
-        raise InputError("--merge false publishes adapters alone: give --lora.r, or leave it out")
-    base = base_of(source) or source
+def _check_output_layer(task: Task, base: str) -> None:
+    """Raises InputError where adapters alone could not be loaded on their base."""
     own, theirs = (config.to_dict() for config in (task.model.config, read_config(base)))
     if any(own.get(name) != theirs.get(name) for name in ("vocab_size", "id2label")):
         raise InputError(
             f"--merge false: the output layer is new, and adapters alone cannot hold it on {base}; "
             "leave it out"
         )
-    return str(Path(base).resolve()) if Path(base).is_dir() else base
 
 
 def _changes(task: Task, setup: Setup) -> list[Change]:

@@ -93,7 +93,7 @@ def model_card(record: Mapping[str, Any], task: TaskName, source: str | Path) ->
 
 
 def _rows(record: Mapping[str, Any]) -> dict[str, str]:
-    total = sum((Cost(**_plain(cost)) for cost in record.get("costs", {}).values()), Cost())
+    total = sum((Cost(**cost) for cost in record["costs"].values()), Cost())
     rows = {"steps": str(record["steps"]), "ended": str(record["stopped"])}
     if record["kind"] == "unlearn":
         rows = {"method": str(record["options"]["method"])} | rows
@@ -107,10 +107,6 @@ def _rows(record: Mapping[str, Any]) -> dict[str, str]:
     if record.get("warning"):
         rows["**warning**"] = str(record["warning"])
     return rows
-
-
-def _plain(cost: Any) -> Mapping[str, Any]:
-    return cost if isinstance(cost, Mapping) else vars(cost)
 
 
 def _digests(what: str, source: Mapping[str, Any]) -> dict[str, str]:

@@ -19,9 +19,8 @@ from transformers import PreTrainedModel
 
 from asr_unlearn.models.adapters import has_adapters, merge_adapters
 from asr_unlearn.models.fingerprint import fingerprint
-from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.loading import save_model
-from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.saved_model import SavedModel, weights_of_base
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.models.tasks.from_scratch import remove_head
 from asr_unlearn.runtime import distributed
@@ -113,12 +112,6 @@ class RunFolder:
         if kind is None:
             distributed.wait()
 
-    def _named(self, base: str) -> dict[str, Any]:
-        """The entry in run.json for the model that the published adapters are on."""
-        if Path(base).is_dir():
-            return SavedModel.at(Path(base)).as_source(self.out)
-        return {"path": base, "sha256": SavedModel.at(model_folder(base)).weights()}
-
     def _others(self) -> list[Path]:
         """The folders of interrupted runs to the same output with another key."""
         # Earlier versions had no key in the name.
@@ -138,19 +131,21 @@ class RunFolder:
         if not distributed.is_first():
             return
         remove_head(self.task.model)
-        if base is not None:
-            record["base"] = self._named(base)
-        elif has_adapters(self.task.model):
+        if base is None and has_adapters(self.task.model):
             merge_adapters(self.task.model)
         with naming(self.path):
             save_model(self.task.model, self.task.processor, self.path, base)
         saved = SavedModel(self.out.name, 0, self.path)
+        weights = saved.weights()
+        if base is not None:
+            path = os.path.relpath(base, self.out) if Path(base).is_dir() else base
+            record["base"] = {"path": path, "sha256": weights_of_base(weights)}
         written = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": command(),
             "versions": versions(),
             "name": self.out.name,
-            "weights": saved.weights(),
+            "weights": weights,
             "parameters": count_parameters(self.task.model),
             "processes": distributed.share().of,
             **self._record,

@@ -6,10 +6,8 @@ from typing import Any, Self
 
 import torch
 
-from asr_unlearn.models.adapters import Lora, add_adapters
+from asr_unlearn.models.adapters import NO_LORA, Lora, add_adapters
 from asr_unlearn.models.tasks import Task
-
-NO_LORA = Lora()
 
 
 @dataclass(frozen=True, kw_only=True)

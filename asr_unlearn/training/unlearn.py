@@ -10,7 +10,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import PARTS, Part
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import published_name
-from asr_unlearn.models.adapters import base_of, has_adapters
+from asr_unlearn.models.adapters import base_of, base_to_publish_on
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.inference import mean_score, quick_scores
@@ -81,7 +81,13 @@ def unlearn_model(
     if stop.reference_model is not None:
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
     task = original_task(original, device, trained, seed)
-    base = None if merge else _base_of_adapters(task, original)
+    base = None if merge else base_to_publish_on(task.model, str(original))
+    if base is not None and base_of(original) is None:
+        logger.warning(
+            "%s: without its adapters the result is the original, which remembers the forget "
+            "speakers: to delete them, merge the adapters (--merge true) and delete the original",
+            original,
+        )
     seconds = set_window(task, window, corpus.part(*PARTS))
     choose_spelling(task, corpus.part("retain"), spelling)
     data = UnlearningData.of(task, {part: corpus.part(part) for part in PARTS_USED})
@@ -122,24 +128,6 @@ def original_task(
     task = task_for(model, processor, device)
     trained.choose(task, seed)
     return task
-
-
-def _base_of_adapters(task: Task, original: Path) -> str:
-    """The model that adapters to be published alone are on.
-
-    Raises:
-        InputError: the model has none.
-    """
-    if not has_adapters(task.model):
-        raise InputError("--merge false publishes adapters alone: give --lora.r, or leave it out")
-    if (base := base_of(original)) is not None:
-        return base
-    logger.warning(
-        "%s: without its adapters the result is the original, which remembers the forget speakers: "
-        "to delete them, merge the adapters (--merge true) and delete the original",
-        original,
-    )
-    return str(original.resolve())
 
 
 def run_unlearning(
