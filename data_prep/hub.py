@@ -13,9 +13,10 @@ from typing import Any
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from data_prep.prepare import command_line, prepare
-from data_prep.table import PARTS, USUAL, Columns
+from data_prep.segments import Segments, file_for
+from data_prep.table import PARTS, USUAL, Columns, add_column_flags, given_columns
 
-HERE = ("start", "seconds", "subset")
+COLUMNS = [what for what in USUAL if what not in ("start", "seconds", "subset")]
 
 
 def scan(
@@ -85,7 +86,7 @@ def _utterance(
     content = recording.get("bytes")
     audio = written
     if content is not None:
-        audio = out / f"{name.replace('/', '_')}{written.suffix or suffix_of(content)}"
+        audio = file_for(out, name, written.suffix or suffix_of(content))
         out.mkdir(parents=True, exist_ok=True)
         audio.write_bytes(content)
     return Utterance(
@@ -93,10 +94,8 @@ def _utterance(
         audio=audio,
         speaker=speaker,
         seconds=0.0,
-        text=None if columns.names["text"] is None else columns.of(row, "text") or "",
-        label=columns.of(row, "label"),
         subset=part,
-        language=columns.of(row, "language"),
+        **columns.description(row),
     )
 
 
@@ -110,14 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of a corpus of the Hub."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        out: Path = options.out.with_name(f"{options.out.stem}.audio")
         splits = [name for name in (options.splits or "").split(",") if name]
         return scan(
             options.data.as_posix(),
-            out,
+            Segments(options.out).folder,
             config=options.name,
             splits=splits,
-            columns={what: getattr(options, what) for what in USUAL if what not in HERE},
+            columns=given_columns(options),
         )
 
     parser = command_line(
@@ -128,11 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--name", help="of one of several configurations")
     parser.add_argument("--splits", help="with commas (default: all)")
-    for what, usual in USUAL.items():
-        if what not in HERE:
-            parser.add_argument(
-                f"--{what}", metavar="COLUMN", help=f"column (default: {', '.join(usual)})"
-            )
+    add_column_flags(parser, COLUMNS)
     return prepare(parser, arguments, scanned)
 
 

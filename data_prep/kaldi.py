@@ -1,6 +1,5 @@
 """A data folder of Kaldi: wav.scp, utt2spk, text, and segments where recordings are cut."""
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from data_prep.lists import read_lines
-from data_prep.prepare import command_line, prepare
-from data_prep.segments import Segments
+from data_prep.prepare import command_line
+from data_prep.segments import Segments, prepare_with_segments
 
 
 def scan(
@@ -95,15 +94,8 @@ def _segment(cut: dict[str, str], name: str, folder: Path) -> tuple[str, float, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of a data folder of Kaldi."""
-
-    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        segments = Segments(options.out)
-        return scan(options.data, segments, root=options.root, subset=options.subset)
-
     parser = command_line("kaldi", __doc__ or "", "--data data/train --out exp/manifest.jsonl")
-    parser.add_argument("--root", type=Path, help="where relative paths of wav.scp begin")
-    parser.add_argument("--subset", choices=("train", "dev", "test"), help="of all utterances")
-    return prepare(parser, arguments, scanned)
+    return prepare_with_segments(parser, arguments, scan)
 
 
 if __name__ == "__main__":

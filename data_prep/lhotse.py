@@ -1,8 +1,6 @@
 """Manifests of Lhotse: a folder with recordings and supervisions, or a file of cuts."""
 
-import argparse
 import gzip
-import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +10,9 @@ from typing import Any
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text
-from data_prep.prepare import command_line, prepare
-from data_prep.segments import Segments
+from data_prep.json_lines import json_lines
+from data_prep.prepare import command_line
+from data_prep.segments import Segments, prepare_with_segments
 
 
 def scan(
@@ -104,26 +103,13 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
         )
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield {**json.loads(line)}
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: no JSON object") from error
+    return (entry for _, entry in json_lines(text, path))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of Lhotse's."""
-
-    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        segments = Segments(options.out)
-        return scan(options.data, segments, root=options.root, subset=options.subset)
-
     parser = command_line("lhotse", __doc__ or "", "--data data/manifests --out exp/manifest.jsonl")
-    parser.add_argument("--root", type=Path, help="where relative paths of recordings begin")
-    parser.add_argument("--subset", choices=("train", "dev", "test"), help="of all utterances")
-    return prepare(parser, arguments, scanned)
+    return prepare_with_segments(parser, arguments, scan)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,22 @@
 """Cut utterances out of long recordings: a manifest has one file an utterance."""
 
+import argparse
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import soundfile
 
+from asr_unlearn.data.manifest import SUBSETS, Utterance
 from asr_unlearn.runtime.errors import InputError
+from data_prep.prepare import prepare
 
 # Seconds that a part may lack of its recording and still be the whole: tables round.
 SLACK = 0.01
+
+
+def file_for(folder: Path, name: str, suffix: str) -> Path:
+    """The file for the utterance of that name, which no other name has."""
+    return folder / f"{name.replace('%', '%25').replace('/', '%2F')}{suffix}"
 
 
 class Segments:
@@ -35,7 +44,7 @@ class Segments:
         Raises:
             InputError: the part does not begin within the recording.
         """
-        path = self.folder / f"{name.replace('/', '_')}.flac"
+        path = file_for(self.folder, name, ".flac")
         try:
             with soundfile.SoundFile(recording) as file:
                 rate = file.samplerate
@@ -57,3 +66,25 @@ class Segments:
         self.folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, samples, rate, format="FLAC")
         return path
+
+
+def prepare_with_segments(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    scan: Callable[..., Iterable[Utterance]],
+) -> int:
+    """Add the flags of formats that name recordings and parts of them, and run the program.
+
+    Args:
+        parser: of `command_line`.
+        arguments: of the program.
+        scan: takes the data and `Segments`, `root`, where relative paths begin, and `subset`.
+    """
+
+    def scanned(options: argparse.Namespace) -> Iterable[Utterance]:
+        segments = Segments(options.out)
+        return scan(options.data, segments, root=options.root, subset=options.subset)
+
+    parser.add_argument("--root", type=Path, help="where relative paths of recordings begin")
+    parser.add_argument("--subset", choices=SUBSETS, help="of all utterances")
+    return prepare(parser, arguments, scanned)

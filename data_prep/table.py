@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from asr_unlearn.data.manifest import SUBSETS, Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text
+from data_prep.json_lines import json_lines
 from data_prep.prepare import command_line, prepare
 from data_prep.segments import Segments
 
@@ -74,6 +75,17 @@ class Columns:
         name = self.names[what]
         value = None if name is None else row.get(name)
         return None if value is None or value == "" else str(value)
+
+    def description(self, row: Mapping[str, Any]) -> dict[str, str | None]:
+        """What a row says of an utterance: the transcript, the label and the language."""
+        language = self.of(row, "language")
+        return {
+            # A table with a column for transcripts is one of a recogniser.
+            "text": None if self.names["text"] is None else self.of(row, "text") or "",
+            "label": self.of(row, "label"),
+            # Without the country of a locale such as sv-SE.
+            "language": language and language.partition("-")[0],
+        }
 
 
 def scan(
@@ -171,13 +183,8 @@ def _json_rows(table: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         pass
     except TypeError as error:
         raise InputError(f"{table}: its entries are no objects") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield f"{table}, line {number}", {**json.loads(line)}
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"{table}, line {number}: no JSON object") from error
+    for number, row in json_lines(text, table):
+        yield f"{table}, line {number}", row
 
 
 def _utterance(
@@ -202,18 +209,13 @@ def _utterance(
     if start is not None:
         audio = segments.cut(audio, name, start, seconds)
     subset = columns.of(row, "subset") or part
-    language = columns.of(row, "language")
     return Utterance(
         id=name,
         audio=audio,
         speaker=speaker,
         seconds=0.0,
-        # A table with a column for transcripts is one of a recogniser.
-        text=None if columns.names["text"] is None else columns.of(row, "text") or "",
-        label=columns.of(row, "label"),
         subset=None if subset is None else PARTS.get(subset.lower(), "train"),
-        # Without the country of a locale such as sv-SE.
-        language=language and language.partition("-")[0],
+        **columns.description(row),
     )
 
 
@@ -239,6 +241,18 @@ def _number(text: str | None, where: str) -> float | None:
         raise InputError(f"{where}: {text!r} is no number of seconds") from error
 
 
+def add_column_flags(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """Flags for the columns of these things, keys of `USUAL`."""
+    for what in names:
+        usual = ", ".join(USUAL[what])
+        parser.add_argument(f"--{what}", metavar="COLUMN", help=f"column (default: {usual})")
+
+
+def given_columns(options: argparse.Namespace) -> dict[str, str | None]:
+    """The columns that flags name, None for the usual ones."""
+    return {what: getattr(options, what, None) for what in USUAL}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of a table."""
 
@@ -249,16 +263,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return scan(
             options.data,
             Segments(options.out),
-            columns={what: getattr(options, what) for what in USUAL},
+            columns=given_columns(options),
             folder=options.folder,
             variables={name: value for name, _, value in given},
         )
 
     parser = command_line("table", __doc__ or "", "--data clips.tsv --out exp/manifest.jsonl")
-    for what, usual in USUAL.items():
-        parser.add_argument(
-            f"--{what}", metavar="COLUMN", help=f"column (default: {', '.join(usual)})"
-        )
+    add_column_flags(parser, USUAL)
     parser.add_argument("--folder", type=Path, help="where relative paths begin")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=FOLDER", help="fill in {NAME} in paths"

@@ -8,7 +8,7 @@ import pytest
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.runtime.errors import InputError
 from data_prep import table
-from data_prep.segments import Segments
+from data_prep.segments import Segments, file_for
 from tests.support.recordings import RATE, record, samples
 
 
@@ -142,3 +142,9 @@ def test_a_part_beyond_the_end_is_refused_and_an_unreadable_recording_is_left_to
         assert segments.cut(tmp_path / name, "u", 1.0, 2.0) == tmp_path / name
     assert segments.cut(tmp_path / "a.wav", "u", 0.0, 0.495) == tmp_path / "a.wav"
     assert not segments.folder.exists()
+
+
+def test_names_that_differ_have_files_that_differ(tmp_path):
+    names = ("a/b", "a_b", "a%2Fb", "a%b")
+    assert len({file_for(tmp_path, name, ".flac") for name in names}) == len(names)
+    assert all(file_for(tmp_path, name, ".flac").parent == tmp_path for name in names)
