@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch, is_own
 from asr_unlearn.models.front_ends.features import HOP, WINDOW, FeatureFrontEnd, whole_windows
+from asr_unlearn.models.front_ends.front_end import check_spectrogram
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -30,12 +31,7 @@ class FixedSpectrogramFrontEnd(FeatureFrontEnd):
         self.length: int = model.config.max_length
         made = (extractor.max_length, extractor.num_mel_bins)
         taken = (self.length, model.config.num_mel_bins)
-        if made != taken:
-            raise InputError(
-                f"the feature extractor makes {made[0]} frames of {made[1]} mel bands, but the "
-                f"model takes {taken[0]} of {taken[1]}: set max_length and num_mel_bins in "
-                "preprocessor_config.json"
-            )
+        check_spectrogram(made, taken, "max_length and num_mel_bins")
         zero = np.zeros((), dtype=np.float32)
         self.rest = float(extractor.normalize(zero) if extractor.do_normalize else zero)
 

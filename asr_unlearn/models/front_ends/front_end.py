@@ -34,6 +34,21 @@ def adapter_sees_padding(model: PreTrainedModel) -> bool:
     return bool(getattr(model.config, "add_adapter", False))
 
 
+def check_spectrogram(made: tuple[int, int], taken: tuple[int, int], settings: str) -> None:
+    """Raises InputError unless an extractor makes what its model takes.
+
+    Args:
+        made: frames and mel bands of the extractor.
+        taken: those of the model.
+        settings: of the extractor that determine them.
+    """
+    if made != taken:
+        raise InputError(
+            f"the feature extractor makes {made[0]} frames of {made[1]} mel bands, but the model "
+            f"takes {taken[0]} of {taken[1]}: set {settings} in preprocessor_config.json"
+        )
+
+
 class FrontEnd(ABC):
     """The first stage of a model: from a wave to the model's output."""
 

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.models.front_ends.encoder_states import EncoderStates
-from asr_unlearn.models.front_ends.front_end import FrontEnd
+from asr_unlearn.models.front_ends.front_end import FrontEnd, check_spectrogram
 from asr_unlearn.runtime.errors import InputError
 
 # Whisper's scale is (log10 power + 4) / 4. Powers are clipped from below at 1e-10, and then at a
@@ -81,12 +81,7 @@ class LogMelFrontEnd(FrontEnd):
         self.kept = EncoderStates()
         made = (extractor.nb_max_frames, extractor.feature_size)
         taken = (self.whole, model.config.num_mel_bins)
-        if made != taken:
-            raise InputError(
-                f"the feature extractor makes {made[0]} frames of {made[1]} mel bands, but the "
-                f"model takes {taken[0]} of {taken[1]}: set chunk_length, hop_length and "
-                "feature_size in preprocessor_config.json"
-            )
+        check_spectrogram(made, taken, "chunk_length, hop_length and feature_size")
 
     @property
     def longest(self) -> int:
