@@ -52,7 +52,9 @@ class WhisperSeq2Seq(Seq2Seq):
         super().__init__(model, processor, device, beams=beams)
         self.normalised = text_normaliser(self.tokenizer)
         self._normalisers: dict[str, Callable[[str], str]] = {}
+        # Both go through the whole vocabulary.
         self.languages = language_tokens(model, self.tokenizer)
+        self._only = only_language(model, self.tokenizer)
 
     def _prompt(self) -> list[int]:
         return prompt_of(self.model, self.tokenizer, self._language)
@@ -81,12 +83,11 @@ class WhisperSeq2Seq(Seq2Seq):
 
     def _check_language(self, language: str) -> None:
         code = language_code(language)
-        only = only_language(self.model, self.tokenizer)
-        if code in self.languages or (not self.languages and code == only):
+        if code in self.languages or (not self.languages and code == self._only):
             return
         said = "does not transcribe it"
-        if only is not None and not self.languages:
-            said = f"transcribes {LANGUAGES[only].title()} only"
+        if self._only is not None and not self.languages:
+            said = f"transcribes {LANGUAGES[self._only].title()} only"
         raise InputError(f"language {LANGUAGES[code]!r}: the model {said}")
 
     def _prompts(self, batch: Batch) -> Int[Tensor, "B P"]:
