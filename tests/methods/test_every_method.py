@@ -95,7 +95,7 @@ def test_two_steps(name, kind, data, tmp_path):
 
 
 def test_the_methods_are_all_there():
-    assert len(METHODS) == 16
+    assert len(METHODS) == 18
 
 
 @pytest.mark.parametrize("kind", KINDS)

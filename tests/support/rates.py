@@ -1,8 +1,9 @@
-"""Learning rates of methods that have one."""
+"""Learning rates of methods that can have one."""
 
 from asr_unlearn.methods import METHODS
+from asr_unlearn.methods.option_types import ranges
 
 
 def rate(name, value):
-    """The option `lr` with this value; nothing for a method that has no learning rate."""
-    return {} if METHODS[name].lr == "auto" else {"lr": value}
+    """The option `lr` with this value; nothing for a method that cannot have a learning rate."""
+    return {"lr": value} if value in ranges(METHODS[name])["lr"] else {}
