@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from asr_unlearn.methods import METHODS, Method
     from asr_unlearn.models.adapters import Lora
     from asr_unlearn.models.loading import load_model
+    from asr_unlearn.models.tasks.compute import Compute
     from asr_unlearn.training.stop_rule import Stop
 
 __all__ = [
     "METHODS",
+    "Compute",
     "Evaluation",
     "Lora",
     "Method",
@@ -48,6 +50,7 @@ __all__ = [
 
 _MODULES = {
     "METHODS": "methods",
+    "Compute": "models.tasks.compute",
     "Evaluation": "evaluation.evaluate",
     "Lora": "models.adapters",
     "Method": "methods",

@@ -9,45 +9,49 @@ the machine affects them alike; a variant's time is its fastest step.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from tqdm import tqdm
 
+from asr_unlearn.models.tasks.compute import Compute, Precision
+from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.memory import peak_memory
 from benchmarks.problems import PROBLEMS, problem
 from benchmarks.variants import VARIANTS
 
 Figures = dict[str, Any]
 
 
-def measure(
-    variant: str, model: str, batch: int, retain: int, seconds: float, steps: int
-) -> Figures:
+def measure(variant: str, options: argparse.Namespace) -> Figures:
     """Steps of one variant in this process, after one warm-up step."""
-    instance = problem(model, seconds)
-    forget, kept = instance.batch(1, batch), instance.batch(2, retain)
+    device = pick_device(options.device)
+    compute = Compute(precision=options.precision)
+    instance = problem(options.model, options.seconds, device, compute)
+    forget, kept = instance.batch(1, options.batch), instance.batch(2, options.retain)
     walls, cpus = [], []
-    for _ in range(steps + 1):
+    for _ in range(options.steps + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         VARIANTS[variant](instance, forget, kept)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "variant": variant,
-        "model": model,
-        "batch": retain,
-        "forget_batch": batch,
+        "model": options.model,
+        "batch": options.retain,
+        "forget_batch": options.batch,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "precision": options.precision,
         "seconds": min(walls[1:]),
         "cpu_seconds": min(cpus[1:]),
         "first_seconds": walls[0],
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "peak_bytes": peak_memory(device) or 0,
         "threads": torch.get_num_threads(),
     }
 
@@ -55,7 +59,7 @@ def measure(
 def measure_apart(options: argparse.Namespace, variant: str) -> Figures:
     """The same in a new process; has the reason under "error" if the variant does not run."""
     command = [sys.executable, "-m", "benchmarks.engine", "--only", variant]
-    for name in ("model", "batch", "retain", "seconds", "steps"):
+    for name in ("model", "batch", "retain", "seconds", "steps", "device", "precision"):
         command += [f"--{name}", str(getattr(options, name))]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -108,6 +112,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=8, help="utterances to forget (default 8)")
     parser.add_argument("--retain", type=int, help="utterances to retain (default: as --batch)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of an utterance")
+    parser.add_argument("--device", choices=get_args(Device), default="cpu")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--steps", type=int, default=1, help="timed steps in each process")
     parser.add_argument("--rounds", type=int, default=2, help="processes for each variant")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
@@ -120,8 +126,7 @@ def main() -> None:
     options = arguments().parse_args()
     options.retain = options.retain or options.batch
     if options.only:
-        sizes = (options.batch, options.retain, options.seconds, options.steps)
-        print(json.dumps(measure(options.only, options.model, *sizes)))
+        print(json.dumps(measure(options.only, options)))
         return
     measured: dict[str, list[Figures]] = {variant: [] for variant in options.variants}
     with tqdm(total=options.rounds * len(measured), unit="process") as progress:
@@ -131,7 +136,10 @@ def main() -> None:
                 rounds.append(measure_apart(options, variant))
                 progress.update()
     figures = [best(rounds) for rounds in measured.values()]
-    print(f"{options.model}, {options.batch} to forget, {options.retain} to retain")
+    print(
+        f"{options.model}, {options.batch} to forget, {options.retain} to retain, "
+        f"{options.device}, {options.precision}"
+    )
     print(table(figures))
     if options.json:
         temporary = options.json.with_suffix(".tmp")

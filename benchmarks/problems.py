@@ -1,7 +1,7 @@
 """Models of real size with random weights, and batches of noise: cost depends on neither."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,6 +12,8 @@ from transformers import (
     WhisperConfig,
     WhisperForConditionalGeneration,
 )
+
+from asr_unlearn.models.tasks.compute import FULL, Compute
 
 SAMPLE_RATE = 16_000
 
@@ -27,6 +29,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(self.inputs.to(device), self.labels.to(device), self.lengths.to(device))
+
     def part(self, start: int, stop: int) -> "Batch":
         cut = slice(start, stop)
         return Batch(self.inputs[cut], self.labels[cut], self.lengths[cut])
@@ -41,11 +46,13 @@ class Problem:
     from_logits: Callable[[Tensor, Batch], Tensor]
     batch: Callable[[int, int], Batch]
     """Makes a batch from a seed and a number of utterances."""
+    compute: Compute = FULL
 
     def losses(self, batch: Batch) -> Tensor:
         """One loss per utterance, shape [B]."""
-        logits: Tensor = self.model(**self.arguments(batch)).logits
-        return self.from_logits(logits, batch)
+        with self.compute.autocast(batch.inputs.device):
+            logits: Tensor = self.model(**self.arguments(batch)).logits
+        return self.from_logits(logits.float(), batch)
 
 
 class _PassThrough(nn.Module):
@@ -125,14 +132,36 @@ def _small_config() -> Wav2Vec2Config:
     )
 
 
+def _whisper_small() -> WhisperConfig:
+    return WhisperConfig(
+        d_model=768,
+        encoder_layers=12,
+        decoder_layers=12,
+        encoder_attention_heads=12,
+        decoder_attention_heads=12,
+        encoder_ffn_dim=3072,
+        decoder_ffn_dim=3072,
+    )
+
+
 PROBLEMS: dict[str, Callable[[float], Problem]] = {
     "wav2vec2-base": lambda seconds: _ctc(Wav2Vec2Config(), seconds),
     "whisper-tiny": lambda seconds: _whisper(WhisperConfig()),
+    "whisper-small": lambda seconds: _whisper(_whisper_small()),
     "small": lambda seconds: _ctc(_small_config(), seconds),
 }
 
 
-def problem(name: str, seconds: float) -> Problem:
-    """The named model, the same weights every time."""
+def problem(
+    name: str,
+    seconds: float,
+    device: torch.device = torch.device("cpu"),  # noqa: B008
+    compute: Compute = FULL,
+) -> Problem:
+    """The named model on a device, the same weights every time."""
     torch.manual_seed(0)
-    return PROBLEMS[name](seconds)
+    made = PROBLEMS[name](seconds)
+    made.model.to(device)
+    return replace(
+        made, compute=compute, batch=lambda seed, size: made.batch(seed, size).to(device)
+    )

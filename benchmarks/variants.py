@@ -62,6 +62,13 @@ def streaming_micro(problem: Problem, forget: Batch, retain: Batch) -> None:
     _descend(problem, step.retain, step.orthogonal)
 
 
+def streaming_pieces(problem: Problem, forget: Batch, retain: Batch) -> None:
+    """The same step with one utterance of either batch in a pass."""
+    cut = [MicroBatches([b.part(i, i + 1) for i in range(len(b))]) for b in (forget, retain)]
+    step = streaming_step(problem.model, problem.losses, *cut)
+    _descend(problem, step.retain, step.orthogonal)
+
+
 def stacked_rows(problem: Problem, forget: Batch, retain: Batch) -> None:
     """The authors' code: one utterance at a time, rows stacked, QR of the stack."""
     parameters = trainable_parameters(problem.model)
@@ -146,5 +153,13 @@ _ENGINES: dict[int, Any] = {}
 
 VARIANTS: dict[str, Step] = {
     step.__name__: step
-    for step in (neggrad_plus, streaming, streaming_micro, stacked_rows, vmap, torchjd)
+    for step in (
+        neggrad_plus,
+        streaming,
+        streaming_micro,
+        streaming_pieces,
+        stacked_rows,
+        vmap,
+        torchjd,
+    )
 }

@@ -21,6 +21,7 @@ from asr_unlearn.methods.registry import make_method
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import task_for
+from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
@@ -69,6 +70,7 @@ def unlearn_in_memory(
     seed: int = 0,
     freeze_front_end: bool = True,
     freeze_encoder: bool = False,
+    compute: Compute = FULL,
     audio: Mapping[str, Wave] | None = None,
     **options: Any,
 ) -> Unlearned:
@@ -101,6 +103,7 @@ def unlearn_in_memory(
     bare = getattr(model, "get_base_model", lambda: model)()
     with _flags_kept(model), _weights_kept_on_failure(model), TemporaryDirectory() as folder:
         task = task_for(bare, processor)
+        task.compute = compute
         choose_spelling(task, retain or forget, load=load)
         if freeze_front_end:
             task.freeze_front_end()

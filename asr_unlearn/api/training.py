@@ -11,6 +11,7 @@ from asr_unlearn.data.split import PARTS
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.adapters import NO_LORA, Lora
 from asr_unlearn.models.supported import TaskName
+from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
@@ -62,6 +63,8 @@ def train(
     window: Window = "auto",
     lora: Lora = NO_LORA,
     merge: bool = True,
+    compute: Compute = FULL,
+    gradient_checkpointing: bool = False,
 ) -> Trained:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -94,6 +97,9 @@ def train(
         lora: train new low-rank adapters alone, and the output layer of a recogniser by CTC or of a
             classifier. Adapters that a model has are trained alone without this.
         merge: publish a whole model; False publishes the adapters alone.
+        compute: precision of the passes through the model, and most audio in one.
+        gradient_checkpointing: keep each layer's input alone in a forward pass, and compute the
+            rest again in the backward pass: less memory, a third more time.
 
     Returns:
         The published model. A run that was interrupted is resumed.
@@ -136,6 +142,8 @@ def train(
             aids=TrainingAids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
             window=window,
             lora=lora,
+            compute=compute,
+            gradient_checkpointing=gradient_checkpointing,
         ),
         merge=merge,
     )

@@ -14,6 +14,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import make_method, users_method
 from asr_unlearn.models.adapters import NO_LORA, Lora
+from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
@@ -61,6 +62,7 @@ def unlearn_folder(
     spelling: SpellingChoice = "auto",
     lora: Lora = NO_LORA,
     merge: bool = True,
+    compute: Compute = FULL,
     **options: Any,
 ) -> PublishedModel:
     """Make a model forget the speakers of the split's forget part.
@@ -82,6 +84,7 @@ def unlearn_folder(
         lora: change the model by new low-rank adapters alone. Adapters that a model has are changed
             alone without this.
         merge: publish a whole model; False publishes the adapters alone.
+        compute: precision of the passes through the model, and most audio in one.
     """
     out = Path(out)
     users = users_method(method) if isinstance(method, str) else None
@@ -99,6 +102,7 @@ def unlearn_folder(
         trained=TrainedWeights(
             front_end=not freeze_front_end, encoder=not freeze_encoder, lora=lora
         ),
+        compute=compute,
         merge=merge,
         window=window,
         spelling=spelling,
@@ -123,6 +127,7 @@ def unlearn(
     spelling: SpellingChoice = ...,
     lora: Lora = ...,
     merge: bool = ...,
+    compute: Compute = ...,
     **options: Any,
 ) -> PublishedModel: ...
 
@@ -140,6 +145,7 @@ def unlearn(
     seed: int = ...,
     freeze_front_end: bool = ...,
     freeze_encoder: bool = ...,
+    compute: Compute = ...,
     audio: Mapping[str, Wave] | None = ...,
     **options: Any,
 ) -> Unlearned: ...
@@ -178,6 +184,7 @@ def unlearn(
         freeze_encoder: of a Whisper, change the decoder alone; each utterance is encoded once.
         lora: of a folder: change the model by new low-rank adapters alone.
         merge: of a folder: publish a whole model; False publishes the adapters alone.
+        compute: precision of the passes through the model, and most audio in one.
         options: of the method, for instance `alpha=0.3`.
 
     Returns:

@@ -1,5 +1,6 @@
 """Batches of utterances of similar length, in a seeded order with random access."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -121,7 +122,9 @@ def epoch_order(
 class BatchSource:
     """The endless sequence of batches of one part, epoch after epoch.
 
-    `source[step]` is the batch of that step, or a process's share of it.
+    `source[step]` is the batch of that step, or a process's share of it; `pieces` gives it in
+    batches of at most `longest` samples with padding, where every utterance is padded to at least
+    `shortest`.
 
     Raises:
         InputError: no utterances, or too few in a batch for every process to have one.
@@ -137,6 +140,8 @@ class BatchSource:
         changes: Sequence[Change] = (),
         device: torch.device | None = None,
         share: Share = WHOLE,
+        longest: float = math.inf,
+        shortest: int = 0,
     ) -> None:
         if not utterances:
             raise InputError("no utterances to draw batches from")
@@ -153,6 +158,7 @@ class BatchSource:
         self.changes = tuple(changes)
         self.device = device or torch.device("cpu")
         self.share = share
+        self.longest, self.shortest = longest, shortest
         self._order = lru_cache(maxsize=2)(self._epoch_order)
 
     def _epoch_order(self, epoch: int) -> list[list[int]]:
@@ -160,6 +166,15 @@ class BatchSource:
         return epoch_order(seconds, self.batch_size, self.seed, epoch)
 
     def __getitem__(self, step: int) -> Batch:
+        return collate(self._examples(step)).to(self.device)
+
+    def pieces(self, step: int) -> list[Batch]:
+        """The batch of a step in pieces, each padded to its own longest utterance."""
+        own = self._examples(step)
+        lengths = [max(example.samples, self.shortest) for example in own]
+        return [collate(own[piece]).to(self.device) for piece in cut(lengths, self.longest)]
+
+    def _examples(self, step: int) -> list[Example]:
         epoch, position = divmod(step, self.steps_per_epoch)
         examples = []
         for index in self.share.of_all(self._order(epoch)[position]):
@@ -167,7 +182,21 @@ class BatchSource:
             for change in self.changes:
                 example = change(example, [self.seed, epoch, index])
             examples.append(example)
-        return collate(examples).to(self.device)
+        return examples
+
+
+def cut(lengths: Sequence[int], longest: float) -> list[slice]:
+    """Consecutive pieces of a list, as few as have at most `longest` samples with padding.
+
+    An utterance that is longer is a piece of its own.
+    """
+    pieces, start, widest = [], 0, 0
+    for end, length in enumerate(lengths):
+        widest = max(widest, length)
+        if end > start and (end + 1 - start) * widest > longest:
+            pieces.append(slice(start, end))
+            start, widest = end, length
+    return [*pieces, slice(start, len(lengths))]
 
 
 def by_length(utterances: Sequence[Utterance], batch_size: int) -> list[list[Utterance]]:

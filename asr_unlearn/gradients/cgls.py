@@ -23,6 +23,7 @@ from asr_unlearn.gradients.types import (
     Gradient,
     Losses,
     Metric,
+    MicroBatches,
     OrthogonalStep,
     Scope,
     Weights,
@@ -47,7 +48,7 @@ class PoolStep(OrthogonalStep):
 def pool_step(
     model: nn.Module,
     losses: Losses[Batch],
-    forget: Batch,
+    forget: Batch | MicroBatches[Batch],
     pool: Sequence[Batch],
     *,
     forget_weights: Weights | None = None,

@@ -38,7 +38,10 @@ def diagonal_fisher(
         for names in jacobian.groups:
             for span in jacobian.ranges(names, len(jacobian)):
                 columns(total[span.name], span.part).add_(span.rows.square().sum(0))
-        utterances += sum(processes.with_utterances(len(jacobian), jacobian.losses.device).sizes)
+        utterances += len(jacobian)
+    # Processes may have different numbers of batches, so that each tells once how many it had.
+    device = next(iter(total.values())).device
+    utterances = sum(processes.with_utterances(utterances, device).sizes)
     if not utterances:
         raise InputError("no utterances to take the Fisher information of")
     return {name: processes.summed(value) / utterances for name, value in total.items()}

@@ -1,6 +1,6 @@
 """What a method works with: the context of a training run, and one step of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,6 +25,11 @@ from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.distributed import gathered
 
 Batches = Batch | MicroBatches[Batch]
+
+
+def in_one(batches: Sequence[Batch]) -> Batches:
+    """What is one batch in a step, though it may be several in memory."""
+    return batches[0] if len(batches) == 1 else MicroBatches(batches)
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,9 @@ class TrainingContext:
         return self.task.model
 
     def one_epoch(self, part: Part) -> Iterator[Batch]:
-        """Every utterance of a part once."""
+        """Every utterance of a part once, in batches that one pass takes."""
         source = self.sources[part]
-        return (source[step] for step in range(source.steps_per_epoch))
+        return (b for step in range(source.steps_per_epoch) for b in source.pieces(step))
 
     def gradient(
         self,
@@ -103,7 +108,7 @@ class TrainingContext:
         """The diagonal Fisher information of a part, or of its first batches."""
         source = self.sources[part]
         count = min(batches or source.steps_per_epoch, source.steps_per_epoch)
-        drawn = (source[step] for step in range(count))
+        drawn = (batch for step in range(count) for batch in source.pieces(step))
         return diagonal_fisher(self.model, self.task.losses, drawn, group=self.group)
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import (
     Metric,
-    MicroBatches,
     OrthogonalStep,
     PoolStep,
     Scope,
+    pieces_of,
     pool_step,
     streaming_step,
 )
@@ -87,13 +87,11 @@ class OrthoGrad(Preconditioned):
         options: _StepOptions = {"scope": self.scope, "metric": self._current_metric()}
         model, losses, group = step.model, step.context.task.losses, step.context.group
         forget, retain = step.batch("forget"), step.batch("retain")
-        if not isinstance(retain, MicroBatches):
+        if self.batches_per_step("retain") == 1:
             return streaming_step(model, losses, forget, retain, group=group, **options)
         if group is not None:
             raise InputError(f"{self.name}: retain_pool needs one process; use a larger batch")
-        if isinstance(forget, MicroBatches):
-            raise InputError("the forget batch of a step with a retain pool is one batch")
-        return pool_step(model, losses, forget, retain.pieces, **options)
+        return pool_step(model, losses, forget, pieces_of(retain), **options)
 
 
 def _residual(found: OrthogonalStep) -> dict[str, float]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from asr_unlearn.gradients import Gradient, Metric, trainable_parameters
-from asr_unlearn.methods.context import TrainingContext
+from asr_unlearn.methods.context import TrainingContext, in_one
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import Positive, PositiveInt, Share
 from asr_unlearn.runtime.errors import InputError
@@ -66,7 +66,7 @@ class Preconditioned(Method):
         # An optimizer's groups may depend on the model's parameters.
         self._check_optimizer(list(trainable_parameters(context.model).values()))
         if self._adapts:
-            self._retain, _ = context.gradient(context.sources["retain"][0])
+            self._retain, _ = context.gradient(in_one(context.sources["retain"].pieces(0)))
         if self.metric == "adam_fisher":
             self._fisher = context.fisher("retain", self.fisher_batches)
         if self.metric == "fisher":

@@ -33,6 +33,7 @@ from asr_unlearn.models.loading import (
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
+from asr_unlearn.models.tasks.compute import FULL, Compute, checkpoint_activations
 from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, check_window, set_window
@@ -71,6 +72,9 @@ class Setup:
         window: of a Whisper's encoder while it is trained; the saved model has its own.
         lora: new adapters, which are trained alone, but for the output layer of a recogniser by CTC
             or of a classifier.
+        compute: how passes through the model are computed.
+        gradient_checkpointing: keep each layer's input alone in a forward pass, and compute the
+            rest again in the backward pass.
     """
 
     task: TaskName | None = None
@@ -84,6 +88,8 @@ class Setup:
     aids: TrainingAids = NO_AIDS
     window: Window | None = "auto"
     lora: Lora = NO_LORA
+    compute: Compute = FULL
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         """Raises InputError for what is impossible for any model."""
@@ -103,14 +109,17 @@ class Setup:
             # A run without a window was trained with the model's own.
             "window": given.get("window"),
             "lora": Lora(**given.get("lora", {})),
+            "compute": Compute(**given.get("compute", {})),
         }
         return cls(**(given | read))
 
     def recorded(self) -> dict[str, Any]:
-        """The setup as options of a run: aids, spelling, window and adapters only if any."""
+        """The setup as options of a run; what is seldom given only where it was."""
         options = asdict(self)
         unused = {"aids": not self.aids, "spelling": self.spelling == "auto"}
         unused |= {"window": self.window is None, "lora": not self.lora}
+        unused |= {"compute": not self.compute}
+        unused |= {"gradient_checkpointing": not self.gradient_checkpointing}
         return {name: value for name, value in options.items() if not unused.get(name)}
 
 
@@ -148,6 +157,9 @@ def train_model(
     scratch = is_bare_config(source)
     kind = setup.task or task_of(read_config(source))
     task = _task_to_train(corpus, source, kind, seed, device, setup)
+    task.compute = setup.compute
+    if setup.gradient_checkpointing:
+        checkpoint_activations(task.model)
     base = None if merge else base_to_publish_on(task.model, source)
     if base is not None:
         _check_output_layer(task, base)

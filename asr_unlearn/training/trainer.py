@@ -19,9 +19,9 @@ from asr_unlearn.data.augmentation import Crop
 from asr_unlearn.data.batching import BatchSource, Change
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import MicroBatches, pieces_of, trainable_parameters
+from asr_unlearn.gradients import pieces_of, trainable_parameters
 from asr_unlearn.methods import Method, Step, TrainingContext
-from asr_unlearn.methods.context import Batches
+from asr_unlearn.methods.context import Batches, in_one
 from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs
@@ -113,6 +113,8 @@ class Training:
                 changes=changes,
                 device=task.device,
                 share=distributed.share(),
+                longest=task.compute.longest,
+                shortest=task.front_end.shortest,
             )
             for part in method.needs
         }
@@ -253,8 +255,8 @@ class Training:
         count = self.method.batches_per_step(part)
         first = self.progress.drawn.get(part, 0)
         self.progress.drawn[part] = first + count
-        drawn = [self.sources[part][first + i] for i in range(count)]
-        return drawn[0] if count == 1 else MicroBatches(drawn)
+        source = self.sources[part]
+        return in_one([piece for i in range(count) for piece in source.pieces(first + i)])
 
     def _check(self, early_stopping: EarlyStopping) -> None:
         with self.clock.phase("checks"):

@@ -18,6 +18,7 @@ from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
+from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
@@ -53,6 +54,7 @@ def unlearn_model(
     device: torch.device,
     stop: Stop,
     trained: TrainedWeights = ALL_BUT_FRONT_END,
+    compute: Compute = FULL,
     merge: bool = True,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
@@ -68,6 +70,7 @@ def unlearn_model(
         device: to compute on.
         stop: when to end.
         trained: which weights are changed.
+        compute: how passes through the model are computed.
         merge: publish a whole model; False publishes the adapters that were changed alone.
         window: of a Whisper's encoder.
         spelling: of a Whisper's transcripts.
@@ -81,6 +84,7 @@ def unlearn_model(
     if stop.reference_model is not None:
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
     task = original_task(original, device, trained, seed)
+    task.compute = compute
     base = None if merge else base_to_publish_on(task.model, str(original))
     if base is not None and base_of(original) is None:
         logger.warning(
@@ -100,6 +104,7 @@ def unlearn_model(
         "model": original.resolve().name,
         "stop": stop.recorded(),
         **trained.recorded(task),
+        **compute.recorded(),
     }
     if not merge:
         options["merge"] = False

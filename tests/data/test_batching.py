@@ -1,5 +1,6 @@
 """Every utterance once an epoch, little padding, and random access to any step."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_unlearn.data.batching import BatchSource, Example, by_length, collate, epoch_order
+from asr_unlearn.data.batching import (
+    BatchSource,
+    Example,
+    by_length,
+    collate,
+    cut,
+    epoch_order,
+)
 from asr_unlearn.data.manifest import Utterance
 
 lengths = st.lists(st.floats(0.1, 30), min_size=1, max_size=200)
@@ -72,3 +80,28 @@ def test_evaluation_begins_with_the_longest():
     groups = by_length(utterances(9), 4)
     assert [len(g) for g in groups] == [4, 4, 1]
     assert groups[0][0].seconds == 4.0
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=30), st.floats(1, 200))
+def test_pieces_hold_everything_once_and_as_much_as_they_may(lengths, longest):
+    pieces = [lengths[piece] for piece in cut(lengths, longest)]
+    assert [length for piece in pieces for length in piece] == lengths
+    padded = [len(piece) * max(piece) for piece in pieces]
+    assert all(len(p) == 1 or size <= longest for p, size in zip(pieces, padded, strict=True))
+    # The first of the next piece would not have fitted.
+    for piece, following in itertools.pairwise(pieces):
+        assert (len(piece) + 1) * max([*piece, following[0]]) > longest
+
+
+def test_a_batch_in_pieces_is_the_batch_with_less_padding():
+    given = utterances(9)
+    whole = BatchSource(given, example, batch_size=9, seed=0)
+    cut_up = BatchSource(given, example, batch_size=9, seed=0, longest=60.0)
+    pieces, batch = cut_up.pieces(0), whole[0]
+    assert len(pieces) > 1
+    assert tuple(i for piece in pieces for i in piece.ids) == batch.ids
+    assert sum(piece.inputs.numel() for piece in pieces) < batch.inputs.numel()
+    assert [len(p) for p in whole.pieces(0)] == [9]
+    # Where each utterance is padded to 30 samples, two fill a piece.
+    padded = BatchSource(given, example, batch_size=9, seed=0, longest=60.0, shortest=30)
+    assert {len(p) for p in padded.pieces(0)[:-1]} <= {1, 2}

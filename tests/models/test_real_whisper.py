@@ -13,15 +13,19 @@ from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.validation import validate
+from asr_unlearn.gradients import per_utterance_gradients, streaming_step
+from asr_unlearn.gradients.weighted_gradient import weighted_gradient
 from asr_unlearn.metrics.wer import rate
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import score
 from asr_unlearn.models.loading import load_model, save_model
 from asr_unlearn.models.tasks import task_for
+from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from data_prep.librispeech import scan
+from tests.support.gradient_checks import flat
 
 pytestmark = pytest.mark.slow
 LONGEST = 6.0
@@ -115,3 +119,29 @@ def test_training_is_refused_before_work_for_another_language(
         main(["train", *data, "--model", folder, "--language", "german", "--out", str(tmp_path)])
     config = json.loads((Path(folder) / "config.json").read_text())
     assert config["vocab_size"] == 51864
+
+
+def test_in_half_precision_a_step_is_orthogonal_to_the_exact_gradients(
+    folder: str, spoken: list[Utterance]
+) -> None:
+    task = task_for(*load_model(folder))
+    task.model.eval()
+    task.freeze_front_end()
+    set_window(task, "auto", spoken)
+    choose_spelling(task, spoken, "auto")
+    inputs = Inputs(task)
+    forget, retain = (collate([inputs(u) for u in some]) for some in (spoken[:2], spoken[2:5]))
+    rows, _ = per_utterance_gradients(task.model, task.losses, retain)
+    exact, losses = weighted_gradient(task.model, task.losses, forget)
+    task.compute = Compute(precision="bf16")
+    step = streaming_step(task.model, task.losses, forget, retain)
+    torch.testing.assert_close(step.forget_losses, losses, rtol=0.03, atol=1e-3)
+    u, direction = flat(step.forget), flat(step.orthogonal)
+    assert torch.cosine_similarity(u, flat(exact), dim=0) > 0.99
+
+    def share(vector: torch.Tensor) -> float:
+        """The largest cosine with the gradient of a retain utterance."""
+        return float(((rows @ vector).abs() / rows.norm(dim=1) / vector.norm()).max())
+
+    assert share(direction) < 2e-3
+    assert share(u) > 10 * share(direction)

@@ -18,6 +18,7 @@ from transformers import Wav2Vec2Config
 from asr_unlearn.cli.main import main
 from asr_unlearn.methods.orthograd import OrthoGrad
 from asr_unlearn.models.inference import MeanScore
+from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.runtime import distributed
 from asr_unlearn.training.stop_rule import StopRule
@@ -52,15 +53,20 @@ class Place:
     runs: Path
 
 
-def make(place, name, folder, *, config=None, stop=None, **options):
+# Processes cut their shares into different numbers of pieces of at most so many seconds.
+PIECES = Compute(max_seconds=1.1)
+
+
+def make(place, name, folder, *, config=None, stop=None, compute=FULL, **options):
     options = {"epochs": 1, "retain_batch": 5, "forget_batch": 3} | rate(name, 1e-3) | options
-    return tiny_training(place.corpus, config or place.config, folder, name, stop=stop, **options)
+    where = place.corpus, config or place.config, folder, name
+    return tiny_training(*where, stop=stop, compute=compute, **options)
 
 
-def run_cases(place, suffix):
+def run_cases(place, suffix, compute=FULL):
     """Each case's weights, by every process."""
     for name, options in CASES.items():
-        run = make(place, name, place.runs / f"{name}-{suffix}", **options)
+        run = make(place, name, place.runs / f"{name}-{suffix}", compute=compute, **options)
         run()
         yield name, run.task.model.state_dict()
 
@@ -82,6 +88,7 @@ def take_part(rank, place):
     meeting = f"file://{place.runs}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     found = dict(run_cases(place, "two"))
+    found["pieces"] = dict(run_cases(place, "pieces", PIECES))
     stopped = stopping(place, place.runs / "stopped-two")()
     noisy(place, place.runs / "whole")()
     run_until_killed(noisy(place, place.runs / "killed"), 3)
@@ -161,6 +168,20 @@ def test_two_processes_train_the_model_of_one(together):
         for a, b in zip(one, two, strict=True):
             for key in {*a} - {"seconds"}:
                 assert b[key] == pytest.approx(a[key], rel=1e-4, abs=1e-5), (name, key)
+
+
+def test_pieces_of_batches_train_the_same_model(together):
+    """By one process, and by two whose shares are cut into different numbers of pieces."""
+    place, weights = together
+    start = make(place, "finetune", place.runs / "begin").task.model.state_dict()
+    alone = dict(run_cases(place, "cut", PIECES))
+    for name, whole in run_cases(place, "uncut"):
+        expected = moved(whole, start)
+        for found in (alone[name], weights[0]["pieces"][name], weights[1]["pieces"][name]):
+            assert (moved(found, start) - expected).norm() <= 1e-4 * expected.norm(), name
+    run = make(place, "neggrad_plus", place.runs / "counted", compute=PIECES)
+    counts = {len(source.pieces(i)) for source in run.sources.values() for i in range(2)}
+    assert len(counts) > 1
 
 
 def test_both_stop_at_the_step_of_one_and_go_back_as_far(together):

@@ -29,6 +29,9 @@ class OneBatch(list):
     def __getitem__(self, step):
         return super().__getitem__(0)
 
+    def pieces(self, step):
+        return [self[step]]
+
 
 SOURCES = {"forget": OneBatch([FORGET]), "retain": OneBatch([RETAIN])}
 

@@ -6,16 +6,28 @@ from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC
+from asr_unlearn.models.tasks.compute import FULL
 from asr_unlearn.training.trainer import Training
 
 
 def tiny_training(
-    corpus, config, folder, name, *, make_task=CTC, stop=None, changes=(), known=None, **options
+    corpus,
+    config,
+    folder,
+    name,
+    *,
+    make_task=CTC,
+    stop=None,
+    changes=(),
+    known=None,
+    compute=FULL,
+    **options,
 ):
     """A method on a fresh model, a checkpoint after each step."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
     task = make_task(model, processor)
+    task.compute = compute
     method = METHODS[name](**options)
     return Training(
         task,

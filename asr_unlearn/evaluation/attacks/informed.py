@@ -25,6 +25,7 @@ from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import find_method, make_method, users_method
 from asr_unlearn.metrics.mia import KnownUnlearning
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.finetune import train_alike
 from asr_unlearn.training.stop_rule import Stop
@@ -101,6 +102,7 @@ class Unlearning(AttackModel):
             device=self.device,
             stop=Stop(**options["stop"], reference_model=self._own_reference_model()),
             trained=TrainedWeights.of(options),
+            compute=Compute(**options.get("compute", {})),
             window=options.get("window") or "full",
         )
 

@@ -35,6 +35,10 @@ class FixedSpectrogramFrontEnd(FeatureFrontEnd):
         zero = np.zeros((), dtype=np.float32)
         self.rest = float(extractor.normalize(zero) if extractor.do_normalize else zero)
 
+    @property
+    def shortest(self) -> int:
+        return self.length * HOP
+
     def encode(self, audio: Float[np.ndarray, " samples"]) -> Float[Tensor, "T C"]:
         """The spectrogram of the utterance alone.
 

@@ -63,6 +63,11 @@ class FrontEnd(ABC):
         """The parameters of the first layers, which a frozen front end does not train."""
 
     @property
+    def shortest(self) -> int:
+        """Samples of silence and speech that every utterance is at least padded to."""
+        return 0
+
+    @property
     def is_frozen(self) -> bool:
         return not any(p.requires_grad for p in self.parameters())
 

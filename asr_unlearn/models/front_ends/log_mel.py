@@ -89,6 +89,10 @@ class LogMelFrontEnd(FrontEnd):
         return int(self.length * self.extractor.hop_length)
 
     @property
+    def shortest(self) -> int:
+        return self.longest
+
+    @property
     def window(self) -> float:
         """Seconds of the window in use."""
         return self.longest / SAMPLE_RATE

@@ -59,7 +59,7 @@ class Classification(Task):
 
     def logits(self, batch: Batch) -> Float[Tensor, "B V"]:
         """Unnormalised log-probabilities of the classes."""
-        logits: Tensor = self.front_end.output(batch).logits
+        logits: Tensor = self.output(batch).logits
         return logits
 
     def losses_from_logits(self, logits: Float[Tensor, "B V"], batch: Batch) -> Float[Tensor, " B"]:
@@ -77,7 +77,7 @@ class Classification(Task):
         """An utterance of any length can have any label."""
         return True
 
-    def with_model(self, model: PreTrainedModel) -> "Classification":
+    def _of(self, model: PreTrainedModel) -> "Classification":
         return Classification(model, self.processor)
 
     def layers(self) -> list[nn.Module]:

@@ -96,7 +96,7 @@ class CTC(Task):
 
     def logits(self, batch: Batch) -> Float[Tensor, "B T V"]:
         """Unnormalised log-probabilities per frame; those after an utterance's end mean nothing."""
-        logits: Tensor = self.front_end.output(batch).logits
+        logits: Tensor = self.output(batch).logits
         return logits
 
     def losses_from_logits(
@@ -123,7 +123,7 @@ class CTC(Task):
         repeats = int((target[1:] == target[:-1]).sum())
         return len(target) + repeats <= int(self.frames(torch.tensor([samples])))
 
-    def with_model(self, model: PreTrainedModel) -> "CTC":
+    def _of(self, model: PreTrainedModel) -> "CTC":
         return CTC(model, self.processor)
 
     def layers(self) -> list[nn.Module]:

@@ -95,7 +95,7 @@ class Seq2SeqFromScratch(WhisperSeq2Seq):
         head = getattr(self.model, HEAD)
         lengths = batch.target_lengths - 1
         summed = F.ctc_loss(
-            head(encoded).float().log_softmax(-1).transpose(0, 1),
+            head(encoded.to(head.weight.dtype)).float().log_softmax(-1).transpose(0, 1),
             batch.targets.clamp(min=0),
             self.front_end.is_true(encoded.shape[1], batch).sum(1),
             lengths,

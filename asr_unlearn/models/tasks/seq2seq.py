@@ -154,7 +154,7 @@ class Seq2Seq(Task):
 
     def _output(self, batch: Batch) -> Any:
         tokens = self._decoder_inputs(batch)
-        return self.front_end.output(batch, decoder_input_ids=tokens, use_cache=False)
+        return self.output(batch, decoder_input_ids=tokens, use_cache=False)
 
     def _logits(self, output: Any) -> Float[Tensor, "B L V"]:
         logits: Tensor = output.logits[:, len(self.prompt) - 1 :]
@@ -182,7 +182,7 @@ class Seq2Seq(Task):
         """The decoder has a place for so many tokens, however long the utterance is."""
         return len(target) <= self.longest_target
 
-    def with_model(self, model: PreTrainedModel) -> "Seq2Seq":
+    def _of(self, model: PreTrainedModel) -> "Seq2Seq":
         return type(self)(model, self.processor, beams=self.beams)
 
     def layers(self) -> list[nn.Module]:
@@ -193,13 +193,14 @@ class Seq2Seq(Task):
     def transcripts(self, encoded: Float[Tensor, "B T C"], batch: Batch) -> list[str]:
         """The decoder's transcripts for the encoder's states, spelled as references are."""
         model: Any = self.model
-        tokens = model.generate(
-            **self.front_end.encoded(encoded, batch),
-            **self._search(batch),
-            max_length=self.positions,
-            num_beams=self.beams,
-            do_sample=False,
-        )
+        with self.compute.autocast(self.device):
+            tokens = model.generate(
+                **self.front_end.encoded(encoded, batch),
+                **self._search(batch),
+                max_length=self.positions,
+                num_beams=self.beams,
+                do_sample=False,
+            )
         texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         languages = batch.languages or [None] * len(batch)
         return [self._compared(t, own) for t, own in zip(texts, languages, strict=True)]

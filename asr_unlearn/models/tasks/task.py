@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.models.front_ends.front_end import FrontEnd
+from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.confidence import ScoredBatch
 from asr_unlearn.runtime.errors import InputError
 
@@ -29,6 +30,9 @@ class Task(ABC):
         processor: feature extractor and tokenizer of the model.
         front_end: encodes utterances for the model.
         device: None leaves the model where it is.
+
+    Attributes:
+        compute: how passes through the model are computed.
     """
 
     one_label: ClassVar[bool] = False
@@ -50,6 +54,7 @@ class Task(ABC):
         self.model = model if device is None else nn.Module.to(model, device)
         self.processor = processor
         self.front_end = front_end
+        self.compute: Compute = FULL
 
     @abstractmethod
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
@@ -95,9 +100,20 @@ class Task(ABC):
     def fits(self, target: Int[Tensor, " labels"], samples: int) -> bool:
         """Whether an utterance of that many samples is long enough for the target."""
 
-    @abstractmethod
     def with_model(self, model: PreTrainedModel) -> "Task":
         """The same task for another model of the same class, for instance a teacher."""
+        task = self._of(model)
+        task.compute = self.compute
+        return task
+
+    @abstractmethod
+    def _of(self, model: PreTrainedModel) -> "Task":
+        """A task with the settings of this one's front end and decoder."""
+
+    def output(self, batch: Batch, **inputs: Any) -> Any:
+        """The model's output for a batch and further inputs, from one forward pass."""
+        with self.compute.autocast(self.device):
+            return self.front_end.output(batch, **inputs)
 
     @abstractmethod
     def layers(self) -> list[nn.Module]:

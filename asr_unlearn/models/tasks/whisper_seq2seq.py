@@ -112,7 +112,7 @@ class WhisperSeq2Seq(Seq2Seq):
             self._normalisers[code] = text_normaliser(self.tokenizer, code) or str.strip
         return self._normalisers[code]
 
-    def with_model(self, model: PreTrainedModel) -> "WhisperSeq2Seq":
+    def _of(self, model: PreTrainedModel) -> "WhisperSeq2Seq":
         task = WhisperSeq2Seq(model, self.processor, beams=self.beams)
         task.front_end.set_window(self.front_end.window)
         return task
