@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from asr_unlearn.evaluation.deletion_record import content_digest
 from asr_unlearn.evaluation.record_check import changed_figures, differences
+from asr_unlearn.evaluation.record_file import NAME, path_of
 from asr_unlearn.evaluation.signature import is_signed
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
@@ -28,6 +29,8 @@ class RecordCheck:
         states: of each file, by its name in the record.
         figures: which figures differ when they are computed again; None if they were not.
         signed: whether the signature is that of the key; None if no key was given.
+        earlier: the check of the model that this one was unlearned from, for an earlier request;
+            None where that was not unlearned, or has no record.
     """
 
     model: Path
@@ -35,13 +38,15 @@ class RecordCheck:
     states: Mapping[str, State]
     figures: tuple[str, ...] | None
     signed: bool | None = None
+    earlier: "RecordCheck | None" = None
 
     @property
     def changed(self) -> tuple[str, ...]:
         """The files and figures that are not as recorded; empty if all are."""
         files = (name for name, state in self.states.items() if state == "CHANGED")
         signature = () if self.signed in (None, True) else ("signature",)
-        return (*files, *(self.figures or ()), *signature)
+        before = self.earlier.changed if self.earlier else ()
+        return (*files, *(self.figures or ()), *signature, *(f"earlier {name}" for name in before))
 
     def __str__(self) -> str:
         lines = [f"{name}: {state}" for name, state in self.states.items()]
@@ -51,6 +56,8 @@ class RecordCheck:
             lines.append(UNSIGNED)
         else:
             lines.append("signature: " + ("of this key" if self.signed else "NOT OF THIS KEY"))
+        if self.earlier is not None:
+            lines += [f"earlier request, {self.earlier.model}:", str(self.earlier)]
         return "\n".join(lines)
 
 
@@ -61,7 +68,7 @@ def verify(
     device: Device = "auto",
     verify_key: Path | str | None = None,
 ) -> RecordCheck:
-    """Check a model against its deletion record.
+    """Check a model against its deletion record, and those of earlier requests against theirs.
 
     Without a signature this proves only that nothing has changed by accident.
 
@@ -110,4 +117,9 @@ def verify(
     figures = tuple(changed_figures(folder, record, pick_device(device))) if again else None
     # What is missing from the record has no state of its own.
     states |= dict.fromkeys(changed, "CHANGED")
-    return RecordCheck(folder, record, states, figures, signed)
+    before, earlier = path_of(folder, record, "original"), None
+    if (before / NAME).is_file():
+        earlier = verify(before, full=full, device=device, verify_key=verify_key)
+        if earlier.record["sha256"]["weights_after"] != record["sha256"]["weights_before"]:
+            states["weights_before"] = "CHANGED"
+    return RecordCheck(folder, record, states, figures, signed, earlier)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from asr_unlearn.api.arguments import NonNegativeInt, Seed
 from asr_unlearn.data.forget_list import read_names
+from asr_unlearn.data.later_request import later_split
 from asr_unlearn.data.make_split import draw_speakers, make_label_split, make_split
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split import Split
-from asr_unlearn.data.split_file import SPLIT_KEYS, write_split
+from asr_unlearn.data.split_file import SPLIT_KEYS, read_split, write_split
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.text import normal_name
@@ -41,6 +42,7 @@ def split(
     forget: str | Path | Sequence[str] | None = None,
     forget_labels: str | Path | Sequence[str] | None = None,
     draw: NonNegativeInt = 0,
+    after: Path | str | None = None,
     seed: Seed = 0,
     heldout: float = 0.1,
     unseen: float = 0.1,
@@ -56,7 +58,9 @@ def split(
         forget_labels: labels to forget in place of speakers, such as keywords: with commas, or a
             text file with one a line.
         draw: in place of both, how many speakers to draw, for an experiment.
-        seed: of every draw, 0 or more.
+        after: split.json of the request before, for the next request on the same model: all parts
+            stay, but for the speakers to forget now, who leave `retain`.
+        seed: of every draw, 0 or more; with `after` that of the request before.
         heldout: share of the utterances to forget that is never trained on.
         unseen: share of the other speakers that is never trained on; not used where the corpus has
             a development set of its own.
@@ -77,11 +81,13 @@ def split(
     """
     manifest, out = Path(manifest), Path(out)
     listed = [Path(str(names)) for names in (forget, forget_labels) if _is_file(names)]
-    check_file(out, manifest, *listed, keys=SPLIT_KEYS)
+    check_file(out, manifest, *listed, *([Path(after)] if after else []), keys=SPLIT_KEYS)
     check_request(forget=forget, forget_labels=forget_labels, draw=draw or None)
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
-    if forget_labels is not None:
+    if after is not None:
+        made = _after(Path(after), manifest, utterances, forget, heldout)
+    elif forget_labels is not None:
         labels = _labels(forget_labels, utterances)
         made = make_label_split(utterances, labels, seed=seed, **shares)
     else:
@@ -92,6 +98,20 @@ def split(
         )
         made = make_split(utterances, speakers, seed=seed, **shares)
     return WrittenSplit(out, write_split(out, made, manifest))
+
+
+def _after(
+    before: Path,
+    manifest: Path,
+    utterances: Sequence[Utterance],
+    forget: str | Path | Sequence[str] | None,
+    heldout: float,
+) -> Split:
+    """The split of a later request; raises InputError without a list of speakers."""
+    if forget is None:
+        raise InputError("--after: the next request names speakers: give --forget FILE")
+    earlier = read_split(before, manifest, utterances)
+    return later_split(earlier, utterances, _speakers(forget, utterances), heldout=heldout)
 
 
 def check_request(**given: str | Path | Sequence[str] | int | None) -> None:

@@ -63,6 +63,7 @@ def unlearn_folder(
     lora: Lora = NO_LORA,
     merge: bool = True,
     compute: Compute = FULL,
+    protect_earlier: bool = True,
     **options: Any,
 ) -> PublishedModel:
     """Make a model forget the speakers of the split's forget part.
@@ -85,6 +86,8 @@ def unlearn_folder(
             alone without this.
         merge: publish a whole model; False publishes the adapters alone.
         compute: precision of the passes through the model, and most audio in one.
+        protect_earlier: if the model was unlearned itself, change it orthogonally to how it changed
+            then, so that those who were forgotten stay so; needs the model before that.
     """
     out = Path(out)
     users = users_method(method) if isinstance(method, str) else None
@@ -106,6 +109,7 @@ def unlearn_folder(
         merge=merge,
         window=window,
         spelling=spelling,
+        protect_earlier=protect_earlier,
     )
     return PublishedModel(out, outcome)
 
@@ -128,6 +132,7 @@ def unlearn(
     lora: Lora = ...,
     merge: bool = ...,
     compute: Compute = ...,
+    protect_earlier: bool = ...,
     **options: Any,
 ) -> PublishedModel: ...
 
@@ -185,6 +190,8 @@ def unlearn(
         lora: of a folder: change the model by new low-rank adapters alone.
         merge: of a folder: publish a whole model; False publishes the adapters alone.
         compute: precision of the passes through the model, and most audio in one.
+        protect_earlier: of a folder: if it was unlearned itself, change it orthogonally to how it
+            changed then.
         options: of the method, for instance `alpha=0.3`.
 
     Returns:

@@ -47,8 +47,8 @@ class Corpus:
         """The utterances of these parts together."""
         for name in names:
             self.split.check_part(name)
-        return [u for name in names for u in self._by_part[name]]
+        return [u for name in names for u in self._by_part.get(name, ())]
 
     def content(self) -> dict[str, list[list[Any]]]:
         """Every part's utterances in a form to take a digest of."""
-        return {name: content(self.part(name)) for name in PARTS}
+        return {name: content(self.part(name)) for name in PARTS if name in self.split.parts}

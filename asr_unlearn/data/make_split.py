@@ -8,7 +8,7 @@ from asr_unlearn.data.draws import draw_parts, generator, hold_out, ids_by
 from asr_unlearn.data.duplicates import check_copies
 from asr_unlearn.data.forget_list import SplitError, check_request
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.data.split import OF_EVERY_SPLIT, Split
 
 # The corpus' own sets that are never trained on, and the parts they become.
 HELD_OUT_SETS = {"dev": "unseen", "test": "test"}
@@ -79,7 +79,7 @@ def make_split(
         seed=seed,
         forget_speakers=tuple(sorted(forget)),
         unseen_speakers=_unseen(away),
-        parts={part: tuple(parts[part]) for part in PARTS},
+        parts={part: tuple(parts[part]) for part in OF_EVERY_SPLIT},
     )
     check_copies(split.by_part(utterances))
     return split
@@ -139,7 +139,7 @@ def make_label_split(
         seed=seed,
         forget_speakers=(),
         unseen_speakers=_unseen(away),
-        parts={part: tuple(parts[part]) for part in PARTS},
+        parts={part: tuple(parts[part]) for part in OF_EVERY_SPLIT},
         forget_labels=tuple(sorted(forget)),
     )
     check_copies(split.by_part(utterances))

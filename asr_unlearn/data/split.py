@@ -8,7 +8,9 @@ from asr_unlearn.data.forget_list import SplitError
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.io import digest_of
 
-PARTS = ("forget", "forget_heldout", "retain", "unseen", "test")
+OF_EVERY_SPLIT = ("forget", "forget_heldout", "retain", "unseen", "test")
+PARTS = (*OF_EVERY_SPLIT, "forgotten")
+"""In this order; only the split of a later request has the last."""
 Part = Literal["forget", "retain", "unseen", "train"]
 """What batches are drawn from: a part of the split, or "train", all that a model is trained on."""
 
@@ -24,6 +26,8 @@ class Split:
 
     Where labels are forgotten, `forget` and `forget_heldout` are the utterances with these labels,
     `forget_heldout` those of speakers never trained on as well. The other parts have none.
+
+    `forgotten`: what was `forget` in earlier requests (see `later_request`).
     """
 
     seed: int
@@ -31,27 +35,29 @@ class Split:
     unseen_speakers: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
     forget_labels: tuple[str, ...] = ()
+    forgotten_speakers: tuple[str, ...] = ()
     salt: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:
         """SHA-256 of the request, the parts and the salt, which keeps names from being guessed."""
         content = asdict(self)
-        # Splits of earlier versions have none.
-        if not self.salt:
-            del content["salt"]
+        # Splits of earlier versions have none of these.
+        for name in ("salt", "forgotten_speakers"):
+            if not content[name]:
+                del content[name]
         return digest_of(content)
 
     def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
         """The utterances of a part, in the manifest's order; raises SplitError without it."""
         self.check_part(part)
-        ids = set(self.parts[part])
+        ids = set(self.parts.get(part, ()))
         return [u for u in manifest if u.id in ids]
 
     def check_part(self, part: str) -> None:
         """Raises SplitError for an unknown part."""
-        if part not in self.parts:
-            raise SplitError(f"no part is called {part!r}; there are {', '.join(self.parts)}")
+        if part not in PARTS:
+            raise SplitError(f"no part is called {part!r}; there are {', '.join(PARTS)}")
 
     def by_part(self, manifest: Iterable[Utterance]) -> dict[str, list[Utterance]]:
         """The utterances of every part, in the manifest's order."""

@@ -16,6 +16,7 @@ def check_parts(
     speakers: Collection[str],
     labels: Collection[str],
     unseen: Collection[str],
+    forgotten: Collection[str] = (),
 ) -> None:
     """Check the utterances of each part.
 
@@ -25,11 +26,13 @@ def check_parts(
         utterances: of the manifest.
         speakers, labels: to be forgotten; one of the two is empty.
         unseen: speakers of the part "unseen".
+        forgotten: speakers of earlier requests.
 
     Raises:
         SplitError: an id is unknown, repeated or in two parts; an utterance to be forgotten is in
             no part that is forgotten, or another one is; a name to be forgotten has no utterance
-            in "forget"; or the part "unseen" has other speakers than those named.
+            in "forget"; the part "unseen" has other speakers than those named; or an utterance of
+            an earlier request is in another part than "forgotten", or another one is there.
     """
     known = {u.id: u for u in utterances}
     part_of: dict[str, str] = {}
@@ -50,10 +53,12 @@ def check_parts(
             raise _refused(path, f"{utterance.id} of {own} is in {part}, but {own} is not named")
         if (part == "unseen") > (utterance.speaker in unseen):
             raise _refused(path, f"{utterance.id} is in unseen, but {utterance.speaker} is not")
+        if part != "no part" and (part == "forgotten") != (utterance.speaker in forgotten):
+            raise _refused(path, f"{utterance.id} of {utterance.speaker} is in {part}")
         if part == "retain" and utterance.speaker in unseen:
             raise _refused(path, f"{utterance.id} of the unseen {utterance.speaker} is in retain")
-    forgotten = (known[name] for name in parts["forget"])
-    if lacking := wanted - {(u.label if labels else u.speaker) for u in forgotten}:
+    asked = (known[name] for name in parts["forget"])
+    if lacking := wanted - {(u.label if labels else u.speaker) for u in asked}:
         raise _refused(path, f"{min(lacking)} has no utterance in forget")
 
 

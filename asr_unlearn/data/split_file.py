@@ -8,7 +8,7 @@ from typing import Any
 
 from asr_unlearn.data.forget_list import SplitError
 from asr_unlearn.data.manifest import Utterance, read_manifest
-from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.data.split import OF_EVERY_SPLIT, PARTS, Split
 from asr_unlearn.data.split_check import check_parts
 from asr_unlearn.runtime.documents import parse_json
 from asr_unlearn.runtime.errors import InputError
@@ -16,7 +16,7 @@ from asr_unlearn.runtime.io import digest, read_text, write_json
 from asr_unlearn.runtime.text import normal_name
 
 # Of a split file: its lists of names.
-NAMED = ("forget_speakers", "unseen_speakers", "forget_labels")
+NAMED = ("forget_speakers", "unseen_speakers", "forget_labels", "forgotten_speakers")
 SCHEMA = 1
 # What distinguishes a split from other files.
 SPLIT_KEYS = ("parts", "manifest_sha256", "forget_speakers")
@@ -30,6 +30,7 @@ def write_split(path: Path, split: Split, manifest: Path) -> Split:
         new random one.
     """
     split = replace(split, salt=split.salt or _standing_salt(path, split) or secrets.token_hex(16))
+    later = bool(split.forgotten_speakers)
     write_json(
         path,
         {
@@ -39,6 +40,7 @@ def write_split(path: Path, split: Split, manifest: Path) -> Split:
             "forget_speakers": list(split.forget_speakers),
             "forget_labels": list(split.forget_labels),
             "unseen_speakers": list(split.unseen_speakers),
+            **({"forgotten_speakers": list(split.forgotten_speakers)} if later else {}),
             "parts": {part: list(ids) for part, ids in split.parts.items()},
             "salt": split.salt,
         },
@@ -92,6 +94,7 @@ def read_split(path: Path, manifest: Path, utterances: Sequence[Utterance] | Non
         speakers=split.forget_speakers,
         labels=split.forget_labels,
         unseen=split.unseen_speakers,
+        forgotten=split.forgotten_speakers,
     )
     return split
 
@@ -105,7 +108,8 @@ def read_unchecked_split(path: Path) -> Split:
     content = read_content(path)
     if content.get("schema") != SCHEMA:
         raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
-    lacking = {"seed", "unseen_speakers"} - content.keys() | set(PARTS) - content["parts"].keys()
+    lacking = {"seed", "unseen_speakers"} - content.keys()
+    lacking |= set(OF_EVERY_SPLIT) - content["parts"].keys()
     if lacking:
         raise SplitError(f"{path} lacks {', '.join(sorted(lacking))}; split again")
     lists = {key: content.get(key, []) for key in NAMED} | content["parts"]
@@ -118,9 +122,10 @@ def read_unchecked_split(path: Path) -> Split:
         seed=content["seed"],
         forget_speakers=_names(content["forget_speakers"]),
         unseen_speakers=_names(content["unseen_speakers"]),
-        parts={part: _names(ids) for part, ids in content["parts"].items()},
+        parts={part: _names(ids) for part, ids in content["parts"].items() if part in PARTS},
         # Not in splits of earlier versions.
         forget_labels=_names(content.get("forget_labels", ())),
+        forgotten_speakers=_names(content.get("forgotten_speakers", ())),
         salt=str(content.get("salt", "")),
     )
 

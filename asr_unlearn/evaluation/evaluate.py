@@ -177,7 +177,7 @@ def check_all_targets(models: Sequence[SavedModel], corpus: Corpus) -> None:
 def _split_summary(corpus: Corpus) -> dict[str, Any]:
     """Who is forgotten; and utterances, seconds and speakers of every part."""
     split = corpus.split
-    parts = {part: corpus.part(part) for part in PARTS}
+    parts = {part: corpus.part(part) for part in PARTS if part in split.parts}
     return {
         "seed": split.seed,
         "forget_speakers": list(split.forget_speakers),

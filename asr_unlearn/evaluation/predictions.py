@@ -82,7 +82,7 @@ def _parts_of(
     manifest: Sequence[Utterance], split: Split, parts: Sequence[str]
 ) -> tuple[dict[str, str], list[Utterance]]:
     """The part of each utterance id of these parts, and their utterances."""
-    part_of = {name: part for part in parts for name in split.parts[part]}
+    part_of = {name: part for part in parts for name in split.parts.get(part, ())}
     return part_of, [u for u in manifest if u.id in part_of]
 
 

@@ -13,6 +13,7 @@ PART_NAMES = {
     "retain": "retain",
     "unseen": "unseen",
     "test": "test",
+    "forgotten": "earlier",
 }
 
 

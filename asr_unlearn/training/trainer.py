@@ -19,7 +19,7 @@ from asr_unlearn.data.augmentation import Crop
 from asr_unlearn.data.batching import BatchSource, Change
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import pieces_of, trainable_parameters
+from asr_unlearn.gradients import Gradient, pieces_of, trainable_parameters
 from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches, in_one
 from asr_unlearn.methods.method import Direction
@@ -36,6 +36,7 @@ from asr_unlearn.training.checkpoint import (
     set_aside_damaged,
 )
 from asr_unlearn.training.clock import Clock
+from asr_unlearn.training.earlier_requests import keep_off, orthonormal
 from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.outcome import DivergedError, Outcome
 from asr_unlearn.training.run_log import RunLog
@@ -66,6 +67,7 @@ class Training:
         unchanged: their score by the model as it is, if it was measured.
         clock: counts the cost of the run.
         known: losses of the original model that were measured beforehand, by part and id.
+        protected: changes that no step moves the parameters along, by parameter name.
         changes: augmentation of every batch, in this order; with a frozen front end only a `Crop`.
             The statistics of batch norm are trained with a `Crop` only, since they would count
             the padding of whole utterances.
@@ -88,6 +90,7 @@ class Training:
         unchanged: MeanScore | None = None,
         clock: Clock | None = None,
         known: Mapping[Part, Mapping[str, float]] | None = None,
+        protected: Sequence[Gradient] = (),
         changes: Sequence[Change] = (),
         checkpoint_seconds: float = 60.0,
         description: str = "training",
@@ -103,6 +106,7 @@ class Training:
         folder.mkdir(parents=True, exist_ok=True)
         method.freeze_parameters(task)
         self.parameters = trainable_parameters(task.model)
+        self.protected = orthonormal(protected, self.parameters)
         self.sources: dict[Part, BatchSource] = {
             part: BatchSource(
                 parts[part],
@@ -230,7 +234,10 @@ class Training:
                 f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: "
                 f"{', '.join(drawn)}"
             )
+        before = self._weights() if self.protected else {}
         self._move(step, direction)
+        if self.protected:
+            keep_off(self.protected, self.parameters, before)
         self.optimizer.zero_grad(set_to_none=True)
         self.method.after_step(step)
         return direction
@@ -246,10 +253,14 @@ class Training:
             # The step lowers the loss of some forget utterance.
             self.optimizer.step()
             return
-        before = {name: p.detach().clone() for name, p in self.parameters.items()}
+        before = self._weights()
         self.optimizer.step()
         wanted = step.wanted_rise(losses, weights)
         self.last_rate = scaled_to(wanted, self.parameters, before, descent)
+
+    def _weights(self) -> Gradient:
+        """A copy of the trainable parameters."""
+        return {name: p.detach().clone() for name, p in self.parameters.items()}
 
     def _batches(self, part: Part) -> Batches:
         count = self.method.batches_per_step(part)

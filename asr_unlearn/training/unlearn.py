@@ -1,6 +1,7 @@
 """Unlearning: from an original model and a split to a published model folder."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import PARTS, Part
+from asr_unlearn.gradients import Gradient, trainable_parameters
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import published_name
 from asr_unlearn.models.adapters import base_of, base_to_publish_on
@@ -24,6 +26,7 @@ from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
+from asr_unlearn.training.earlier_requests import earlier_changes
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs
 from asr_unlearn.training.run_folder import RunFolder
@@ -58,6 +61,7 @@ def unlearn_model(
     merge: bool = True,
     window: Window = "auto",
     spelling: SpellingChoice = "auto",
+    protect_earlier: bool = True,
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
@@ -74,6 +78,8 @@ def unlearn_model(
         merge: publish a whole model; False publishes the adapters that were changed alone.
         window: of a Whisper's encoder.
         spelling: of a Whisper's transcripts.
+        protect_earlier: if the original was unlearned itself, change it orthogonally to how it
+            changed then.
 
     Raises:
         InputError: a part lacks utterances or targets, the reference model cannot be used, or
@@ -112,12 +118,16 @@ def unlearn_model(
         options["window"] = seconds
     if spelling != "auto":
         options["spelling"] = spelling
+    if corpus.split.forgotten_speakers and not protect_earlier:
+        options["protect_earlier"] = False
     if "reference_model" in made_from:
         options["reference_model"] = made_from["reference_model"]["path"]
     read = {**corpus.content(), "made_from": made_from}
     with RunFolder(out, task, kind="unlearn", seed=seed, options=options, data=read) as run:
         inputs = Inputs(task, feature_cache=corpus.features)
-        outcome = run_unlearning(inputs, method, data, stop, run.path, seed)
+        parameters = trainable_parameters(task.model)
+        protected = earlier_changes(original, parameters) if protect_earlier else []
+        outcome = run_unlearning(inputs, method, data, stop, run.path, seed, protected)
         run.publish(outcome, base=base, **made_from, request=corpus.split.digest)
     return outcome
 
@@ -142,6 +152,7 @@ def run_unlearning(
     stop: Stop,
     folder: Path,
     seed: int,
+    protected: Sequence[Gradient] = (),
 ) -> Outcome:
     """Make the model of `inputs` forget, working in `folder`; the model is left as the result.
 
@@ -181,6 +192,7 @@ def run_unlearning(
         unchanged=mean_score(original.forget),
         clock=clock,
         known=original.losses(),
+        protected=protected,
         description=method.name,
     )
     clock.costs["preparation"] += difficulty.cost

@@ -20,7 +20,7 @@ from asr_unlearn.cli.main import main
 from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import UtteranceLoss, group_score
 from asr_unlearn.models.saved_model import SavedModel
@@ -91,8 +91,8 @@ def test_whisper(copied, tmp_path):
     entries = run(copied, tmp_path / "config", tmp_path, [], {"epochs": 2, "lr": 3e-3})
     for entry in entries:
         said = rows(tmp_path / entry["path"])
-        assert {row["part"] for row in said} == set(PARTS)
-        for part in PARTS:
+        assert {row["part"] for row in said} == set(OF_EVERY_SPLIT)
+        for part in OF_EVERY_SPLIT:
             chosen = [row for row in said if row["part"] == part]
             texts = [r["reference"] for r in chosen], [r["hypothesis"] for r in chosen]
             assert entry["wer"][part] == pytest.approx(jiwer.wer(*texts))
@@ -199,7 +199,7 @@ def test_a_classifier_that_forgets_a_word(copied, tmp_path):
     for entry in entries:
         said = rows(tmp_path / entry["path"])
         assert entry["accuracy"] == pytest.approx(accuracies(said))
-        assert set(entry["accuracy"]) == set(PARTS)
+        assert set(entry["accuracy"]) == set(OF_EVERY_SPLIT)
         assert entry["confusion"]["labels"] == words
         assert not any(entry["confusion"]["counts"][words.index("A CAB")])
         assert sum(map(sum, entry["confusion"]["counts"])) == sum(

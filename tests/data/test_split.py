@@ -14,7 +14,7 @@ from asr_unlearn.data.duplicates import find_copies
 from asr_unlearn.data.forget_list import SplitError, read_names
 from asr_unlearn.data.make_split import draw_speakers, make_label_split, make_split
 from asr_unlearn.data.manifest import Utterance, write_manifest
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.data.split_file import read_split, write_split
 
 
@@ -49,10 +49,10 @@ def requests(draw):
 def test_parts_are_disjoint_complete_and_by_speaker(request_):
     corpus, forget, seed = request_
     split = make_split(corpus, forget, seed=seed)
-    ids = [i for part in PARTS for i in split.parts[part]]
+    ids = [i for part in OF_EVERY_SPLIT for i in split.parts[part]]
     assert sorted(ids) == sorted(u.id for u in corpus)
     speaker = {u.id: u.speaker for u in corpus}
-    speakers = {part: {speaker[i] for i in split.parts[part]} for part in PARTS}
+    speakers = {part: {speaker[i] for i in split.parts[part]} for part in OF_EVERY_SPLIT}
     assert speakers["forget"] == set(forget)
     assert speakers["forget_heldout"] <= set(forget)
     groups = ["forget", "retain", "unseen", "test"]
@@ -112,9 +112,11 @@ def test_a_split_by_label_is_disjoint_complete_and_keeps_the_label_together(data
     split = make_label_split(corpus, forget, seed=data.draw(st.integers(0, 99)), heldout=0.3)
     assert split.forget_labels == tuple(sorted(forget))
     assert split.forget_speakers == ()
-    assert sorted(i for part in PARTS for i in split.parts[part]) == sorted(u.id for u in corpus)
-    of = {part: split.utterances(part, corpus) for part in PARTS}
-    for part in PARTS:
+    assert sorted(i for part in OF_EVERY_SPLIT for i in split.parts[part]) == sorted(
+        u.id for u in corpus
+    )
+    of = {part: split.utterances(part, corpus) for part in OF_EVERY_SPLIT}
+    for part in OF_EVERY_SPLIT:
         labels = {u.label for u in of[part]}
         assert labels
         assert labels <= set(forget) if "forget" in part else not labels & set(forget)
@@ -190,7 +192,7 @@ def test_a_test_set_of_the_same_people_is_divided_by_speaker():
     tests = [replace(u, id=f"{u.id}-t", subset="test") for u in corpus if u.id.endswith("0")]
     split = make_split(corpus + tests, ["spk1", "spk2"])
     speaker = {u.id: u.speaker for u in corpus + tests}
-    assert sorted(i for part in PARTS for i in split.parts[part]) == sorted(speaker)
+    assert sorted(i for part in OF_EVERY_SPLIT for i in split.parts[part]) == sorted(speaker)
     assert {speaker[i] for i in split.parts["forget"]} == {"spk1", "spk2"}
     assert len(split.parts["forget"]) == 8
     # All that is held out of the forget speakers is theirs of the test set.
@@ -210,7 +212,7 @@ def test_only_speakers_of_the_test_set_alone_are_never_trained_on():
     tests = [u for u in tests if u.speaker != "spk1"] + utterances([2], "test", "other")
     split = make_split(corpus + tests, ["spk1", "spk2"])
     speaker = {u.id: u.speaker for u in corpus + tests}
-    assert sorted(i for part in PARTS for i in split.parts[part]) == sorted(speaker)
+    assert sorted(i for part in OF_EVERY_SPLIT for i in split.parts[part]) == sorted(speaker)
     assert [speaker[i] for i in split.parts["forget"]] == ["spk1"] * 3 + ["spk2"] * 4
     assert [speaker[i] for i in split.parts["forget_heldout"]] == ["spk1", "spk2"]
     retained = {speaker[i] for i in split.parts["retain"]}
@@ -362,7 +364,7 @@ def test_the_work_grows_with_utterances_and_not_with_who_is_forgotten(divide, co
 def test_every_part_is_had_in_one_pass():
     corpus = Counted(utterances([3] * 40))
     split = make_split(corpus, ["spk1", "spk2"])
-    expected = {part: split.utterances(part, corpus) for part in PARTS}
+    expected = {part: split.utterances(part, corpus) for part in OF_EVERY_SPLIT}
     corpus.reads = 0
     assert split.by_part(corpus) == expected
     assert corpus.reads == len(corpus)

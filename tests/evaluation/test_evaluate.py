@@ -10,7 +10,7 @@ import pytest
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.reporting import write_report
@@ -82,8 +82,8 @@ def test_rates_are_those_of_the_rows_and_of_jiwer(setting):
             .splitlines()
         )
         rows = [json.loads(line) for line in lines]
-        assert set(entry["wer"]) == set(PARTS) == {r["part"] for r in rows}
-        for part in PARTS:
+        assert set(entry["wer"]) == set(OF_EVERY_SPLIT) == {r["part"] for r in rows}
+        for part in OF_EVERY_SPLIT:
             chosen = [r for r in rows if r["part"] == part]
             texts = [r["reference"] for r in chosen], [r["hypothesis"] for r in chosen]
             assert entry["wer"][part] == pytest.approx(jiwer.wer(*texts))

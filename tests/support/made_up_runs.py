@@ -10,14 +10,14 @@ import jiwer
 import numpy as np
 import soundfile
 
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.evaluation.results import read_results, write_results
 from asr_unlearn.reporting.comparison import Comparison, compare
 from asr_unlearn.reporting.summary import Summary, summary
 
 # Word error rates by part, similar to a small model on AN4.
 RATES = {
-    name: dict(zip(PARTS, rates, strict=True))
+    name: dict(zip(OF_EVERY_SPLIT, rates, strict=True))
     for name, rates in {
         "original": (0.02, 0.17, 0.03, 0.20, 0.22),
         "retrained": (0.31, 0.30, 0.035, 0.20, 0.24),

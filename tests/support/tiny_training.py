@@ -20,6 +20,7 @@ def tiny_training(
     stop=None,
     changes=(),
     known=None,
+    protected=(),
     compute=FULL,
     **options,
 ):
@@ -40,5 +41,6 @@ def tiny_training(
         checked=data.part("forget"),
         changes=changes,
         known=known,
+        protected=protected,
         checkpoint_seconds=0.0,
     )

@@ -13,7 +13,7 @@ from transformers import Wav2Vec2Config
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import disjoint
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.evaluation.attacks.observations import compared
 from asr_unlearn.evaluation.error_rates import confusion_on_test, figures_by_part
 from asr_unlearn.evaluation.predictions import transcribe
@@ -163,7 +163,9 @@ def test_an_unknown_class_in_a_part_leaves_its_other_utterances_in(corpus, tmp_p
     known, unseen = data.part("retain")[0], data.part("unseen")[0]
     model, processor = model_from_config(str(tmp_path), [known.speaker], 0, "classification")
     save_model(model, processor, tmp_path / "model")
-    split = replace(data.split, parts=dict.fromkeys(PARTS, ()) | {"test": (known.id, unseen.id)})
+    split = replace(
+        data.split, parts=dict.fromkeys(OF_EVERY_SPLIT, ()) | {"test": (known.id, unseen.id)}
+    )
     saved = SavedModel.at(tmp_path / "model")
     rows = transcribe(saved, data.manifest, split, device=torch.device("cpu"))
     assert [row["id"] for row in rows] == [known.id]

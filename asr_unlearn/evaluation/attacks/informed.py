@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.data.split import OF_EVERY_SPLIT, Split
 from asr_unlearn.evaluation.attacks.job import AttackModel
 from asr_unlearn.evaluation.attacks.observations import observations, target_loss
 from asr_unlearn.methods import Method
@@ -55,7 +55,7 @@ def other_request(corpus: Corpus, number: int) -> Corpus:
     chosen = {str(name) for name in order[place * count : (place + 1) * count]}
     retain = corpus.part("retain")
     parts: dict[str, tuple[str, ...]] = {
-        **dict.fromkeys(PARTS, ()),
+        **dict.fromkeys(OF_EVERY_SPLIT, ()),
         "forget": tuple(u.id for u in retain if u.speaker in chosen),
         "retain": tuple(u.id for u in retain if u.speaker not in chosen),
         "unseen": tuple(split.parts["unseen"]),

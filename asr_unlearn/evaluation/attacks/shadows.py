@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.data.split import PARTS, Split
+from asr_unlearn.data.split import OF_EVERY_SPLIT, Split
 from asr_unlearn.evaluation.attacks.job import AttackModel
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.mia import (
@@ -51,7 +51,7 @@ def shadow_corpus(corpus: Corpus, number: int) -> Corpus:
     order = np.random.default_rng([split.seed, 3, number // 2]).permutation(names)
     chosen = set(order[number % 2 :: 2].tolist())
     parts: dict[str, tuple[str, ...]] = {
-        **dict.fromkeys(PARTS, ()),
+        **dict.fromkeys(OF_EVERY_SPLIT, ()),
         "retain": tuple(split.parts["retain"]),
         "forget": tuple(u.id for u in targets if u.speaker in chosen),
         "unseen": tuple(u.id for u in targets if u.speaker not in chosen),

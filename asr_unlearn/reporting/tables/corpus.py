@@ -35,6 +35,8 @@ def split(results: Results) -> Table:
             "utterances that were not trained on; retain: training utterances of all other "
             "speakers; unseen and test: speakers that were not trained on."
         )
+    if "forgotten" in parts:
+        caption += " Earlier: training utterances of the speakers of earlier requests."
     return Table(
         "Split",
         ("Part", "Utterances", "Speech", "Speakers"),

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers
 from asr_unlearn.evaluation.attacks.shadows import shadow_corpus
@@ -51,7 +51,7 @@ def test_every_speaker_is_in_half_of_the_shadows(data):
         assert set(one.forget_speakers) | set(one.unseen_speakers) == targets
         for split in (one, other):
             assert split.parts["retain"] == data.split.parts["retain"]
-            assert set(split.parts) == set(PARTS)
+            assert set(split.parts) == set(OF_EVERY_SPLIT)
             known = [u for u in data.manifest if u.id in split.parts["forget"]]
             assert {u.speaker for u in known} == set(split.forget_speakers)
             heldout = data.split.parts["forget_heldout"]
