@@ -93,6 +93,7 @@ def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any
             tables.membership(found),
             tables.true_positives(found),
             tables.relearning(found),
+            tables.quantisation(found),
             tables.probe(found),
             tables.judge(found),
             tables.verification(found),
