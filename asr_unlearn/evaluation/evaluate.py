@@ -208,7 +208,10 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         **inputs.figures[key],
         **confusion_on_test(rows),
     }
-    entry["membership"], entry["ci95"]["membership"] = membership(model, rows, inputs.attackers)
+    attacked = membership(model, rows, inputs.attackers)
+    entry["membership"], entry["ci95"]["membership"] = attacked.figures, attacked.intervals
+    if attacked.speakers:
+        entry["speaker_membership"] = attacked.speakers
     if key in inputs.relearned:
         entry["relearning"] = inputs.relearned[key]
     if key in inputs.quantised:

@@ -98,6 +98,25 @@ TRUE_POSITIVES = [
     for rate, text in FALSE_POSITIVES
 ]
 
+SPEAKER_MEMBERSHIP = [
+    column
+    for attack in ATTACKS
+    for column in (
+        Column(
+            f"AUC {attack.name}",
+            ("speaker_membership", f"{attack.key}_auc"),
+            formats.number,
+            formats.difference,
+            chance=0.5,
+        ),
+        Column(f"p {attack.name}", ("speaker_membership", f"{attack.key}_p"), formats.number),
+    )
+]
+SPEAKER_MEMBERSHIP_SIZES = [
+    Column("Forgotten", ("speaker_membership", "members"), formats.count),
+    Column("Unseen", ("speaker_membership", "others"), formats.count),
+]
+
 
 def _speaker_id(heading: str, key: str) -> Column:
     return Column(heading, ("speaker_id", key), formats.percent, formats.points)

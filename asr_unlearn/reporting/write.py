@@ -92,6 +92,7 @@ def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any
             tables.differences(found),
             tables.membership(found),
             tables.true_positives(found),
+            tables.speaker_membership(found),
             tables.relearning(found),
             tables.quantisation(found),
             tables.probe(found),

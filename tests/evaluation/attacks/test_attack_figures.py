@@ -26,6 +26,9 @@ def test_figures_of_every_attack(evaluated):
         attacks = ["loss", "classifier", "lira", "rmia"] + ["informed"] * (name == "forgotten")
         names = {f"{attack}_auc" for attack in attacks}
         assert names == set(intervals) == {k for k in found if k.endswith("_auc")}
+        speakers = {f"{attack}_{figure}" for attack in attacks for figure in ("auc", "p")}
+        assert set(entry["speaker_membership"]) == speakers | {"members", "others"}
+        assert [entry["speaker_membership"][group] for group in ("members", "others")] == [2, 2]
         assert found["shadow_models"] == 2
         assert found.get("informed_models") == (2 if name == "forgotten" else None)
         assert entry["relearning"]["limit"] == 100
