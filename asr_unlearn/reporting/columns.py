@@ -155,14 +155,20 @@ VERIFICATION = [
 TRIALS = Column("Trials", ("verification", "trials"), formats.count)
 
 AVERAGE_DIFFERENCE = Column("Avg.D", ("gap_to_retrained", "avg_d"), formats.number)
+EMD = Column("EMD", ("divergence", "emd_forget_loss"), formats.number)
+KS = [
+    Column("KS", ("divergence", "ks_forget_loss"), formats.number),
+    Column("KS p", ("divergence", "ks_p"), formats.number),
+]
 DIVERGENCES = [
-    Column("EMD", ("divergence", "emd_forget_loss"), formats.number),
     Column("KL forget", ("divergence", "kl_forget"), formats.number),
     Column("KL test", ("divergence", "kl_test"), formats.number),
 ]
 DISTANCES = [
     AVERAGE_DIFFERENCE,
     Column("ToW", ("gap_to_retrained", "tow"), formats.number),
+    EMD,
+    *KS,
     *DIVERGENCES,
 ]
 OF_RETRAINING = Column("Of retraining", ("cost", "relative_to_retraining"), formats.times)
@@ -184,7 +190,7 @@ def targets(found: Comparison) -> list[Column]:
         *PROBE[:1],
         *JUDGE[:1],
         *(column for column in VERIFICATION if column.keys[1].endswith("eer")),
-        *DIVERGENCES[1:],
+        *DIVERGENCES,
     ]
 
 

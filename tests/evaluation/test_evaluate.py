@@ -101,9 +101,10 @@ def test_a_model_that_was_only_renamed_has_forgotten_nothing(setting):
     for figure in shared:
         assert renamed[figure] == original[figure]
     assert retrained["gap_to_retrained"]["avg_d"] == 0
-    for figure in ("emd_forget_loss", "kl_forget", "kl_test"):
+    for figure in ("emd_forget_loss", "ks_forget_loss", "kl_forget", "kl_test"):
         assert retrained["divergence"][figure] == 0
         assert original["divergence"][figure] > 0
+    assert (retrained["divergence"]["ks_p"], original["divergence"]["ks_p"] < 1) == (1, True)
 
 
 def test_results_fit_the_schema_and_become_a_report(setting):
