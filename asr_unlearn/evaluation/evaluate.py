@@ -24,6 +24,7 @@ from asr_unlearn.evaluation.compared_models import (
 from asr_unlearn.evaluation.cost import cost_of
 from asr_unlearn.evaluation.error_rates import confusion_on_test, figures_by_part
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
+from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
 from asr_unlearn.evaluation.predictions import Row, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
@@ -75,6 +76,7 @@ class _Inputs:
     attackers: Attackers
     relearned: Mapping[Key, dict[str, float]]
     quantised: Mapping[Key, Recovered]
+    layers: LayerSimilarity
     trials: Trials | None
     judge: Judge | None
 
@@ -144,6 +146,7 @@ def evaluate(
         attackers=attackers,
         relearned=relearn(models, rows, data, root, budget, device=device),
         quantised=quantise(models, rows, data, root, budget, device=device),
+        layers=LayerSimilarity(data, device),
         trials=own_trials,
         judge=own_judge,
     )
@@ -231,4 +234,6 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["divergence"] = divergence_from_retrained(
             retrained, model, pair, corpus, device=device
         )
+        if layers := inputs.layers.of(retrained, model):
+            entry["cka"] = layers
     return entry

@@ -98,6 +98,7 @@ def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any
             tables.probe(found),
             tables.judge(found),
             tables.verification(found),
+            tables.layers(found),
             tables.distance_and_cost(found),
         ),
         "more": _present(

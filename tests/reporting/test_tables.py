@@ -86,7 +86,7 @@ def test_a_limit_that_was_reached_is_no_number_of_steps(make_run: MakeRun) -> No
 def test_without_figures_there_is_no_table(make_run: MakeRun) -> None:
     found = comparison_of(make_run())
     makers = (tables.membership, tables.true_positives, tables.speaker_membership,
-              tables.relearning, tables.quantisation,
+              tables.relearning, tables.quantisation, tables.layers,
               tables.probe, tables.judge, tables.verification, tables.further)  # fmt: skip
     assert [maker(found) for maker in makers] == [None] * len(makers)
 

@@ -90,6 +90,10 @@ def attacked(path: Path) -> None:
         }  # fmt: skip
         model["ci95"]["membership"] = {key: [v - 0.05, v + 0.05] for key, v in areas.items()}
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
+        model["cka"] = {
+            "forget": {"1": rng.uniform(0.9, 1.0), "2": rng.uniform(0.5, 0.9)},
+            "test": {"1": 0.99, "2": 0.95},
+        }  # fmt: skip
         model["speaker_membership"] = {
             **areas, **{f"{name.removesuffix('_auc')}_p": 0.01 for name in areas},
             "members": 6, "others": 8,

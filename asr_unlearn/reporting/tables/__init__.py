@@ -6,6 +6,7 @@ from asr_unlearn.reporting.tables.differences import closest, differences
 from asr_unlearn.reporting.tables.each_speaker import each_speaker
 from asr_unlearn.reporting.tables.further import further
 from asr_unlearn.reporting.tables.headline import headline
+from asr_unlearn.reporting.tables.layers import layers
 from asr_unlearn.reporting.tables.membership import (
     membership,
     relearning,
@@ -20,7 +21,7 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
-    "each_speaker", "endings", "further", "headline", "judge", "left_out", "membership", "options",
-    "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records", "relearning",
-    "speaker_membership", "split", "true_positives", "verification", "versions",
+    "each_speaker", "endings", "further", "headline", "judge", "layers", "left_out", "membership",
+    "options", "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records",
+    "relearning", "speaker_membership", "split", "true_positives", "verification", "versions",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from asr_unlearn.reporting.tables.table import Table
 
 BLOCKS_SHOWN = {
     *("parameters", "seconds", "unlearn_seconds", "steps", "cost"),
-    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation"),
+    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka"),
 }
 COLUMNS_SHOWN = (
     *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
