@@ -23,6 +23,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import task_for
+from tests.support.tiny_families import tiny_config as config
 from tests.support.tiny_model import tiny_ecapa_options, tiny_options
 from tests.support.whisper_models import multilingual_whisper
 
@@ -105,6 +106,20 @@ def test_the_silence_in_a_window_is_not_compared(data):
     own = whole[0][true[0]]
     middles = ((torch.arange(FRAMES) + 0.5) / FRAMES * len(own)).long()
     torch.testing.assert_close(found[0], own[middles])
+
+
+# A frame rate of its own within the encoder, an encoder that is given single utterances, patches.
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [("sew", "ctc"), ("granite_speech5_ctc", "ctc"), ("tdnn", "ctc"), ("hubert", "classification"),
+     ("audio-spectrogram-transformer", "classification")],
+)  # fmt: skip
+def test_layers_of_other_families_and_never_the_head(kind, task, data, tmp_path):
+    config(kind).save_pretrained(tmp_path)
+    words = ["s0", "s1"] if task == "classification" else alphabet_of(data.manifest)
+    other = task_for(*model_from_config(str(tmp_path), words, 0, task), CPU)
+    found = layer_states(other, data.manifest[:2])
+    assert [each.shape for each in found] == [(2 * FRAMES, 16)] * 2
 
 
 def test_blocks_over_an_extended_utterance_are_not_compared(data, tmp_path):

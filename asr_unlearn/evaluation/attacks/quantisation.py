@@ -61,6 +61,8 @@ def round_weights(model: nn.Module, precision: Precision) -> int:
         if not isinstance(module, ROUNDED):
             continue
         if parametrize.is_parametrized(module, "weight"):
+            # Of what is not trained, no parameter would be left.
+            module.requires_grad_(True)
             parametrize.remove_parametrizations(module, "weight")
         weight: Any = module.weight
         if not isinstance(weight, nn.Parameter):

@@ -1,5 +1,7 @@
 """Rounded weights: which ones, and what they bring back of what was forgotten."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.quantisation import Quantisation, quantise, round_weights
 from asr_unlearn.evaluation.predictions import transcribe
 from asr_unlearn.metrics.rounding import GROUP, INT4, PRECISIONS, rounded
+from asr_unlearn.models.adapters import Lora, add_adapters, merge_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
@@ -43,9 +46,10 @@ def test_linear_layers_and_convolutions_are_rounded_and_nothing_else(precision):
         assert torch.equal(parameter, parameters[name]), name
 
 
-def test_the_weight_that_weight_norm_computes_is_rounded():
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_weight_that_weight_norm_computes_is_rounded(trained):
     torch.manual_seed(0)
-    model = Wav2Vec2ForCTC(Wav2Vec2Config(**tiny_options()))
+    model = Wav2Vec2ForCTC(Wav2Vec2Config(**tiny_options())).requires_grad_(trained)
     before = position_convolution(model).weight.detach().clone()
     round_weights(model, "int4")
     found = position_convolution(model)
@@ -167,3 +171,24 @@ def test_the_losses_are_measured_anew_for_other_weights_or_recordings(planted, d
 
 def test_without_the_flag_nothing_is_measured(planted, data):
     assert quantise(planted, {}, data, data.cache, AttackBudget(), device=CPU) == {}
+
+
+def test_adapters_are_rounded_as_part_of_the_weights_that_they_change(data, tiny_config, tmp_path):
+    torch.manual_seed(0)
+    model, processor = model_from_config(str(tiny_config), alphabet_of(data.manifest), 0)
+    save_model(model, processor, tmp_path / "base")
+    add_adapters(model, Lora(r=2, targets="q_proj, v_proj"))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora" in name:
+                parameter.normal_()
+    save_model(model, processor, tmp_path / "alone", str(tmp_path / "base"))
+    merge_adapters(model)
+    save_model(model, processor, tmp_path / "merged")
+    losses = []
+    for name in ("alone", "merged"):
+        job = Quantisation(SavedModel(name, 0, tmp_path / name), data, CPU)
+        job()
+        losses.append(json.loads(job.path.read_text())["losses"]["int4"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert len(losses[0]) == len(data.part("forget", "unseen"))
