@@ -70,10 +70,10 @@ def speaker_membership(found: Comparison) -> Table | None:
     caption = (
         "All matched utterances of a speaker together, by their mean score: forgotten speakers "
         "against unseen ones. p: the share of all ways to exchange speakers between the two groups "
-        "that give an AUC as high or higher; chance does not explain an AUC with a small p. Few "
-        "speakers cannot give a small p: three against three never less than 0.05. The target is "
-        "the retrained model's AUC. The p of classifiers, which are trained on the other speakers, "
-        "is approximate. "
+        "that give an AUC as high or higher; chance does not explain an AUC with a small p. An AUC "
+        "near 0 separates the speakers as well, with a p near 1. Few speakers cannot give a small "
+        "p: three against three never less than 0.05. The target is the retrained model's AUC. The "
+        "p of classifiers, which are trained on the other speakers, is approximate. "
     )
     caption += below(found, SPEAKER_MEMBERSHIP)
     columns = [*SPEAKER_MEMBERSHIP, *SPEAKER_MEMBERSHIP_SIZES]
