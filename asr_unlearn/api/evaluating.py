@@ -43,6 +43,7 @@ def evaluate(
     informed: NonNegativeInt = 0,
     shadows: NonNegativeInt = 0,
     relearn: bool = False,
+    quantised: bool = False,
     workers: NonNegativeInt = 0,
     method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
@@ -66,6 +67,7 @@ def evaluate(
         shadows: models trained as the original was, with and without each speaker, for the attacks
             LiRA and RMIA; an even number, kept in shadows/.
         relearn: count the fine-tuning steps until the forget loss is back at the original's.
+        quantised: measure the losses of each model with its weights rounded to bf16, int8 and int4.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
         method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
             informed attack may run; none is run because a model's run.json names it.
@@ -97,7 +99,14 @@ def evaluate(
     trials = manifest.with_name(TRIALS)
     check_file(out, manifest, split, trials, keys=("schema", "models"))
     key = None if sign is None else signing_key(Path(sign))
-    budget = AttackBudget(informed, shadows, relearn, workers, tuple(_listed(method_files)))
+    budget = AttackBudget(
+        informed=informed,
+        shadows=shadows,
+        relearn=relearn,
+        quantised=quantised,
+        workers=workers,
+        method_files=tuple(_listed(method_files)),
+    )
     data = read_corpus(manifest, split, out)
     check_window(window)
     root = out.parent

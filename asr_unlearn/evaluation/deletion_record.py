@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 FIGURES = (
     *("wer", "cer", "accuracy", "loss", "ci95", "membership", "relearning", "speaker_id"),
-    "gap_to_retrained",
+    *("gap_to_retrained", "quantisation", "speaker_membership"),
 )
 
 

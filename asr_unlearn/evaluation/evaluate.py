@@ -13,6 +13,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
+from asr_unlearn.evaluation.attacks.quantisation import Recovered, quantise
 from asr_unlearn.evaluation.attacks.relearning import relearn
 from asr_unlearn.evaluation.compared_models import (
     check_folders,
@@ -20,8 +21,10 @@ from asr_unlearn.evaluation.compared_models import (
     check_tasks,
     relative_folder,
 )
+from asr_unlearn.evaluation.cost import cost_of
 from asr_unlearn.evaluation.error_rates import confusion_on_test, figures_by_part
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
+from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
 from asr_unlearn.evaluation.predictions import Row, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
@@ -32,8 +35,7 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
 from asr_unlearn.runtime.io import digest_of
-from asr_unlearn.runtime.provenance import invocation, versions, without_folders
-from asr_unlearn.training.clock import Cost
+from asr_unlearn.runtime.provenance import invocation, versions
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class _Inputs:
     figures: Mapping[Key, dict[str, Any]]
     attackers: Attackers
     relearned: Mapping[Key, dict[str, float]]
+    quantised: Mapping[Key, Recovered]
+    layers: LayerSimilarity
     trials: Trials | None
     judge: Judge | None
 
@@ -141,6 +145,8 @@ def evaluate(
         figures={key: figures_by_part(own) for key, own in rows.items()},
         attackers=attackers,
         relearned=relearn(models, rows, data, root, budget, device=device),
+        quantised=quantise(models, rows, data, root, budget, device=device),
+        layers=LayerSimilarity(data, device),
         trials=own_trials,
         judge=own_judge,
     )
@@ -201,13 +207,18 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         "name": model.name,
         "seed": model.seed,
         "path": str(relative_folder(model.folder, inputs.root)),
-        **_cost(inputs.runs[key], inputs.runs.get(retrained_key, {})),
+        **cost_of(inputs.runs[key], inputs.runs.get(retrained_key, {})),
         **inputs.figures[key],
         **confusion_on_test(rows),
     }
-    entry["membership"], entry["ci95"]["membership"] = membership(model, rows, inputs.attackers)
+    attacked = membership(model, rows, inputs.attackers)
+    entry["membership"], entry["ci95"]["membership"] = attacked.figures, attacked.intervals
+    if attacked.speakers:
+        entry["speaker_membership"] = attacked.speakers
     if key in inputs.relearned:
         entry["relearning"] = inputs.relearned[key]
+    if key in inputs.quantised:
+        entry["quantisation"], entry["ci95"]["quantisation"] = inputs.quantised[key]
     speaker_id, intervals = probe_speakers(model, corpus, device=device)
     if speaker_id:
         entry["ci95"]["speaker_id"] = intervals
@@ -223,39 +234,6 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["divergence"] = divergence_from_retrained(
             retrained, model, pair, corpus, device=device
         )
+        if layers := inputs.layers.of(retrained, model):
+            entry["cka"] = layers
     return entry
-
-
-def _cost(run: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any]:
-    """Time, memory and options from run.json; empty for a model made elsewhere."""
-    if "seconds" not in run:
-        return {}
-    cost = {"seconds": run["seconds"], "steps": run["steps"]}
-    if run.get("peak_bytes") is not None:
-        cost["peak_bytes"] = run["peak_bytes"]
-    entry: dict[str, Any] = {
-        "parameters": run["parameters"],
-        "seconds": run["seconds"],
-        "steps": run["steps"],
-        "options": {
-            name: without_folders(value) if isinstance(value, str) else value
-            for name, value in run["options"].items()
-        },
-        "cost": cost,
-    }
-    if passes := _passes(run):
-        cost |= {"passes": passes, "phases": run["costs"]}
-    if run["kind"] == "unlearn":
-        entry |= {"unlearn_seconds": run["seconds"], "stopped": run["stopped"]}
-        if run.get("warning"):
-            entry["warning"] = run["warning"]
-        if retrained.get("seconds"):
-            cost["relative_to_retraining"] = run["seconds"] / retrained["seconds"]
-        if passes and (whole := _passes(retrained)):
-            cost["passes_relative_to_retraining"] = passes / whole
-    return entry
-
-
-def _passes(run: Mapping[str, Any]) -> int:
-    """Utterance passes of a run; 0 for one of before they were counted."""
-    return sum(Cost(**cost).passes for cost in run.get("costs", {}).values())

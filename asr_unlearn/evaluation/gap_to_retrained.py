@@ -8,7 +8,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.evaluation.error_rates import forget_losses
 from asr_unlearn.evaluation.predictions import Row, divergence
-from asr_unlearn.metrics.divergence import earth_mover
+from asr_unlearn.metrics.divergence import earth_mover, kolmogorov_smirnov
 from asr_unlearn.models.saved_model import SavedModel
 
 DIVERGENCE_PARTS = ("forget", "test")
@@ -28,15 +28,19 @@ def divergence_from_retrained(
         rows: rows of the two models, under the keys "retrained" and "model".
 
     Returns:
-        "emd_forget_loss", the earth mover's distance of the forget losses in nats, and
+        "emd_forget_loss", the earth mover's distance of the forget losses in nats;
+        "ks_forget_loss" and "ks_p", the statistic and p of the Kolmogorov-Smirnov test on them; and
         "kl_forget" and "kl_test", KL(retrained ‖ model) in nats: mean over frames or tokens, then
         over utterances. The KLs are absent where the two models cannot be compared.
     """
     evaluated = {row["part"] for row in rows["model"]}
     parts = {part: corpus.part(part) for part in DIVERGENCE_PARTS if part in evaluated}
-    losses = (forget_losses(rows[key]) for key in ("model", "retrained"))
+    losses, expected = (forget_losses(rows[key]) for key in ("model", "retrained"))
+    statistic, p = kolmogorov_smirnov(losses, expected)
     return {
-        "emd_forget_loss": earth_mover(*losses),
+        "emd_forget_loss": earth_mover(losses, expected),
+        "ks_forget_loss": statistic,
+        "ks_p": p,
         **_mean_divergence(retrained, model, parts, device),
     }
 

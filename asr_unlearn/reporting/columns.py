@@ -98,6 +98,25 @@ TRUE_POSITIVES = [
     for rate, text in FALSE_POSITIVES
 ]
 
+SPEAKER_MEMBERSHIP = [
+    column
+    for attack in ATTACKS
+    for column in (
+        Column(
+            f"AUC {attack.name}",
+            ("speaker_membership", f"{attack.key}_auc"),
+            formats.number,
+            formats.difference,
+            chance=0.5,
+        ),
+        Column(f"p {attack.name}", ("speaker_membership", f"{attack.key}_p"), formats.number),
+    )
+]
+SPEAKER_MEMBERSHIP_SIZES = [
+    Column("Forgotten", ("speaker_membership", "members"), formats.count),
+    Column("Unseen", ("speaker_membership", "others"), formats.count),
+]
+
 
 def _speaker_id(heading: str, key: str) -> Column:
     return Column(heading, ("speaker_id", key), formats.percent, formats.points)
@@ -136,14 +155,20 @@ VERIFICATION = [
 TRIALS = Column("Trials", ("verification", "trials"), formats.count)
 
 AVERAGE_DIFFERENCE = Column("Avg.D", ("gap_to_retrained", "avg_d"), formats.number)
+EMD = Column("EMD", ("divergence", "emd_forget_loss"), formats.number)
+KS = [
+    Column("KS", ("divergence", "ks_forget_loss"), formats.number),
+    Column("KS p", ("divergence", "ks_p"), formats.number),
+]
 DIVERGENCES = [
-    Column("EMD", ("divergence", "emd_forget_loss"), formats.number),
     Column("KL forget", ("divergence", "kl_forget"), formats.number),
     Column("KL test", ("divergence", "kl_test"), formats.number),
 ]
 DISTANCES = [
     AVERAGE_DIFFERENCE,
     Column("ToW", ("gap_to_retrained", "tow"), formats.number),
+    EMD,
+    *KS,
     *DIVERGENCES,
 ]
 OF_RETRAINING = Column("Of retraining", ("cost", "relative_to_retraining"), formats.times)
@@ -165,7 +190,7 @@ def targets(found: Comparison) -> list[Column]:
         *PROBE[:1],
         *JUDGE[:1],
         *(column for column in VERIFICATION if column.keys[1].endswith("eer")),
-        *DIVERGENCES[1:],
+        *DIVERGENCES,
     ]
 
 

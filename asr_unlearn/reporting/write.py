@@ -92,10 +92,13 @@ def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any
             tables.differences(found),
             tables.membership(found),
             tables.true_positives(found),
+            tables.speaker_membership(found),
             tables.relearning(found),
+            tables.quantisation(found),
             tables.probe(found),
             tables.judge(found),
             tables.verification(found),
+            tables.layers(found),
             tables.distance_and_cost(found),
         ),
         "more": _present(

@@ -97,13 +97,16 @@ def test_rates_are_those_of_the_rows_and_of_jiwer(setting):
 def test_a_model_that_was_only_renamed_has_forgotten_nothing(setting):
     _, run = setting
     original, retrained, renamed = run().results["models"]
-    shared = ("wer", "cer", "loss", "gap_to_retrained", "divergence", "membership")
+    shared = ("wer", "cer", "loss", "gap_to_retrained", "divergence", "membership", "cka")
     for figure in shared:
         assert renamed[figure] == original[figure]
     assert retrained["gap_to_retrained"]["avg_d"] == 0
-    for figure in ("emd_forget_loss", "kl_forget", "kl_test"):
+    assert retrained["cka"]["forget"] == pytest.approx({"1": 1.0, "2": 1.0})
+    assert all(cka < 0.99 for part in original["cka"].values() for cka in part.values())
+    for figure in ("emd_forget_loss", "ks_forget_loss", "kl_forget", "kl_test"):
         assert retrained["divergence"][figure] == 0
         assert original["divergence"][figure] > 0
+    assert (retrained["divergence"]["ks_p"], original["divergence"]["ks_p"] < 1) == (1, True)
 
 
 def test_results_fit_the_schema_and_become_a_report(setting):

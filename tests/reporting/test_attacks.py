@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asr_unlearn.reporting import tables
+from asr_unlearn.reporting import tables, write_report
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables import Cell
 from tests.support.made_up_runs import comparison_of, summary_of
@@ -145,3 +145,21 @@ def test_an_attack_that_fails_on_the_original_too_shows_it(make_run: MakeRun) ->
     for model in ("original", "orthograd_tau"):
         cell = _difference(found, "loss", model)
         assert (cell.text, cell.detail) == ("+0.070", "in interval")
+
+
+def test_attacks_on_speakers_have_their_table(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        for name, (auc, p) in (("retrained 0", (0.5, 0.55)), ("orthograd_tau 0", (0.9, 0.004))):
+            models[name]["speaker_membership"] = {
+                "loss_auc": auc, "loss_p": p, "members": 6, "others": 8,
+            }  # fmt: skip
+
+    path = make_run()
+    table = tables.speaker_membership(comparison_of(path, change))
+    assert table is not None
+    assert table.columns == ("Model", "AUC loss", "p loss", "Forgotten", "Unseen")
+    rows = {row.label: [cell.text for cell in row.cells] for row in table.rows}
+    assert rows["orthograd_tau"] == ["0.900", "0.0040", "6", "8"]
+    assert rows["original"] == ["—"] * 4
+    assert "three against three never less than 0.05" in table.caption
+    assert "### Membership of speakers" in write_report(path)[0].read_text(encoding="utf-8")

@@ -85,8 +85,9 @@ def test_a_limit_that_was_reached_is_no_number_of_steps(make_run: MakeRun) -> No
 
 def test_without_figures_there_is_no_table(make_run: MakeRun) -> None:
     found = comparison_of(make_run())
-    makers = (tables.membership, tables.true_positives, tables.relearning, tables.probe,
-              tables.judge, tables.verification, tables.further)  # fmt: skip
+    makers = (tables.membership, tables.true_positives, tables.speaker_membership,
+              tables.relearning, tables.quantisation, tables.layers,
+              tables.probe, tables.judge, tables.verification, tables.further)  # fmt: skip
     assert [maker(found) for maker in makers] == [None] * len(makers)
 
 
@@ -225,3 +226,19 @@ def test_phases_of_a_run_and_its_passes_relative_to_retraining(make_run: MakeRun
     ]
     cost = tables.distance_and_cost(found)
     assert _cell(cost, "orthograd_tau", "Passes").text == "0.250×"
+
+
+def test_the_test_of_the_losses_is_explained_where_there_is_one(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["orthograd_tau 0"]["divergence"] |= {"ks_forget_loss": 0.4, "ks_p": 0.002}
+
+    path = make_run()
+    without = tables.distance_and_cost(comparison_of(path))
+    assert not {"KS", "KS p"} & set(without.columns)
+    assert "KS:" not in without.caption
+    found = comparison_of(path, change)
+    table = tables.distance_and_cost(found)
+    assert _cell(table, "orthograd_tau", "KS").text == "0.400"
+    assert _cell(table, "orthograd_tau", "KS p").text == "0.0020"
+    assert "utterances of one speaker are not independent" in table.caption
+    assert tables.further(found) is None

@@ -7,7 +7,8 @@ from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.run_record import read_run
 
 CPU = torch.device("cpu")
-FLAGS = ["--informed", "2", "--shadows", "2", "--relearn", "true", "--workers", "1"]
+FLAGS = ["--informed", "2", "--shadows", "2", "--relearn", "true", "--quantised", "true"]
+FLAGS += ["--workers", "1"]
 
 
 def of(data):

@@ -78,7 +78,7 @@ def _as_classes(path: Path) -> None:
 
 
 def attacked(path: Path) -> None:
-    """Give every model the figures of all attacks, a judge, verification and relearning."""
+    """Give every model the figures of all attacks, a judge, verification, relearning, rounding."""
     record = json.loads(path.read_text())
     for model in record["models"]:
         rng = random.Random(f"{model['name']} {model['seed']}")
@@ -90,6 +90,23 @@ def attacked(path: Path) -> None:
         }  # fmt: skip
         model["ci95"]["membership"] = {key: [v - 0.05, v + 0.05] for key, v in areas.items()}
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
+        model["cka"] = {
+            "forget": {"1": rng.uniform(0.9, 1.0), "2": rng.uniform(0.5, 0.9)},
+            "test": {"1": 0.99, "2": 0.95},
+        }  # fmt: skip
+        model["speaker_membership"] = {
+            **areas, **{f"{name.removesuffix('_auc')}_p": 0.01 for name in areas},
+            "members": 6, "others": 8,
+        }  # fmt: skip
+        model["quantisation"] = {
+            "rounded_parameters": 1_000_000,
+            **{f"{precision}_{part}_loss": model["loss"][part] * factor
+               for precision, factor in (("bf16", 1.0), ("int8", 0.99), ("int4", 0.7))
+               for part in ("forget", "unseen")},
+        }  # fmt: skip
+        if model["name"] != "original":
+            model["quantisation"] |= {"int8_brought_back": -0.03, "int4_brought_back": 0.62}
+            model["ci95"]["quantisation"] = {"int4_brought_back": [-0.1, 0.8]}
         model["speaker_id"] = {
             "probe_forget": 0.4, "probe_retain": 0.5, "chance": 0.05,
             "judge_forget": rng.uniform(0, 1), "judge_retain": 0.97, "judge_eer": 0.04,

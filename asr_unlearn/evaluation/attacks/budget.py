@@ -19,6 +19,7 @@ class AttackBudget:
             model.
         shadows: shadow models for LiRA and RMIA, trained with and without each speaker.
         relearn: whether to count the steps until a model has relearned the forget speakers.
+        quantised: whether to measure each model's losses with its weights rounded; trains none.
         workers: trainings at the same time; 0 for one per core, or one on a GPU.
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
@@ -29,6 +30,7 @@ class AttackBudget:
     informed: int = 0
     shadows: int = 0
     relearn: bool = False
+    quantised: bool = False
     workers: int = 0
     method_files: tuple[str, ...] = ()
 
@@ -44,10 +46,10 @@ class AttackBudget:
 
     def check(self, names: Collection[str]) -> None:
         """Raises InputError if an attack needs the original and no model has that name."""
-        for flag, wanted in (("--shadows", self.shadows), ("--relearn", self.relearn)):
-            if wanted and ORIGINAL not in names:
+        for flag in ("shadows", "relearn", "quantised"):
+            if getattr(self, flag) and ORIGINAL not in names:
                 raise InputError(
-                    f"{flag}: no model is called original; give its folder as --original"
+                    f"--{flag}: no model is called original; give its folder as --original"
                 )
 
     def side_by_side(self, device: torch.device) -> int:

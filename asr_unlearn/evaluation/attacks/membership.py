@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -39,11 +39,13 @@ class Attackers:
         unlearnings: models of the informed attack, by name and seed of the attacked model.
         shadow_models: shadow models, for all attacked models.
         forgets_classes: whether whole classes are forgotten; see `compared`.
+        forgets_speakers: whether speakers are forgotten, and not labels or whole classes.
     """
 
     unlearnings: Mapping[Key, Sequence[Unlearning]]
     shadow_models: Sequence[Shadow]
     forgets_classes: bool
+    forgets_speakers: bool
 
     @classmethod
     def of(
@@ -64,7 +66,8 @@ class Attackers:
         """
         budget.check([model.name for model in models])
         classes = forgets_classes(models, corpus)
-        if (budget.informed or budget.shadows) and (classes or corpus.split.forget_labels):
+        speakers = not (classes or corpus.split.forget_labels)
+        if (budget.informed or budget.shadows) and not speakers:
             raise InputError(
                 "--informed and --shadows compare forgotten speakers with unseen ones, but this "
                 "request is to forget labels or whole classes; evaluate without them"
@@ -82,11 +85,11 @@ class Attackers:
             for model in models
         }
         if not budget.shadows:
-            return cls(own, [], classes)
+            return cls(own, [], classes, speakers)
         original = next(model for model in models if model.name == ORIGINAL)
         folder = root / "shadows"
         shadows = shadows_of(original, corpus, folder, count=budget.shadows, device=device)
-        return cls(own, shadows, classes)
+        return cls(own, shadows, classes, speakers)
 
     def train(self, root: Path, workers: int) -> None:
         """Train the models that are not current in the cache; interrupted trainings go on."""
@@ -100,17 +103,30 @@ class Attackers:
         return Shadows.read(self.shadow_models) if self.shadow_models else None
 
 
-def membership(
-    model: SavedModel, rows: Sequence[Row], attackers: Attackers
-) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Return the figures of each membership inference attack on a model, and their 95% intervals.
+class Membership(NamedTuple):
+    """Figures of the membership inference attacks on a model.
 
-    Both are empty where a group has no utterances.
+    Attributes:
+        figures: on utterances.
+        intervals: their 95% intervals.
+        speakers: AUC and p of the same attacks on speakers, and how many were compared.
+    """
+
+    figures: dict[str, Any]
+    intervals: dict[str, list[float]]
+    speakers: dict[str, float]
+
+
+def membership(model: SavedModel, rows: Sequence[Row], attackers: Attackers) -> Membership:
+    """Return the figures of each membership inference attack on a model.
+
+    All are empty where a group has no utterances; those on speakers also where a speaker is in both
+    groups, and where labels or whole classes are to be forgotten, not speakers.
     """
     target = target_loss(model)
     groups = compared(rows, target, forgets_classes=attackers.forgets_classes)
     if not all(groups):
-        return {}, {}
+        return Membership({}, {}, {})
     inside, outside = matched(*groups)
     found: dict[str, Attack | None] = {
         "loss": loss_attack(inside, outside),
@@ -124,7 +140,8 @@ def membership(
     if attackers.shadows is not None:
         found |= attackers.shadows.attacks(rows, inside, outside)
         figures["shadow_models"] = len(attackers.shadows.losses)
-    intervals = {}
+    intervals: dict[str, list[float]] = {}
+    speakers: dict[str, float] = {}
     for name, attack in found.items():
         if attack is None:
             continue
@@ -134,4 +151,9 @@ def membership(
                 figures[f"{name}_{key}"] = rate
         if attack.interval:
             intervals[f"{name}_auc"] = list(attack.interval)
-    return figures, intervals
+        if attack.speakers and attackers.forgets_speakers:
+            speakers |= {f"{name}_auc": attack.speakers.auc, f"{name}_p": attack.speakers.p}
+    if speakers:
+        counts = (len({o.speaker for o in group}) for group in (inside, outside))
+        speakers |= zip(("members", "others"), counts, strict=True)
+    return Membership(figures, intervals, speakers)

@@ -12,11 +12,13 @@ from asr_unlearn.metrics.mia.loss import loss_attack
 from asr_unlearn.metrics.mia.matching import Observation, matched
 from asr_unlearn.metrics.mia.rmia import relative_ratios
 from asr_unlearn.metrics.mia.roc import Attack, attack_by_scores
+from asr_unlearn.metrics.mia.speakers import SpeakerAttack
 
 __all__ = [
     "Attack",
     "KnownUnlearning",
     "Observation",
+    "SpeakerAttack",
     "attack_by_scores",
     "classifier_attack",
     "informed_attack",

@@ -62,7 +62,7 @@ def classifier_attack(
     if folds < 2:
         return None
     rng = np.random.default_rng(seed)
-    found = Comparisons.none(len(inside), len(outside))
+    found = Comparisons.none(inside, outside)
     for repeat in range(REPEATS):
         ours, theirs = (_folds(group, folds, rng) for group in (inside, outside))
         for fold in range(folds):
@@ -78,7 +78,7 @@ def classifier_attack(
                 scores(classifier, [inside[i] for i in rows]),
                 scores(classifier, [outside[j] for j in columns]),
             )
-    return attack_by_comparisons(inside, outside, found, seed=seed)
+    return attack_by_comparisons(found, seed=seed)
 
 
 def _folds(

@@ -41,7 +41,7 @@ def informed_attack(
     if len(names) < 2:
         return None
     order = np.random.default_rng(seed).permutation(names)
-    found = Comparisons.none(len(inside), len(outside))
+    found = Comparisons.none(inside, outside)
     for half in (set(order[::2].tolist()), set(order[1::2].tolist())):
         classifier = fitted(
             [o for model in known for o in model.forgotten],
@@ -52,4 +52,4 @@ def informed_attack(
         attacked = [outside[j] for j in columns]
         rows = range(len(inside))
         found.add(rows, columns, scores(classifier, inside), scores(classifier, attacked))
-    return attack_by_comparisons(inside, outside, found, seed=seed)
+    return attack_by_comparisons(found, seed=seed)

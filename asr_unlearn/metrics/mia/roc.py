@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from asr_unlearn.metrics.bootstrap import RESAMPLES, percentile_interval
 from asr_unlearn.metrics.mia.matching import Observation
+from asr_unlearn.metrics.mia.speakers import SpeakerAttack, SpeakerScores
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Attack:
             interval of a cross-validated one covers about 83% with seven speakers.
         tpr_at_1_percent_fpr, tpr_at_0_1_percent_fpr: true positive rate at a false positive rate of
             1% and 0.1%; None where a member is compared with fewer than 100, or 1000, non-members.
+        speakers: success on speakers instead of utterances; None where a speaker is in both groups.
     """
 
     auc: float
     interval: tuple[float, float] | None
     tpr_at_1_percent_fpr: float | None
     tpr_at_0_1_percent_fpr: float | None
+    speakers: SpeakerAttack | None
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,26 @@ class Comparisons:
     Scores of different classifiers are not comparable: each compares only the pairs that it scores.
 
     Attributes:
+        inside, outside: members and non-members.
         higher: how often the member had the higher score.
         equal: how often both had the same score.
         times: how often they were compared.
+        speakers: the comparisons between speakers; None where a speaker is in both groups.
     """
 
+    inside: Sequence[Observation]
+    outside: Sequence[Observation]
     higher: Float[np.ndarray, "n m"]
     equal: Float[np.ndarray, "n m"]
     times: Float[np.ndarray, "n m"]
+    speakers: SpeakerScores | None
 
     @classmethod
-    def none(cls, members: int, others: int) -> "Comparisons":
+    def none(cls, inside: Sequence[Observation], outside: Sequence[Observation]) -> "Comparisons":
         """Return no comparisons yet."""
-        return cls(*np.zeros((3, members, others)))
+        higher, equal, times = np.zeros((3, len(inside), len(outside)))
+        speakers = SpeakerScores.none(inside, outside)
+        return cls(inside, outside, higher, equal, times, speakers)
 
     def add(
         self,
@@ -62,6 +72,9 @@ class Comparisons:
         self.higher[cells] += inside[:, None] > outside[None]
         self.equal[cells] += inside[:, None] == outside[None]
         self.times[cells] += 1
+        if self.speakers is not None:
+            scored = [*(self.inside[i] for i in rows), *(self.outside[j] for j in columns)]
+            self.speakers.add(scored, np.concatenate([inside, outside]))
 
     @property
     def won(self) -> Float[np.ndarray, "n m"]:
@@ -78,18 +91,12 @@ def attack_by_scores(
     seed: int = 0,
 ) -> Attack:
     """Return the success of an attack that gives each utterance one score."""
-    found = Comparisons.none(len(inside), len(outside))
+    found = Comparisons.none(inside, outside)
     found.add(range(len(inside)), range(len(outside)), inside_scores, outside_scores)
-    return attack_by_comparisons(inside, outside, found, seed=seed)
+    return attack_by_comparisons(found, seed=seed)
 
 
-def attack_by_comparisons(
-    inside: Sequence[Observation],
-    outside: Sequence[Observation],
-    found: Comparisons,
-    *,
-    seed: int = 0,
-) -> Attack:
+def attack_by_comparisons(found: Comparisons, *, seed: int = 0) -> Attack:
     """Return the success of an attack by several classifiers, each scoring some of the pairs."""
     # A threshold that accepts a member accepts everything with the same score.
     alarms = 1 - found.higher.sum(axis=1) / found.times.sum(axis=1)
@@ -100,20 +107,16 @@ def attack_by_comparisons(
 
     return Attack(
         auc=float(found.won.sum() / found.times.sum()),
-        interval=_interval(inside, outside, found, seed),
+        interval=_interval(found, seed),
         tpr_at_1_percent_fpr=caught(0.01),
         tpr_at_0_1_percent_fpr=caught(0.001),
+        speakers=None if found.speakers is None else found.speakers.attack(seed),
     )
 
 
-def _interval(
-    inside: Sequence[Observation],
-    outside: Sequence[Observation],
-    found: Comparisons,
-    seed: int,
-) -> tuple[float, float] | None:
+def _interval(found: Comparisons, seed: int) -> tuple[float, float] | None:
     rng = np.random.default_rng(seed)
-    rows, columns = speaker_masks(inside), speaker_masks(outside)
+    rows, columns = speaker_masks(found.inside), speaker_masks(found.outside)
     if len(rows) < 2 or len(columns) < 2:
         return None
     a, b = (

@@ -6,7 +6,14 @@ from asr_unlearn.reporting.tables.differences import closest, differences
 from asr_unlearn.reporting.tables.each_speaker import each_speaker
 from asr_unlearn.reporting.tables.further import further
 from asr_unlearn.reporting.tables.headline import headline
-from asr_unlearn.reporting.tables.membership import membership, relearning, true_positives
+from asr_unlearn.reporting.tables.layers import layers
+from asr_unlearn.reporting.tables.membership import (
+    membership,
+    relearning,
+    speaker_membership,
+    true_positives,
+)
+from asr_unlearn.reporting.tables.quantisation import quantisation
 from asr_unlearn.reporting.tables.rates import details, each_seed, rates_and_loss
 from asr_unlearn.reporting.tables.records import record_inputs, records
 from asr_unlearn.reporting.tables.speakers import judge, probe, verification
@@ -14,8 +21,7 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
-    "each_speaker", "endings", "further", "headline", "judge", "left_out", "membership", "options",
-    "phases",
-    "probe", "rates_and_loss", "record_inputs", "records", "relearning", "split", "true_positives",
-    "verification", "versions",
+    "each_speaker", "endings", "further", "headline", "judge", "layers", "left_out", "membership",
+    "options", "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records",
+    "relearning", "speaker_membership", "split", "true_positives", "verification", "versions",
 ]  # fmt: skip

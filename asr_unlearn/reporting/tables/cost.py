@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from asr_unlearn.reporting import formats
-from asr_unlearn.reporting.columns import DISTANCES, OF_RETRAINING, PASSES_OF_RETRAINING, present
+from asr_unlearn.reporting.columns import (
+    DISTANCES,
+    KS,
+    OF_RETRAINING,
+    PASSES_OF_RETRAINING,
+    present,
+)
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import cell, figure_cell
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
@@ -28,12 +34,23 @@ def distance_and_cost(found: Comparison) -> Table:
         f"Avg.D: mean absolute {name} difference over all parts, 0 is best. "
         f"ToW: product of 1 − |{name} difference| over forget, retain and test, 1 is best. "
         "EMD: earth mover's distance between the forget losses of model and retrained model, 0 is "
-        "best. KL: divergence of the output distributions, frame by frame, 0 is best. "
+        f"best. {_test_of_losses(found)}"
+        "KL: divergence of the output distributions, frame by frame, 0 is best. "
         "Time of training, or of unlearning for the methods, and as a share of retraining's. "
         "Passes: the same share in utterances that went through the model, a forward pass counted "
         "once and a backward pass twice, which does not depend on the machine."
     )
     return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
+
+
+def _test_of_losses(found: Comparison) -> str:
+    if not present(KS, found):
+        return ""
+    return (
+        "KS: largest difference between the distribution functions of the same losses, 0 is best; "
+        "a small p means that they differ by more than chance, but p is only indicative, as "
+        "utterances of one speaker are not independent. "
+    )
 
 
 def phases(found: Comparison) -> Table | None:

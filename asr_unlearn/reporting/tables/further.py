@@ -9,10 +9,11 @@ from asr_unlearn.reporting.tables.table import Table
 
 BLOCKS_SHOWN = {
     *("parameters", "seconds", "unlearn_seconds", "steps", "cost"),
-    *("wer", "cer", "accuracy", "loss", "relearning"),
+    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka"),
 }
 COLUMNS_SHOWN = (
     *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
+    *(*known.SPEAKER_MEMBERSHIP, *known.SPEAKER_MEMBERSHIP_SIZES),
     *(*known.PROBE, known.CHANCE, *known.JUDGE, *known.VERIFICATION, known.TRIALS),
 )
 

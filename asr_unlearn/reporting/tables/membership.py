@@ -1,7 +1,15 @@
 """Membership inference attacks, and relearning of what was forgotten."""
 
 from asr_unlearn.reporting import formats
-from asr_unlearn.reporting.columns import ATTACK_SIZES, ATTACKS, AUC, TRUE_POSITIVES, present
+from asr_unlearn.reporting.columns import (
+    ATTACK_SIZES,
+    ATTACKS,
+    AUC,
+    SPEAKER_MEMBERSHIP,
+    SPEAKER_MEMBERSHIP_SIZES,
+    TRUE_POSITIVES,
+    present,
+)
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import below, figures
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
@@ -55,6 +63,21 @@ def true_positives(found: Comparison) -> Table | None:
     )
     title = "True positives at a low false positive rate"
     return figures(title, caption, TRUE_POSITIVES, found, gaps=True)
+
+
+def speaker_membership(found: Comparison) -> Table | None:
+    """AUC and p of each attack on speakers, all utterances of each together."""
+    caption = (
+        "All matched utterances of a speaker together, by their mean score: forgotten speakers "
+        "against unseen ones. p: the share of all ways to exchange speakers between the two groups "
+        "that give an AUC as high or higher; chance does not explain an AUC with a small p. An AUC "
+        "near 0 separates the speakers as well, with a p near 1. Few speakers cannot give a small "
+        "p: three against three never less than 0.05. The target is the retrained model's AUC. The "
+        "p of classifiers, which are trained on the other speakers, is approximate. "
+    )
+    caption += below(found, SPEAKER_MEMBERSHIP)
+    columns = [*SPEAKER_MEMBERSHIP, *SPEAKER_MEMBERSHIP_SIZES]
+    return figures("Membership of speakers", caption.strip(), columns, found, gaps=True)
 
 
 def relearning(found: Comparison) -> Table | None:

@@ -11,8 +11,10 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.informed import Unlearning
 from asr_unlearn.evaluation.attacks.membership import Attackers
+from asr_unlearn.evaluation.attacks.quantisation import Quantisation
 from asr_unlearn.evaluation.attacks.relearning import Relearning
 from asr_unlearn.evaluation.attacks.shadows import Shadow
+from asr_unlearn.metrics.rounding import PRECISIONS
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
 from tests.support.attacked_models import CPU, evaluate, of, run_of
@@ -24,20 +26,28 @@ def test_figures_of_every_attack(evaluated):
         attacks = ["loss", "classifier", "lira", "rmia"] + ["informed"] * (name == "forgotten")
         names = {f"{attack}_auc" for attack in attacks}
         assert names == set(intervals) == {k for k in found if k.endswith("_auc")}
+        speakers = {f"{attack}_{figure}" for attack in attacks for figure in ("auc", "p")}
+        assert set(entry["speaker_membership"]) == speakers | {"members", "others"}
+        assert [entry["speaker_membership"][group] for group in ("members", "others")] == [2, 2]
         assert found["shadow_models"] == 2
         assert found.get("informed_models") == (2 if name == "forgotten" else None)
         assert entry["relearning"]["limit"] == 100
+        assert {f"{precision}_forget_loss" for precision in PRECISIONS} < set(entry["quantisation"])
     # The original has nothing to learn again.
     assert evaluated["original"]["relearning"]["retain_steps"] == 0
 
 
 def test_nothing_is_made_twice(data, evaluated, monkeypatch):
-    for name in ("informed.unlearn_model", "shadows.train_alike", "relearning.Training"):
+    for name in (
+        *("informed.unlearn_model", "shadows.train_alike", "relearning.Training"),
+        "quantisation.measure_losses",
+    ):
         monkeypatch.setattr(f"asr_unlearn.evaluation.attacks.{name}", pytest.fail)
     again = evaluate(data)
     for name, entry in evaluated.items():
         assert again[name]["membership"] == entry["membership"]
-        assert again[name]["relearning"] == entry["relearning"]
+        for figure in ("relearning", "quantisation"):
+            assert again[name][figure] == entry[figure]
 
 
 def test_attackers_are_made_anew_where_the_method_was_another(
@@ -74,6 +84,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
         yield Unlearning(**given, **made).entry.key
         yield Shadow(run=original.run(), number=0, **made).entry.key
         yield Relearning(original, corpus, MeanScore(loss=1.0, cer=0.0), CPU).entry.key
+        yield Quantisation(original, corpus, CPU).entry.key
 
     before, after = kept(data), kept(replace(data, manifest=said))
     assert all(old != new for old, new in zip(before, after, strict=True))
@@ -85,6 +96,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
     [
         ("retrained,forgotten", ["--shadows", "2"], "--shadows: no model is called original"),
         ("retrained,forgotten", ["--relearn", "true"], "--relearn: no model is called original"),
+        ("retrained", ["--quantised", "true"], "--quantised: no model is called original"),
         ("original,forgotten", ["--shadows", "3"], "--shadows 3: give an even number"),
     ],
 )
