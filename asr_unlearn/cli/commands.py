@@ -32,6 +32,7 @@ class Command:
         function: its parameters are the flags, its docstring is the help.
         example: for the help.
         show: prints the result.
+        check: raises InputError for a result that is no success, once it is shown.
         in_several_processes: whether `torchrun` may start it.
         positional: whether its required parameters are given without flags.
     """
@@ -39,6 +40,7 @@ class Command:
     function: Callable[..., Any]
     example: str
     show: Callable[[Any], None] = print
+    check: Callable[[Any], None] = lambda result: None
     in_several_processes: bool = False
     positional: bool = False
 
@@ -78,8 +80,7 @@ def _show_report(written: Report) -> None:
     print(f"{written.markdown}\n{written.html}")
 
 
-def _show_check(check: RecordCheck) -> None:
-    print(check)
+def _check_record(check: RecordCheck) -> None:
     if check.changed:
         created = check.record["created"]
         raise InputError(
@@ -121,7 +122,7 @@ COMMANDS = {
     ),
     "report": Command(report, "asr-unlearn report --results out/results.json", _show_report),
     "verify": Command(
-        verify, "asr-unlearn verify --model out/orthograd_tau --full true", _show_check
+        verify, "asr-unlearn verify --model out/orthograd_tau --full true", check=_check_record
     ),
     "purge": Command(purge, "asr-unlearn purge out", positional=True),
     "methods": Command(list_methods, "asr-unlearn methods", _show_methods),

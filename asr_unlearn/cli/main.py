@@ -1,6 +1,7 @@
 """The command `asr-unlearn`: reads the arguments, calls a function and prints its result."""
 
 import inspect
+import json
 import logging
 import re
 import sys
@@ -10,10 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from asr_unlearn.api.unlearning import DEFAULT_METHOD
 from asr_unlearn.cli import prepare
+from asr_unlearn.cli.as_json import JSON, JSON_HELP, as_json
 from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.method_flags import method_options, with_method_class
 from asr_unlearn.methods.finetune import Finetune
@@ -25,6 +27,9 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.text import did_you_mean, one_line, plain_argument_error, printable
+
+# Where shtab is installed, --print_completion writes a shell's completion.
+set_parsing_settings(add_print_completion_argument=True)
 
 
 class Parser(ArgumentParser):
@@ -81,6 +86,7 @@ def command_parser() -> Parser:
         subparser.add_argument(
             "--config", action="config", help="YAML file with any of these flags"
         )
+        subparser.add_argument(JSON, action="store_true", help=JSON_HELP)
         subparser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
         subcommands.add_subcommand(name, subparser, help=summary)
     # For the help: `main` hands it to the programs of data_prep.
@@ -135,7 +141,7 @@ def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     words = _normalised(arguments)
     parsed = parser.parse_args(words)
     options = parser.instantiate(parsed)[parsed.subcommand].as_dict()
-    for name in ("config", "debug"):
+    for name in ("config", "debug", "json"):
         options.pop(name, None)
     if "fixed" in inspect.signature(COMMANDS[parsed.subcommand].function).parameters:
         options["fixed"] = tuple(method_options(words))
@@ -190,5 +196,10 @@ def _run(given: Sequence[str]) -> None:
             pick_device(options["device"])
         if "out" in options:
             check_apart(Path(options["out"]), _files_of_flags(given))
-        command.show(command.function(**options))
+        result = command.function(**options)
+        if JSON not in given:
+            command.show(result)
+        elif distributed.is_first():
+            print(json.dumps(as_json(result), default=str))
+        command.check(result)
         distributed.leave()

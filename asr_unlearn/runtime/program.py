@@ -33,8 +33,9 @@ REMEDIES = {
 }
 
 OUT_OF_MEMORY = (
-    "out of memory; give a smaller batch (--method.forget_batch, --method.retain_batch, "
-    "--finetune.retain_batch) or fewer --workers, or free some; the same command goes on"
+    "out of memory; let less audio through the model at once (--compute.max_seconds), give a "
+    "smaller batch (--method.retain_batch, --finetune.retain_batch) or fewer --workers, or free "
+    "some; the same command goes on"
 )
 # What torch says where the allocator of the CPU or of a GPU has no more.
 NO_MEMORY = r"can't allocate memory|not enough memory|CUDA out of memory|Cannot allocate memory"

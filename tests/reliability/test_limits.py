@@ -54,7 +54,7 @@ def test_a_lack_of_memory_is_said_with_the_remedy(allocate, tmp_path):
         resource.RLIMIT_AS, limit, lambda: allocate() is None or None, tmp_path
     )
     assert status == 1
-    assert shown.startswith("it: out of memory; give a smaller batch")
+    assert shown.startswith("it: out of memory; let less audio through the model at once")
     assert shown.count("\n") == 1
 
 

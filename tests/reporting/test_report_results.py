@@ -108,7 +108,7 @@ def _negative_rate(record: dict[str, Any]) -> None:
 
 
 def _unknown_part(record: dict[str, Any]) -> None:
-    record["models"][0]["wer"]["forgotten"] = 0.1
+    record["models"][0]["wer"]["everybody"] = 0.1
 
 
 def _null_figure(record: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ def _same_model_twice(record: dict[str, Any]) -> None:
     [
         (_drop_corpus, "'corpus' is a required property"),
         (_negative_rate, r"models\[1\].wer.retain"),
-        (_unknown_part, "forgotten"),
+        (_unknown_part, "everybody"),
         (_null_figure, r"models\[0\].loss.forget"),
         (_not_a_number, r"models\[0\].loss.forget is nan; leave .* out"),
         (_same_model_twice, "'original' with seed 0 appears twice"),

@@ -10,6 +10,7 @@ from asr_unlearn.evaluation.attacks.membership import Attackers
 from asr_unlearn.evaluation.attacks.shadows import shadow_corpus
 from asr_unlearn.models.adapters import Lora
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.training.finetune import Setup
 from tests.support.attacked_models import CPU, run_of
@@ -36,6 +37,8 @@ def test_what_was_recorded_of_a_training_is_all_that_was_set():
         window=12.0,
         spelling="lower",
         lora=Lora(r=4, targets="q_proj"),
+        compute=Compute(precision="bf16"),
+        gradient_checkpointing=True,
     )
     plain = Setup(task="ctc", front_end_frozen=False, window=None)
     assert all(getattr(odd, f.name) != getattr(Setup(), f.name) for f in fields(Setup))
