@@ -36,6 +36,8 @@ class Recipe:
             "base" it is the pretrained model that the original is fine-tuned from, as it is.
         finetune: options of fine-tuning the original and the retrained model (`--finetune.*`), and
             other flags of `asr-unlearn train`.
+        unlearn: other flags of `asr-unlearn unlearn`, for every method: `freeze_encoder`, `lora.r`,
+            `compute.precision`.
         pretrained: by task ("ctc", "seq2seq", "classification"), what `finetune` is when `--model`
             names a model with weights.
         evaluate: flags of `asr-unlearn evaluate`.
@@ -50,6 +52,7 @@ class Recipe:
     stop: dict[str, Any] = field(default_factory=dict)
     reference_model: dict[str, Any] = field(default_factory=dict)
     finetune: dict[str, Any] = field(default_factory=dict)
+    unlearn: dict[str, Any] = field(default_factory=dict)
     pretrained: dict[str, dict[str, Any]] = field(default_factory=dict)
     evaluate: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -96,7 +99,6 @@ class Recipe:
             InputError: not of that form, or no such section.
         """
         path, separator, value = setting.partition("=")
-        section, dot, key = path.rpartition(".")
         # "finetune" is a section and a method: the method's is methods.finetune.
         sections: dict[str, dict[str, Any]] = {
             **self.methods,
@@ -104,11 +106,14 @@ class Recipe:
             **{f"methods.{name}": options for name, options in self.methods.items()},
             **{name: getattr(self, name) for name in SECTIONS},
         }
-        if not (separator and dot) or section not in sections:
+        # The longest: a flag may have a dot, as `compute.precision`, and so may a method's file.
+        section = max((s for s in sections if path.startswith(f"{s}.")), key=len, default="")
+        if not (separator and section):
             raise InputError(
                 f"--set {setting}: give section.key=value with a section of "
                 f"{', '.join([*SECTIONS, *self.methods])}"
             )
+        key = path.removeprefix(f"{section}.")
         check_options({key: value}, section)
         sections[section][key] = value
 
@@ -255,7 +260,7 @@ class Plan:
     def _unlearn(self, method: str, seed: int) -> Command:
         original = self.folders[seed] / "original"
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
-        argv += flags(self.recipe.stop, "--stop.")
+        argv += [*flags(self.recipe.unlearn), *flags(self.recipe.stop, "--stop.")]
         sources = [original]
         if self._reference_model() == BASE:
             argv += ["--stop.reference_model", self.model]

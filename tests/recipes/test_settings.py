@@ -41,9 +41,26 @@ def test_a_section_and_the_method_of_its_name_are_both_set(tmp_path: Path) -> No
     assert made.recipe.methods == {"finetune": {"lr": "0.5"}}
 
 
+def test_flags_of_unlearning_go_to_every_method(tmp_path: Path) -> None:
+    settings = [
+        "unlearn.compute.precision=bf16",
+        "unlearn.lora.r=4",
+        "finetune.compute.max_seconds=9",
+    ]
+    made = plan(tmp_path, "--methods", "orthograd,npo", "--set", *settings)
+    commands = {command.name: " ".join(command.argv) for command in made.commands()}
+    for method in ("orthograd", "npo"):
+        assert "--compute.precision bf16 --lora.r 4" in commands[method]
+    for model in ("original", "retrained"):
+        assert "--compute.max_seconds 9" in commands[model]
+        assert "--lora.r" not in commands[model]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ("unlearn.lora.rank=2", "unrecognized arguments: --lora.rank 2"),
+        ("unlearn.model=x", "unlearn.model: the recipe gives this flag itself"),
         ("orthograd_tau.powre=1", r"orthograd_tau has no option 'powre' \(did you mean 'power'"),
         ("finetune.epohcs=1", "unrecognized arguments: --epohcs 1"),
         ("stop.evry=2", "unrecognized arguments: --stop.evry 2"),
