@@ -109,7 +109,7 @@ SPEAKER_MEMBERSHIP = [
             formats.difference,
             chance=0.5,
         ),
-        Column(f"p {attack.name}", ("speaker_membership", f"{attack.key}_p"), formats.number),
+        Column(f"p {attack.name}", ("speaker_membership", f"{attack.key}_p"), formats.probability),
     )
 ]
 SPEAKER_MEMBERSHIP_SIZES = [
@@ -158,7 +158,7 @@ AVERAGE_DIFFERENCE = Column("Avg.D", ("gap_to_retrained", "avg_d"), formats.numb
 EMD = Column("EMD", ("divergence", "emd_forget_loss"), formats.number)
 KS = [
     Column("KS", ("divergence", "ks_forget_loss"), formats.number),
-    Column("KS p", ("divergence", "ks_p"), formats.number),
+    Column("KS p", ("divergence", "ks_p"), formats.probability),
 ]
 DIVERGENCES = [
     Column("KL forget", ("divergence", "kl_forget"), formats.number),

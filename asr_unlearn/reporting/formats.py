@@ -19,14 +19,20 @@ PART_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a kind of figure is written: decimals, scale, unit, and whether it always has a sign."""
+    """How a kind of figure is written: decimals, scale, unit, and whether it always has a sign.
+
+    A positive figure below `least` is written as that.
+    """
 
     decimals: Callable[[float], int]
     scale: float = 1.0
     unit: str = ""
     signed: bool = False
+    least: float = 0.0
 
     def __call__(self, value: float) -> str:
+        if 0 <= value < self.least:
+            return f"<{self.least:g}"
         return self._digits(value, self.decimals(self.scale * value)) + self.unit
 
     def size(self, value: float) -> str:
@@ -37,7 +43,8 @@ class Form:
         """One seed's figure, mean ± standard deviation over several that differ, or a dash."""
         if found is None:
             return MISSING
-        if not found.deviation:  # one seed, or the same in each
+        # One seed, the same in each, or too small to say more of it.
+        if not found.deviation or 0 <= found.mean < self.least:
             return self(found.mean)
         decimals = self.decimals(self.scale * max(abs(found.mean), found.deviation))
         deviation = f"{self.scale * found.deviation:.{decimals}f}"
@@ -69,6 +76,7 @@ percent = Form(_two_below_ten, scale=100, unit="%")
 points = Form(_two_below_ten, scale=100, signed=True)  # percentage points
 number = Form(_three_or_more)
 difference = Form(_three_or_more, signed=True)
+probability = Form(lambda _: 3, least=0.001)
 times = Form(lambda _: 3, unit="×")
 count = Form(lambda _: 0)
 megabytes = Form(lambda _: 0, scale=2**-20, unit=" MiB")

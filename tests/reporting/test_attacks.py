@@ -159,7 +159,7 @@ def test_attacks_on_speakers_have_their_table(make_run: MakeRun) -> None:
     assert table is not None
     assert table.columns == ("Model", "AUC loss", "p loss", "Forgotten", "Unseen")
     rows = {row.label: [cell.text for cell in row.cells] for row in table.rows}
-    assert rows["orthograd_tau"] == ["0.900", "0.0040", "6", "8"]
+    assert rows["orthograd_tau"] == ["0.900", "0.004", "6", "8"]
     assert rows["original"] == ["—"] * 4
     assert "three against three never less than 0.05" in table.caption
     assert "### Membership of speakers" in write_report(path)[0].read_text(encoding="utf-8")

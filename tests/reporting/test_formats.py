@@ -43,6 +43,13 @@ def test_a_written_number_is_the_number_rounded(value: float) -> None:
     assert math.isclose(float(written), value, rel_tol=0.05, abs_tol=1e-8)
 
 
+def test_a_probability_near_0_is_said_to_be_below_a_thousandth() -> None:
+    assert formats.probability(0.0) == formats.probability(1e-9) == "<0.001"
+    assert formats.probability(0.0512) == "0.051"
+    assert formats.probability.spread(Spread((1e-6, 3e-6))) == "<0.001"
+    assert formats.probability.spread(Spread((0.1, 0.2))) == "0.150 ± 0.071"
+
+
 def test_several_seeds_are_mean_and_sample_deviation() -> None:
     values = (0.30, 0.33, 0.27)
     spread = Spread(values)

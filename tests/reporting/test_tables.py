@@ -239,6 +239,6 @@ def test_the_test_of_the_losses_is_explained_where_there_is_one(make_run: MakeRu
     found = comparison_of(path, change)
     table = tables.distance_and_cost(found)
     assert _cell(table, "orthograd_tau", "KS").text == "0.400"
-    assert _cell(table, "orthograd_tau", "KS p").text == "0.0020"
+    assert _cell(table, "orthograd_tau", "KS p").text == "0.002"
     assert "utterances of one speaker are not independent" in table.caption
     assert tables.further(found) is None
