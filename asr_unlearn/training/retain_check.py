@@ -3,6 +3,8 @@
 Too high a learning rate ruins a model: it counts as ruined if its loss on retain utterances is
 above that of a uniform guess among its outputs, or nearly all its predictions are wrong, and
 neither was so before. Where predictions would have to be generated, half of that loss is enough.
+Short of that, it has forgotten the retain speakers too if their loss has gone a good part of the
+way to that of unseen speakers.
 """
 
 import math
@@ -22,6 +24,9 @@ from asr_unlearn.training.outcome import DivergedError
 FEW, MANY = 16, 50
 # Error rates from which a model is ruined, and up to which it recognised something before.
 RUINED, RECOGNISED = 0.95, 0.5
+# From which part of the way to the unseen speakers' loss retain speakers count as forgotten, where
+# the original's loss on them was at most so much of that on unseen speakers.
+FORGOTTEN_TOO, TRAINED_ON = 0.25, 0.5
 
 
 def sample(utterances: Sequence[Utterance], most: int) -> list[Utterance]:
@@ -38,12 +43,14 @@ class RetainCheck:
         before, after: the scores.
         utterances: how many there are.
         outputs: entries of the recogniser's vocabulary, or the classifier's classes.
+        unseen_loss: the original's mean loss on unseen speakers; None if it was not measured.
     """
 
     before: MeanScore
     after: MeanScore
     utterances: int
     outputs: int
+    unseen_loss: float | None = None
 
     def recorded(self) -> dict[str, Any]:
         """The figures for run.json."""
@@ -55,7 +62,7 @@ class RetainCheck:
 
     @property
     def warning(self) -> str | None:
-        """A sentence that says why the model is ruined and what to do; None where it is not."""
+        """A sentence that says what was lost and what to do; None where nothing much was."""
         before, after, guess = self.before, self.after, math.log(self.outputs)
         limit = guess / 2 if after.cer is None else guess
         errors = (1.0 if before.cer is None else before.cer, after.cer or 0.0)
@@ -67,10 +74,22 @@ class RetainCheck:
                 f"uniform guess among {self.outputs} outputs is {guess:.3g}"
             )
         else:
-            return None
+            return self._forgotten_too()
         return (
             f"the model is ruined: on {self.utterances} utterances of the retain set {why}; "
             "unlearn with a lower lr or fewer epochs, or stop early with --stop.rule unseen"
+        )
+
+    def _forgotten_too(self) -> str | None:
+        before, after, unseen = self.before.loss, self.after.loss, self.unseen_loss
+        if unseen is None or before > TRAINED_ON * unseen:
+            return None
+        if after - before < FORGOTTEN_TOO * (unseen - before):
+            return None
+        return (
+            f"others were forgotten too: on {self.utterances} utterances of the retain set the "
+            f"loss is {after:.3g}, {before:.3g} before, and {unseen:.3g} on unseen speakers; use "
+            "larger retain batches, more and smaller steps, or another method"
         )
 
 

@@ -206,7 +206,11 @@ def run_unlearning(
     outcome = replace(outcome, seconds=round(clock.total.seconds, 2), costs=clock.gathered())
     check_finite(inputs.task, score_after)
     check = RetainCheck(
-        mean_score(original.retain), score_after, len(original.retain), outputs(inputs.task)
+        mean_score(original.retain),
+        score_after,
+        len(original.retain),
+        outputs(inputs.task),
+        mean_score(original.unseen).loss if original.unseen else None,
     )
     return replace(outcome, kept=check.recorded(), warning=check.warning)
 

@@ -45,6 +45,28 @@ def test_ruined_is_worse_than_a_guess(before, after, why):
         assert "unlearn with a lower lr" in said
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "unseen", "said"),
+    [
+        # AN4, by NPO and by OrthoGrad with targets.
+        (0.0285, 0.337, 0.369, True),
+        (0.0285, 0.0291, 0.369, False),
+        # Just below and above a quarter of the way.
+        (0.1, 0.324, 1.0, False),
+        (0.1, 0.326, 1.0, True),
+        # A model that recognises unseen speakers nearly as well.
+        (0.6, 0.9, 1.0, False),
+        (0.1, 0.9, None, False),
+    ],
+)
+def test_retain_speakers_whose_loss_nears_that_of_unseen_ones(before, after, unseen, said):
+    check = RetainCheck(MeanScore(before, 0.0), MeanScore(after, 0.1), 16, 32, unseen)
+    assert (check.warning is not None) == said
+    if said:
+        assert check.warning.startswith("others were forgotten too: on 16 utterances")
+        assert f"and {unseen:.3g} on unseen speakers" in check.warning
+
+
 @pytest.mark.parametrize(("count", "chosen"), [(0, 0), (1, 1), (50, 50), (51, 26), (1000, 50)])
 def test_the_sample_is_of_50_at_most(count, chosen):
     assert len(sample(list(range(count)), 50)) == chosen
