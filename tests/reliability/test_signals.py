@@ -199,4 +199,6 @@ def test_no_traceback_during_the_imports(argv, number):
         process.send_signal(number)
         _, shown = process.communicate(timeout=60)
         assert b"Traceback" not in shown, shown.decode()
-        assert process.returncode in (0, 128 + number), shown
+        # Nor is it while Python itself ends: the signal then has its default effect.
+        ended = {-number} if moment else set()
+        assert process.returncode in {0, 128 + number, *ended}, shown
