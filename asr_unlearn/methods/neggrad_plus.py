@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from asr_unlearn.data.split import Part
+from asr_unlearn.gradients import Weights
 from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.method import Loss, Method, Term
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share
@@ -32,4 +33,9 @@ class NegGradPlus(Method):
         return {**super().search_space(), "alpha": (0.3, 0.95)}
 
     def loss(self, step: Step) -> Loss:
-        return [Term("forget", self.alpha - 1), Term("retain", self.alpha)]
+        ascent = Term("forget", self.alpha - 1, weights=self.forget_weights(step))
+        return [ascent, Term("retain", self.alpha)]
+
+    def forget_weights(self, step: Step) -> Weights | None:
+        """The weights of the forget utterances' losses; None for the mean."""
+        return None

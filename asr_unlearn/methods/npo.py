@@ -7,16 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Weights, pieces_of
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Loss, Method, Term
-from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share
+from asr_unlearn.methods.neggrad_plus import NegGradPlus
+from asr_unlearn.methods.option_types import Positive, Rate, Share
 from asr_unlearn.runtime.distributed import gathered
 
 
 @dataclass(kw_only=True)
-class NPO(Method):
+class NPO(NegGradPlus):
     """Minimise α·ℓ_R + (1 − α)·(2/β)·log(1 + (π/π₀)^β) (NPO; Zhang et al., arXiv 2404.05868).
 
     π is the probability that the model gives to the transcript of a forget utterance, π₀ what the
@@ -31,14 +30,11 @@ class NPO(Method):
 
     name: ClassVar[str] = "npo"
     paper: ClassVar[str] = "arXiv 2404.05868"
-    needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
     lr: Rate = "auto"
     epochs: Positive = 6.0
-    clip: NonNegative = 1.0
     alpha: Share = 0.5
     beta: Positive = 0.1
-    retain_batch: PositiveInt = 16
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
@@ -47,11 +43,7 @@ class NPO(Method):
     def prepare(self, context: TrainingContext) -> None:
         self._original = dict(context.original_losses("forget"))
 
-    def loss(self, step: Step) -> Loss:
-        ascent = Term("forget", self.alpha - 1, weights=self._weights(step))
-        return [ascent, Term("retain", self.alpha)]
-
-    def _weights(self, step: Step) -> Weights:
+    def forget_weights(self, step: Step) -> Weights:
         """2r/(1 + r)·n/B for the utterances of all processes."""
         pieces = pieces_of(step.batch("forget"))
         ids = gathered([name for batch in pieces for name in batch.ids])

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asr_unlearn.data.split import Part
+from asr_unlearn.gradients import Weights
 from asr_unlearn.methods.context import Step
-from asr_unlearn.methods.method import Loss, Method, Term
-from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Rate, Share
+from asr_unlearn.methods.neggrad_plus import NegGradPlus
+from asr_unlearn.methods.option_types import NonNegative, Positive, Rate, Share
 
 
 @dataclass(kw_only=True)
-class SimNPO(Method):
+class SimNPO(NegGradPlus):
     """Minimise α·ℓ_R − (1 − α)·(2/β)·log σ(β·ℓ − γ) (SimNPO; Fan et al., arXiv 2410.07163).
 
     As `npo`, but each utterance's ascent depends on its mean loss ℓ per label and not on how far
@@ -29,22 +29,19 @@ class SimNPO(Method):
 
     name: ClassVar[str] = "simnpo"
     paper: ClassVar[str] = "arXiv 2410.07163"
-    needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
     lr: Rate = "auto"
     epochs: Positive = 6.0
-    clip: NonNegative = 1.0
     alpha: Share = 0.5
     beta: Positive = 2.5
     gamma: NonNegative = 0.0
-    retain_batch: PositiveInt = 16
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "alpha": (0.1, 0.9), "beta": (0.5, 10.0)}
 
-    def loss(self, step: Step) -> Loss:
-        return [Term("forget", self.alpha - 1, weights=self._weights), Term("retain", self.alpha)]
+    def forget_weights(self, step: Step) -> Weights:
+        return self._weights
 
     def _weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         return 2 * torch.sigmoid(self.gamma - self.beta * losses) / len(losses)

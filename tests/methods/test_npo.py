@@ -52,7 +52,7 @@ def test_an_utterance_that_is_forgotten_weighs_nothing():
     method = prepared("npo", given, beta=1.0)
     batch = given_step(given).batch("forget")
     losses = given.task.losses(batch).detach()
-    weights = method._weights(given_step(given))
+    weights = method.forget_weights(given_step(given))
     close(weights(losses).numpy(), (LABELS / 2).numpy())
     later = weights(losses + torch.tensor([0.0, 1e4], dtype=losses.dtype))
     close(later.numpy(), [1.5, 0.0])
