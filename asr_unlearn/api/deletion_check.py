@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asr_unlearn.evaluation.deletion_record import content_digest
-from asr_unlearn.evaluation.record_check import changed_figures, differences
+from asr_unlearn.evaluation.record_check import changed_figures, differences, report_of
 from asr_unlearn.evaluation.record_file import NAME, path_of
 from asr_unlearn.evaluation.signature import is_signed
+from asr_unlearn.reporting.write import holds_figures
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
 
@@ -117,6 +118,10 @@ def verify(
     figures = tuple(changed_figures(folder, record, pick_device(device))) if again else None
     # What is missing from the record has no state of its own.
     states |= dict.fromkeys(changed, "CHANGED")
+    results = path_of(folder, record, "results")
+    written = report_of(results)
+    if not {"results", "report"} & {*changed, *gone} and written.is_file():
+        states["report"] = "as recorded" if holds_figures(written, results) else "CHANGED"
     before, earlier = path_of(folder, record, "original"), None
     if (before / NAME).is_file():
         earlier = verify(before, full=full, device=device, verify_key=verify_key)

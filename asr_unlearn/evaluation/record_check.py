@@ -60,7 +60,8 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
     other += [name for name, value in said.items() if record.get(name) != value]
     if _lacks_figures(record["figures"], entry_of(folder, results)):
         other.append("figures")
-    if not report_fits(results, record):
+    report = report_of(results)
+    if report.exists() and not _is_of(report, record):
         other.append("report")
     if record.get("digest") != content_digest(record):
         other.append("record")
@@ -78,13 +79,15 @@ def _lacks_figures(recorded: Mapping[str, Any], entry: Mapping[str, Any] | None)
     )
 
 
-def report_fits(results: Path, record: Mapping[str, Any]) -> bool:
-    """Whether the report beside results.json, if there is one, is of the recorded results."""
+def report_of(results: Path) -> Path:
+    """Where the report of a results.json is."""
     stem = "report" if results.stem == "results" else f"{results.stem}-report"
-    report = results.with_name(f"{stem}.md")
-    return not report.exists() or str(record["sha256"].get("results")) in report.read_text(
-        encoding="utf-8"
-    )
+    return results.with_name(f"{stem}.md")
+
+
+def _is_of(report: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the report is of the recorded results."""
+    return str(record["sha256"].get("results")) in report.read_text(encoding="utf-8")
 
 
 def changed_figures(

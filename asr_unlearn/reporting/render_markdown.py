@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from asr_unlearn.reporting.summary import Summary
 from asr_unlearn.reporting.tables.table import Table
 
 # What Markdown or the HTML inside it would take as markup anywhere in a line.
@@ -18,7 +19,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"Evaluated {escape(record['created'])}. Figures, and examples with transcripts and "
         f"audio, are in {escape(content['page'])}.",
         "## Summary",
-        "\n".join(f"- {escape(text)}" for text in summary.sentences),
+        sentences(summary),
     ]
     blocks += [f"> {escape(note)}" for note in summary.notes]
     blocks += ["## Tables", *map(draw, content["main"]), *map(draw, content["more"])]
@@ -39,6 +40,11 @@ def markdown(content: Mapping[str, Any]) -> str:
         missing = ", ".join(map(escape, content["missing"]))
         blocks.append(f"Not found and left out: {missing}.")
     return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def sentences(summary: Summary) -> str:
+    """The sentences of a summary as a list."""
+    return "\n".join(f"- {escape(text)}" for text in summary.sentences)
 
 
 def draw(table: Table) -> str:

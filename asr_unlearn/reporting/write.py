@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 import asr_unlearn.reporting.tables as tables
+from asr_unlearn.evaluation.record_check import report_of
 from asr_unlearn.evaluation.record_file import NAME, path_of, read_record
 from asr_unlearn.evaluation.record_file import SCHEMA as RECORD_SCHEMA
 from asr_unlearn.evaluation.results import Results, ResultsError, read_results
@@ -17,7 +18,7 @@ from asr_unlearn.reporting.figures import palette
 from asr_unlearn.reporting.figures.gallery import draw_all
 from asr_unlearn.reporting.private import without_names
 from asr_unlearn.reporting.render_html import html
-from asr_unlearn.reporting.render_markdown import markdown
+from asr_unlearn.reporting.render_markdown import draw, markdown, sentences
 from asr_unlearn.reporting.runs import Runs, key, read_run
 from asr_unlearn.reporting.summary import summary
 from asr_unlearn.runtime.cache import predictions_folder
@@ -50,9 +51,10 @@ def write_report(
         results, runs = without_names(results, runs)
         audio = False
     found = compare(results)
-    stem = "report" if results_path.stem == "results" else f"{results_path.stem}-report"
-    stem = f"private-{stem}" if private else stem
-    paths = results_path.with_name(f"{stem}.md"), results_path.with_name(f"{stem}.html")
+    path = report_of(results_path)
+    if private:
+        path = path.with_name(f"private-{path.name}")
+    paths = path, path.with_suffix(".html")
     content = {**content_of(results, found, runs), "page": paths[1].name}
     only_html = _only_html(results, found, runs, content["missing"], audio)
     texts = markdown(content), html({**content, **only_html})
@@ -60,6 +62,16 @@ def write_report(
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return paths
+
+
+def holds_figures(report: Path, results: Path) -> bool:
+    """Whether a report.md has the summary and every table of figures as they follow from results.
+
+    Tables that quote other files, which may have been deleted since, are not compared.
+    """
+    text, found = report.read_text(encoding="utf-8"), compare(read_results(results))
+    figures = [sentences(summary(found)), *map(draw, _main_tables(found) + _more_tables(found))]
+    return all(block in text for block in figures)
 
 
 def _check_records(results: Results, runs: Runs) -> None:
@@ -86,28 +98,8 @@ def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any
         "seeds": found.seeds,
         "seeds_and_window": _seeds_and_window(results.record, found.seeds),
         "summary": summary(found),
-        "main": _present(
-            tables.closest(found),
-            tables.rates_and_loss(found),
-            tables.differences(found),
-            tables.membership(found),
-            tables.true_positives(found),
-            tables.speaker_membership(found),
-            tables.relearning(found),
-            tables.quantisation(found),
-            tables.probe(found),
-            tables.judge(found),
-            tables.verification(found),
-            tables.layers(found),
-            tables.distance_and_cost(found),
-        ),
-        "more": _present(
-            tables.each_seed(found),
-            *tables.details(found),
-            tables.phases(found),
-            tables.endings(found),
-            tables.further(found),
-        ),
+        "main": _main_tables(found),
+        "more": _more_tables(found),
         "forget_speakers": tables.each_speaker(found, runs, "forget"),
         "retain_speakers": tables.each_speaker(found, runs, "retain"),
         "data": _present(tables.split(results), tables.left_out(results)),
@@ -121,6 +113,34 @@ def content_of(results: Results, found: Comparison, runs: Runs) -> dict[str, Any
             for name in runs[key(model)].missing
         ],
     }
+
+
+def _main_tables(found: Comparison) -> list[tables.Table]:
+    return _present(
+        tables.closest(found),
+        tables.rates_and_loss(found),
+        tables.differences(found),
+        tables.membership(found),
+        tables.true_positives(found),
+        tables.speaker_membership(found),
+        tables.relearning(found),
+        tables.quantisation(found),
+        tables.probe(found),
+        tables.judge(found),
+        tables.verification(found),
+        tables.layers(found),
+        tables.distance_and_cost(found),
+    )
+
+
+def _more_tables(found: Comparison) -> list[tables.Table]:
+    return _present(
+        tables.each_seed(found),
+        *tables.details(found),
+        tables.phases(found),
+        tables.endings(found),
+        tables.further(found),
+    )
 
 
 def _seeds_and_window(record: Mapping[str, Any], seeds: Sequence[int]) -> str:

@@ -57,10 +57,12 @@ def test_only_what_was_unlearned_has_a_record(finished):
 
 
 def test_an_untouched_model_is_as_recorded(folder, capsys):
+    asr_unlearn.report(folder / "results.json", audio=False)
     verify(folder, "--full", "true")
     shown = capsys.readouterr().out
     hashed = ("forget_list", "manifest", "split", "weights_before", "weights_after")
-    for name in (*hashed, "settings_after", "results", "run", "request", "measured again"):
+    others = ("settings_after", "results", "run", "request", "report", "measured again")
+    for name in (*hashed, *others):
         assert f"{name}: as recorded" in shown
 
 
@@ -74,6 +76,15 @@ def edit(path, change):
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+
+
+def change_a_figure(path):
+    """Beside the hash of the results, which stays."""
+    asr_unlearn.report(path.with_name("results.json"), audio=False)
+    text = path.read_text()
+    table = text.index("### WER and loss")
+    row = text.index("| forgotten | ", table) + len("| forgotten | ")
+    path.write_text(f"{text[:row]}9{text[row:]}")
 
 
 def drop_a_hash(path):
@@ -96,6 +107,7 @@ def drop_a_speaker(path):
         (lambda f: edit(f / "results.json", lambda c: c.update(corpus="other")), "results"),
         (lambda f: edit(f / "forgotten" / "run.json", lambda c: c.update(seed=7)), "run"),
         (lambda f: (f / "report.md").write_text("WER 0%"), "report"),
+        (lambda f: change_a_figure(f / "report.md"), "report"),
         (lambda f: drop_a_hash(f / "forgotten" / "deletion_record.json"), "weights_after; record"),
     ],
 )
@@ -128,6 +140,7 @@ def test_a_damaged_record_is_written_anew(folder, content):
 
 def test_the_original_may_be_deleted(folder, capsys):
     """As it must be, where its speakers are to be forgotten."""
+    asr_unlearn.report(folder / "results.json", audio=False)
     shutil.rmtree(folder / "original")
     verify(folder, "--full", "true")
     shown = capsys.readouterr().out
