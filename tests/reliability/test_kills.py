@@ -10,21 +10,27 @@ import shutil
 import time
 from functools import partial
 
+import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.cli import run_recipe
 from asr_unlearn.cli.main import main
+from asr_unlearn.cli.prepare import prepare
 from asr_unlearn.cli.recipe import Command
 from asr_unlearn.training.trainer import Training
+from asr_unlearn.training.tune import finished
 from tests.support.kill_points import ended, forked, killed_after, killed_at, operations
 
 pytestmark = pytest.mark.slow
 
 # File operations and random moments for each kind of job; together more than 200.
 POINTS = {
+    "prepare": (10, 5),
     "split": (8, 12),
     "train": (50, 10),
     "unlearn": (50, 10),
+    "tune": (12, 4),
     "evaluate": (40, 8),
     "attacks": (8, 2),
     "report": (10, 5),
@@ -52,6 +58,10 @@ METHOD = ["--method", "gradient_ascent", "--method.lr", "1e-3", "--method.forget
 def argv_of(kind, folder, config):
     data = ["--manifest", folder / "manifest.jsonl", "--split", folder / "split.json"]
     match kind:
+        case "prepare":
+            columns = ["--audio", "audio", "--speaker", "speaker", "--text", "text"]
+            table = ["prepare", "table", "--data", folder / "manifest.jsonl", *columns]
+            return [*table, "--out", folder / "new" / "manifest.jsonl"]
         case "split":
             return ["split", *data[:2], "--draw", "2", "--out", folder / "new.json"]
         case "train":
@@ -60,6 +70,11 @@ def argv_of(kind, folder, config):
             stop = ["--stop.rule", "steps", "--method.epochs", "2"]
             model = folder / "original"
             return ["unlearn", *data, "--model", model, "--out", folder / "made", *METHOD, *stop]
+        case "tune":
+            searched = ["--method", "gradient_ascent", "--method.forget_batch", "4"]
+            stop = ["--stop.rule", "steps", "--trials", "3"]
+            model = folder / "original"
+            return ["tune", *data, "--model", model, "--out", folder / "journal", *searched, *stop]
         case "evaluate" | "attacks":
             more = ["--relearn", "true", "--informed", "1", "--workers", "1"]
             more = more if kind == "attacks" else []
@@ -97,6 +112,13 @@ def lasting(value):
     return [lasting(v) for v in value] if isinstance(value, list) else value
 
 
+def trials(journal):
+    """The options and costs of the complete trials: a killed one stays in the journal, unused."""
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.load_study(study_name=None, storage=storage)
+    return [(trial.params, trial.value) for trial in finished(study)]
+
+
 def outcome(folder):
     """What a job leaves, without times: the content of every file by its name."""
     found = {}
@@ -106,6 +128,8 @@ def outcome(folder):
             continue
         if path.name in ("run.json", "results.json", "deletion_record.json", "new.json"):
             found[name] = json.dumps(lasting(json.loads(path.read_text())))
+        elif path.name == "journal":
+            found[name] = json.dumps(trials(path))
         elif path.name == "metrics.jsonl":
             rows = [json.loads(line) for line in path.read_text().splitlines()]
             found[name] = json.dumps(lasting(rows))
@@ -128,6 +152,8 @@ def test_a_job_that_was_killed_ends_as_if_it_had_not_been(
     stage = Command(5, "made", argv, [folder / "manifest.jsonl"], folder / "made")
     trains = kind in ("train", "unlearn")
     job = partial(run_recipe.run_stage, stage, folder) if trains else partial(main, argv)
+    if kind == "prepare":
+        job = partial(prepare, argv[1:])
 
     def afresh():
         shutil.rmtree(folder, ignore_errors=True)
