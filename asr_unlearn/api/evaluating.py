@@ -27,6 +27,7 @@ from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import absolute
 from asr_unlearn.runtime.outputs import check_file
+from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def evaluate(
     retrained: str = "",
     window: Window = "full",
     sign: Path | str | None = None,
+    track: TrackerName | None = None,
 ) -> Evaluation:
     """Evaluate saved models into results.json.
 
@@ -79,6 +81,7 @@ def evaluate(
         window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
             rounded up to whole seconds, which takes less time; or seconds.
         sign: PEM file of an Ed25519 private key, to sign the deletion records with.
+        track: send the figures to an experiment tracker too: tensorboard, trackio, wandb or mlflow.
 
     Returns:
         The figures, which have been written. Predictions are kept, and computed once.
@@ -98,6 +101,7 @@ def evaluate(
     manifest, split, out = Path(manifest), Path(split), Path(out)
     trials = manifest.with_name(TRIALS)
     check_file(out, manifest, split, trials, keys=("schema", "models"))
+    check_tracker(track)
     key = None if sign is None else signing_key(Path(sign))
     budget = AttackBudget(
         informed=informed,
@@ -131,6 +135,11 @@ def evaluate(
             model.folder,
             model.seed,
         )
+    with tracking(track, out) as tracker:
+        if tracker is not None:
+            for found in evaluation.models:
+                tracker.figures({found.name: found.record}, step=found.seed)
+            tracker.keep(out)
     _, others = write_records(out, manifest, split, key)
     for folder in others:
         logger.warning(

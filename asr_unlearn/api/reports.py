@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asr_unlearn.evaluation.results import Results, read_results
 from asr_unlearn.reporting.write import write_report
+from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,13 @@ class Report:
     results: Results
 
 
-def report(results: Path | str, *, audio: bool = True, private: bool = False) -> Report:
+def report(
+    results: Path | str,
+    *,
+    audio: bool = True,
+    private: bool = False,
+    track: TrackerName | None = None,
+) -> Report:
     """Write report.md and report.html beside results.json.
 
     Args:
@@ -31,6 +38,8 @@ def report(results: Path | str, *, audio: bool = True, private: bool = False) ->
         audio: include a few recordings in report.html, some of them of forget speakers.
         private: write private-report.md and private-report.html, which name nobody, quote nobody
             and show no path.
+        track: keep the report with a run of an experiment tracker too: mlflow and wandb keep both
+            files, tensorboard and trackio show the Markdown.
 
     Returns:
         The files, and the figures.
@@ -45,5 +54,9 @@ def report(results: Path | str, *, audio: bool = True, private: bool = False) ->
         PosixPath('out/report.html')
     """
     path = Path(results)
+    check_tracker(track)
     markdown, html = write_report(path, audio=audio, private=private)
+    with tracking(track, path) as tracker:
+        if tracker is not None:
+            tracker.keep(markdown, html)
     return Report(markdown, html, read_results(path))

@@ -19,6 +19,7 @@ from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_model_folder
+from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.outcome import Outcome
 
@@ -65,6 +66,7 @@ def train(
     merge: bool = True,
     compute: Compute = FULL,
     gradient_checkpointing: bool = False,
+    track: TrackerName | None = None,
 ) -> Trained:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -100,6 +102,8 @@ def train(
         compute: precision of the passes through the model, and most audio in one.
         gradient_checkpointing: keep each layer's input alone in a forward pass, and compute the
             rest again in the backward pass: less memory, a third more time.
+        track: send what is logged to an experiment tracker too: tensorboard (to OUT.tensorboard),
+            trackio, wandb or mlflow.
 
     Returns:
         The published model. A run that was interrupted is resumed.
@@ -121,32 +125,35 @@ def train(
     """
     out = Path(out)
     check_model_folder(out, Path(manifest), Path(split), Path(model))
+    check_tracker(track)
     chosen = parts_of(parts)
-    outcome = train_model(
-        read_corpus(manifest, split, out),
-        str(model),
-        finetune or Finetune(),
-        out,
-        parts=chosen,
-        seed=seed,
-        device=distributed.join(pick_device(device)),
-        setup=Setup(
-            task=task,
-            language=language,
-            spelling=spelling,
-            filterbank=filterbank,
-            augmented=augmented,
-            speeds=speeds,
-            crop_seconds=crop_seconds,
-            front_end_frozen=freeze_front_end,
-            aids=TrainingAids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
-            window=window,
-            lora=lora,
-            compute=compute,
-            gradient_checkpointing=gradient_checkpointing,
-        ),
-        merge=merge,
-    )
+    computing_on = distributed.join(pick_device(device))
+    with tracking(track, out):
+        outcome = train_model(
+            read_corpus(manifest, split, out),
+            str(model),
+            finetune or Finetune(),
+            out,
+            parts=chosen,
+            seed=seed,
+            device=computing_on,
+            setup=Setup(
+                task=task,
+                language=language,
+                spelling=spelling,
+                filterbank=filterbank,
+                augmented=augmented,
+                speeds=speeds,
+                crop_seconds=crop_seconds,
+                front_end_frozen=freeze_front_end,
+                aids=TrainingAids(ctc=auxiliary_ctc, token_noise=token_noise, joined=joined),
+                window=window,
+                lora=lora,
+                compute=compute,
+                gradient_checkpointing=gradient_checkpointing,
+            ),
+            merge=merge,
+        )
     return Trained(out, outcome)
 
 

@@ -20,6 +20,7 @@ from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.outputs import check_model_folder
+from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.trained_weights import TrainedWeights
@@ -64,6 +65,7 @@ def unlearn_folder(
     merge: bool = True,
     compute: Compute = FULL,
     protect_earlier: bool = True,
+    track: TrackerName | None = None,
     **options: Any,
 ) -> PublishedModel:
     """Make a model forget the speakers of the split's forget part.
@@ -88,29 +90,34 @@ def unlearn_folder(
         compute: precision of the passes through the model, and most audio in one.
         protect_earlier: if the model was unlearned itself, change it orthogonally to how it changed
             then, so that those who were forgotten stay so; needs the model before that.
+        track: send what is logged to an experiment tracker too: tensorboard (to OUT.tensorboard),
+            trackio, wandb or mlflow.
     """
     out = Path(out)
     users = users_method(method) if isinstance(method, str) else None
     read = (manifest, split, model, stop.reference_model, users and users[0])
     check_model_folder(out, *(Path(path) for path in read if path))
+    check_tracker(track)
     chosen = make_method(method, options) if isinstance(method, str) else method
-    outcome = unlearn_model(
-        read_corpus(manifest, split, out),
-        Path(model),
-        chosen,
-        out,
-        seed=seed,
-        device=distributed.join(pick_device(device)),
-        stop=stop,
-        trained=TrainedWeights(
-            front_end=not freeze_front_end, encoder=not freeze_encoder, lora=lora
-        ),
-        compute=compute,
-        merge=merge,
-        window=window,
-        spelling=spelling,
-        protect_earlier=protect_earlier,
-    )
+    computing_on = distributed.join(pick_device(device))
+    with tracking(track, out):
+        outcome = unlearn_model(
+            read_corpus(manifest, split, out),
+            Path(model),
+            chosen,
+            out,
+            seed=seed,
+            device=computing_on,
+            stop=stop,
+            trained=TrainedWeights(
+                front_end=not freeze_front_end, encoder=not freeze_encoder, lora=lora
+            ),
+            compute=compute,
+            merge=merge,
+            window=window,
+            spelling=spelling,
+            protect_earlier=protect_earlier,
+        )
     return PublishedModel(out, outcome)
 
 
@@ -133,6 +140,7 @@ def unlearn(
     merge: bool = ...,
     compute: Compute = ...,
     protect_earlier: bool = ...,
+    track: TrackerName | None = ...,
     **options: Any,
 ) -> PublishedModel: ...
 
@@ -192,6 +200,7 @@ def unlearn(
         compute: precision of the passes through the model, and most audio in one.
         protect_earlier: of a folder: if it was unlearned itself, change it orthogonally to how it
             changed then.
+        track: of a folder: experiment tracker that gets what is logged too.
         options: of the method, for instance `alpha=0.3`.
 
     Returns:

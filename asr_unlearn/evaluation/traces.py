@@ -8,8 +8,9 @@ from pathlib import Path
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.errors import InputError
 
-# Folders: work that was interrupted, replaced models, and models that attacks trained.
-FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows")
+# Folders: work that was interrupted, replaced models, models that attacks trained, and reports that
+# TensorBoard got.
+FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows", "*.tensorboard")
 # Files: predictions, which earlier versions kept in a model's folder, states, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.runtime.io import atomic_write, naming
+from asr_unlearn.runtime.tracking import STEPS
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class RunLog:
         """Append a row."""
         with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        STEPS.debug("step %(step)s", row)
 
     def drop_rows_after(self, step: int) -> None:
         """Drop the rows that an interrupted run wrote after its last checkpoint."""

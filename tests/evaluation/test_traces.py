@@ -65,7 +65,11 @@ def test_results_and_report_show_no_absolute_path(out, corpus):
 def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
     forgotten, names = copied / "forgotten", ("utterances.jsonl", "states.npz")
     working = ("retrained.old-1/run.json", "other.partial/checkpoint-3/state.pt")
-    attacks = ("informed/forgotten/0/utterances.jsonl", "shadows/0/model.safetensors")
+    attacks = (
+        "informed/forgotten/0/utterances.jsonl",
+        "shadows/0/model.safetensors",
+        "results.json.tensorboard/events.out.tfevents.1",
+    )
     for path in (*(forgotten / name for name in names), *(copied / n for n in working + attacks)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("s0-0")
@@ -75,7 +79,14 @@ def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
     capsys.readouterr()
     main(["purge", str(copied)])
     shown = capsys.readouterr().out
-    folders = (".cache", "informed", "shadows", "retrained.old-1", "other.partial")
+    folders = (
+        ".cache",
+        "informed",
+        "shadows",
+        "retrained.old-1",
+        "other.partial",
+        "results.json.tensorboard",
+    )
     files = ("forgotten/utterances.jsonl", "forgotten/states.npz", "report.md", "report.html")
     for gone in folders + files:
         assert f"removed {copied / gone}\n" in shown
