@@ -82,7 +82,8 @@ def command_parser() -> Parser:
                 "path/to/file.py:ClassName; --method.help NAME lists its options",
             )
         if "finetune" in parameters:
-            subparser.add_class_arguments(Finetune, "finetune")
+            # Training forgets nothing that could be projected.
+            subparser.add_class_arguments(Finetune, "finetune", skip={"project"})
         subparser.add_argument(
             "--config", action="config", help="YAML file with any of these flags"
         )

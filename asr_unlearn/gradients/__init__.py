@@ -2,9 +2,9 @@
 
 from asr_unlearn.gradients.cgls import PoolStep, pool_step
 from asr_unlearn.gradients.fisher import diagonal_fisher
-from asr_unlearn.gradients.gram import streaming_step
 from asr_unlearn.gradients.projection import projection_coefficients
 from asr_unlearn.gradients.reference import per_utterance_gradients, stacked_step
+from asr_unlearn.gradients.streaming import orthogonal_part, streaming_step
 from asr_unlearn.gradients.types import (
     Batch,
     Gradient,
@@ -31,6 +31,7 @@ __all__ = [
     "Scope",
     "Weights",
     "diagonal_fisher",
+    "orthogonal_part",
     "per_utterance_gradients",
     "pieces_of",
     "pool_step",

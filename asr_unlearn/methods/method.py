@@ -51,24 +51,34 @@ class Direction:
         losses: the losses of the utterances in it, by part; the log has their means.
         logged: further figures for the log.
         ascent: what raises the forget losses; None where nothing does.
+        forget: the summands of the gradient that come from forget utterances; None without any.
     """
 
     gradient: Gradient
     losses: Mapping[Part, Float[Tensor, " _"]]
     logged: Mapping[str, float] = field(default_factory=dict)
     ascent: "Ascent | None" = None
+    forget: Gradient | None = None
 
     def __add__(self, other: "Direction") -> "Direction":
         return Direction(
-            {name: g + other.gradient[name] for name, g in self.gradient.items()},
+            _sum(self.gradient, other.gradient),
             {**self.losses, **other.losses},
             {**self.logged, **other.logged},
             self.ascent or other.ascent,
+            _sum(self.forget, other.forget)
+            if self.forget and other.forget
+            else self.forget or other.forget,
         )
 
     def masked(self, mask: Mapping[str, Tensor]) -> "Direction":
         """The same with the gradient times a mask, by parameter name."""
-        return replace(self, gradient={n: g * mask[n] for n, g in self.gradient.items()})
+        gradient = {n: g * mask[n] for n, g in self.gradient.items()}
+        return replace(self, gradient=gradient, forget=None)
+
+
+def _sum(one: Gradient, other: Gradient) -> Gradient:
+    return {name: g + other[name] for name, g in one.items()}
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,9 @@ class Term:
         scaled = {name: self.coefficient * g for name, g in gradient.items()}
         raises = self.part == "forget" and self.losses is None
         ascent = Ascent(scaled, self.weights, -self.coefficient) if raises else None
-        return Direction(scaled, {self.part: losses} if self.logged else {}, ascent=ascent)
+        forget = scaled if self.part == "forget" else None
+        logged: dict[Part, Tensor] = {self.part: losses} if self.logged else {}
+        return Direction(scaled, logged, ascent=ascent, forget=forget)
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,8 @@ class Method(ABC):
         clip: largest gradient norm, 0 for no clipping.
         forget_batch: forget utterances a step.
         retain_batch: retain utterances a step.
+        project: take steps whose forget part is orthogonal to the gradient of every utterance of a
+            retain batch, as those of orthograd, by plain SGD in its metric and without clipping.
 
     Raises:
         InputError: an option is outside its range.
@@ -146,6 +160,8 @@ class Method(ABC):
     """The part that one epoch is a pass over."""
     trains: ClassVar[bool] = False
     """Whether dropout and SpecAugment are on; off, gradients are those of the saved model."""
+    projectable: ClassVar[bool] = True
+    """Whether a step may move along any direction."""
 
     lr: Rate
     warmup: Share = 0.0
@@ -154,6 +170,7 @@ class Method(ABC):
     clip: NonNegative = 0.0
     forget_batch: PositiveInt = 8
     retain_batch: PositiveInt = 8
+    project: bool = False
 
     def __post_init__(self) -> None:
         if type(self).loss is Method.loss and type(self).direction is Method.direction:
@@ -164,6 +181,13 @@ class Method(ABC):
                 raise InputError(f"{self.name}: {option} must be {allowed}, not {value}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{self.name}: {option} must be finite, not {value}")
+        if self.project and not (
+            self.projectable and "forget" in self.needs and type(self).loss is not Method.loss
+        ):
+            raise InputError(
+                f"{self.name}: project is for methods whose step descends a loss on the forget "
+                "set with all weights; this one's does not, or is projected already"
+            )
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
@@ -172,6 +196,12 @@ class Method(ABC):
         if defaults["lr"] == "auto":
             return {"epochs": (defaults["epochs"] / 2, defaults["epochs"] * 2)}
         return {"lr": (defaults["lr"] / 10, defaults["lr"] * 10)}
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that a run draws batches of."""
+        lacking: tuple[Part, ...] = ("retain",)
+        return self.needs if not self.project or "retain" in self.needs else self.needs + lacking
 
     @property
     def highest_rate(self) -> float:

@@ -70,9 +70,8 @@ class OrthoGrad(Preconditioned):
 
     def direction(self, step: Step) -> Direction:
         found = self._orthogonal_step(step)
-        if self._adapts:
-            self._retain = found.retain
-        metric = self._metric()
+        self._metric.after_step(found.retain)
+        metric = self._metric.now()
         gradient = {}
         for name, orthogonal in found.orthogonal.items():
             descent = found.retain[name] / metric[name] if metric else found.retain[name]
@@ -84,7 +83,7 @@ class OrthoGrad(Preconditioned):
         return Direction(gradient, losses, _residual(found), ascent)
 
     def _orthogonal_step(self, step: Step) -> OrthogonalStep:
-        options: _StepOptions = {"scope": self.scope, "metric": self._current_metric()}
+        options: _StepOptions = {"scope": self.scope, "metric": self._metric.of_this_step()}
         model, losses, group = step.model, step.context.task.losses, step.context.group
         forget, retain = step.batch("forget"), step.batch("retain")
         if self.batches_per_step("retain") == 1:

@@ -93,7 +93,7 @@ class OrthoGradTau(Preconditioned):
             step.batch("forget"),
             step.batch("retain"),
             forget_weights=weights,
-            metric=self._current_metric(),
+            metric=self._metric.of_this_step(),
             rises=Rises(
                 forget=lambda losses: step.wanted_rise(losses, weights),
                 retain=lambda now: (now.new_tensor([*kept.original.values()]) - now).clamp(max=0),
@@ -101,8 +101,7 @@ class OrthoGradTau(Preconditioned):
             retain_losses=kept,
             group=step.context.group,
         )
-        if self._adapts:
-            self._retain = found.retain
+        self._metric.after_step(found.retain)
         gradient = self._without_leap({name: -d for name, d in found.orthogonal.items()})
         losses: dict[Part, Tensor] = {
             "forget": found.forget_losses,

@@ -52,6 +52,7 @@ class SFROn(Method):
     name: ClassVar[str] = "sfr_on"
     paper: ClassVar[str] = "arXiv 2409.19732"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
+    projectable: ClassVar[bool] = False
 
     lr: Positive = 1e-3
     epochs: Positive = 8.0

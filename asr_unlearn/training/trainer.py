@@ -1,5 +1,6 @@
 """The training loop: fine-tuning, retraining and unlearning differ only in the method of a step."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -23,6 +24,7 @@ from asr_unlearn.gradients import Gradient, pieces_of, trainable_parameters
 from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches, in_one
 from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.projected import Projection
 from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
@@ -120,7 +122,7 @@ class Training:
                 longest=task.compute.longest,
                 shortest=task.front_end.shortest,
             )
-            for part in method.needs
+            for part in method.parts
         }
         self.total = method.steps(self.sources)
         self.context = TrainingContext(
@@ -133,7 +135,11 @@ class Training:
             group=distributed.group(),
             known=known or {},
         )
-        self.optimizer = method.optimizer(list(self.parameters.values()))
+        self.projection = Projection() if method.project else None
+        weights = list(self.parameters.values())
+        self.optimizer = method.optimizer(weights)
+        if self.projection is not None:
+            self.optimizer = torch.optim.SGD(weights, lr=method.highest_rate)
         self.step_length: StepLength | None = None
         self.last_rate = method.highest_rate
         self.progress, self.clock = Progress(), clock or Clock()
@@ -223,10 +229,11 @@ class Training:
         for module in self.task.model.modules() if not self.cropped else ():
             if isinstance(module, _BatchNorm):
                 module.eval()
-        direction = self.method.direction(step)
+        direction, limit = self.method.direction(step), self.method.max_norm(step)
+        if self.projection is not None:
+            direction, limit = self.projection(step, direction), math.inf
         for name, parameter in self.parameters.items():
             parameter.grad = direction.gradient[name]
-        limit = self.method.max_norm(step)
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
         if not torch.isfinite(norm):
             raise DivergedError(
@@ -291,6 +298,7 @@ class Training:
             "clock": self.clock.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
+            "projection": self.projection.state_dict() if self.projection else {},
             "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
         }
         if self.early_stopping:
@@ -305,6 +313,8 @@ class Training:
         with self.clock.phase("preparation"):
             self.method.prepare(self.context)
             self.step_length = self.method.step_length(self.context)
+            if self.projection is not None:
+                self.projection.prepare(self.context)
         if distributed.is_first():
             set_aside_damaged(self.folder)
         distributed.wait()
@@ -315,6 +325,9 @@ class Training:
         if state is not None:
             self.optimizer.load_state_dict(state.pop("optimizer"))
             self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
+            projected = send_to_device(state.pop("projection", {}), self.task.device)
+            if self.projection is not None:
+                self.projection.load_state_dict(projected)
             checked = state.pop("early_stopping")
             if self.early_stopping:
                 self.early_stopping.load_state_dict(checked)

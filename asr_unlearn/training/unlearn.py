@@ -162,7 +162,7 @@ def run_unlearning(
     """
     parts = data.parts
     stop = stop.of_method(plans_losses=method.lr == "auto")
-    needed = {*method.needs, "forget"}
+    needed = {*method.parts, "forget"}
     if stop.rule == "unseen" or method.lr == "auto":
         needed.add("unseen")
     lacking = sorted(part for part in needed if not data.given[part])
@@ -182,7 +182,7 @@ def run_unlearning(
     training = Training(
         inputs.task,
         method,
-        {part: parts[part] for part in method.needs},
+        {part: parts[part] for part in method.parts},
         inputs,
         folder,
         seed=seed,

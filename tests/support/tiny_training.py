@@ -33,7 +33,7 @@ def tiny_training(
     return Training(
         task,
         method,
-        {part: data.part(part) for part in method.needs},
+        {part: data.part(part) for part in method.parts},
         Inputs(task),
         folder,
         seed=1,

@@ -52,12 +52,13 @@ def test_descent_lowers_the_loss(corpus, tiny_config, tmp_path):
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", [*sorted(METHODS), "npo projected", "scrub projected"])
 @pytest.mark.parametrize("killed_at", [3, 6])
 def test_interrupted_equals_uninterrupted(name, killed_at, corpus, tiny_config, tmp_path):
     """Bit for bit, with dropout and SpecAugment drawing from torch's and NumPy's generators."""
+    name, *projected = name.split()
     epoch_part = METHODS[name].epoch_part
-    options = {"epochs": 2 if epoch_part == "retain" else 4}
+    options = {"epochs": 2 if epoch_part == "retain" else 4, "project": bool(projected)}
     options |= rate(name, 1.0 if name == "ssd" else 1e-3)
     if name == "sfr_on":
         options["beta"] = 0.5
