@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asr_unlearn.evaluation.deletion_record import content_digest
-from asr_unlearn.evaluation.record_check import changed_figures, differences, report_of
-from asr_unlearn.evaluation.record_file import NAME, path_of
+from asr_unlearn.evaluation.record_check import changed_figures, differences
+from asr_unlearn.evaluation.record_file import NAME, path_of, report_of
 from asr_unlearn.evaluation.signature import is_signed
 from asr_unlearn.reporting.write import holds_figures
 from asr_unlearn.runtime.device import Device, pick_device

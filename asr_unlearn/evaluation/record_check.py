@@ -20,7 +20,7 @@ from asr_unlearn.evaluation.deletion_record import (
 )
 from asr_unlearn.evaluation.error_rates import figures_by_part
 from asr_unlearn.evaluation.predictions import transcribe
-from asr_unlearn.evaluation.record_file import NAME, path_of, read_record
+from asr_unlearn.evaluation.record_file import NAME, path_of, read_record, report_of
 from asr_unlearn.models.saved_model import SavedModel
 
 # What may be deleted, the original above all: the unlearned model stays the same.
@@ -77,12 +77,6 @@ def _lacks_figures(recorded: Mapping[str, Any], entry: Mapping[str, Any] | None)
         for name, found in figures_of(entry or {}).items()
         for part, value in found.items()
     )
-
-
-def report_of(results: Path) -> Path:
-    """Where the report of a results.json is."""
-    stem = "report" if results.stem == "results" else f"{results.stem}-report"
-    return results.with_name(f"{stem}.md")
 
 
 def _is_of(report: Path, record: Mapping[str, Any]) -> bool:

@@ -41,6 +41,12 @@ def path_of(folder: Path, record: Mapping[str, Any], name: str) -> Path:
     return Path(os.path.normpath(linked(folder) / record["paths"][name]))
 
 
+def report_of(results: Path) -> Path:
+    """Where the report of a results.json is."""
+    stem = "report" if results.stem == "results" else f"{results.stem}-report"
+    return results.with_name(f"{stem}.md")
+
+
 def linked(path: Path) -> Path:
     """The path with the links in its parent resolved, so that ".." leads where it seems to."""
     return path.parent.resolve() / path.name

@@ -7,6 +7,7 @@ from asr_unlearn.gradients import Gradient, orthogonal_part
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.diagonal_metric import DiagonalMetric
 from asr_unlearn.methods.method import Direction
+from asr_unlearn.runtime.distributed import gathered
 
 # As few as of orthograd_tau, for the same metric.
 FISHER_BATCHES = 4
@@ -40,7 +41,7 @@ class Projection:
             step.context.task.losses,
             direction.forget,
             step.batch("retain"),
-            metric=metric.at,
+            metric=lambda forget: metric.at(_divided_by(forget, _weight(direction))),
             group=step.context.group,
         )
         metric.after_step(found.retain)
@@ -59,6 +60,19 @@ class Projection:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.metric.load_state_dict(state)
+
+
+def _weight(direction: Direction) -> float:
+    """Σ|wᵢ| of the forget losses, so that D is that of a weighted mean; 1 where they are none."""
+    if direction.ascent is None:
+        return 1.0
+    losses = direction.losses["forget"]
+    weights = direction.ascent.scaled_weights(losses.new_tensor(gathered(losses.tolist())))
+    return float(weights.abs().sum()) or 1.0
+
+
+def _divided_by(gradient: Gradient, weight: float) -> Gradient:
+    return {name: g / weight for name, g in gradient.items()}
 
 
 def _divided(gradient: Gradient, metric: Gradient) -> Gradient:

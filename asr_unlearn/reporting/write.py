@@ -8,8 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 import asr_unlearn.reporting.tables as tables
-from asr_unlearn.evaluation.record_check import report_of
-from asr_unlearn.evaluation.record_file import NAME, path_of, read_record
+from asr_unlearn.evaluation.record_file import NAME, path_of, read_record, report_of
 from asr_unlearn.evaluation.record_file import SCHEMA as RECORD_SCHEMA
 from asr_unlearn.evaluation.results import Results, ResultsError, read_results
 from asr_unlearn.reporting.comparison import Comparison, compare

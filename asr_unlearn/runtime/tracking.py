@@ -7,9 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from accelerate import PartialState
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS
-
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.provenance import command
@@ -45,7 +42,11 @@ class Tracker(logging.Handler):
             "mlflow": {"experiment_name": PROJECT, "run_name": out.name},
         }
         self.name_of_tracker = name
-        # accelerate's trackers ask it which process they are in.
+        # Imported here, as it imports torch, which reports do without.
+        from accelerate import PartialState
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+        # Trackers ask it which process they are in.
         PartialState()
         self._run = LOGGER_TYPE_TO_CLASS[name](**options[name])
         self._run.start()
@@ -85,7 +86,7 @@ def check_tracker(name: TrackerName | None) -> None:
         raise InputError(
             f"there is no tracker {name!r}; there are {', '.join(get_args(TrackerName))}"
         )
-    if find_spec(name) is None or name not in LOGGER_TYPE_TO_CLASS:
+    if find_spec(name) is None:
         raise InputError(f"--track {name} needs the package {name}: pip install {name}")
 
 

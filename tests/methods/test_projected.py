@@ -34,10 +34,10 @@ def first_step(name, **options):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.4])
 def test_the_step_is_that_of_the_formula(alpha):
-    """D⁻¹r + D⁻¹(v − Gᵀc), D = √((v² + ḡ²)/2 + F), for v = −(1 − α)·u and r = α·ḡ."""
+    """D⁻¹r + D⁻¹(v − Gᵀc), D = √((u² + ḡ²)/2 + F), for v = −(1 − α)·u and r = α·ḡ."""
     rows = by_hand(RETAIN)
     v, rest = (alpha - 1) * by_hand(FORGET).mean(0), alpha * rows.mean(0)
-    root = ((v**2 + rows.mean(0) ** 2) / 2 + (rows**2).mean(0)) ** 0.25
+    root = ((by_hand(FORGET).mean(0) ** 2 + rows.mean(0) ** 2) / 2 + (rows**2).mean(0)) ** 0.25
     left = project_out(v / root, rows / root)
     found, kept = first_step("neggrad_plus", alpha=alpha)
     np.testing.assert_allclose(found, rest / root**2 + left / root, rtol=1e-3, atol=1e-5)

@@ -78,7 +78,7 @@ def classifier_attack(
                 scores(classifier, [inside[i] for i in rows]),
                 scores(classifier, [outside[j] for j in columns]),
             )
-    return attack_by_comparisons(found, seed=seed)
+    return attack_by_comparisons(found, seed=seed, cross_validated=True)
 
 
 def _folds(

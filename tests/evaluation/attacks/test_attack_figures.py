@@ -25,7 +25,9 @@ def test_figures_of_every_attack(evaluated):
         found, intervals = entry["membership"], entry["ci95"]["membership"]
         attacks = ["loss", "classifier", "lira", "rmia"] + ["informed"] * (name == "forgotten")
         names = {f"{attack}_auc" for attack in attacks}
-        assert names == set(intervals) == {k for k in found if k.endswith("_auc")}
+        assert names == {k for k in found if k.endswith("_auc")}
+        # That of a cross-validated classifier would not hold.
+        assert set(intervals) == names - {"classifier_auc"}
         speakers = {f"{attack}_{figure}" for attack in attacks for figure in ("auc", "p")}
         assert set(entry["speaker_membership"]) == speakers | {"members", "others"}
         assert [entry["speaker_membership"][group] for group in ("members", "others")] == [2, 2]

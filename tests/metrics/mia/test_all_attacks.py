@@ -24,7 +24,7 @@ def test_a_planted_leak_is_found_by_every_attack():
         informed_attack(known, members, others),
     ):
         assert attack.auc == pytest.approx(1.0, abs=0.01)
-        assert attack.interval[0] > 0.98
+        assert attack.interval is None or attack.interval[0] > 0.98
     assert loss_attack(members, others).tpr_at_1_percent_fpr == 1.0
 
 

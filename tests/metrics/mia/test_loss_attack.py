@@ -27,13 +27,14 @@ def speakers_with_scales(rng, count, name):
     return group(rng, losses[np.arange(6 * count).reshape(count, 6).T.ravel()], count, name=name)
 
 
-def test_the_interval_covers_at_its_nominal_rate_where_speakers_differ():
+@pytest.mark.parametrize("speakers", [7, 30])
+def test_the_interval_covers_at_its_nominal_rate_where_speakers_differ(speakers):
     """Resampling utterances instead of speakers would cover half as often."""
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(100):
         low, high = loss_attack(
-            speakers_with_scales(rng, 30, "s"), speakers_with_scales(rng, 30, "u")
+            speakers_with_scales(rng, speakers, "s"), speakers_with_scales(rng, speakers, "u")
         ).interval
         covered += low <= 0.5 <= high
     assert 0.89 <= covered / 100 <= 0.99
