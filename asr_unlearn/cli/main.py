@@ -83,7 +83,7 @@ def command_parser() -> Parser:
             )
         if "finetune" in parameters:
             # Training forgets nothing that could be projected.
-            subparser.add_class_arguments(Finetune, "finetune", skip={"project"})
+            subparser.add_class_arguments(Finetune, "finetune", skip={"project", "sam"})
         subparser.add_argument(
             "--config", action="config", help="YAML file with any of these flags"
         )

@@ -7,8 +7,9 @@ import torch
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
+from asr_unlearn.methods.direction import Loss, Term
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
-from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
+from asr_unlearn.methods.direction import Loss, Term
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy, untrained
-from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step
-from asr_unlearn.methods.method import Loss, Method, Term
+from asr_unlearn.methods.direction import Loss, Term
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, Share
 
 

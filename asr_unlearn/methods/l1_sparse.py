@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from asr_unlearn.methods.context import Step
+from asr_unlearn.methods.direction import Loss, Penalty
 from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.methods.method import Loss, Penalty
 from asr_unlearn.methods.option_types import NonNegative
 
 

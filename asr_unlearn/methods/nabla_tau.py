@@ -9,7 +9,8 @@ from torch import Tensor
 
 from asr_unlearn.data.split import Part
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Loss, Method, Term
+from asr_unlearn.methods.direction import Direction, Loss, Term
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import Positive, PositiveInt, Rate
 
 # Passes over the forget set after which the target is measured again, as in the authors' code.

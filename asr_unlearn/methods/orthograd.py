@@ -18,7 +18,7 @@ from asr_unlearn.gradients import (
 )
 from asr_unlearn.gradients.cgls import TOLERANCE
 from asr_unlearn.methods.context import Step
-from asr_unlearn.methods.method import Ascent, Direction
+from asr_unlearn.methods.direction import Ascent, Direction
 from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Rate, Share
 from asr_unlearn.methods.preconditioned import Preconditioned
 from asr_unlearn.runtime.errors import InputError

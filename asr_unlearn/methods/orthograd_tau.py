@@ -13,8 +13,8 @@ from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, Rises, Weights, pieces_of, streaming_step
 from asr_unlearn.methods.context import Step, TrainingContext
+from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.distillation import frozen_copy
-from asr_unlearn.methods.method import Direction
 from asr_unlearn.methods.option_types import Auto, Positive, PositiveInt, ShareBelowOne
 from asr_unlearn.methods.preconditioned import Preconditioned
 from asr_unlearn.metrics.divergence import divergences

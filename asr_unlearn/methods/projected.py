@@ -6,7 +6,7 @@ from typing import Any
 from asr_unlearn.gradients import Gradient, orthogonal_part
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.diagonal_metric import DiagonalMetric
-from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.direction import Direction
 from asr_unlearn.runtime.distributed import gathered
 
 # As few as of orthograd_tau, for the same metric.

@@ -7,7 +7,7 @@ import torch
 
 from asr_unlearn.gradients import Gradient
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.option_types import Share
 from asr_unlearn.methods.random_label import RandomLabel
 

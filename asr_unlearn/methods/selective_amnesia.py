@@ -8,7 +8,8 @@ from torch import Tensor
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Loss, Method, Penalty, Term
+from asr_unlearn.methods.direction import Loss, Penalty, Term
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt
 from asr_unlearn.methods.random_label import foreign_losses
 

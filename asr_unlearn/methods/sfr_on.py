@@ -11,7 +11,8 @@ from torch import Tensor
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Loss, Method, Term
+from asr_unlearn.methods.direction import Direction, Loss, Term
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import (
     NonNegative,
     NonNegativeInt,

@@ -9,7 +9,8 @@ from torch import nn
 from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
-from asr_unlearn.methods.method import Direction, Method
+from asr_unlearn.methods.direction import Direction
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import Positive, PositiveInt
 
 

@@ -23,7 +23,7 @@ from asr_unlearn.data.split import Part
 from asr_unlearn.gradients import Gradient, pieces_of, trainable_parameters
 from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches, in_one
-from asr_unlearn.methods.method import Direction
+from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.projected import Projection
 from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs

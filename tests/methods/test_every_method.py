@@ -28,7 +28,7 @@ OPTIONS = {"forget_batch": 3, "retain_batch": 8, "epochs": 1.0}
 STEPS = dict.fromkeys(METHODS, 2) | {"scrub": 4, "sfr_on": 4}
 EXTRA = {"ssd": {"levels": 2, "weakest": 2.0}}
 # Methods that leave some weights as they are.
-PARTIAL = ("cf_k", "ssd", "salun", "sfr_on")
+PARTIAL = ("cf_k", "ssd", "salun", "sfr_on", "rmu")
 # Parameters without a gradient: a mask that is used in training mode only, and the biases of
 # attention's keys, which cancel in the softmax.
 STILL = ("masked_spec_embed", "k_proj.bias")
@@ -120,7 +120,7 @@ def test_batches_in_pieces_give_the_same_steps(name, kind, data, tmp_path):
 
 
 def test_the_methods_are_all_there():
-    assert len(METHODS) == 18
+    assert len(METHODS) == 19
 
 
 @pytest.mark.parametrize("kind", KINDS)
