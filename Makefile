@@ -7,7 +7,7 @@ PIP := pip>=25.1,<27
 # Everything that the package can do, and the tools that it is tested with.
 EVERYTHING := --editable ".[all]" --group dev
 
-.PHONY: install quickstart test test-slow lint docs evidence constraints
+.PHONY: install quickstart test test-slow test-lowest lint docs evidence constraints
 
 install: $(STAMP)
 
@@ -30,6 +30,17 @@ test: install
 # Whole recipes, real Whisper, installations, programs that are killed.
 test-slow: install
 	$(PYTEST) -m slow $(ARGS)
+
+# The same as `test`, with the lowest versions that pyproject.toml admits, in an environment of its own.
+test-lowest:
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder" && \
+	"$$folder/bin/python" -m pip install --quiet --upgrade "$(PIP)" uv && \
+	"$$folder/bin/uv" pip compile --quiet --resolution lowest-direct --all-extras --group dev \
+		--python "$$folder/bin/python" --output-file "$$folder/lowest.txt" pyproject.toml && \
+	"$$folder/bin/python" -m pip install --quiet --requirement "$$folder/lowest.txt" && \
+	OMP_NUM_THREADS=1 PATH="$$folder/bin:$$PATH" PYTHONPATH=. "$$folder/bin/python" -m pytest \
+		--numprocesses 2 --dist worksteal -m "not slow" $(ARGS)
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -45,6 +45,7 @@ def evaluate(
     shadows: NonNegativeInt = 0,
     relearn: bool = False,
     quantised: bool = False,
+    neighbours: bool = False,
     workers: NonNegativeInt = 0,
     method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
@@ -70,6 +71,7 @@ def evaluate(
             LiRA and RMIA; an even number, kept in shadows/.
         relearn: count the fine-tuning steps until the forget loss is back at the original's.
         quantised: measure the losses of each model with its weights rounded to bf16, int8 and int4.
+        neighbours: attack also by the losses on the recordings with noise, quieter and faster.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
         method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
             informed attack may run; none is run because a model's run.json names it.
@@ -108,6 +110,7 @@ def evaluate(
         shadows=shadows,
         relearn=relearn,
         quantised=quantised,
+        neighbours=neighbours,
         workers=workers,
         method_files=tuple(_listed(method_files)),
     )

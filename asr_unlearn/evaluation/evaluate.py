@@ -13,6 +13,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
+from asr_unlearn.evaluation.attacks.neighbours import neighbours
 from asr_unlearn.evaluation.attacks.quantisation import Recovered, quantise
 from asr_unlearn.evaluation.attacks.relearning import relearn
 from asr_unlearn.evaluation.compared_models import (
@@ -76,6 +77,7 @@ class _Inputs:
     attackers: Attackers
     relearned: Mapping[Key, dict[str, float]]
     quantised: Mapping[Key, Recovered]
+    nearby: Mapping[Key, Mapping[str, Sequence[float]]]
     layers: LayerSimilarity
     trials: Trials | None
     judge: Judge | None
@@ -146,6 +148,7 @@ def evaluate(
         attackers=attackers,
         relearned=relearn(models, rows, data, root, budget, device=device),
         quantised=quantise(models, rows, data, root, budget, device=device),
+        nearby=neighbours(models, data, root, budget, device=device),
         layers=LayerSimilarity(data, device),
         trials=own_trials,
         judge=own_judge,
@@ -211,7 +214,7 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         **inputs.figures[key],
         **confusion_on_test(rows),
     }
-    attacked = membership(model, rows, inputs.attackers)
+    attacked = membership(model, rows, inputs.attackers, inputs.nearby.get(key))
     entry["membership"], entry["ci95"]["membership"] = attacked.figures, attacked.intervals
     if attacked.speakers:
         entry["speaker_membership"] = attacked.speakers

@@ -14,7 +14,7 @@ FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows", "*.ten
 # Files: predictions, which earlier versions kept in a model's folder, states, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
-    *("quantisation.json", "cka.json"),
+    *("quantisation.json", "neighbours.json", "cka.json"),
     *(
         "best-*.weights",
         "best-*.safetensors",

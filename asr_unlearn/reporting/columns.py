@@ -52,6 +52,7 @@ INFORMED = Attack("informed", "informed")
 # From the least to the most that the attack has at hand.
 ATTACKS = (
     Attack("loss", "loss"),
+    Attack("neighbours", "neighbours"),
     Attack("classifier", "classifier"),
     INFORMED,
     Attack("lira", "LiRA"),

@@ -8,6 +8,7 @@ from asr_unlearn.models.run_record import read_run
 
 CPU = torch.device("cpu")
 FLAGS = ["--informed", "2", "--shadows", "2", "--relearn", "true", "--quantised", "true"]
+FLAGS += ["--neighbours", "true"]
 FLAGS += ["--workers", "1"]
 
 

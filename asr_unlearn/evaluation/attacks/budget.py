@@ -20,6 +20,7 @@ class AttackBudget:
         shadows: shadow models for LiRA and RMIA, trained with and without each speaker.
         relearn: whether to count the steps until a model has relearned the forget speakers.
         quantised: whether to measure each model's losses with its weights rounded; trains none.
+        neighbours: whether to measure losses on slightly changed recordings; trains none.
         workers: trainings at the same time; 0 for one per core, or one on a GPU.
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
@@ -31,6 +32,7 @@ class AttackBudget:
     shadows: int = 0
     relearn: bool = False
     quantised: bool = False
+    neighbours: bool = False
     workers: int = 0
     method_files: tuple[str, ...] = ()
 

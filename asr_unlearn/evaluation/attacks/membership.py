@@ -24,6 +24,7 @@ from asr_unlearn.metrics.mia import (
     informed_attack,
     loss_attack,
     matched,
+    neighbours_attack,
 )
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.runtime.errors import InputError
@@ -117,11 +118,19 @@ class Membership(NamedTuple):
     speakers: dict[str, float]
 
 
-def membership(model: SavedModel, rows: Sequence[Row], attackers: Attackers) -> Membership:
+def membership(
+    model: SavedModel,
+    rows: Sequence[Row],
+    attackers: Attackers,
+    nearby: Mapping[str, Sequence[float]] | None = None,
+) -> Membership:
     """Return the figures of each membership inference attack on a model.
 
     All are empty where a group has no utterances; those on speakers also where a speaker is in both
     groups, and where labels or whole classes are to be forgotten, not speakers.
+
+    Args:
+        nearby: losses of each utterance's neighbours, by id, for the attack by these.
     """
     target = target_loss(model)
     groups = compared(rows, target, forgets_classes=attackers.forgets_classes)
@@ -132,6 +141,8 @@ def membership(model: SavedModel, rows: Sequence[Row], attackers: Attackers) -> 
         "loss": loss_attack(inside, outside),
         "classifier": classifier_attack(inside, outside),
     }
+    if nearby is not None:
+        found["neighbours"] = neighbours_attack(inside, outside, nearby)
     figures: dict[str, Any] = {"pairs": len(inside)}
     if own := attackers.unlearnings.get(model.key):
         known: list[KnownUnlearning] = [job.known() for job in own]

@@ -10,6 +10,7 @@ from asr_unlearn.metrics.mia.informed import KnownUnlearning, informed_attack
 from asr_unlearn.metrics.mia.lira import likelihood_ratios
 from asr_unlearn.metrics.mia.loss import loss_attack
 from asr_unlearn.metrics.mia.matching import Observation, matched
+from asr_unlearn.metrics.mia.neighbours import neighbours_attack
 from asr_unlearn.metrics.mia.rmia import relative_ratios
 from asr_unlearn.metrics.mia.roc import Attack, attack_by_scores
 from asr_unlearn.metrics.mia.speakers import SpeakerAttack
@@ -25,5 +26,6 @@ __all__ = [
     "likelihood_ratios",
     "loss_attack",
     "matched",
+    "neighbours_attack",
     "relative_ratios",
 ]

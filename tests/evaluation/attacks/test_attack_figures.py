@@ -23,7 +23,9 @@ from tests.support.attacked_models import CPU, evaluate, of, run_of
 def test_figures_of_every_attack(evaluated):
     for name, entry in evaluated.items():
         found, intervals = entry["membership"], entry["ci95"]["membership"]
-        attacks = ["loss", "classifier", "lira", "rmia"] + ["informed"] * (name == "forgotten")
+        attacks = ["loss", "neighbours", "classifier", "lira", "rmia"] + ["informed"] * (
+            name == "forgotten"
+        )
         names = {f"{attack}_auc" for attack in attacks}
         assert names == {k for k in found if k.endswith("_auc")}
         # That of a cross-validated classifier would not hold.
