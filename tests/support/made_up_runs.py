@@ -82,8 +82,8 @@ def attacked(path: Path) -> None:
     record = json.loads(path.read_text())
     for model in record["models"]:
         rng = random.Random(f"{model['name']} {model['seed']}")
-        areas = {f"{name}_auc": rng.uniform(0.5, 0.9)
-                 for name in ("loss", "neighbours", "classifier", "informed", "lira", "rmia")}  # fmt: skip
+        names = ("loss", "neighbours", "classifier", "informed", "lira", "rmia")
+        areas = {f"{name}_auc": rng.uniform(0.5, 0.9) for name in names}
         model["membership"] = {
             **areas, "pairs": 60, "informed_models": 3, "shadow_models": 16,
             "lira_tpr_at_1_percent_fpr": 0.12, "lira_tpr_at_0_1_percent_fpr": 0.03,
