@@ -10,6 +10,7 @@ from asr_unlearn.api.inputs import read_corpus
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.adapters import NO_LORA, Lora
+from asr_unlearn.models.hub import check_push, push
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
@@ -67,6 +68,7 @@ def train(
     compute: Compute = FULL,
     gradient_checkpointing: bool = False,
     track: TrackerName | None = None,
+    push_to_hub: str | None = None,
 ) -> Trained:
     """Fine-tune a model, or train it from scratch; retraining is the same without `forget`.
 
@@ -104,6 +106,8 @@ def train(
             rest again in the backward pass: less memory, a third more time.
         track: send what is logged to an experiment tracker too: tensorboard (to OUT.tensorboard),
             trackio, wandb or mlflow.
+        push_to_hub: send the model and its card to this repository of the Hub too, which is made
+            private if it is new.
 
     Returns:
         The published model. A run that was interrupted is resumed.
@@ -126,6 +130,7 @@ def train(
     out = Path(out)
     check_model_folder(out, Path(manifest), Path(split), Path(model))
     check_tracker(track)
+    check_push(push_to_hub)
     chosen = parts_of(parts)
     computing_on = distributed.join(pick_device(device))
     with tracking(track, out):
@@ -154,6 +159,8 @@ def train(
             ),
             merge=merge,
         )
+    if distributed.is_first():
+        push(out, push_to_hub)
     return Trained(out, outcome)
 
 

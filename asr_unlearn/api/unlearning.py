@@ -14,6 +14,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import make_method, users_method
 from asr_unlearn.models.adapters import NO_LORA, Lora
+from asr_unlearn.models.hub import check_push, push
 from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
@@ -66,6 +67,7 @@ def unlearn_folder(
     compute: Compute = FULL,
     protect_earlier: bool = True,
     track: TrackerName | None = None,
+    push_to_hub: str | None = None,
     **options: Any,
 ) -> PublishedModel:
     """Make a model forget the speakers of the split's forget part.
@@ -92,12 +94,15 @@ def unlearn_folder(
             then, so that those who were forgotten stay so; needs the model before that.
         track: send what is logged to an experiment tracker too: tensorboard (to OUT.tensorboard),
             trackio, wandb or mlflow.
+        push_to_hub: send the model and its card to this repository of the Hub too, which is made
+            private if it is new.
     """
     out = Path(out)
     users = users_method(method) if isinstance(method, str) else None
     read = (manifest, split, model, stop.reference_model, users and users[0])
     check_model_folder(out, *(Path(path) for path in read if path))
     check_tracker(track)
+    check_push(push_to_hub)
     chosen = make_method(method, options) if isinstance(method, str) else method
     computing_on = distributed.join(pick_device(device))
     with tracking(track, out):
@@ -118,6 +123,8 @@ def unlearn_folder(
             spelling=spelling,
             protect_earlier=protect_earlier,
         )
+    if distributed.is_first():
+        push(out, push_to_hub)
     return PublishedModel(out, outcome)
 
 
@@ -141,6 +148,7 @@ def unlearn(
     compute: Compute = ...,
     protect_earlier: bool = ...,
     track: TrackerName | None = ...,
+    push_to_hub: str | None = ...,
     **options: Any,
 ) -> PublishedModel: ...
 
@@ -201,6 +209,7 @@ def unlearn(
         protect_earlier: of a folder: if it was unlearned itself, change it orthogonally to how it
             changed then.
         track: of a folder: experiment tracker that gets what is logged too.
+        push_to_hub: of a folder: repository of the Hub to send the model and its card to.
         options: of the method, for instance `alpha=0.3`.
 
     Returns:

@@ -37,7 +37,7 @@ class RMU(Method):
     paper: ClassVar[str] = "arXiv 2403.03218"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
 
-    lr: Positive = 3e-5
+    lr: Positive = 1e-4
     epochs: Positive = 16.0
     clip: NonNegative = 1.0
     retain_batch: PositiveInt = 16
