@@ -232,9 +232,12 @@ class Training:
         direction, limit = self.method.direction(step), self.method.max_norm(step)
         if self.projection is not None:
             direction, limit = self.projection(step, direction), math.inf
+        norm = torch.nn.utils.get_total_norm(list(direction.gradient.values()))
+        share = min(1.0, limit / (float(norm) + 1e-6))
         for name, parameter in self.parameters.items():
-            parameter.grad = direction.gradient[name]
-        norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
+            # Not clipped in place: the predicted rise needs the gradient as it is.
+            gradient = direction.gradient[name]
+            parameter.grad = gradient * share if share < 1 else gradient
         if not torch.isfinite(norm):
             raise DivergedError(
                 f"the gradient at step {self.progress.step + 1} is not finite; lower the learning "

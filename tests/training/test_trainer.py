@@ -203,3 +203,20 @@ def test_ssd_has_nothing_that_could_explode(corpus, tiny_config, tmp_path):
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(checkpoints(folder)[-1] / "model.safetensors")
+
+
+def test_clipping_does_not_lengthen_steps_without_a_learning_rate(corpus, tiny_config, tmp_path):
+    """Adam's first step does not depend on the gradient's scale, nor does the wanted rise."""
+    moved = []
+    for clip in (0.0, 0.5):
+        run = make(
+            corpus, tiny_config, tmp_path / f"{clip}", "gradient_ascent",
+            epochs=4, lr="auto", clip=clip, known={"unseen": {"x": 6.0}},
+        )  # fmt: skip
+        before = weights(run)
+        run.total = 1
+        run()
+        moved.append(torch.cat([(v - before[k]).flatten() for k, v in weights(run).items()]))
+    assert moved[0].norm() > 0
+    # Of gradients near its eps it does a little.
+    assert float(moved[1].norm() / moved[0].norm()) == pytest.approx(1.0, abs=0.02)
