@@ -41,6 +41,7 @@ CASES = {
     "nabla_tau": {},
     "sfr_on": {},
     "finetune": {},
+    "npo projected": {"lr": 1e-2, "project": True, "sam": 0.1},
 }
 
 
@@ -58,6 +59,7 @@ PIECES = Compute(max_seconds=1.1)
 
 
 def make(place, name, folder, *, config=None, stop=None, compute=FULL, **options):
+    name = name.split()[0]
     options = {"epochs": 1, "retain_batch": 5, "forget_batch": 3} | rate(name, 1e-3) | options
     where = place.corpus, config or place.config, folder, name
     return tiny_training(*where, stop=stop, compute=compute, **options)
