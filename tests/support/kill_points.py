@@ -6,10 +6,13 @@ Forked, so that the imports are paid once.
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+from tqdm import tqdm
 
 # What Python tells of before it does it: opening to read or write, renaming, removing, making.
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "os.link"}
@@ -28,6 +31,9 @@ def forked(job: Callable[[], object], before: Callable[[], None] | None = None) 
             os.environ.get("KILLED_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND
         )
         os.dup2(log, 2)
+        # That of progress bars is a semaphore which all copies share: one that is killed while it
+        # holds it would stop the next for ever.
+        tqdm.set_lock(threading.RLock())
         if before is not None:
             before()
         job()
