@@ -1,9 +1,10 @@
 """What all trainings of an attack have in common: each is done once, and its result is cached."""
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -43,6 +44,25 @@ class AttackJob(ABC):
             entry.clear()
             self.make()
             entry.save()
+
+
+@dataclass(frozen=True)
+class ModelJob(AttackJob):
+    """A job on one evaluated model, whose result is the JSON file `file` among its predictions."""
+
+    file: ClassVar[str]
+
+    model: SavedModel
+    corpus: Corpus
+    device: torch.device
+
+    @property
+    def path(self) -> Path:
+        return self.model.predictions / self.file
+
+    def result(self) -> Any:
+        """Return the content of the file, once it is made."""
+        return json.loads(self.path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, kw_only=True)

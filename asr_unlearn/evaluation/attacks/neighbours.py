@@ -1,12 +1,11 @@
 """Losses of a model on the attacked recordings, slightly changed, for the attack by neighbours."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import AttackJob
+from asr_unlearn.evaluation.attacks.job import ModelJob
 from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
@@ -53,19 +52,13 @@ def changed(wave: Wave, change: str, seed: str) -> Wave:
 
 
 @dataclass(frozen=True)
-class Neighbours(AttackJob):
+class Neighbours(ModelJob):
     """The losses of one model on each of `CHANGES` of every attacked utterance.
 
     The result is neighbours.json among the model's predictions.
     """
 
-    model: SavedModel
-    corpus: Corpus
-    device: torch.device
-
-    @property
-    def path(self) -> Path:
-        return self.model.predictions / "neighbours.json"
+    file: ClassVar[str] = "neighbours.json"
 
     def made_from(self) -> Any:
         return [VERSION, CHANGES, self.model.files(), content(self.corpus.part(*PARTS))]
@@ -83,7 +76,7 @@ class Neighbours(AttackJob):
 
     def found(self) -> dict[str, list[float]]:
         """Return the losses of each utterance's neighbours, by its id."""
-        losses: dict[str, list[float]] = json.loads(self.path.read_text(encoding="utf-8"))
+        losses: dict[str, list[float]] = self.result()
         return losses
 
 

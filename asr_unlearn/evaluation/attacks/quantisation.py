@@ -6,11 +6,10 @@ weights rounded, and computes in its own precision: what an int8 kernel does to 
 not part of it. The losses need no transcripts to be generated, so there are no error rates.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +18,7 @@ from torch.nn.utils import parametrize
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import AttackJob
+from asr_unlearn.evaluation.attacks.job import ModelJob
 from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
@@ -80,19 +79,13 @@ def round_weights(model: nn.Module, precision: Precision) -> int:
 
 
 @dataclass(frozen=True)
-class Quantisation(AttackJob):
+class Quantisation(ModelJob):
     """The losses of one model on forget and unseen utterances, with its weights rounded.
 
     The result is quantisation.json among the model's predictions.
     """
 
-    model: SavedModel
-    corpus: Corpus
-    device: torch.device
-
-    @property
-    def path(self) -> Path:
-        return self.model.predictions / "quantisation.json"
+    file: ClassVar[str] = "quantisation.json"
 
     def made_from(self) -> Any:
         settings = [VERSION, GROUP, PRECISIONS]
@@ -122,7 +115,7 @@ class Quantisation(AttackJob):
         Args:
             rows, original: rows of this model and of the original, with weights as they were saved.
         """
-        made = json.loads(self.path.read_text(encoding="utf-8"))
+        made = self.result()
         figures: dict[str, float] = {"rounded_parameters": made["rounded_parameters"]}
         intervals: dict[str, list[float]] = {}
         for precision, losses in made["losses"].items():

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import AttackJob
+from asr_unlearn.evaluation.attacks.job import ModelJob
 from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
@@ -57,20 +57,15 @@ def relearned_target(rows: Sequence[Row]) -> MeanScore:
 
 
 @dataclass(frozen=True)
-class Relearning(AttackJob):
+class Relearning(ModelJob):
     """Fine-tuning of one model on each of the two sets, until its mean forget loss is `target`'s.
 
     The result is relearning.json among the model's predictions.
     """
 
-    model: SavedModel
-    corpus: Corpus
-    target: MeanScore
-    device: torch.device
+    file: ClassVar[str] = "relearning.json"
 
-    @property
-    def path(self) -> Path:
-        return self.model.predictions / "relearning.json"
+    target: MeanScore
 
     def sets(self) -> dict[str, list[Utterance]]:
         """Return the two sets to fine-tune on."""
@@ -96,7 +91,7 @@ class Relearning(AttackJob):
 
     def found(self) -> dict[str, float]:
         """Return the steps on each set, absent beyond `limit`, and the forget loss at the end."""
-        found: dict[str, float] = json.loads(self.path.read_text(encoding="utf-8"))
+        found: dict[str, float] = self.result()
         return found
 
     def _steps(self, utterances: Sequence[Utterance], description: str) -> tuple[int | None, float]:
@@ -144,7 +139,7 @@ def relearn(
         return {}
     originals = {seed: own for (name, seed), own in rows.items() if name == ORIGINAL}
     targets = {seed: relearned_target(own) for seed, own in originals.items()}
-    jobs = [Relearning(m, corpus, targets[m.seed], device) for m in models if m.seed in targets]
+    jobs = [Relearning(m, corpus, device, targets[m.seed]) for m in models if m.seed in targets]
     run_jobs(jobs, budget.side_by_side(device), root / "relearning.log", "relearning")
     return {job.model.key: job.found() for job in jobs}
 

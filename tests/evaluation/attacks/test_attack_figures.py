@@ -87,7 +87,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
         given = {"original": original.folder, "method": "neggrad_plus", "run": run}
         yield Unlearning(**given, **made).entry.key
         yield Shadow(run=original.run(), number=0, **made).entry.key
-        yield Relearning(original, corpus, MeanScore(loss=1.0, cer=0.0), CPU).entry.key
+        yield Relearning(original, corpus, CPU, MeanScore(loss=1.0, cer=0.0)).entry.key
         yield Quantisation(original, corpus, CPU).entry.key
 
     before, after = kept(data), kept(replace(data, manifest=said))

@@ -22,7 +22,7 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     now = evaluated["retrained"]["loss"]["forget"]
 
     def relearned(share):
-        job = Relearning(model, data, MeanScore(share * now, 0.0), CPU)
+        job = Relearning(model, data, CPU, MeanScore(share * now, 0.0))
         assert not job.is_done()
         job()
         assert job.is_done()
