@@ -78,17 +78,16 @@ def streaming_step(
     Raises:
         InputError: the metric does not fit, the gradients are not finite, or nothing is trainable.
     """
-    check_scope(rises, scope)
     u, forget_losses = weighted_gradient(model, losses, forget, forget_weights, group=group)
-    return _orthogonal_step(
+    return orthogonal_part(
         model,
         retain_losses or losses,
         u,
-        forget_losses,
         retain,
         scope=scope,
         metric=metric,
         rises=rises,
+        forget_losses=forget_losses,
         group=group,
     )
 
@@ -101,6 +100,8 @@ def orthogonal_part(
     *,
     scope: Scope = "global",
     metric: Metric | None = None,
+    rises: Rises | None = None,
+    forget_losses: Float[Tensor, " F"] | None = None,
     group: ProcessGroup | None = None,
 ) -> OrthogonalStep:
     """The step of `streaming_step` for any direction u, of whatever loss it is the gradient.
@@ -108,36 +109,14 @@ def orthogonal_part(
     Args:
         losses: what gᵢ are the gradients of, one per utterance of a batch.
         direction: u, the same for all processes.
-        retain, scope, metric, group: as for `streaming_step`; the returned forget losses are empty.
+        forget_losses: of the utterances that u comes from, for `rises`; returned, or none.
+        retain, scope, metric, rises, group: as for `streaming_step`.
 
     Raises:
         InputError: as for `streaming_step`.
     """
-    return _orthogonal_step(
-        model,
-        losses,
-        direction,
-        torch.zeros(0),
-        retain,
-        scope=scope,
-        metric=metric,
-        rises=None,
-        group=group,
-    )
-
-
-def _orthogonal_step(
-    model: nn.Module,
-    losses: Losses[Batch],
-    u: Gradient,
-    forget_losses: Float[Tensor, " F"],
-    retain: Batch | MicroBatches[Batch],
-    *,
-    scope: Scope,
-    metric: Metric | None,
-    rises: Rises | None,
-    group: ProcessGroup | None,
-) -> OrthogonalStep:
+    check_scope(rises, scope)
+    u, forget_losses = direction, torch.zeros(0) if forget_losses is None else forget_losses
     parameters = trainable_parameters(model)
     processes = Processes(group)
     scale = metric_at(metric, u, parameters)
