@@ -159,8 +159,7 @@ def train(
             ),
             merge=merge,
         )
-    if distributed.is_first():
-        push(out, push_to_hub)
+    push(out, push_to_hub)
     return Trained(out, outcome)
 
 

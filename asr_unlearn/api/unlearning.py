@@ -123,8 +123,7 @@ def unlearn_folder(
             spelling=spelling,
             protect_earlier=protect_earlier,
         )
-    if distributed.is_first():
-        push(out, push_to_hub)
+    push(out, push_to_hub)
     return PublishedModel(out, outcome)
 
 

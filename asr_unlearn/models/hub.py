@@ -6,6 +6,7 @@ from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.text import one_line
 
@@ -51,13 +52,15 @@ def check_push(name: str | None) -> None:
 def push(folder: Path, name: str | None) -> None:
     """Send a published model and its card to the Hub, to a private repository if it is new.
 
+    Of several processes the first one sends.
+
     Args:
         name: of the repository; None sends nothing.
 
     Raises:
         InputError: the Hub cannot be reached, or refuses; the folder stays as it is.
     """
-    if name is None:
+    if name is None or not distributed.is_first():
         return
     api = HfApi()
     try:
