@@ -137,9 +137,11 @@ class Training:
         )
         self.projection = Projection() if method.project else None
         weights = list(self.parameters.values())
-        self.optimizer = method.optimizer(weights)
-        if self.projection is not None:
-            self.optimizer = torch.optim.SGD(weights, lr=method.highest_rate)
+        self.optimizer = (
+            method.optimizer(weights)
+            if self.projection is None
+            else torch.optim.SGD(weights, lr=method.highest_rate)
+        )
         self.step_length: StepLength | None = None
         self.last_rate = method.highest_rate
         self.progress, self.clock = Progress(), clock or Clock()
