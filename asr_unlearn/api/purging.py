@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_unlearn.evaluation.traces import remaining, remove_traces
+from asr_unlearn.evaluation.traces import classifiers, remaining, remove_traces
 
 
 @dataclass(frozen=True)
@@ -13,14 +13,21 @@ class Purged:
     Attributes:
         removed: files and folders that were removed.
         remaining: inputs and results that name the speakers, or were made from them.
+        classifiers: configs of models whose classes have names, which may be speakers'.
     """
 
     removed: tuple[Path, ...]
     remaining: tuple[Path, ...]
+    classifiers: tuple[Path, ...]
 
     def __str__(self) -> str:
         lines = [f"removed {path}" for path in self.removed] or ["nothing to remove"]
         lines += [f"left: {path}; delete it when it is no longer needed" for path in self.remaining]
+        lines += [
+            f"left: {path} names the model's classes; rename those that are forgotten speakers "
+            "before the model is handed on"
+            for path in self.classifiers
+        ]
         return "\n".join(lines)
 
 
@@ -46,4 +53,5 @@ def purge(out: Path | str) -> Purged:
         PosixPath('out/original')
     """
     folder = Path(out)
-    return Purged(tuple(remove_traces(folder)), tuple(remaining(folder)))
+    removed = remove_traces(folder)
+    return Purged(tuple(removed), tuple(remaining(folder)), tuple(classifiers(folder)))

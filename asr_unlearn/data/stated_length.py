@@ -8,8 +8,8 @@ MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_0
 SIDE_BYTES = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}
 # A frame of 64 kbit/s, 112 in MPEG-1, is long enough for a Xing header.
 MIDDLING_BITRATE = 8 << 4
-# Programs that write to a pipe claim all that the field can hold.
-UNKNOWN_CLAIM = 1 << 62
+# Programs that write to a pipe claim about all that the field can hold, of 64 and of 32 bits.
+UNKNOWN_CLAIM, UNKNOWN_WAV_CLAIM = 1 << 62, 0x7FFF_0000
 LEAST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
 
 
@@ -36,7 +36,7 @@ def without_length(content: bytes) -> tuple[bytes, int | None]:
 
 
 def impossible_claim(content: bytes) -> int | None:
-    """The samples or bytes that a SPHERE, W64 or RF64 header claims, if no such file holds them.
+    """The samples or bytes that a SPHERE, W64, RF64 or WAV header claims, if no such file has them.
 
     Decoders read what is there. A file that was cut short is not meant, nor one of unknown length.
     """
@@ -49,8 +49,22 @@ def impossible_claim(content: bytes) -> int | None:
         claimed = int.from_bytes(content[at + 16 : at + 24], "little")
     elif content[:4] == b"RF64" and content[12:16] == b"ds64":
         claimed = int.from_bytes(content[28:36], "little")
+    elif content[:4] == b"RIFF":
+        claimed = _wav_claim(content)
     # A bit is the least that a sample takes.
     return claimed if 8 * len(content) < claimed < UNKNOWN_CLAIM else None
+
+
+def _wav_claim(content: bytes) -> int:
+    """The bytes of samples that the header of a WAV claims; 0 where it does not know."""
+    at = 12
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        if content[at : at + 4] == b"data":
+            return size if size < UNKNOWN_WAV_CLAIM else 0
+        # Chunks begin at even bytes.
+        at += 8 + size + size % 2
+    return 0
 
 
 def _after_tag(content: bytes) -> int:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from asr_unlearn.models.loading import read_config, task_of
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.errors import InputError
 
@@ -55,6 +56,14 @@ def remaining(out: Path) -> list[Path]:
     """The inputs and results in `out` that name the speakers or were made from them."""
     folders = [out, *sorted(path for path in out.glob("seed*") if path.is_dir())]
     return [folder / name for folder in folders for name in INPUTS if (folder / name).exists()]
+
+
+def classifiers(out: Path) -> list[Path]:
+    """The configs in `out` that name the classes of a classifier, without those of `remaining`."""
+    folders = [out, *sorted(path for path in out.glob("seed*") if path.is_dir())]
+    found = (path for folder in folders for path in sorted(folder.glob("*/config.json")))
+    kept = (path for path in found if path.parent.name not in INPUTS)
+    return [path for path in kept if task_of(read_config(str(path.parent))) == "classification"]
 
 
 def _traces(out: Path) -> Iterator[Path]:

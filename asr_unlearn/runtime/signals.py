@@ -15,6 +15,8 @@ from typing import NoReturn
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PARENT = "ASR_UNLEARN_PARENT"
 """An environment variable: the process that a program must not outlive."""
+LAUNCHED = "TORCHELASTIC_RUN_ID"
+"""An environment variable that torchrun and `accelerate launch` give their processes."""
 WATCH_SECONDS = 0.5
 
 
@@ -60,12 +62,9 @@ def raised() -> Iterator[None]:
 
 
 class Held:
-    """Whether a signal has come while signals were held back."""
+    """Which signal has come while signals were held back; 0 if none has."""
 
-    number: int | None = None
-
-    def __bool__(self) -> bool:
-        return self.number is not None
+    number: int = 0
 
 
 @contextmanager
@@ -83,7 +82,7 @@ def held() -> Iterator[Held]:
     }
 
     def note(number: int, frame: FrameType | None) -> None:
-        if come:
+        if come.number:
             before[signal.Signals(number)](number, frame)
         come.number = number
 
@@ -94,7 +93,7 @@ def held() -> Iterator[Held]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if come.number is not None:
+    if come.number:
         before[signal.Signals(come.number)](come.number, None)
 
 
@@ -113,9 +112,12 @@ def end_with_parent(parent: int | None = None) -> None:
     """End this process when its parent has been killed: it must not work on alone.
 
     Args:
-        parent: its process id; by default that in the environment, if there is one.
+        parent: its process id; by default that in the environment, or the launcher of several
+            processes, if there is one.
     """
     given = os.environ.pop(PARENT, None) if parent is None else str(parent)
+    if given is None and LAUNCHED in os.environ:
+        given = str(os.getppid())
     if given is not None:
         threading.Thread(target=_watch, args=(int(given),), daemon=True).start()
 

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,16 +175,19 @@ class Training:
             unit="step",
             disable=not distributed.is_first(),
         )
-        # Several processes would stop at different steps, and wait for each other.
-        alone = distributed.group() is None
-        with bar, signals.held() if alone else nullcontext(False) as asked_to_end:
-            while self.progress.step < self.total and not self.stopped and not asked_to_end:
+        ended_by = 0
+        with bar, signals.held() as come:
+            while self.progress.step < self.total and not self.stopped:
+                # Several processes end after the same step, whichever of them got the signal.
+                if ended_by := max(gathered([come.number])):
+                    self._save()
+                    break
                 self._step(bar)
                 if time.monotonic() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
-            if asked_to_end:
-                self._save()
+        if ended_by:
+            raise signals.EndedError(ended_by)
 
     def _step(self, bar: "tqdm[Any]") -> None:
         now = self.progress

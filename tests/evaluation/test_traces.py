@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from transformers import WavLMConfig
 
 import asr_unlearn
 from asr_unlearn.cli.main import main
@@ -99,6 +100,17 @@ def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
     assert not found(published(copied / "forgotten"), traces(corpus, copied))
     assert not found(copied.glob("private-*"), traces(corpus, copied))
     assert "nothing to remove" in str(asr_unlearn.purge(copied))
+
+
+def test_purge_says_that_a_speaker_classifier_names_its_classes(copied):
+    assert asr_unlearn.purge(copied).classifiers == ()
+    config = WavLMConfig(id2label={0: "s0", 1: "s1"}, architectures=["WavLMForSequenceClassification"])
+    for folder in ("original", "forgotten", "seed0/forgotten"):
+        config.save_pretrained(copied / folder)
+    purged = asr_unlearn.purge(copied)
+    named = (copied / "forgotten" / "config.json", copied / "seed0" / "forgotten" / "config.json")
+    assert purged.classifiers == named
+    assert f"left: {named[0]} names the model's classes" in str(purged)
 
 
 def test_purge_follows_no_link(copied, tmp_path):

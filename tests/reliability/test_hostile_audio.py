@@ -55,7 +55,29 @@ def rf64_that_claims():
     return bytes(content)
 
 
-CLAIMS = [flac_that_claims, sphere_that_claims, w64_that_claims, rf64_that_claims]
+def wav_that_claims(size=2 * 10**9):
+    content = bytearray(encoded(SECOND, "WAV"))
+    at = content.index(b"data")
+    content[at + 4 : at + 8] = size.to_bytes(4, "little")
+    return bytes(content)
+
+
+CLAIMS = [
+    *(flac_that_claims, sphere_that_claims, w64_that_claims, rf64_that_claims, wav_that_claims),
+]
+
+
+@pytest.mark.parametrize("size", [0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF])
+def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(size):
+    assert len(load_audio(wav_that_claims(size), name="piped.wav")) == RATE
+
+
+def test_a_wav_with_a_chunk_of_odd_size_before_its_samples():
+    content = wav_that_claims()
+    at = content.index(b"data")
+    odd = b"LIST" + (5).to_bytes(4, "little") + b"data!\0"
+    with pytest.raises(AudioError, match="its header claims 2000000000 samples or bytes"):
+        load_audio(content[:at] + odd + content[at:], name="odd.wav")
 
 
 def three_hours(path):

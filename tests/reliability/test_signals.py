@@ -57,7 +57,7 @@ def held_while(*numbers):
         with signals.raised(), signals.held() as come:
             for number in numbers:
                 send(number)
-                done.append(bool(come))
+                done.append(come.number > 0)
     except signals.EndedError as ended:
         done.append(ended.number)
     return done

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +22,8 @@ from asr_unlearn.methods.orthograd import OrthoGrad
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.task import NonFiniteLossError
-from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime import distributed, signals
+from asr_unlearn.training.checkpoint import checkpoints
 from asr_unlearn.training.stop_rule import StopRule
 from tests.support.flags import flags
 from tests.support.killing import run_until_killed
@@ -99,6 +102,14 @@ def take_part(rank, place):
     resumed = noisy(place, place.runs / "killed")
     resumed()
     found["resumed"] = resumed.task.model.state_dict()
+    number = ended(place, rank)
+    distributed.wait()
+    states = [path.name for path in checkpoints(place.runs / "ended")]
+    (place.runs / f"ended-{rank}.json").write_text(json.dumps([number, states]))
+    distributed.wait()
+    resumed = noisy(place, place.runs / "ended")
+    resumed()
+    found["ended"] = resumed.task.model.state_dict()
     whole = noisy(place, place.runs / "whole")
     whole()
     found["whole"] = whole.task.model.state_dict()
@@ -106,6 +117,26 @@ def take_part(rank, place):
     torch.save(found, place.runs / f"weights-{rank}.pt")
     (place.runs / f"stopped-{rank}.json").write_text(json.dumps(end))
     failing(place, rank)
+
+
+def ended(place, rank):
+    """Fine-tuning whose second process gets a signal in its third step: how each one ends."""
+    run = noisy(place, place.runs / "ended")
+    run.checkpoint_seconds = float("inf")
+    update = run._update
+
+    def signalled():
+        if rank == 1 and run.progress.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update()
+
+    run._update = signalled
+    try:
+        with signals.raised():
+            run()
+    except signals.EndedError as error:
+        return error.number
+    return 0
 
 
 def failing(place, rank):
@@ -208,6 +239,16 @@ def test_a_killed_run_goes_on_with_the_same_noise(together):
     assert timeless[0] == timeless[1]
 
 
+def test_both_end_after_the_step_in_which_one_got_a_signal(together):
+    place, weights = together
+    for rank in range(2):
+        number, states = json.loads((place.runs / f"ended-{rank}.json").read_text())
+        assert number == signal.SIGTERM
+        assert states == ["checkpoint-000000003"]
+        for key, tensor in weights[rank]["ended"].items():
+            assert torch.equal(tensor, weights[rank]["whole"][key]), key
+
+
 def test_both_end_when_one_fails(together):
     place, _ = together
     said = [(place.runs / f"failed-{rank}.txt").read_text() for rank in range(2)]
@@ -262,6 +303,82 @@ def test_a_launcher_publishes_one_model(launcher, corpus, tiny_config, tmp_path)
     assert {p.name for p in two.iterdir()} == {p.name for p in one.iterdir()}
     assert sorted(p.name for p in tmp_path.iterdir()) == [".cache", "one", "original", "two"]
     assert json.loads((two / "run.json").read_text())["processes"] == 2
+
+
+def launched(arguments):
+    """A command in two processes, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *LAUNCHERS["torchrun"], "-m", "asr_unlearn", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def workers(process):
+    """The ids of the processes that a launcher has started."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+def wait_until(condition, seconds=90.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it has not happened"
+        time.sleep(0.05)
+
+
+def at_work(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def logged(out):
+    """The rows that an interrupted run has written."""
+    files = list(out.parent.glob(f"{out.name}.*.partial/metrics.jsonl"))
+    return sum(len(file.read_text().splitlines()) for file in files)
+
+
+@pytest.mark.slow
+def test_a_launched_run_survives_kills_and_signals(corpus, tiny_config, tmp_path):
+    """Of both processes at once, of one of them, of the launcher; and a signal to the launcher."""
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    argv = ["train", *data, "--model", str(tiny_config), "--finetune.epochs", "60"]
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    shown, _ = launched([*argv, "--out", str(whole)]).communicate(timeout=180)
+    assert (whole / "run.json").is_file(), shown
+    moments = random.Random(0)
+    for kind in ("all", "worker", "launcher", "signal"):
+        before, process = logged(out), launched([*argv, "--out", str(out)])
+        wait_until(lambda before=before: logged(out) > before + 20)
+        time.sleep(moments.uniform(0, 0.3))
+        children = workers(process)
+        assert len(children) == 2
+        if kind == "all":
+            os.killpg(process.pid, signal.SIGKILL)
+        elif kind == "signal":
+            process.send_signal(signal.SIGTERM)
+        else:
+            os.kill(children[1] if kind == "worker" else process.pid, signal.SIGKILL)
+        shown, _ = process.communicate(timeout=90)
+        assert process.returncode != 0, (kind, shown)
+        wait_until(lambda children=children: not any(map(at_work, children)))
+        assert not out.exists(), kind
+        if kind == "signal":
+            (folder,) = tmp_path.glob("killed.*.partial")
+            saved = int(checkpoints(folder)[-1].name.removeprefix("checkpoint-"))
+            last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+            assert last["step"] == saved
+            assert "Traceback" not in shown.split("Sending process")[0]
+    shown, _ = launched([*argv, "--out", str(out)]).communicate(timeout=180)
+    assert (out / "run.json").is_file(), shown
+    weights = [load_file(folder / "model.safetensors") for folder in (whole, out)]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
 
 
 def test_other_commands_are_for_one_process(monkeypatch):
