@@ -46,6 +46,8 @@ class TrainingContext:
         group: the processes that take each step together, None for one. Each has its own share
             of every batch.
         known: losses of the original model that were measured beforehand, by part and id.
+        base: trainable weights of the model that the original was fine-tuned from, for methods
+            that need it.
     """
 
     task: Task
@@ -56,6 +58,7 @@ class TrainingContext:
     difficulty: float = 1.0
     group: ProcessGroup | None = None
     known: Mapping[Part, Mapping[str, float]] = field(default_factory=dict)
+    base: Gradient = field(default_factory=dict)
 
     @property
     def model(self) -> nn.Module:

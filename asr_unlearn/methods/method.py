@@ -56,6 +56,8 @@ class Method(ABC):
     """The part that one epoch is a pass over."""
     trains: ClassVar[bool] = False
     """Whether dropout and SpecAugment are on; off, gradients are those of the saved model."""
+    needs_base: ClassVar[bool] = False
+    """Whether it needs the model that the original was fine-tuned from (see `context.base`)."""
     projectable: ClassVar[bool] = True
     """Whether a step may move along any direction."""
 

@@ -1,14 +1,13 @@
 """Forget gradients that hold in a neighbourhood of the weights, against relearning."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 
-from asr_unlearn.gradients import Gradient, trainable_parameters
+from asr_unlearn.gradients import trainable_parameters
 from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.direction import Direction, Term
+from asr_unlearn.methods.elsewhere import weights_set_to
 
 
 def sharpness_aware(step: Step, term: Term, radius: float) -> Direction:
@@ -22,24 +21,11 @@ def sharpness_aware(step: Step, term: Term, radius: float) -> Direction:
         radius: ρ; above 0.
     """
     here = term.direction(step)
-    with _moved(step, here.gradient, radius):
+    gradient, parameters = here.gradient, trainable_parameters(step.model)
+    length = sum(float(g.square().sum(dtype=torch.float64)) for g in gradient.values()) ** 0.5
+    # Every gradient is 0 where the term is least.
+    share = radius / length if length > 0 else 0.0
+    moved = {n: torch.add(p.detach(), gradient[n], alpha=share) for n, p in parameters.items()}
+    with weights_set_to(step.model, moved):
         there = term.direction(step)
     return replace(there, losses=here.losses, ascent=here.ascent)
-
-
-@contextmanager
-def _moved(step: Step, gradient: Gradient, radius: float) -> Iterator[None]:
-    """Weights moved by that length along a gradient, and put back bit for bit."""
-    parameters = trainable_parameters(step.model)
-    before = {name: p.detach().clone() for name, p in parameters.items()}
-    length = sum(float(g.square().sum(dtype=torch.float64)) for g in gradient.values()) ** 0.5
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            if length > 0:
-                parameter.add_(gradient[name], alpha=radius / length)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(before[name])

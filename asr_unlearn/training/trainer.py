@@ -68,6 +68,8 @@ class Training:
         unchanged: their score by the model as it is, if it was measured.
         clock: counts the cost of the run.
         known: losses of the original model that were measured beforehand, by part and id.
+        base: trainable weights of the model that this one was fine-tuned from, for methods that
+            need it.
         protected: changes that no step moves the parameters along, by parameter name.
         changes: augmentation of every batch, in this order; with a frozen front end only a `Crop`.
             The statistics of batch norm are trained with a `Crop` only, since they would count
@@ -91,6 +93,7 @@ class Training:
         unchanged: MeanScore | None = None,
         clock: Clock | None = None,
         known: Mapping[Part, Mapping[str, float]] | None = None,
+        base: Gradient | None = None,
         protected: Sequence[Gradient] = (),
         changes: Sequence[Change] = (),
         checkpoint_seconds: float = 60.0,
@@ -133,6 +136,7 @@ class Training:
             difficulty=difficulty,
             group=distributed.group(),
             known=known or {},
+            base=base or {},
         )
         self.projection = Projection() if method.project else None
         weights = list(self.parameters.values())

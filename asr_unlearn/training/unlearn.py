@@ -24,6 +24,7 @@ from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.training.base_weights import base_weights
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.earlier_requests import earlier_changes
@@ -169,6 +170,9 @@ def run_unlearning(
     if lacking:
         by = f"the stop rule {stop.rule!r}" + (" and lr=auto" if method.lr == "auto" else "")
         raise InputError(f"{method.name} with {by} needs utterances for: {', '.join(lacking)}")
+    base = None
+    if method.needs_base:
+        base = base_weights(stop.reference_model, inputs.task.model, method.name)
     before = fingerprint(inputs.task.model)
     clock, model = Clock(), inputs.task.model
     with clock.phase("preparation"), clock.counting(model):
@@ -192,6 +196,7 @@ def run_unlearning(
         unchanged=mean_score(original.forget),
         clock=clock,
         known=original.losses(),
+        base=base,
         protected=protected,
         description=method.name,
     )

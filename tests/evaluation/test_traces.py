@@ -104,7 +104,9 @@ def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
 
 def test_purge_says_that_a_speaker_classifier_names_its_classes(copied):
     assert asr_unlearn.purge(copied).classifiers == ()
-    config = WavLMConfig(id2label={0: "s0", 1: "s1"}, architectures=["WavLMForSequenceClassification"])
+    config = WavLMConfig(
+        id2label={0: "s0", 1: "s1"}, architectures=["WavLMForSequenceClassification"]
+    )
     for folder in ("original", "forgotten", "seed0/forgotten"):
         config.save_pretrained(copied / folder)
     purged = asr_unlearn.purge(copied)

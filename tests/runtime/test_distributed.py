@@ -43,6 +43,7 @@ CASES = {
     "neggrad_plus": {},
     "nabla_tau": {},
     "sfr_on": {},
+    "msa": {},
     "finetune": {},
     "npo projected": {"lr": 1e-2, "project": True, "sam": 0.1},
 }

@@ -30,6 +30,8 @@ def tiny_training(
     task = make_task(model, processor)
     task.compute = compute
     method = METHODS[name](**options)
+    # A base near the model, for methods that need one.
+    base = {n: 0.9 * p.detach() for n, p in model.named_parameters()} if method.needs_base else None
     return Training(
         task,
         method,
@@ -41,6 +43,7 @@ def tiny_training(
         checked=data.part("forget"),
         changes=changes,
         known=known,
+        base=base,
         protected=protected,
         checkpoint_seconds=0.0,
     )
