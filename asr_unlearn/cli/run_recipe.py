@@ -6,15 +6,11 @@ if __name__ == "__main__":
     signals.end_at_once("run.sh")
 
 import argparse
-import hashlib
-import os
 import re
-import shlex
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +25,9 @@ from asr_unlearn.api.splitting import check_request
 from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.recipe import BASE, STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.cli.runner import LOCAL, Runner
+from asr_unlearn.cli.side_by_side import run_side_by_side
+from asr_unlearn.cli.stages import TRAINING, run_stage
 from asr_unlearn.data.forget_list import check_names, read_names
 from asr_unlearn.data.make_split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
@@ -38,41 +37,17 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.window import check_window
 from asr_unlearn.runtime import program
-from asr_unlearn.runtime.cache import Cached, cached, changed_since
-from asr_unlearn.runtime.device import pick_device
-from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import digest, digest_of, write_json
 from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
-from asr_unlearn.runtime.version import __version__
 from asr_unlearn.training.finetune import Setup
-from asr_unlearn.training.run_folder import remove_work
 
 # Flags of `asr-unlearn train`, and the aids that they set.
 AIDS = {"auxiliary_ctc": "ctc", "token_noise": "token_noise", "joined": "joined"}
-# The stages that publish a model.
-TRAINING = (3, 4, 5)
 ATTACKS = {
     "informed": "attack each unlearned model with N that were unlearned of others",
     "shadows": "attack all models with N that were trained like the original",
 }
-
-
-def state_of(path: Path) -> str:
-    """A digest of a file, of a model folder, or of a corpus by sizes and times."""
-    if path.is_file():
-        return digest(path)
-    model = SavedModel(path.name, 0, path).files()
-    if "config.json" in model:
-        return digest_of(model)
-    listing = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            status = file.stat()
-            listing.update(f"{file.relative_to(path)}\0{status.st_size}\0".encode())
-            listing.update(str(status.st_mtime_ns).encode())
-    return listing.hexdigest()
 
 
 def check(command: Command) -> None:
@@ -101,105 +76,6 @@ def check(command: Command) -> None:
         check_window(options["window"])
         if options["judge"] is not None:
             check_judge(Path(options["judge"]))
-
-
-def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
-    """Run one command, unless its output is there as it was made, and from the same.
-
-    Raises:
-        SystemExit: the command failed; its message has been printed.
-    """
-    title = f"stage {command.stage} ({STAGES[command.stage - 1]}): {command.name}"
-    if _entry(command, out).is_current:
-        print(f"{title} is complete, skipped", flush=True)
-        return
-    for file in changed_since(command.leaves):
-        print(f"{file} is not as stage {command.stage} made it: the stage runs again", flush=True)
-    prefix = ["python", "-m"] if command.stage == 1 else ["asr-unlearn"]
-    print(f"{title}\n$ {shlex.join([*prefix, *command.argv])}", flush=True)
-    began = time.monotonic()
-    if published_before_a_kill(command, out):
-        remove_work(command.leaves)
-        print(f"{title} was complete, and is noted now", flush=True)
-    else:
-        _note_begin(command, out)
-        run(command, debug=debug)
-    # Preparing the data may have made what it reads: a download, a synthetic corpus.
-    _entry(command, out).save(also=command.also())
-    _begun(command).unlink(missing_ok=True)
-    print(f"{title} took {time.monotonic() - began:.0f} s", flush=True)
-
-
-def published_before_a_kill(command: Command, out: Path) -> bool:
-    """Whether a run of this very command was killed after it had published its model.
-
-    A model is published as a whole, so that it must not be trained again.
-    """
-    path = _begun(command)
-    if command.stage not in TRAINING or not path.is_file():
-        return False
-    published = _published(command)
-    try:
-        begun = read_json(path)
-    except InputError:
-        return False
-    return begun.get("key") == _entry(command, out).key and published not in (
-        None,
-        begun.get("published"),
-    )
-
-
-def _note_begin(command: Command, out: Path) -> None:
-    """Note that a model is being trained, and which one is published now."""
-    if command.stage in TRAINING:
-        content = {"key": _entry(command, out).key, "published": _published(command)}
-        write_json(_begun(command), content)
-
-
-def _published(command: Command) -> str | None:
-    """A digest of the record of the published model, which has its time; None without one."""
-    record = command.leaves / "run.json"
-    return digest(record) if record.is_file() else None
-
-
-def _begun(command: Command) -> Path:
-    return command.leaves.with_name(f".{command.leaves.name}.begun")
-
-
-def _entry(command: Command, out: Path) -> Cached:
-    """The output of a command, and a key of its arguments and of what it reads now."""
-    argv = [_within(out, word) for word in command.argv]
-    reads = {_within(out, str(path)): state_of(path) for path in command.reads}
-    return cached(command.leaves, [__version__, argv, reads])
-
-
-def _within(out: Path, word: str) -> str:
-    """A path in OUT relative to it, since OUT may be moved or be given in another way."""
-    path = Path(word)
-    return f"OUT/{path.relative_to(out)}" if path.is_relative_to(out) else word
-
-
-def run(command: Command, *, debug: bool = False) -> None:
-    """Run a command in this process, where torch is loaded once; data preparation in its own.
-
-    It starts further processes, which would all load torch.
-    """
-    if command.stage > 1:
-        commands.main(command.argv)
-        return
-    shown = [program.DEBUG] if debug else []
-    argv = [sys.executable, "-m", *command.argv, *shown]
-    # It ends first where this program is asked to end, and with it where this one is killed.
-    environment = {**os.environ, signals.PARENT: str(os.getpid())}
-    with subprocess.Popen(argv, env=environment) as process:
-        try:
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    if status:
-        sys.exit(status if status > 0 else 128 - status)
 
 
 def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
@@ -242,6 +118,20 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         metavar="key=value",
         help="finetune.epochs=2",
     )
+    flags.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="trainings side by side (default: one for each GPU, or 1); on Ray as many as it has "
+        "room for",
+    )
+    flags.add_argument(
+        "--runner",
+        default=LOCAL,
+        metavar="local|ray|ray://HOST:PORT",
+        help="where trainings run: on this machine, or on a Ray cluster whose nodes share OUT "
+        "(default: %(default)s)",
+    )
     flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flags.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
     for name, what in ATTACKS.items():
@@ -254,6 +144,13 @@ def _seeds(text: str) -> list[int]:
     if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
         raise argparse.ArgumentTypeError(f"{text!r}: give them with commas, such as 0,1,2")
     return [int(seed) for seed in text.split(",")]
+
+
+def _workers(text: str) -> int:
+    """The number of a text; raises an error of argparse for one below 1."""
+    if not re.fullmatch(r"0*[1-9]\d{0,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1")
+    return int(text)
 
 
 def seed_folders(out: Path, seeds: Sequence[int]) -> dict[int, Path]:
@@ -336,7 +233,7 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     recipe = read_recipe(folder / "recipe.yaml")
     given = parser(recipe, folder).parse_args(rest)
     check_folder(given.out)
-    pick_device(given.device)
+    runner = Runner.of(given.runner, given.workers, given.device)
     if given.forget:
         if not given.forget.is_file():
             raise InputError(f"--forget {given.forget}: there is no such file")
@@ -348,10 +245,14 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     for command in commands:
         check(command)
         check_apart(command.leaves, plan.inputs())
+    chosen = [step for step in commands if given.stage <= step.stage <= given.stop_stage]
     with recorded_command([f"recipes/{folder.name}/run.sh", *rest]):
-        for command in commands:
-            if given.stage <= command.stage <= given.stop_stage:
-                run_stage(command, plan.out, debug=debug)
+        for trains, steps in groupby(chosen, lambda step: step.stage in TRAINING):
+            if trains and not runner.is_this_process:
+                run_side_by_side(list(steps), plan.out, runner)
+            else:
+                for step in steps:
+                    run_stage(step, plan.out, debug=debug)
 
 
 if __name__ == "__main__":

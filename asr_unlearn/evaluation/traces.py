@@ -9,9 +9,9 @@ from asr_unlearn.models.loading import read_config, task_of
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.errors import InputError
 
-# Folders: work that was interrupted, replaced models, models that attacks trained, and reports that
-# TensorBoard got.
-FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows", "*.tensorboard")
+# Folders: work that was interrupted, replaced models, models that attacks trained, what recipes
+# printed, and reports that TensorBoard got.
+FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows", "logs", "*.tensorboard")
 # Files: predictions, which earlier versions kept in a model's folder, states, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),

@@ -11,6 +11,7 @@ EXTRAS = {
     "speaker": "speechbrain",
     "sign": "cryptography",
     "lora": "peft",
+    "ray": "ray",
 }
 
 

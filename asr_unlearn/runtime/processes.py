@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from asr_unlearn.runtime import signals
 from asr_unlearn.runtime.errors import AsrUnlearnError
@@ -19,23 +19,36 @@ class KilledError(AsrUnlearnError):
     """A process was killed from outside."""
 
 
+class Submit(Protocol):
+    """Hands a picklable call to another process."""
+
+    def __call__(self, call: Callable[[], T]) -> Future[T]: ...
+
+
 @contextmanager
 def working(
-    workers: int,
-    calls: Iterable[Callable[[], T]],
+    workers: int, calls: Iterable[Callable[[], T]], **given: Any
+) -> Iterator[list[Future[T]]]:
+    """Yield the futures of calls in processes of their own; the rest is as for `processes`."""
+    with processes(workers, **given) as submit:
+        yield [submit(call) for call in calls]
+
+
+@contextmanager
+def processes(
+    count: int,
     *,
     begin: Callable[..., None] | None = None,
     arguments: tuple[Any, ...] = (),
     one_call_each: bool = False,
-) -> Iterator[list[Future[T]]]:
-    """Yield the futures of calls in processes of their own.
+) -> Iterator[Submit]:
+    """Yield what runs calls in processes of their own.
 
     Where the context ends with an error or by a signal, the processes are asked to end first; a
     training saves a checkpoint then.
 
     Args:
-        workers: processes at the same time.
-        calls: what to do; picklable.
+        count: processes at the same time.
         begin: called once in each process, with `arguments`.
         one_call_each: whether every call gets a fresh process.
 
@@ -45,20 +58,23 @@ def working(
     others = multiprocessing.active_children()
     # Not forked: threads and CUDA do not survive that.
     pool = ProcessPoolExecutor(
-        workers,
+        count,
         multiprocessing.get_context("spawn"),
         _begin,
         (os.getpid(), begin, arguments),
         max_tasks_per_child=1 if one_call_each else None,
     )
-    try:
+
+    def submit(call: Callable[[], T]) -> Future[T]:
         # They inherit that Ctrl-C is blocked: this process tells them to end.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            futures = [pool.submit(_call, call) for call in calls]
+            return pool.submit(ended_by_signals, call)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        yield futures
+
+    try:
+        yield submit
     except BaseException as error:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
@@ -83,7 +99,7 @@ def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any,
         begin(*arguments)
 
 
-def _call(call: Callable[[], T]) -> T:
-    # Only here: a process that waits for work ends at once.
+def ended_by_signals(call: Callable[[], T]) -> T:
+    """Run a call in a process that otherwise waits for work, which a signal ends at once."""
     with signals.raised():
         return call()

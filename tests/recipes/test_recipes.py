@@ -322,7 +322,7 @@ def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
 
 
 def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatch):
-    from asr_unlearn.cli import run_recipe
+    from asr_unlearn.cli import stages
     from asr_unlearn.cli.recipe import Command
 
     done = []
@@ -330,9 +330,9 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
     def stage(out, option="1"):
         argv = ["train", "--manifest", str(out / "m.jsonl"), "--out", str(out / "a" / "model")]
         command = Command(3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl")
-        run_recipe.run_stage(command, out)
+        stages.run_stage(command, out)
 
-    monkeypatch.setattr(run_recipe, "run", lambda command, **_: done.append(command))
+    monkeypatch.setattr(stages, "run", lambda command, **_: done.append(command))
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     Path("out", "m.jsonl").write_text("{}")
@@ -351,7 +351,7 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
 @pytest.mark.parametrize("name", ["made", "model/weights", "model/settings"])
 @pytest.mark.parametrize("damage", [b"", b"c0ntent", None])
 def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path, monkeypatch):
-    from asr_unlearn.cli import run_recipe
+    from asr_unlearn.cli import stages
     from asr_unlearn.cli.recipe import Command
 
     files = [tmp_path / name for name in ("made", "model/weights", "model/settings")]
@@ -361,14 +361,14 @@ def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path
             file.parent.mkdir(exist_ok=True)
             file.write_text("content")
 
-    monkeypatch.setattr(run_recipe, "run", write)
+    monkeypatch.setattr(stages, "run", write)
     command = Command(3, "x", ["train"], [], tmp_path / "model", lambda: files[:1])
-    run_recipe.run_stage(command, tmp_path)
+    stages.run_stage(command, tmp_path)
     if damage is None:
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_bytes(damage)
-    run_recipe.run_stage(command, tmp_path)
+    stages.run_stage(command, tmp_path)
     assert [file.read_text() for file in files] == ["content"] * 3
 
 
@@ -385,7 +385,7 @@ def test_the_evaluation_is_complete_with_its_predictions_and_records(tmp_path):
 
 def test_another_judge_and_other_trials_are_seen(tmp_path):
     from asr_unlearn.cli.recipe import Plan, read_recipe
-    from asr_unlearn.cli.run_recipe import state_of
+    from asr_unlearn.cli.stages import state_of
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.apply(f"evaluate.judge={tmp_path / 'judge'}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from asr_unlearn.cli import run_recipe
+from asr_unlearn.cli import stages
 from asr_unlearn.cli.recipe import Command
 
 
@@ -19,7 +19,7 @@ def trained(tmp_path, monkeypatch):
         command.leaves.mkdir(exist_ok=True)
         (command.leaves / "run.json").write_text(json.dumps({"created": len(times)}))
 
-    monkeypatch.setattr(run_recipe, "run", train)
+    monkeypatch.setattr(stages, "run", train)
     return command, times
 
 
@@ -32,10 +32,10 @@ def test_a_model_that_was_published_is_not_trained_again(trained, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr("asr_unlearn.runtime.cache.Cached.save", killed)
         with pytest.raises(KeyboardInterrupt):
-            run_recipe.run_stage(command, tmp_path)
-    run_recipe.run_stage(command, tmp_path)
+            stages.run_stage(command, tmp_path)
+    stages.run_stage(command, tmp_path)
     assert "was complete, and is noted now" in capsys.readouterr().out
-    run_recipe.run_stage(command, tmp_path)
+    stages.run_stage(command, tmp_path)
     assert len(times) == 1
     assert not list(tmp_path.glob(".*.begun"))
 
@@ -47,8 +47,8 @@ def test_another_model_is_trained(begun, trained, tmp_path):
     command.leaves.mkdir()
     (command.leaves / "run.json").write_text("{}")
     if begun is None:
-        run_recipe._note_begin(command, tmp_path)
+        stages._note_begin(command, tmp_path)
     else:
         (tmp_path / ".original.begun").write_text(begun)
-    run_recipe.run_stage(command, tmp_path)
+    stages.run_stage(command, tmp_path)
     assert len(times) == 1

@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
 
-from asr_unlearn.cli import run_recipe
+from asr_unlearn.cli import stages
 from asr_unlearn.cli.main import main
 from asr_unlearn.cli.prepare import prepare
 from asr_unlearn.cli.recipe import Command
@@ -151,7 +151,7 @@ def test_a_job_that_was_killed_ends_as_if_it_had_not_been(
     # A model as a stage of a recipe, which knows whether a killed run has published it.
     stage = Command(5, "made", argv, [folder / "manifest.jsonl"], folder / "made")
     trains = kind in ("train", "unlearn")
-    job = partial(run_recipe.run_stage, stage, folder) if trains else partial(main, argv)
+    job = partial(stages.run_stage, stage, folder) if trains else partial(main, argv)
     if kind == "prepare":
         job = partial(prepare, argv[1:])
 
