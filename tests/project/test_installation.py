@@ -19,8 +19,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES, TOOLS = ("asr_unlearn", "data_prep"), ("benchmarks", "tests")
 # Declared by what the toolkit is for, and commented on in pyproject.toml.
 NOT_IMPORTED_YET = {"librosa"}
-# Started as commands, named to jaxtyping as its checker, or read by mypy alone.
-COMMANDS = {"pytest-xdist", "ruff", "mypy", "hatchling", "beartype", "shtab"}
+# Started as commands, imported by torch or named to jaxtyping, or read by mypy alone.
+COMMANDS = {"pytest-xdist", "ruff", "mypy", "hatchling", "beartype", "onnxscript", "shtab"}
 COMMANDS |= {"types-tqdm", "types-pyyaml", "types-jsonschema"}
 # Compared with in a benchmark, and installed for that alone, as its README says.
 UNDECLARED = {"torchjd"}

@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -21,24 +20,13 @@ from asr_unlearn.data.forget_list import read_names
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.models.processors import character_processor
+from tests.support.pages import DOCS, ROOT, block_of, blocks, commands
 from tests.support.tiny_model import tiny_options
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 PAGES += [*sorted((ROOT / "recipes").glob("*/*.md")), ROOT / "benchmarks" / "README.md"]
 # Each has a test below that runs or reads its blocks.
 LANGUAGES = {"bash", "python", "json", "text"}
-
-
-def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def commands(page):
-    """The words of each command in the page's bash blocks."""
-    lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def understand_recipe(words, monkeypatch):
@@ -60,7 +48,7 @@ class ParsedError(Exception):
 
 
 def understand_preparation(words, monkeypatch):
-    """Parse the flags of a module of data_prep or benchmarks."""
+    """Parse the flags of a module of data_prep, benchmarks or CTranslate2."""
     parse = argparse.ArgumentParser.parse_args
 
     def parsed(self, arguments=None, namespace=None):
@@ -90,6 +78,8 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
             understand_recipe(words, monkeypatch)
         elif words[:2] == ["python", "-m"]:
             understand_preparation(words[2:], monkeypatch)
+        elif words[0] == "ct2-transformers-converter":
+            understand_preparation(["ctranslate2.converters.transformers", *words[1:]], monkeypatch)
         elif words[0] == "make":
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
         else:
@@ -134,6 +124,9 @@ def test_every_block_but_commands_has_a_test():
         ("data.md", "json"),
         ("data.md", "text"),
         ("extending.md", "python"),
+        # Those in test_conversion.py.
+        ("models.md", "python"),
+        ("models.md", "python"),
         ("python-api.md", "python"),
         ("python-api.md", "python"),
         ("python-api.md", "python"),
@@ -148,11 +141,6 @@ def test_the_manifest_and_the_forget_list_are_read(tmp_path):
     (listed,) = blocks(DOCS / "data.md", "text")
     (tmp_path / "speakers.txt").write_text(listed)
     assert read_names(tmp_path / "speakers.txt") == ["anna", "carl"]
-
-
-def block_of(page, phrase):
-    (block,) = [b for b in blocks(DOCS / page, "python") if phrase in b]
-    return block
 
 
 @pytest.fixture
