@@ -1,7 +1,7 @@
 """Fine-tuning on the retain set: training, retraining, and the plainest unlearning method."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.direction import Loss, Term
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, Share
+from asr_unlearn.runtime.extras import need_extra
 
 
 @dataclass(kw_only=True)
@@ -22,6 +23,11 @@ class Finetune(Method):
 
     Attributes:
         weight_decay: AdamW's.
+        eight_bit: keep the state of AdamW in 8 bits, by bitsandbytes: 2 bytes a trained weight in
+            place of 8.
+
+    Raises:
+        InputError: an option is outside its range, or bitsandbytes is not installed.
     """
 
     name: ClassVar[str] = "finetune"
@@ -36,11 +42,25 @@ class Finetune(Method):
     epochs: Positive = 3.0
     clip: NonNegative = 1.0
     weight_decay: NonNegative = 0.01
+    eight_bit: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eight_bit:
+            need_extra("bitsandbytes", f"{self.name}: eight_bit")
 
     def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            parameters, lr=self.lr, betas=(0.9, 0.98), weight_decay=self.weight_decay
-        )
+        options: dict[str, Any] = {
+            "lr": self.lr,
+            "betas": (0.9, 0.98),
+            "weight_decay": self.weight_decay,
+        }
+        if not self.eight_bit:
+            return torch.optim.AdamW(parameters, **options)
+        from bitsandbytes.optim.adamw import AdamW8bit
+
+        made: torch.optim.Optimizer = AdamW8bit(parameters, **options)
+        return made
 
     def loss(self, step: Step) -> Loss:
         return [Term(self.epoch_part)]

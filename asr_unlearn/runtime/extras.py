@@ -12,6 +12,7 @@ EXTRAS = {
     "sign": "cryptography",
     "lora": "peft",
     "ray": "ray",
+    "bitsandbytes": "bitsandbytes",
 }
 
 

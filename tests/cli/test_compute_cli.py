@@ -31,7 +31,8 @@ def test_a_model_is_trained_and_unlearned(corpus, tiny_config, tmp_path, monkeyp
 
     monkeypatch.setattr(PreTrainedModel, "gradient_checkpointing_enable", watched)
     main(["train", *of(corpus), "--model", str(tiny_config), "--out", str(tmp_path / "original"),
-          "--finetune.epochs", "1", "--gradient_checkpointing", "true", *FLAGS])  # fmt: skip
+          "--finetune.epochs", "1", "--finetune.eight_bit", "true",
+          "--gradient_checkpointing", "true", *FLAGS])  # fmt: skip
     assert enabled == [({"use_reentrant": False},)]
     main(["unlearn", *of(corpus), "--model", str(tmp_path / "original"), "--method", "npo",
           "--method.lr", "1e-3", "--method.epochs", "1", "--stop.rule", "steps",
@@ -39,6 +40,7 @@ def test_a_model_is_trained_and_unlearned(corpus, tiny_config, tmp_path, monkeyp
     given = Compute(precision="bf16", max_seconds=1.5)
     for name in ("original", "forgotten"):
         assert Compute(**options(tmp_path / name)["compute"]) == given
+    assert options(tmp_path / "original")["eight_bit"] is True
     again = Setup.of(options(tmp_path / "original"))
     assert (again.compute, again.gradient_checkpointing) == (given, True)
     # Without the flags nothing is recorded, so that earlier runs are the same runs.

@@ -160,6 +160,16 @@ BLOCKED = "import sys; sys.modules[{module!r}] = None\n"
             "sys.exit(program.run_program('x', lambda: add_adapters(None, Lora(r=2))))",
             "x: --lora needs peft, which is not installed: pip install 'asr_unlearn[lora]'",
         ),
+        (
+            "bitsandbytes",
+            "import sys\n"
+            "sys.argv[1:] = 'train --manifest m --split s --model o --out t'.split()\n"
+            "sys.argv += ['--finetune.eight_bit', 'true']\n"
+            "from asr_unlearn.__main__ import main\n"
+            "main()",
+            "asr-unlearn: finetune: eight_bit needs bitsandbytes, which is not installed: "
+            "pip install 'asr_unlearn[bitsandbytes]'",
+        ),
     ],
 )
 def test_a_missing_extra_is_named_where_it_is_needed(extra, code, said, tmp_path):

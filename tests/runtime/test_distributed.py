@@ -88,6 +88,11 @@ def noisy(place, folder):
     return make(place, "finetune", folder, config=place.corpus / "noisy", epochs=2)
 
 
+def eight_bit(place, folder):
+    """Fine-tuning with an optimizer whose state is in 8 bits for layers of 4096 weights or more."""
+    return make(place, "finetune", folder, config=place.corpus / "wide", eight_bit=True)
+
+
 def take_part(rank, place):
     """What each process runs; it leaves its findings in the folder of runs."""
     torch.set_num_threads(1)
@@ -96,6 +101,9 @@ def take_part(rank, place):
     found = dict(run_cases(place, "two"))
     found["pieces"] = dict(run_cases(place, "pieces", PIECES))
     stopped = stopping(place, place.runs / "stopped-two")()
+    rounded = eight_bit(place, place.runs / "eight-bit-two")
+    rounded()
+    found["eight_bit"] = rounded.task.model.state_dict()
     noisy(place, place.runs / "whole")()
     run_until_killed(noisy(place, place.runs / "killed"), 3)
     distributed.wait()
@@ -160,6 +168,8 @@ def together(corpus, tiny_config, tmp_path_factory):
     config = Wav2Vec2Config.from_pretrained(tiny_config, **NO_NOISE)
     config.save_pretrained(runs / "still")
     Wav2Vec2Config.from_pretrained(tiny_config).save_pretrained(corpus / "noisy")
+    wide = Wav2Vec2Config.from_pretrained(tiny_config, **NO_NOISE, intermediate_size=512)
+    wide.save_pretrained(corpus / "wide")
     place = Place(corpus, runs / "still", runs)
     context = mp.spawn(take_part, (place,), nprocs=2, join=False)
     deadline = time.monotonic() + 240
@@ -202,6 +212,20 @@ def test_two_processes_train_the_model_of_one(together):
         for a, b in zip(one, two, strict=True):
             for key in {*a} - {"seconds"}:
                 assert b[key] == pytest.approx(a[key], rel=1e-4, abs=1e-5), (name, key)
+
+
+def test_an_optimizer_of_eight_bits_takes_the_same_steps_in_both(together):
+    """The rounding of the state makes more of that of gradients: they are nearly those of one."""
+    place, weights = together
+    one = eight_bit(place, place.runs / "eight-bit-one")
+    start = {name: tensor.clone() for name, tensor in one.task.model.state_dict().items()}
+    one()
+    expected = moved(one.task.model.state_dict(), start)
+    found = weights[0]["eight_bit"]
+    assert expected.norm() > 0
+    assert (moved(found, start) - expected).norm() <= 0.02 * expected.norm()
+    for key, tensor in weights[1]["eight_bit"].items():
+        assert torch.equal(tensor, found[key]), key
 
 
 def test_pieces_of_batches_train_the_same_model(together):

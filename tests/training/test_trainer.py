@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import Wav2Vec2Config
 
 from asr_unlearn.data.augmentation import PolarityAndShift, Speeds
 from asr_unlearn.data.corpus import Corpus
@@ -77,6 +78,25 @@ def test_interrupted_equals_uninterrupted(name, killed_at, corpus, tiny_config, 
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "whole")]
     again = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(tmp_path / "killed")]
     assert again == timeless
+
+
+def test_interrupted_equals_uninterrupted_with_an_optimizer_of_eight_bits(
+    corpus, tiny_config, tmp_path
+):
+    # bitsandbytes keeps the state of fewer than 4096 weights in 32 bits.
+    config = Wav2Vec2Config.from_pretrained(tiny_config, intermediate_size=512)
+    config.save_pretrained(tmp_path / "wide")
+    options = {"epochs": 2, "lr": 1e-3, "eight_bit": True}
+    whole = make(corpus, tmp_path / "wide", tmp_path / "whole", **options)
+    whole()
+    state = next(iter(checkpoints(tmp_path / "whole"))) / "state.pt"
+    saved = str(torch.load(state, weights_only=True)["optimizer"])
+    assert "torch.uint8" in saved
+    run_until_killed(make(corpus, tmp_path / "wide", tmp_path / "killed", **options), 3)
+    resumed = make(corpus, tmp_path / "wide", tmp_path / "killed", **options)
+    resumed()
+    expected = weights(whole)
+    assert all(torch.equal(t, expected[k]) for k, t in weights(resumed).items())
 
 
 @pytest.mark.parametrize("name", ["orthograd", "sfr_on", "finetune"])
