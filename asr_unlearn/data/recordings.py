@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asr_unlearn.data.audio import AudioError, TooLongError, load_audio, read_content
+from asr_unlearn.runtime.threads import mapped
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ def measure(
     """
     # Threads, not processes: libsndfile and soxr release the interpreter lock while they work.
     show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
-    with ThreadPoolExecutor(workers) as pool:
-        yield from show(pool.map(partial(_measured, longest=longest), paths))
+    yield from show(mapped(partial(_measured, longest=longest), paths, workers))
 
 
 def _measured(path: Path, longest: float) -> Recording:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.file_state import FileState
 from asr_unlearn.runtime.io import absolute, write_json
+from asr_unlearn.runtime.threads import mapped
 
 
 def check_recordings(utterances: Iterable[Utterance], known: Path | None = None) -> None:
@@ -41,10 +41,9 @@ def check_recordings(utterances: Iterable[Utterance], known: Path | None = None)
             unknown.append(utterance)
     if not unknown:
         return
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(FileState.of, [u.audio for u in unknown])
-        shown = tqdm(found, total=len(unknown), desc="checking recordings", unit="file", delay=2)
-        states |= {_name(u): state for u, state in zip(unknown, shown, strict=True)}
+    found = mapped(FileState.of, (u.audio for u in unknown))
+    shown = tqdm(found, total=len(unknown), desc="checking recordings", unit="file", delay=2)
+    states |= {_name(u): state for u, state in zip(unknown, shown, strict=True)}
     if known is not None:
         write_json(known, {name: asdict(state) for name, state in states.items()})
     if replaced := [u for u in unknown if states[_name(u)].sha256 != u.sha256]:
