@@ -10,7 +10,7 @@ from typing import Any
 
 from asr_unlearn.runtime.documents import parse_json
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.io import absolute, atomic_write, read_text
+from asr_unlearn.runtime.io import absolute, atomic_write, read_lines
 from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
 
 SUBSETS = ("train", "dev", "test")
@@ -81,8 +81,7 @@ def read_manifest(path: Path) -> list[Utterance]:
     folder = absolute(path).parent
     utterances: list[Utterance] = []
     first: dict[str, int] = {}
-    # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         try:

@@ -128,6 +128,22 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
 
 
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file, as `read_text` would have them; few are in memory at once.
+
+    Raises:
+        InputError: a folder, or not UTF-8.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file")
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            yield from (line.removesuffix("\n") for line in lines)
+    except UnicodeDecodeError as error:
+        # Its position is that within a piece of the file.
+        raise InputError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON atomically; lone surrogates are written as escapes."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
