@@ -15,6 +15,9 @@ def respelled(text: str, spelling: Spelling) -> str:
     """The text in that case, character by character: "ß", whose capital is two, stays."""
     if spelling == "as_given":
         return text
+    if text.isascii():
+        # The same, and a hundred times as fast.
+        return text.lower() if spelling == "lower" else text.upper()
     changed = (getattr(character, spelling)() for character in text)
     return "".join(new if len(new) == 1 else old for new, old in zip(changed, text, strict=True))
 
