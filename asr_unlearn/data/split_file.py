@@ -1,7 +1,7 @@
 """Split files: written with the digest of their manifest, and checked when they are read."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,9 @@ def read_split(path: Path, manifest: Path, utterances: Sequence[Utterance] | Non
         SplitError: no whole split, another schema, made for another manifest, or an utterance is
             in a part where it does not belong.
     """
-    split = read_unchecked_split(path)
-    if read_content(path)["manifest_sha256"] != digest(manifest):
+    content = read_content(path)
+    split = _split_of(path, content)
+    if content["manifest_sha256"] != digest(manifest):
         raise SplitError(f"{path} was made for another {manifest.name}; split again")
     check_parts(
         path,
@@ -105,7 +106,11 @@ def read_unchecked_split(path: Path) -> Split:
     Raises:
         SplitError: no whole split, or another schema.
     """
-    content = read_content(path)
+    return _split_of(path, read_content(path))
+
+
+def _split_of(path: Path, content: Mapping[str, Any]) -> Split:
+    """The split that a file holds; raises SplitError as `read_unchecked_split` does."""
     if content.get("schema") != SCHEMA:
         raise SplitError(f"{path} has schema {content.get('schema')}, not {SCHEMA}; split again")
     lacking = {"seed", "unseen_speakers"} - content.keys()
