@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 PIP := pip>=25.1,<27
 # Everything that the package can do, and the tools that it is tested with.
-EVERYTHING := --editable ".[all]" --group dev
+EVERYTHING := --editable ".[all,bitsandbytes,ray]" --group dev
 
 .PHONY: install quickstart test test-slow test-lowest lint docs evidence constraints
 

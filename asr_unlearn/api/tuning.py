@@ -1,8 +1,10 @@
 """Search the options of a method."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from asr_unlearn.api.arguments import PositiveInt, Seed
@@ -59,7 +61,7 @@ def tune(
     manifest: Path | str,
     split: Path | str,
     model: Path | str,
-    out: Path | str,
+    out: str | Path,
     *,
     method: Method,
     fixed: tuple[str, ...] = (),
@@ -75,7 +77,9 @@ def tune(
         manifest: manifest.jsonl of the corpus.
         split: split.json of that manifest.
         model: folder of the model that was trained on the forget speakers.
-        out: journal of the search; an interrupted search is resumed from it.
+        out: journal of the search, from which an interrupted search is resumed; or URL of a
+            database, such as postgresql://me@host/trials, which several processes may search with
+            at the same time.
         method: the method; its options that are not searched are taken from it.
         fixed: names of options that are not searched; on the command line those that are given.
         trials: complete unlearning runs.
@@ -91,27 +95,32 @@ def tune(
         InputError: something that cannot be used, or no trial was completed.
     """
     need_extra("tune", "the search for options")
+    from asr_unlearn.training.trial_storage import is_database
     from asr_unlearn.training.tune import TuningProblem, ranked
     from asr_unlearn.training.tune import tune as search_options
 
-    out = Path(out)
     read = (manifest, split, model, stop.reference_model)
-    # The first line of a journal of optuna's.
-    check_file(out, *(Path(path) for path in read if path), keys=("op_code", "worker_id"))
+    file = None if is_database(out) else Path(out)
+    if file is not None:
+        # The first line of a journal of optuna's.
+        check_file(file, *(Path(path) for path in read if path), keys=("op_code", "worker_id"))
     name = name_of(method)
     kept = {option: getattr(method, option) for option in fixed}
-    corpus = read_corpus(manifest, split, out)
-    stop = with_reference_model(stop, corpus.split)
-    trained = TrainedWeights(front_end=not freeze_front_end)
-    task = original_task(Path(model), pick_device(device), trained)
-    set_window(task, "auto", corpus.part(*PARTS))
-    choose_spelling(task, corpus.part("retain"))
-    inputs = Inputs(task, feature_cache=corpus.features)
-    given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
-    problem = TuningProblem(task, inputs, given, stop, seed)
-    # Optuna's errors on a full disk name no file.
-    with naming(out):
-        found = search_options(problem, name, kept, trials=trials, journal=out).trials
+    with TemporaryDirectory() as elsewhere:
+        # A database has no folder for a cache beside it.
+        corpus = read_corpus(manifest, split, file or Path(elsewhere) / "trials")
+        stop = with_reference_model(stop, corpus.split)
+        trained = TrainedWeights(front_end=not freeze_front_end)
+        task = original_task(Path(model), pick_device(device), trained)
+        set_window(task, "auto", corpus.part(*PARTS))
+        choose_spelling(task, corpus.part("retain"))
+        inputs = Inputs(task, feature_cache=corpus.features)
+        given: dict[Part, list[Utterance]] = {part: corpus.part(part) for part in PARTS_USED}
+        problem = TuningProblem(task, inputs, given, stop, seed)
+        # Optuna's errors on a full disk name no file.
+        with nullcontext() if file is None else naming(file):
+            search = search_options(problem, name, kept, trials=trials, journal=file or str(out))
+    found = search.trials
     best = ranked(found)
     if not best:
         raise InputError(f"no trial of {name} ended with a figure; see {out}")

@@ -5,6 +5,7 @@ It uses the forget, retain and unseen parts, and neither the test part nor a ret
 
 import logging
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import optuna
-from filelock import FileLock
-from optuna.storages.journal import JournalFileBackend
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import PartialFixedSampler
 
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import Part
@@ -25,7 +26,6 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.inference import MeanScore, group_score, with_known_labels
 from asr_unlearn.models.tasks.task import Task
-from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
@@ -35,6 +35,7 @@ from asr_unlearn.training.stop_target import (
     forget_difficulty,
     forgetting_target,
 )
+from asr_unlearn.training.trial_storage import is_database, load_study
 from asr_unlearn.training.unlearn import run_unlearning
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def tune(
     fixed: Mapping[str, Any],
     *,
     trials: int,
-    journal: Path,
+    journal: Path | str,
 ) -> optuna.Study:
     """Search the method's options until `trials` are complete, starting with the defaults.
 
@@ -143,30 +144,20 @@ def tune(
         fixed: options that are not searched.
         trials: number of runs; one that diverges counts as failed.
         journal: file to which each trial is appended, so that an interrupted search continues
-            with the same trials. It may hold searches for other models, requests or seeds.
+            with the same trials; or URL of a database, which several processes may work on at the
+            same time. It may hold searches for other models, requests or seeds.
 
     Raises:
-        InputError: the journal is not one.
+        InputError: the journal is not one, or there is no such database.
     """
     method = find_method(name)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    # A lock of the system's, which ends with its process: Optuna's own outlives a kill by 30 s.
-    lock: Any = FileLock(journal.with_name(f".{journal.name}.lock"))
-    backend = JournalFileBackend(str(journal), lock)
-    try:
-        study = optuna.create_study(
-            study_name=f"{method.name} {sorted(fixed.items())} {problem.key}",
-            storage=optuna.storages.JournalStorage(backend),
-            load_if_exists=True,
-        )
-    # Optuna fails in many ways on a file that is not its journal.
-    except (AssertionError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{journal} is no journal of a search; give another --out") from error
+    study = load_study(f"{method.name} {sorted(fixed.items())} {problem.key}", journal)
     searched = {name: span for name, span in method.search_space().items() if name not in fixed}
     original = {k: v.detach().clone() for k, v in problem.task.model.state_dict().items()}
     trainable = [p for p in problem.task.model.parameters() if p.requires_grad]
     before, target = problem.scores(), problem.target()
     defaults = make_method(name, fixed)
+    first = {option: getattr(defaults, option) for option in searched}
 
     def restore() -> None:
         problem.task.model.load_state_dict(original)
@@ -184,11 +175,11 @@ def tune(
 
     try:
         while (done := len(finished(study))) < trials:
-            if not done:
-                study.enqueue_trial({option: getattr(defaults, option) for option in searched})
-            study.sampler = _sampler(problem.seed, done)
             # Not `study.optimize`, which counts an interrupted trial as failed.
             trial = study.ask()
+            # In a file the number counts interrupted trials too.
+            number = trial.number if is_database(journal) else done
+            study.sampler = _sampler(problem.seed, number, first)
             try:
                 found = objective(trial)
             except (ArithmeticError, ValueError) as error:
@@ -207,13 +198,20 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in study.trials if trial.state.is_finished()]
 
 
-def _sampler(seed: int, done: int) -> optuna.samplers.BaseSampler:
+def _sampler(seed: int, done: int, first: Mapping[str, float]) -> optuna.samplers.BaseSampler:
     """A sampler for the next trial, seeded by the number of trials before it.
 
-    With one seed for all trials a resumed search would draw the same options again.
+    With one seed for all trials a resumed search would draw the same options again. The first
+    trial has the options `first`.
     """
     own = int(np.random.SeedSequence([seed, done]).generate_state(1)[0])
-    return optuna.samplers.TPESampler(seed=own, n_startup_trials=5)
+    sampler = optuna.samplers.TPESampler(seed=own, n_startup_trials=5)
+    if done:
+        return sampler
+    with warnings.catch_warnings():
+        # It warns that its interface may change.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return PartialFixedSampler(dict(first), sampler)
 
 
 def ranked(trials: Iterable[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
