@@ -59,11 +59,16 @@ def remaining(out: Path) -> list[Path]:
 
 
 def classifiers(out: Path) -> list[Path]:
-    """The configs in `out` that name the classes of a classifier, without those of `remaining`."""
+    """The configs of our models in `out` that name classes, without those of `remaining`."""
     folders = [out, *sorted(path for path in out.glob("seed*") if path.is_dir())]
     found = (path for folder in folders for path in sorted(folder.glob("*/config.json")))
-    kept = (path for path in found if path.parent.name not in INPUTS)
-    return [path for path in kept if task_of(read_config(str(path.parent))) == "classification"]
+    ours = (path.parent for path in found if (path.parent / "run.json").is_file())
+    models = (folder for folder in ours if folder.name not in INPUTS)
+    return [
+        folder / "config.json"
+        for folder in models
+        if task_of(read_config(str(folder))) == "classification"
+    ]
 
 
 def _traces(out: Path) -> Iterator[Path]:

@@ -109,6 +109,10 @@ def test_purge_says_that_a_speaker_classifier_names_its_classes(copied):
     )
     for folder in ("original", "forgotten", "seed0/forgotten"):
         config.save_pretrained(copied / folder)
+        (copied / folder / "run.json").touch()
+    # A folder of somebody else's.
+    (copied / "notes").mkdir()
+    (copied / "notes" / "config.json").write_text('{"model_type": "bert"}')
     purged = asr_unlearn.purge(copied)
     named = (copied / "forgotten" / "config.json", copied / "seed0" / "forgotten" / "config.json")
     assert purged.classifiers == named
