@@ -41,6 +41,27 @@ def _rates(rows: Sequence[Row]) -> dict[str, tuple[float, tuple[float, float] | 
     return {name: (rate(each), speaker_interval(each, speakers)) for name, each in counts.items()}
 
 
+def overlong_transcripts(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what overlong transcripts add to each part's WER, under the key "overlong".
+
+    A decoder may repeat words until the longest length that it may write: a single utterance then
+    decides the WER of its part, which its loss does not show. A transcript is overlong that has
+    more than twice the words of the reference and ten more.
+
+    Returns:
+        For each part that has any, "utterances", how many, and "wer", the words of theirs in excess
+        of the reference as a share of the part's words; empty without any.
+    """
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        chosen = [r for r in rows if r["part"] == part and "words" in r]
+        excess = [(len(r["hypothesis"].split()), r["words"]) for r in chosen]
+        added = [said - words for said, words in excess if said > 2 * words + 10]
+        if added and (words := sum(r["words"] for r in chosen)):
+            found[part] = {"utterances": len(added), "wer": sum(added) / words}
+    return {"overlong": found} if found else {}
+
+
 def confusion_on_test(rows: Sequence[Row]) -> dict[str, Any]:
     """Return a classifier's confusion matrix on the part test, under the key "confusion".
 

@@ -23,7 +23,11 @@ from asr_unlearn.evaluation.compared_models import (
     relative_folder,
 )
 from asr_unlearn.evaluation.cost import cost_of
-from asr_unlearn.evaluation.error_rates import confusion_on_test, figures_by_part
+from asr_unlearn.evaluation.error_rates import (
+    confusion_on_test,
+    figures_by_part,
+    overlong_transcripts,
+)
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
 from asr_unlearn.evaluation.predictions import Row, is_transcribed, transcribe
@@ -213,6 +217,7 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         **cost_of(inputs.runs[key], inputs.runs.get(retrained_key, {})),
         **inputs.figures[key],
         **confusion_on_test(rows),
+        **overlong_transcripts(rows),
     }
     attacked = membership(model, rows, inputs.attackers, inputs.nearby.get(key))
     entry["membership"], entry["ci95"]["membership"] = attacked.figures, attacked.intervals

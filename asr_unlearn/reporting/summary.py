@@ -75,6 +75,12 @@ def _notes(found: Comparison) -> list[str]:
         for name, model in runs
         if "warning" in model.record
     ]
+    notes += [
+        f"{name}, seed {model.seed}: overlong transcripts, mostly of repeated words, add "
+        f"{100 * own['wer']:.1f} points to the WER on {part} (utterances: {own['utterances']})."
+        for name, model in runs
+        for part, own in model.record.get("overlong", {}).items()
+    ]
     if retrained is None:
         notes.append("There is no retrained model, so forgetting cannot be judged.")
     elif apart := [m.name for m in found.methods if not m.seeds & retrained.seeds]:

@@ -122,6 +122,16 @@ def test_a_warning_of_a_run_is_noted(make_run: MakeRun) -> None:
     assert notes[0] == "Warning, orthograd_tau, seed 0: the model is ruined."
 
 
+def test_overlong_transcripts_are_noted(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        models["orthograd_tau 0"]["overlong"] = {"forget": {"utterances": 2, "wer": 0.6466}}
+
+    assert summary_of(make_run(), change).notes[0] == (
+        "orthograd_tau, seed 0: overlong transcripts, mostly of repeated words, add 64.7 points to "
+        "the WER on forget (utterances: 2)."
+    )
+
+
 def test_without_a_retrained_model_nothing_is_claimed(make_run: MakeRun) -> None:
     path = make_run(models=("original", "orthograd_tau"))
     sentences, notes = summary_of(path)
