@@ -99,7 +99,7 @@ def test_interrupted_equals_uninterrupted_with_an_optimizer_of_eight_bits(
     assert all(torch.equal(t, expected[k]) for k, t in weights(resumed).items())
 
 
-@pytest.mark.parametrize("name", ["orthograd", "sfr_on", "finetune"])
+@pytest.mark.parametrize("name", ["orthograd", "sfr_on", "finetune", "msa"])
 def test_what_was_saved_on_gpus_is_taken_up_without_one(
     name, corpus, tiny_config, tmp_path, monkeypatch
 ):
