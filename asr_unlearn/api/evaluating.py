@@ -73,6 +73,7 @@ def evaluate(
         quantised: measure the losses of each model with its weights rounded to bf16, int8 and int4.
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
+            As many models are transcribed at the same time, one after the other with 0.
         method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
             informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,

@@ -14,6 +14,7 @@ from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.neighbours import neighbours
+from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.quantisation import Recovered, quantise
 from asr_unlearn.evaluation.attacks.relearning import relearn
 from asr_unlearn.evaluation.compared_models import (
@@ -30,7 +31,7 @@ from asr_unlearn.evaluation.error_rates import (
 )
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
-from asr_unlearn.evaluation.predictions import Row, is_transcribed, transcribe
+from asr_unlearn.evaluation.predictions import Row, Transcription, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
 from asr_unlearn.evaluation.speaker_verification import Judge, Trials, names_speakers, verification
@@ -139,6 +140,10 @@ def evaluate(
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
+    if budget.workers > 1:
+        # Only where it is asked for: each process has a model in memory.
+        jobs = [Transcription(m, manifest, split, device, beams) for m in models]
+        run_jobs(jobs, budget.workers, root / "transcription.log", "transcribing")
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     attackers.train(root, budget.side_by_side(device))
     inputs = _Inputs(

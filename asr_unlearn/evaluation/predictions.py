@@ -8,6 +8,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,23 @@ def transcribe(
     # Not splitlines: a transcript may hold what Unicode takes for the end of a line.
     lines = entry.path.read_text(encoding="utf-8")
     return [json.loads(line) for line in lines.split("\n") if line]
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """`transcribe` of all parts as a job for another process."""
+
+    saved: SavedModel
+    manifest: Sequence[Utterance]
+    split: Split
+    device: torch.device
+    beams: int
+
+    def __call__(self) -> None:
+        transcribe(self.saved, self.manifest, self.split, device=self.device, beams=self.beams)
+
+    def is_done(self) -> bool:
+        return is_transcribed(self.saved, self.manifest, self.split, beams=self.beams)
 
 
 def is_transcribed(

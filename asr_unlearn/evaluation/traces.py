@@ -12,10 +12,13 @@ from asr_unlearn.runtime.errors import InputError
 # Folders: work that was interrupted, replaced models, models that attacks trained, what recipes
 # printed, and reports that TensorBoard got.
 FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows", "logs", "*.tensorboard")
-# Files: predictions, which earlier versions kept in a model's folder, states, and reports.
+# Files: predictions, which earlier versions kept in a model's folder, states, what other processes
+# printed, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
     *("quantisation.json", "neighbours.json", "cka.json"),
+    *("informed.log", "shadows.log", "relearning.log", "quantisation.log", "neighbours.log"),
+    "transcription.log",
     *(
         "best-*.weights",
         "best-*.safetensors",

@@ -23,7 +23,7 @@ def setting(corpus, tiny_config, tmp_path):
     shutil.copytree(tmp_path / "original", tmp_path / "renamed")
     models = [SavedModel(name, 0, tmp_path / name) for name in ("original", "retrained", "renamed")]
 
-    def run(*chosen, root=tmp_path, manifest=data.manifest):
+    def run(*chosen, root=tmp_path, manifest=data.manifest, **given):
         return evaluate(
             chosen or models,
             manifest,
@@ -32,6 +32,7 @@ def setting(corpus, tiny_config, tmp_path):
             corpus="hums",
             left_out={},
             device=torch.device("cpu"),
+            **given,
         )
 
     return tmp_path, run

@@ -11,6 +11,7 @@ import pytest
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.split import OF_EVERY_SPLIT
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.reporting import write_report
@@ -48,6 +49,19 @@ def test_models_that_results_could_not_tell_apart_are_refused_at_once(setting, m
     original = SavedModel.at(folder / "original")
     with pytest.raises(ValueError, match=r"2 models are called original with seed 0: .*, "):
         run(original, original)
+
+
+def test_models_transcribed_at_the_same_time_have_the_figures_of_one_after_the_other(setting):
+    folder, run = setting
+    alone = run()
+    shutil.rmtree(folder / ".cache")
+    together = run(budget=AttackBudget(workers=2))
+    # Other processes open it.
+    assert (folder / "transcription.log").is_file()
+    for one, two in zip(alone.models, together.models, strict=True):
+        assert two.name == one.name
+        for figure in ("wer", "cer", "loss", "membership", "ci95"):
+            assert two.record[figure] == one.record[figure], figure
 
 
 def test_models_may_be_named_by_their_whole_path(setting, monkeypatch):

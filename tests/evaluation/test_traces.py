@@ -70,6 +70,9 @@ def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
         "informed/forgotten/0/utterances.jsonl",
         "shadows/0/model.safetensors",
         "results.json.tensorboard/events.out.tfevents.1",
+        "logs/forgotten.log",
+        "informed.log",
+        "transcription.log",
     )
     for path in (*(forgotten / name for name in names), *(copied / n for n in working + attacks)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +90,9 @@ def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
         "retrained.old-1",
         "other.partial",
         "results.json.tensorboard",
+        "logs",
+        "informed.log",
+        "transcription.log",
     )
     files = ("forgotten/utterances.jsonl", "forgotten/states.npz", "report.md", "report.html")
     for gone in folders + files:
