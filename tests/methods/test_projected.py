@@ -13,7 +13,10 @@ from asr_unlearn.runtime.errors import InputError
 from tests.support.linear_task import FORGET, RETAIN, SOURCES, by_hand, linear_context, linear_task
 from tests.support.tiny_training import tiny_training
 
-REFUSED = ("finetune", "cf_k", "l1_sparse", "salun", "ssd", "sfr_on", "orthograd", "orthograd_tau")
+REFUSED = (
+    *("finetune", "cf_k", "l1_sparse", "msa", "salun", "ssd", "sfr_on", "orthograd"),
+    "orthograd_tau",
+)
 PROJECTED = sorted(METHODS.keys() - {*REFUSED})
 
 
