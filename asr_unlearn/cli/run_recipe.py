@@ -6,6 +6,7 @@ if __name__ == "__main__":
     signals.end_at_once("run.sh")
 
 import argparse
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from asr_unlearn.data.forget_list import check_names, read_names
 from asr_unlearn.data.make_split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.speaker_verification import check_judge
+from asr_unlearn.methods.registry import find_method
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
@@ -41,6 +43,8 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.training.finetune import Setup
+
+logger = logging.getLogger(__name__)
 
 # Flags of `asr-unlearn train`, and the aids that they set.
 AIDS = {"auxiliary_ctc": "ctc", "token_noise": "token_noise", "joined": "joined"}
@@ -177,8 +181,9 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     config = read_config(model)
     if not is_bare_config(model):
         recipe.use_pretrained(recipe.finetune.get("task") or task_of(config))
-    if given.methods:
-        recipe.choose_methods([name.strip() for name in given.methods.split(",")])
+    names = [name.strip() for name in given.methods.split(",")] if given.methods else []
+    if names:
+        recipe.choose_methods(names)
     for setting in given.set:
         recipe.apply(setting)
     reference_model = recipe.reference_model.get("model")
@@ -191,6 +196,8 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     if reference_model and reference_model != BASE:
         recipe.reference_model["model"] = _beside(folder, str(reference_model))
         read_config(recipe.reference_model["model"])
+    if reference_model != BASE:
+        _without_base(recipe, every="all" in names)
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
@@ -201,6 +208,16 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         device=given.device,
         forget=given.forget,
     )
+
+
+def _without_base(recipe: Recipe, *, every: bool) -> None:
+    """Leave out methods that need the base; raises InputError where one was asked for by name."""
+    for name in [name for name in recipe.methods if find_method(name).needs_base]:
+        why = "needs the model that the original is fine-tuned from: reference_model.model=base"
+        if not every:
+            raise InputError(f"{name} {why}")
+        logger.warning("--methods all is without %s, which %s", name, why)
+        del recipe.methods[name]
 
 
 def _beside(folder: Path, model: str) -> str:

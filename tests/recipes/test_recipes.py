@@ -147,7 +147,9 @@ def test_a_recipe_from_data_to_report(recipe, tmp_path, request):
     needs_data = make is not synthetic
     flags = make(tmp_path, request.getfixturevalue("shared_data")) if needs_data else make(tmp_path)
     out = tmp_path / "out"
-    methods = list(METHODS) if recipe == "an4" else DEFAULT
+    # Without what needs the model that the original was fine-tuned from.
+    every = [name for name, method in METHODS.items() if not method.needs_base]
+    methods = every if recipe == "an4" else DEFAULT
     models = ["original", "retrained", *methods]
     if recipe == "an4":
         flags += ["--methods", "all"]
@@ -465,6 +467,24 @@ def test_attacks_are_asked_for_by_flags_of_their_own(tmp_path):
     given = parser(recipe, tmp_path).parse_args([*model, "--informed", "2", "--shadows", "4"])
     (evaluate,) = [c for c in make_plan(recipe, tmp_path, given).commands() if c.stage == 6]
     assert evaluate.argv[-4:] == ["--informed", "2", "--shadows", "4"]
+
+
+def test_a_method_that_needs_the_base_is_refused_without_one_before_the_first_stage(
+    tmp_path, caplog
+):
+    from asr_unlearn.cli.run_recipe import make_plan, parser, read_recipe
+
+    def methods(*words):
+        recipe = read_recipe(recipe_file(tmp_path))
+        model = ["--model", str(ROOT / "recipes" / "quickstart" / "model"), "--out", str(tmp_path)]
+        given = parser(recipe, tmp_path).parse_args([*model, *words])
+        return list(make_plan(recipe, tmp_path, given).recipe.methods)
+
+    with pytest.raises(ValueError, match=r"^msa needs the model .* reference_model\.model=base"):
+        methods("--methods", "orthograd,msa")
+    every = methods("--methods", "all")
+    assert set(METHODS) - set(every) == {"msa"}
+    assert "--methods all is without msa, which needs the model" in caplog.text
 
 
 def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
