@@ -126,10 +126,12 @@ def test_overlong_transcripts_are_noted(make_run: MakeRun) -> None:
     def change(models: dict[str, Any]) -> None:
         models["orthograd_tau 0"]["overlong"] = {"forget": {"utterances": 2, "wer": 0.6466}}
 
-    assert summary_of(make_run(), change).notes[0] == (
+    path = make_run()
+    assert summary_of(path, change).notes[0] == (
         "orthograd_tau, seed 0: overlong transcripts, mostly of repeated words, add 64.7 points to "
         "the WER on forget (utterances: 2)."
     )
+    assert tables.further(comparison_of(path)) is None
 
 
 def test_without_a_retrained_model_nothing_is_claimed(make_run: MakeRun) -> None:

@@ -1,4 +1,4 @@
-"""Figures of results.json that no other table shows, under their keys."""
+"""Figures of results.json that neither another table nor the summary shows, under their keys."""
 
 from asr_unlearn.reporting import columns as known
 from asr_unlearn.reporting import formats
@@ -9,7 +9,7 @@ from asr_unlearn.reporting.tables.table import Table
 
 BLOCKS_SHOWN = {
     *("parameters", "seconds", "unlearn_seconds", "steps", "cost"),
-    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka"),
+    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka", "overlong"),
 }
 COLUMNS_SHOWN = (
     *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
