@@ -64,23 +64,29 @@ def processes(
         (os.getpid(), begin, arguments),
         max_tasks_per_child=1 if one_call_each else None,
     )
+    futures: list[Future[Any]] = []
 
     def submit(call: Callable[[], T]) -> Future[T]:
         # They inherit that Ctrl-C is blocked: this process tells them to end.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            return pool.submit(ended_by_signals, call)
+            future = pool.submit(ended_by_signals, call)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        futures.append(future)
+        return future
 
     try:
         yield submit
     except BaseException as error:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Not by `shutdown(wait=False)`: Python's thread of the pool fails where a process of a
+        # single call ends after it.
+        for future in futures:
+            future.cancel()
         for child in multiprocessing.active_children():
             if child not in others:
                 child.terminate()
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)
         if isinstance(error, BrokenProcessPool):
             raise KilledError(
                 "a process was killed from outside, most often for lack of memory; give fewer "

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 import torch
 
 from asr_unlearn.runtime import program, signals
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.processes import KilledError, working
 from asr_unlearn.training.checkpoint import checkpoints
-from tests.support.endless import killed
+from tests.support.endless import Endless, killed
+from tests.support.lost_node import Failing
 from tests.support.tiny_training import tiny_training
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +147,22 @@ def test_children_end_first_and_save(number, endless, tmp_path):
     assert shown.decode() == "\nendless: interrupted; the same command goes on\n"
     assert not any(alive(child) for child in children)
     assert all((tmp_path / f"{number}.saved").exists() for number in range(2))
+
+
+def test_a_failure_ends_processes_of_a_single_call_without_a_word(tmp_path, monkeypatch):
+    """Python's own thread of a pool printed a traceback, where a process ended after the pool."""
+    said = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    def fail():
+        with working(2, [Endless(tmp_path, 0), Failing()], one_call_each=True) as futures:
+            wait_for((tmp_path / "0.pid").exists)
+            futures[1].result()
+
+    with pytest.raises(InputError, match=r"model\.json: there is no such file"):
+        fail()
+    assert (tmp_path / "0.saved").exists()
+    assert said == []
 
 
 def test_a_parent_that_is_killed_alone_leaves_nobody_at_work(endless):
