@@ -21,6 +21,7 @@ from tqdm import tqdm
 from asr_unlearn.models.tasks.compute import Compute, Precision
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.memory import peak_memory
+from benchmarks.apart import write_figures
 from benchmarks.problems import PROBLEMS, problem
 from benchmarks.variants import VARIANTS
 
@@ -142,9 +143,7 @@ def main() -> None:
     )
     print(table(figures))
     if options.json:
-        temporary = options.json.with_suffix(".tmp")
-        temporary.write_text(json.dumps(figures, indent=1) + "\n")
-        temporary.replace(options.json)
+        write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,6 @@ cost of a line at the larger size to that at the smaller one: 1 where the cost i
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +16,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.apart import Figures, measure_apart, write_figures
 from benchmarks.scale_corpus import MEAN_SECONDS, write_corpus
 from benchmarks.scale_work import WORK
 
-Figures = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 # Of a corpus whose lines are many: recordings that its lines share.
 SHARED = 33
 OF_LINES, OF_AUDIO = ("read", "split", "plan", "train"), ("prepare", "split", "train")
@@ -57,14 +52,7 @@ def measure(work: str, folder: Path) -> Figures:
     Raises:
         RuntimeError: it failed; with the end of its messages.
     """
-    command = [sys.executable, "-m", "benchmarks.scale_work", work, str(folder)]
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{work} of {folder}: {done.stderr[-2000:]}")
-    figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    return measure_apart("benchmarks.scale_work", [work, str(folder)], f"{work} of {folder}")
 
 
 def measure_corpus(size: Size, parent: Path, progress: "tqdm[Any]") -> list[Figures]:
@@ -137,9 +125,7 @@ def main() -> None:
             found += measure_corpus(size, options.folder, progress)
     print(table(found))
     if options.json:
-        temporary = options.json.with_suffix(".tmp")
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
-        temporary.replace(options.json)
+        write_figures(options.json, found)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,8 @@ median of those of the turns. That of CPU seconds varies less on a machine with 
 """
 
 import argparse
-import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +22,9 @@ from tqdm import tqdm
 from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
 from asr_unlearn.data.manifest import Utterance, read_manifest, write_manifest
 from asr_unlearn.models.loading import model_from_config, save_model, vocabulary_of
+from benchmarks.apart import ROOT, Figures, measure_apart, write_figures
 from data_prep import an4, librispeech
 
-Figures = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "recipes" / "an4" / "model"
 # A longer one does not let Whisper's window be shortened much.
 LONGEST = 10.0
@@ -80,16 +75,10 @@ def measure(comparison: Comparison, side: str) -> Figures:
     Raises:
         RuntimeError: it failed; with the end of its messages.
     """
-    command = [sys.executable, "-m", "benchmarks.throughput_sides", comparison.work, side]
-    command += ["--model", comparison.model, "--manifest", str(comparison.manifest)]
-    command += ["--epochs", str(comparison.epochs)]
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{comparison.work} {comparison.name}, {side}: {done.stderr[-2000:]}")
-    figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    words = [comparison.work, side, "--model", comparison.model]
+    words += ["--manifest", str(comparison.manifest), "--epochs", str(comparison.epochs)]
+    description = f"{comparison.work} {comparison.name}, {side}"
+    return measure_apart("benchmarks.throughput_sides", words, description)
 
 
 def compare(comparison: Comparison, repeats: int, progress: "tqdm[Any] | None" = None) -> Figures:
@@ -158,13 +147,6 @@ def table(comparisons: Sequence[Figures]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, comparisons: Sequence[Figures]) -> None:
-    """Write the figures as JSON."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(comparisons, indent=1) + "\n")
-    temporary.replace(path)
-
-
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     shared = Path("..") / "shared"
@@ -208,7 +190,7 @@ def main() -> None:
             found = [compare(one, options.repeats, progress) for one in comparisons]
     print(table(found))
     if options.json:
-        write(options.json, found)
+        write_figures(options.json, found)
 
 
 if __name__ == "__main__":
