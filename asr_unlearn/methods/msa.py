@@ -14,6 +14,7 @@ from asr_unlearn.gradients import Gradient
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.direction import Direction, Term
 from asr_unlearn.methods.elsewhere import weights_set_to
+from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
 
@@ -99,8 +100,8 @@ class TaskVector:
     def __init__(self, part: Part, share: float, base: Gradient, clip: float) -> None:
         self.part, self.share, self.base, self.clip = part, share, base, clip
         self.vector = {name: nn.Parameter(torch.zeros_like(w)) for name, w in base.items()}
-        numbers = list(self.vector.values())
-        self.optimizer = torch.optim.AdamW(numbers, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0)
+        # Its rate is set before each step.
+        self.optimizer = Finetune(weight_decay=0.0).optimizer(list(self.vector.values()))
 
     def grow(self, step: Step, rate: float) -> Direction:
         """Take one step of fine-tuning.
