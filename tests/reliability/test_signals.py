@@ -18,6 +18,7 @@ from asr_unlearn.training.checkpoint import checkpoints
 from tests.support.endless import Endless, killed
 from tests.support.lost_node import Failing
 from tests.support.tiny_training import tiny_training
+from tests.support.waiting import at_work, wait_until
 
 ROOT = Path(__file__).parents[2]
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -105,13 +106,6 @@ def running(*argv, **given):
     )
 
 
-def wait_for(condition, seconds=30.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it has not happened"
-        time.sleep(0.02)
-
-
 def catches(pid):
     """Whether a process has a handler for SIGTERM."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -119,20 +113,12 @@ def catches(pid):
     return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
 @pytest.fixture
 def endless(tmp_path):
     """A program with two processes at work, and their ids."""
     process = running("-m", "tests.support.endless", str(tmp_path))
     files = [tmp_path / f"{number}.pid" for number in range(2)]
-    wait_for(lambda: all(file.is_file() and file.read_text() for file in files))
+    wait_until(lambda: all(file.is_file() and file.read_text() for file in files), 30)
     yield process, [int(file.read_text()) for file in files]
     process.kill()
     process.communicate()
@@ -145,7 +131,7 @@ def test_children_end_first_and_save(number, endless, tmp_path):
     _, shown = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert shown.decode() == "\nendless: interrupted; the same command goes on\n"
-    assert not any(alive(child) for child in children)
+    assert not any(at_work(child) for child in children)
     assert all((tmp_path / f"{number}.saved").exists() for number in range(2))
 
 
@@ -156,7 +142,7 @@ def test_a_failure_ends_processes_of_a_single_call_without_a_word(tmp_path, monk
 
     def fail():
         with working(2, [Endless(tmp_path, 0), Failing()], one_call_each=True) as futures:
-            wait_for((tmp_path / "0.pid").exists)
+            wait_until((tmp_path / "0.pid").exists, 30)
             futures[1].result()
 
     with pytest.raises(InputError, match=r"model\.json: there is no such file"):
@@ -169,7 +155,7 @@ def test_a_parent_that_is_killed_alone_leaves_nobody_at_work(endless):
     process, children = endless
     process.kill()
     process.wait()
-    wait_for(lambda: not any(alive(child) for child in children), seconds=10)
+    wait_until(lambda: not any(at_work(child) for child in children), seconds=10)
 
 
 def test_a_child_that_is_killed_is_said():
@@ -192,11 +178,11 @@ def test_preparation_started_by_a_recipe_ends_with_it():
     )
     parent = running("-c", starter, stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())
-    assert alive(child)
+    assert at_work(child)
     time.sleep(0.5)
     parent.kill()
     parent.communicate()
-    wait_for(lambda: not alive(child), seconds=15)
+    wait_until(lambda: not at_work(child), seconds=15)
 
 
 @pytest.mark.slow
@@ -213,7 +199,7 @@ def test_no_traceback_during_the_imports(argv, number):
     for moment in (0.0, 0.3, 1.0, 2.0):
         process = running(*argv, stdout=subprocess.DEVNULL)
         # While Python itself starts, it is not yet this program that a signal meets.
-        wait_for(lambda process=process: process.poll() is not None or catches(process.pid))
+        wait_until(lambda process=process: process.poll() is not None or catches(process.pid), 30)
         time.sleep(moment)
         process.send_signal(number)
         _, shown = process.communicate(timeout=60)

@@ -29,6 +29,7 @@ from tests.support.flags import flags
 from tests.support.killing import run_until_killed
 from tests.support.rates import rate
 from tests.support.tiny_training import tiny_training
+from tests.support.waiting import at_work, wait_until
 
 NO_NOISE = {
     **dict.fromkeys(("hidden_dropout", "attention_dropout", "activation_dropout"), 0.0),
@@ -346,20 +347,6 @@ def workers(process):
     """The ids of the processes that a launcher has started."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(child) for child in found]
-
-
-def wait_until(condition, seconds=90.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it has not happened"
-        time.sleep(0.05)
-
-
-def at_work(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def logged(out):

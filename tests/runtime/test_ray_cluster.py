@@ -19,6 +19,7 @@ from asr_unlearn.runtime.ray_cluster import ray_tasks
 from asr_unlearn.training.checkpoint import checkpoints
 from tests.support.lost_node import Failing, SlowTraining
 from tests.support.tiny_training import tiny_training
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,14 +35,6 @@ def cluster(monkeypatch):
     yield made
     ray.shutdown()
     made.shutdown()
-
-
-def wait_until(condition, seconds=90.0):
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, "it has not happened"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.mark.slow
