@@ -3,16 +3,20 @@
 import multiprocessing
 import os
 import signal
+import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
 from asr_unlearn.runtime import signals
 from asr_unlearn.runtime.errors import AsrUnlearnError
 
 T = TypeVar("T")
+Call = Callable[[], Any]
 
 
 class KilledError(AsrUnlearnError):
@@ -45,64 +49,139 @@ def processes(
     """Yield what runs calls in processes of their own.
 
     Where the context ends with an error or by a signal, the processes are asked to end first; a
-    training saves a checkpoint then.
+    training saves a checkpoint then. A call whose process is killed raises KilledError.
 
     Args:
         count: processes at the same time.
         begin: called once in each process, with `arguments`.
         one_call_each: whether every call gets a fresh process.
-
-    Raises:
-        KilledError: a process was killed, most often for lack of memory.
     """
-    others = multiprocessing.active_children()
-    # Not forked: threads and CUDA do not survive that.
-    pool = ProcessPoolExecutor(
-        count,
-        multiprocessing.get_context("spawn"),
-        _begin,
-        (os.getpid(), begin, arguments),
-        max_tasks_per_child=1 if one_call_each else None,
-    )
-    futures: list[Future[Any]] = []
-
-    def submit(call: Callable[[], T]) -> Future[T]:
-        # They inherit that Ctrl-C is blocked: this process tells them to end.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            future = pool.submit(ended_by_signals, call)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        futures.append(future)
-        return future
-
+    pool = _Pool(begin, arguments, one_call_each)
+    # What starts otherwise with the first process, and lets Ctrl-C through to it.
+    resource_tracker.ensure_running()
+    threads = ThreadPoolExecutor(count)
     try:
-        yield submit
-    except BaseException as error:
-        # Not by `shutdown(wait=False)`: Python's thread of the pool fails where a process of a
-        # single call ends after it.
-        for future in futures:
-            future.cancel()
-        for child in multiprocessing.active_children():
-            if child not in others:
-                child.terminate()
-        pool.shutdown(cancel_futures=True)
-        if isinstance(error, BrokenProcessPool):
+        yield lambda call: threads.submit(pool.run, call)
+    except BaseException:
+        pool.terminate()
+        raise
+    finally:
+        threads.shutdown(cancel_futures=True)
+        pool.close()
+
+
+class _Pool:
+    """Processes that each have a pipe to this one, and share nothing with one another.
+
+    Those of `ProcessPoolExecutor` share the locks of its queues: one that ends while it holds a
+    lock lets the others wait for ever.
+    """
+
+    def __init__(
+        self, begin: Callable[..., None] | None, arguments: tuple[Any, ...], one_call_each: bool
+    ) -> None:
+        self._begin = (begin, arguments)
+        self._one_call_each = one_call_each
+        self._lock = threading.Lock()
+        self._all: list[_Process] = []
+        self._idle: list[_Process] = []
+        self._ending = False
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Run a call in a process that is idle, or in a new one."""
+        process = self._take()
+        result: T = process.run(call)
+        if self._one_call_each:
+            process.close()
+        else:
+            self._idle.append(process)
+        return result
+
+    def _take(self) -> "_Process":
+        with self._lock:
+            if self._ending:
+                raise CancelledError
+            if self._idle:
+                return self._idle.pop()
+            process = _Process(*self._begin)
+            self._all.append(process)
+            return process
+
+    def terminate(self) -> None:
+        """Ask all to end; none is started any more."""
+        with self._lock:
+            self._ending = True
+            for process in self._all:
+                process.terminate()
+
+    def close(self) -> None:
+        """Wait for the end of all."""
+        for process in self._all:
+            process.close()
+
+
+class _Process:
+    """A process that runs one call after another."""
+
+    def __init__(self, begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+        # Not forked: threads and CUDA do not survive that.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, os.getpid(), begin, arguments))
+        # It inherits that Ctrl-C is blocked: this process tells it to end.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def run(self, call: Call) -> Any:
+        try:
+            self._pipe.send(call)
+            result, error = self._pipe.recv()
+        except (EOFError, ConnectionError):
             raise KilledError(
                 "a process was killed from outside, most often for lack of memory; give fewer "
                 "workers, or free some memory; the same command goes on"
-            ) from error
-        raise
-    pool.shutdown()
+            ) from None
+        if error is not None:
+            raise error
+        return result
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join()
 
 
-def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _serve(
+    pipe: Connection,
+    parent: int,
+    begin: Callable[..., None] | None,
+    arguments: tuple[Any, ...],
+) -> None:
+    """Run the calls that come, until the pipe is closed."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signals.end_with_parent(parent)
     if begin is not None:
         begin(*arguments)
+    while True:
+        try:
+            call = pipe.recv()
+        except EOFError:
+            return
+        result, failure = None, None
+        try:
+            result = ended_by_signals(call)
+        except BaseException as error:
+            error.add_note("".join(traceback.format_exception(error)))
+            failure = error
+        pipe.send((result, failure))
 
 
 def ended_by_signals(call: Callable[[], T]) -> T:
