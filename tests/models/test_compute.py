@@ -39,6 +39,7 @@ def build(kind, task, folder):
     return made, whisper_task.batches(made, {"a": "AB CAD", "b": "A", "c": "DAD"})[0]
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
 @pytest.mark.parametrize(("kind", "task"), CASES)
 def test_half_precision_rounds_products_and_keeps_losses_and_gradients(kind, task, tmp_path):
     task, batch = build(kind, task, tmp_path)
@@ -49,8 +50,11 @@ def test_half_precision_rounds_products_and_keeps_losses_and_gradients(kind, tas
     losses = task.losses(batch)
     whole, expected = weighted_gradient(task.model, squares, batch)
     task.compute = Compute(precision="bf16")
-    found = task.losses(batch)
-    rounded, measured = weighted_gradient(task.model, squares, batch)
+    # oneDNN's kernels for AMX compute convolutions of 8 channels wrongly; torch's own do not.
+    with torch.backends.mkldnn.flags(enabled=False):
+        found = task.losses(batch)
+        rounded, measured = weighted_gradient(task.model, squares, batch)
+        scored = task.score(batch)
     assert task.with_model(task.model).compute == task.compute
     assert found.dtype == torch.float32
     assert {g.dtype for g in rounded.values()} == {torch.float32}
@@ -59,7 +63,6 @@ def test_half_precision_rounds_products_and_keeps_losses_and_gradients(kind, tas
     assert whole.keys() == rounded.keys()
     before, after = (torch.cat([g.flatten() for g in each.values()]) for each in (whole, rounded))
     assert torch.cosine_similarity(before, after, dim=0) > 0.97
-    scored = task.score(batch)
     torch.testing.assert_close(scored.losses, found, rtol=0.05, atol=0.02)
     assert len(scored.texts) == 3
 
