@@ -43,6 +43,7 @@ def evaluate(
     beams: PositiveInt = 1,
     informed: NonNegativeInt = 0,
     shadows: NonNegativeInt = 0,
+    unlearn_shadows: bool = False,
     relearn: bool = False,
     quantised: bool = False,
     neighbours: bool = False,
@@ -69,6 +70,8 @@ def evaluate(
             model; kept beside results.json in informed/.
         shadows: models trained as the original was, with and without each speaker, for the attacks
             LiRA and RMIA; an even number, kept in shadows/.
+        unlearn_shadows: unlearn from each of these as from each unlearned model, for the attack
+            U-LiRA and for distances over many models; kept in unlearned_shadows/.
         relearn: count the fine-tuning steps until the forget loss is back at the original's.
         quantised: measure the losses of each model with its weights rounded to bf16, int8 and int4.
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
@@ -109,6 +112,7 @@ def evaluate(
     budget = AttackBudget(
         informed=informed,
         shadows=shadows,
+        unlearn_shadows=unlearn_shadows,
         relearn=relearn,
         quantised=quantised,
         neighbours=neighbours,

@@ -224,10 +224,14 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         **confusion_on_test(rows),
         **overlong_transcripts(rows),
     }
-    attacked = membership(model, rows, inputs.attackers, inputs.nearby.get(key))
+    attacked = membership(
+        model, rows, inputs.attackers, inputs.nearby.get(key), inputs.rows.get(retrained_key)
+    )
     entry["membership"], entry["ci95"]["membership"] = attacked.figures, attacked.intervals
     if attacked.speakers:
         entry["speaker_membership"] = attacked.speakers
+    if attacked.unlearned_shadows:
+        entry["unlearned_shadows"] = attacked.unlearned_shadows
     if key in inputs.relearned:
         entry["relearning"] = inputs.relearned[key]
     if key in inputs.quantised:

@@ -11,14 +11,17 @@ from asr_unlearn.runtime.errors import InputError
 
 # Folders: work that was interrupted, replaced models, models that attacks trained, what recipes
 # printed, and reports that TensorBoard got.
-FOLDERS = ("*.partial", "*.old-*", "checkpoint-*", "informed", "shadows", "logs", "*.tensorboard")
+FOLDERS = (
+    *("*.partial", "*.old-*", "checkpoint-*", "logs", "*.tensorboard"),
+    *("informed", "shadows", "unlearned_shadows"),
+)
 # Files: predictions, which earlier versions kept in a model's folder, states, what other processes
 # printed, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
     *("quantisation.json", "neighbours.json", "cka.json"),
     *("informed.log", "shadows.log", "relearning.log", "quantisation.log", "neighbours.log"),
-    "transcription.log",
+    *("transcription.log", "unlearned_shadows.log"),
     *(
         "best-*.weights",
         "best-*.safetensors",

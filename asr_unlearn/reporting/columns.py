@@ -57,6 +57,7 @@ ATTACKS = (
     INFORMED,
     Attack("lira", "LiRA"),
     Attack("rmia", "RMIA"),
+    Attack("ulira", "U-LiRA"),
 )
 # False positive rates, as results.json and as tables write them.
 FALSE_POSITIVES = (("1", "1%"), ("0_1", "0.1%"))
@@ -116,6 +117,16 @@ SPEAKER_MEMBERSHIP = [
 SPEAKER_MEMBERSHIP_SIZES = [
     Column("Forgotten", ("speaker_membership", "members"), formats.count),
     Column("Unseen", ("speaker_membership", "others"), formats.count),
+]
+
+
+UNLEARNED_SHADOWS = [
+    Column("AUC U-LiRA", ("membership", "ulira_auc"), formats.number, chance=0.5),
+    Column("On the retrained", ("unlearned_shadows", "retrained_auc"), formats.number),
+    Column("Most memorised", ("unlearned_shadows", "memorised_auc"), formats.number),
+    Column("KLoM", ("unlearned_shadows", "klom"), formats.number),
+    Column("Forgetting quality", ("unlearned_shadows", "forgetting_quality"), formats.number),
+    Column("Models", ("unlearned_shadows", "models"), formats.count),
 ]
 
 

@@ -122,6 +122,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.membership(found),
         tables.true_positives(found),
         tables.speaker_membership(found),
+        tables.unlearned_shadows(found),
         tables.relearning(found),
         tables.quantisation(found),
         tables.probe(found),

@@ -21,8 +21,8 @@ PACKAGES, TOOLS = ("asr_unlearn", "data_prep"), ("benchmarks", "tests")
 NOT_IMPORTED_YET = {"librosa"}
 # Started as commands, imported by torch or named to jaxtyping, or read by mypy alone.
 COMMANDS = {"pytest-xdist", "ruff", "mypy", "hatchling", "beartype", "onnxscript", "shtab"}
-# Imported by sqlalchemy.
-COMMANDS |= {"psycopg"}
+# Imported by sqlalchemy, and by pytest.
+COMMANDS |= {"psycopg", "pytest-timeout"}
 COMMANDS |= {"types-tqdm", "types-pyyaml", "types-jsonschema"}
 # Extras that are no part of "all".
 LARGE = ("ray", "bitsandbytes")

@@ -7,8 +7,8 @@ from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.run_record import read_run
 
 CPU = torch.device("cpu")
-FLAGS = ["--informed", "2", "--shadows", "2", "--relearn", "true", "--quantised", "true"]
-FLAGS += ["--neighbours", "true"]
+FLAGS = ["--informed", "2", "--shadows", "2", "--unlearn_shadows", "true"]
+FLAGS += ["--relearn", "true", "--quantised", "true", "--neighbours", "true"]
 FLAGS += ["--workers", "1"]
 
 

@@ -82,13 +82,17 @@ def attacked(path: Path) -> None:
     record = json.loads(path.read_text())
     for model in record["models"]:
         rng = random.Random(f"{model['name']} {model['seed']}")
-        names = ("loss", "neighbours", "classifier", "informed", "lira", "rmia")
+        names = ("loss", "neighbours", "classifier", "informed", "lira", "rmia", "ulira")
         areas = {f"{name}_auc": rng.uniform(0.5, 0.9) for name in names}
         model["membership"] = {
             **areas, "pairs": 60, "informed_models": 3, "shadow_models": 16,
             "lira_tpr_at_1_percent_fpr": 0.12, "lira_tpr_at_0_1_percent_fpr": 0.03,
         }  # fmt: skip
         model["ci95"]["membership"] = {key: [v - 0.05, v + 0.05] for key, v in areas.items()}
+        model["unlearned_shadows"] = {
+            "models": 16, "memorised_auc": 0.8, "retrained_auc": 0.52,
+            "klom": rng.uniform(0.1, 2), "forgetting_quality": 0.4,
+        }  # fmt: skip
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
         model["cka"] = {
             "forget": {"1": rng.uniform(0.9, 1.0), "2": rng.uniform(0.5, 0.9)},

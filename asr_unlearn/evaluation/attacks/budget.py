@@ -18,6 +18,8 @@ class AttackBudget:
         informed: models with other speakers unlearned, for the informed attack on each unlearned
             model.
         shadows: shadow models for LiRA and RMIA, trained with and without each speaker.
+        unlearn_shadows: whether to unlearn from each shadow model as from each unlearned model, for
+            U-LiRA.
         relearn: whether to count the steps until a model has relearned the forget speakers.
         quantised: whether to measure each model's losses with its weights rounded; trains none.
         neighbours: whether to measure losses on slightly changed recordings; trains none.
@@ -25,11 +27,13 @@ class AttackBudget:
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
     Raises:
-        InputError: a number is negative, or the number of shadow models odd.
+        InputError: a number is negative, the number of shadow models odd, or there are none to
+            unlearn from.
     """
 
     informed: int = 0
     shadows: int = 0
+    unlearn_shadows: bool = False
     relearn: bool = False
     quantised: bool = False
     neighbours: bool = False
@@ -45,6 +49,8 @@ class AttackBudget:
                 f"--shadows {self.shadows}: give an even number, so that every speaker is in half "
                 "of the shadow models"
             )
+        if self.unlearn_shadows and not self.shadows:
+            raise InputError("--unlearn_shadows: there are none; give --shadows 16, say")
 
     def check(self, names: Collection[str]) -> None:
         """Raises InputError if an attack needs the original and no model has that name."""
@@ -53,6 +59,11 @@ class AttackBudget:
                 raise InputError(
                     f"--{flag}: no model is called original; give its folder as --original"
                 )
+
+    @property
+    def unlearns(self) -> bool:
+        """Whether any attack repeats the attacked model's unlearning."""
+        return bool(self.informed) or self.unlearn_shadows
 
     def side_by_side(self, device: torch.device) -> int:
         """Return how many trainings run at the same time."""

@@ -131,27 +131,42 @@ class Unlearning(AttackModel):
         )
 
 
-def unlearnings(
+def unlearnings(unlearning: Unlearning, folder: Path, count: int) -> list[Unlearning]:
+    """Return the models of the informed attack, in `folder`/0, `folder`/1 and so on.
+
+    Args:
+        unlearning: the attacked model's own.
+
+    Raises:
+        InputError: there are too few retain speakers to forget others.
+    """
+    return [
+        replace(
+            unlearning, corpus=other_request(unlearning.corpus, number), out=folder / str(number)
+        )
+        for number in range(count)
+    ]
+
+
+def unlearning_of(
     model: SavedModel,
     corpus: Corpus,
-    folder: Path,
     *,
-    count: int,
     device: torch.device,
     beams: int = 1,
     method_files: Collection[str] = (),
-) -> list[Unlearning]:
-    """Return the models of the informed attack on `model`, in `folder`/0, `folder`/1 and so on.
+) -> Unlearning | None:
+    """Return the unlearning that made a model, to be repeated elsewhere for other speakers.
 
-    Empty for a model that was not unlearned.
+    None for a model that was not unlearned.
 
     Raises:
         InputError: its reference model has no run.json that says how it was trained; or its method
             is in a file that is not one of `method_files`.
     """
     run = model.run()
-    if run.get("kind") != "unlearn" or not count:
-        return []
+    if run.get("kind") != "unlearn":
+        return None
     method = _trusted_method(model, method_files)
     reference_model = model.reference_model()
     if reference_model and SavedModel.at(reference_model).run().get("kind") != "train":
@@ -159,20 +174,17 @@ def unlearnings(
             f"an informed attack trains reference models like {reference_model}, but that has no "
             "run.json of `asr-unlearn train` that says how; evaluate without --informed"
         )
-    return [
-        Unlearning(
-            corpus=other_request(corpus, number),
-            original=model.original(),
-            method=method,
-            run=run,
-            out=folder / str(number),
-            device=device,
-            beams=beams,
-            window=model.window,
-            reference_model=reference_model,
-        )
-        for number in range(count)
-    ]
+    return Unlearning(
+        corpus=corpus,
+        original=model.original(),
+        method=method,
+        run=run,
+        out=model.folder,
+        device=device,
+        beams=beams,
+        window=model.window,
+        reference_model=reference_model,
+    )
 
 
 def _trusted_method(model: SavedModel, method_files: Collection[str]) -> str:

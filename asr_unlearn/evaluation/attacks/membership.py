@@ -10,10 +10,15 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.informed import Unlearning, unlearnings
+from asr_unlearn.evaluation.attacks.informed import Unlearning, unlearning_of, unlearnings
 from asr_unlearn.evaluation.attacks.observations import compared, target_loss
 from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows, shadows_of
+from asr_unlearn.evaluation.attacks.unlearned_shadows import (
+    UnlearnedShadow,
+    UnlearnedShadows,
+    unlearned_shadows,
+)
 from asr_unlearn.evaluation.compared_models import forgets_classes, relative_folder
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
@@ -39,12 +44,15 @@ class Attackers:
     Attributes:
         unlearnings: models of the informed attack, by name and seed of the attacked model.
         shadow_models: shadow models, for all attacked models.
+        unlearned_shadow_models: what U-LiRA unlearns from these, by name and seed of the attacked
+            model.
         forgets_classes: whether whole classes are forgotten; see `compared`.
         forgets_speakers: whether speakers are forgotten, and not labels or whole classes.
     """
 
     unlearnings: Mapping[Key, Sequence[Unlearning]]
     shadow_models: Sequence[Shadow]
+    unlearned_shadow_models: Mapping[Key, Sequence[UnlearnedShadow]]
     forgets_classes: bool
     forgets_speakers: bool
 
@@ -59,7 +67,8 @@ class Attackers:
         device: torch.device,
         beams: int = 1,
     ) -> "Attackers":
-        """Return the attackers' models, in `root`/informed and `root`/shadows, still untrained.
+        """Return the attackers' models, still untrained, in folders under `root`: informed,
+        shadows, and unlearned_shadows.
 
         Raises:
             InputError: an attack needs the original, and there is none, or it has no run.json that
@@ -73,35 +82,45 @@ class Attackers:
                 "--informed and --shadows compare forgotten speakers with unseen ones, but this "
                 "request is to forget labels or whole classes; evaluate without them"
             )
-        own = {
-            model.key: unlearnings(
-                model,
-                corpus,
-                root / "informed" / relative_folder(model.folder, root),
-                count=budget.informed,
-                method_files=budget.method_files,
-                device=device,
-                beams=beams,
-            )
-            for model in models
-        }
-        if not budget.shadows:
-            return cls(own, [], classes, speakers)
-        original = next(model for model in models if model.name == ORIGINAL)
-        folder = root / "shadows"
-        shadows = shadows_of(original, corpus, folder, count=budget.shadows, device=device)
-        return cls(own, shadows, classes, speakers)
+        shadows: Sequence[Shadow] = ()
+        if budget.shadows:
+            original = next(model for model in models if model.name == ORIGINAL)
+            folder = root / "shadows"
+            shadows = shadows_of(original, corpus, folder, count=budget.shadows, device=device)
+        own: dict[Key, Sequence[Unlearning]] = {}
+        unlearned: dict[Key, Sequence[UnlearnedShadow]] = {}
+        for model in models if budget.unlearns else ():
+            files = budget.method_files
+            given = unlearning_of(model, corpus, device=device, beams=beams, method_files=files)
+            if given is None:
+                continue
+            folder = relative_folder(model.folder, root)
+            own[model.key] = unlearnings(given, root / "informed" / folder, budget.informed)
+            if budget.unlearn_shadows:
+                theirs = root / "unlearned_shadows" / folder
+                unlearned[model.key] = unlearned_shadows(given, shadows, theirs)
+        return cls(own, shadows, unlearned, classes, speakers)
 
     def train(self, root: Path, workers: int) -> None:
         """Train the models that are not current in the cache; interrupted trainings go on."""
         jobs = [job for each in self.unlearnings.values() for job in each]
         run_jobs(jobs, workers, root / "informed.log", "informed attacks")
         run_jobs(self.shadow_models, workers, root / "shadows.log", "shadow models")
+        after = [job for each in self.unlearned_shadow_models.values() for job in each]
+        run_jobs(after, workers, root / "unlearned_shadows.log", "unlearned shadow models")
 
     @cached_property
     def shadows(self) -> Shadows | None:
         """Losses of the shadow models, once they are trained; None without shadow models."""
         return Shadows.read(self.shadow_models) if self.shadow_models else None
+
+    @cached_property
+    def unlearned_shadows(self) -> Mapping[Key, UnlearnedShadows]:
+        """Losses of the shadow models after unlearning too, by name and seed of the attacked."""
+        if self.shadows is None:
+            return {}
+        read, trained = UnlearnedShadows.read, self.shadows
+        return {key: read(trained, own) for key, own in self.unlearned_shadow_models.items()}
 
 
 class Membership(NamedTuple):
@@ -111,11 +130,13 @@ class Membership(NamedTuple):
         figures: on utterances.
         intervals: their 95% intervals.
         speakers: AUC and p of the same attacks on speakers, and how many were compared.
+        unlearned_shadows: what shadow models that were unlearned as the model tell beside U-LiRA.
     """
 
     figures: dict[str, Any]
     intervals: dict[str, list[float]]
     speakers: dict[str, float]
+    unlearned_shadows: dict[str, float]
 
 
 def membership(
@@ -123,6 +144,7 @@ def membership(
     rows: Sequence[Row],
     attackers: Attackers,
     nearby: Mapping[str, Sequence[float]] | None = None,
+    retrained: Sequence[Row] | None = None,
 ) -> Membership:
     """Return the figures of each membership inference attack on a model.
 
@@ -131,11 +153,12 @@ def membership(
 
     Args:
         nearby: losses of each utterance's neighbours, by id, for the attack by these.
+        retrained: rows of the retrained model, which the model's own shadow models attack too.
     """
     target = target_loss(model)
     groups = compared(rows, target, forgets_classes=attackers.forgets_classes)
     if not all(groups):
-        return Membership({}, {}, {})
+        return Membership({}, {}, {}, {})
     inside, outside = matched(*groups)
     found: dict[str, Attack | None] = {
         "loss": loss_attack(inside, outside),
@@ -151,6 +174,12 @@ def membership(
     if attackers.shadows is not None:
         found |= attackers.shadows.attacks(rows, inside, outside)
         figures["shadow_models"] = len(attackers.shadows.losses)
+    own_shadows: dict[str, float] = {}
+    if unlearned := attackers.unlearned_shadows.get(model.key):
+        found["ulira"] = unlearned.attack(rows, inside, outside)
+        own_shadows = unlearned.figures(rows, inside, outside)
+        if retrained is not None:
+            own_shadows["retrained_auc"] = unlearned.attack(retrained, inside, outside).auc
     intervals: dict[str, list[float]] = {}
     speakers: dict[str, float] = {}
     for name, attack in found.items():
@@ -167,4 +196,4 @@ def membership(
     if speakers:
         counts = (len({o.speaker for o in group}) for group in (inside, outside))
         speakers |= zip(("members", "others"), counts, strict=True)
-    return Membership(figures, intervals, speakers)
+    return Membership(figures, intervals, speakers, own_shadows)

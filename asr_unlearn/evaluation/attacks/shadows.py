@@ -6,9 +6,8 @@ speaker is in exactly half of the models. Membership is by speaker, not by utter
 requests are.
 
 The attacks ask whether the loss of an unlearned model is more like that of models trained on an
-utterance, or of models not trained on it. Hayes et al. (arXiv 2403.01218) also unlearn each shadow
-model ("U-LiRA"), a stronger attack that trains all shadow models again for every method. Here the
-shadow models of the original serve for all methods.
+utterance, or of models not trained on it. The shadow models serve for all methods; those of
+`attacks.unlearned_shadows` are unlearned by each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -131,8 +130,8 @@ class Shadows:
     member: Bool[np.ndarray, "S X"]
 
     @classmethod
-    def read(cls, models: Sequence[Shadow]) -> "Shadows":
-        """Collect the rows of trained shadow models."""
+    def read(cls, models: Sequence[AttackModel]) -> "Shadows":
+        """Collect the rows of shadow models; their part "forget" was trained on."""
         rows = [sorted(model.rows(), key=lambda row: row["id"]) for model in models]
         return cls(
             ids=tuple(row["id"] for row in rows[0]),
@@ -145,17 +144,27 @@ class Shadows:
         self, rows: Sequence[Row], inside: Sequence[Observation], outside: Sequence[Observation]
     ) -> dict[str, Attack]:
         """Return LiRA and RMIA, under "lira" and "rmia", on the model with these rows."""
-        loss_of = {row["id"]: row["loss"] for row in rows}
-        losses = np.array([loss_of[name] for name in self.ids])
+        losses = self.losses_of(rows)
         speakers = np.array(self.speakers)
         others = speakers[:, None] != speakers[None]
         statistics = {
             "lira": likelihood_ratios(losses, self.losses, self.member),
             "rmia": relative_ratios(losses, self.losses, others),
         }
-        found = {}
-        for name, values in statistics.items():
-            of = dict(zip(self.ids, values.tolist(), strict=True))
-            scores = (np.array([of[o.id] for o in group]) for group in (inside, outside))
-            found[name] = attack_by_scores(inside, outside, *scores)
-        return found
+        return {name: self.attack(values, inside, outside) for name, values in statistics.items()}
+
+    def losses_of(self, rows: Sequence[Row]) -> Float[np.ndarray, " X"]:
+        """Return the losses of the utterances in the rows of a model."""
+        loss_of = {row["id"]: row["loss"] for row in rows}
+        return np.array([loss_of[name] for name in self.ids])
+
+    def attack(
+        self,
+        values: Float[np.ndarray, " X"],
+        inside: Sequence[Observation],
+        outside: Sequence[Observation],
+    ) -> Attack:
+        """Return the attack whose score of each utterance is its value."""
+        of = dict(zip(self.ids, values.tolist(), strict=True))
+        scores = (np.array([of[o.id] for o in group]) for group in (inside, outside))
+        return attack_by_scores(inside, outside, *scores)

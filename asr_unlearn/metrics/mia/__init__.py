@@ -7,7 +7,7 @@ is reported as it is.
 
 from asr_unlearn.metrics.mia.classifier import classifier_attack
 from asr_unlearn.metrics.mia.informed import KnownUnlearning, informed_attack
-from asr_unlearn.metrics.mia.lira import likelihood_ratios
+from asr_unlearn.metrics.mia.lira import likelihood_ratios, logit_scaled
 from asr_unlearn.metrics.mia.loss import loss_attack
 from asr_unlearn.metrics.mia.matching import Observation, matched
 from asr_unlearn.metrics.mia.neighbours import neighbours_attack
@@ -24,6 +24,7 @@ __all__ = [
     "classifier_attack",
     "informed_attack",
     "likelihood_ratios",
+    "logit_scaled",
     "loss_attack",
     "matched",
     "neighbours_attack",

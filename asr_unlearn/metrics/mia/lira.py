@@ -48,14 +48,23 @@ def _likelihood(
     chosen: Bool[np.ndarray, "s x"],
 ) -> Float[np.ndarray, " x"]:
     """log N(φ) with mean and variance over the chosen models of each utterance."""
+    mean, variance = moments(shadows, chosen)
+    likelihood: Float[np.ndarray, " x"] = norm.logpdf(statistic, mean, np.sqrt(variance) + 1e-9)
+    return likelihood
+
+
+def moments(
+    shadows: Float[np.ndarray, "s x"], chosen: Bool[np.ndarray, "s x"]
+) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " x"]]:
+    """Return mean and variance of each utterance's statistic over the models chosen for it.
+
+    With fewer than 64 models all utterances share one variance.
+    """
     counts = chosen.sum(axis=0)
     mean = (shadows * chosen).sum(axis=0) / counts
     squares = ((shadows - mean) ** 2 * chosen).sum(axis=0)
     if len(shadows) >= MODELS_FOR_OWN_SPREAD:
-        variance = squares / np.maximum(counts - 1, 1)
-    else:
-        # Pooled over utterances, less a degree of freedom for each mean.
-        freedom = (counts - 1).sum()
-        variance = np.full_like(mean, squares.sum() / freedom if freedom else 1.0)
-    likelihood: Float[np.ndarray, " x"] = norm.logpdf(statistic, mean, np.sqrt(variance) + 1e-9)
-    return likelihood
+        return mean, squares / np.maximum(counts - 1, 1)
+    # Pooled over utterances, less a degree of freedom for each mean.
+    freedom = (counts - 1).sum()
+    return mean, np.full_like(mean, squares.sum() / freedom if freedom else 1.0)

@@ -12,6 +12,7 @@ from asr_unlearn.reporting.tables.membership import (
     relearning,
     speaker_membership,
     true_positives,
+    unlearned_shadows,
 )
 from asr_unlearn.reporting.tables.quantisation import quantisation
 from asr_unlearn.reporting.tables.rates import details, each_seed, rates_and_loss
@@ -23,5 +24,6 @@ __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
     "each_speaker", "endings", "further", "headline", "judge", "layers", "left_out", "membership",
     "options", "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records",
-    "relearning", "speaker_membership", "split", "true_positives", "verification", "versions",
+    "relearning", "speaker_membership", "split", "true_positives", "unlearned_shadows",
+    "verification", "versions",
 ]  # fmt: skip

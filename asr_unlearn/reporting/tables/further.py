@@ -13,6 +13,7 @@ BLOCKS_SHOWN = {
 }
 COLUMNS_SHOWN = (
     *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
+    *known.UNLEARNED_SHADOWS,
     *(*known.SPEAKER_MEMBERSHIP, *known.SPEAKER_MEMBERSHIP_SIZES),
     *(*known.PROBE, known.CHANCE, *known.JUDGE, *known.VERIFICATION, known.TRIALS),
 )

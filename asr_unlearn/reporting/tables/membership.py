@@ -8,6 +8,7 @@ from asr_unlearn.reporting.columns import (
     SPEAKER_MEMBERSHIP,
     SPEAKER_MEMBERSHIP_SIZES,
     TRUE_POSITIVES,
+    UNLEARNED_SHADOWS,
     present,
 )
 from asr_unlearn.reporting.comparison import Comparison
@@ -51,6 +52,7 @@ def membership(found: Comparison) -> Table | None:
             "retrained model has no such models. "
         ),
         "lira": "LiRA, RMIA: with shadow models trained with and without each utterance. ",
+        "ulira": "U-LiRA: with shadow models that were unlearned by the same method as well. ",
     }
     caption += "".join(text for key, text in meanings.items() if key in known)
     columns = [*AUC, *ATTACK_SIZES]
@@ -88,6 +90,23 @@ def speaker_membership(found: Comparison) -> Table | None:
     caption += below(found, SPEAKER_MEMBERSHIP)
     columns = [*SPEAKER_MEMBERSHIP, *SPEAKER_MEMBERSHIP_SIZES]
     return figures("Membership of speakers", caption.strip(), columns, found, gaps=True)
+
+
+def unlearned_shadows(found: Comparison) -> Table | None:
+    """U-LiRA, and distances between models that unlearned and models trained without."""
+    if not found.has("unlearned_shadows", "models"):
+        return None
+    caption = (
+        "Each shadow model was trained on half of the forgotten and unseen speakers, and these "
+        "were unlearned from it by the model's own method. U-LiRA asks of each utterance whether "
+        "the model's loss is more like that of models that unlearned it, or of models trained "
+        "without it; beside it stands the same attack on the retrained model, which is the "
+        "target, and the attack on the tenth of the utterances that shadow models have memorised "
+        "most. KLoM: divergence between the two groups of models, mean over utterances; 0 is "
+        "best, and few models give more than 0 by chance. Forgetting quality is that of the "
+        "NeurIPS 2023 challenge: 1 is best; it is coarse with few models."
+    )
+    return figures("Unlearned shadow models", caption, UNLEARNED_SHADOWS, found)
 
 
 def relearning(found: Comparison) -> Table | None:

@@ -14,6 +14,7 @@ from asr_unlearn.evaluation.attacks.membership import Attackers
 from asr_unlearn.evaluation.attacks.quantisation import Quantisation
 from asr_unlearn.evaluation.attacks.relearning import Relearning
 from asr_unlearn.evaluation.attacks.shadows import Shadow
+from asr_unlearn.evaluation.attacks.unlearned_shadows import UnlearnedShadow
 from asr_unlearn.metrics.rounding import PRECISIONS
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
@@ -23,9 +24,8 @@ from tests.support.attacked_models import CPU, evaluate, of, run_of
 def test_figures_of_every_attack(evaluated):
     for name, entry in evaluated.items():
         found, intervals = entry["membership"], entry["ci95"]["membership"]
-        attacks = ["loss", "neighbours", "classifier", "lira", "rmia"] + ["informed"] * (
-            name == "forgotten"
-        )
+        attacks = ["loss", "neighbours", "classifier", "lira", "rmia"]
+        attacks += ["informed", "ulira"] * (name == "forgotten")
         names = {f"{attack}_auc" for attack in attacks}
         assert names == {k for k in found if k.endswith("_auc")}
         # That of a cross-validated classifier would not hold.
@@ -35,6 +35,8 @@ def test_figures_of_every_attack(evaluated):
         assert [entry["speaker_membership"][group] for group in ("members", "others")] == [2, 2]
         assert found["shadow_models"] == 2
         assert found.get("informed_models") == (2 if name == "forgotten" else None)
+        own = {"models", "memorised_auc", "retrained_auc"}
+        assert set(entry.get("unlearned_shadows", ())) == (own if name == "forgotten" else set())
         assert entry["relearning"]["limit"] == 100
         assert {f"{precision}_forget_loss" for precision in PRECISIONS} < set(entry["quantisation"])
     # The original has nothing to learn again.
@@ -87,6 +89,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
         given = {"original": original.folder, "method": "neggrad_plus", "run": run}
         yield Unlearning(**given, **made).entry.key
         yield Shadow(run=original.run(), number=0, **made).entry.key
+        yield UnlearnedShadow(**given, **made).entry.key
         yield Relearning(original, corpus, CPU, MeanScore(loss=1.0, cer=0.0)).entry.key
         yield Quantisation(original, corpus, CPU).entry.key
 
@@ -102,6 +105,11 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
         ("retrained,forgotten", ["--relearn", "true"], "--relearn: no model is called original"),
         ("retrained", ["--quantised", "true"], "--quantised: no model is called original"),
         ("original,forgotten", ["--shadows", "3"], "--shadows 3: give an even number"),
+        (
+            "original,forgotten",
+            ["--unlearn_shadows", "true"],
+            "--unlearn_shadows: there are none; give --shadows",
+        ),
     ],
 )
 def test_attacks_that_cannot_be_made_are_refused_before_transcribing(

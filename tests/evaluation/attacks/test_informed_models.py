@@ -9,7 +9,7 @@ import torch
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
-from asr_unlearn.evaluation.attacks.informed import other_request, unlearnings
+from asr_unlearn.evaluation.attacks.informed import other_request, unlearning_of, unlearnings
 from asr_unlearn.models.saved_model import SavedModel
 from tests.support.attacked_models import run_of
 
@@ -74,9 +74,8 @@ def test_a_method_file_that_a_run_names_is_not_run(data, evaluated, tmp_path):
 
     def attackers(**given):
         model = SavedModel.at(folder)
-        return unlearnings(
-            model, data, tmp_path / "informed", count=1, device=torch.device("cpu"), **given
-        )
+        own = unlearning_of(model, data, device=torch.device("cpu"), **given)
+        return unlearnings(own, tmp_path / "informed", 1)
 
     for named in ((), ("orthograd",), (f"{evil}:Other",), ("other.py:Evil",)):
         with pytest.raises(ValueError, match=r"forgotten/run\.json names a method in a file.*Evil"):

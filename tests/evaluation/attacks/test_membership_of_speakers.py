@@ -26,14 +26,14 @@ def rows():
 
 
 def test_speakers_of_low_losses_are_members(rows, tmp_path):
-    attackers = Attackers({}, [], forgets_classes=False, forgets_speakers=True)
+    attackers = Attackers({}, [], {}, forgets_classes=False, forgets_speakers=True)
     found = membership(SavedModel("a", 0, tmp_path), rows, attackers).speakers
     assert (found["members"], found["others"]) == (3, 3)
     assert (found["loss_auc"], found["loss_p"]) == (1.0, 1 / 20)
 
 
 def test_requests_for_labels_have_no_attack_on_speakers(rows, tmp_path):
-    attackers = Attackers({}, [], forgets_classes=False, forgets_speakers=False)
+    attackers = Attackers({}, [], {}, forgets_classes=False, forgets_speakers=False)
     found = membership(SavedModel("a", 0, tmp_path), rows, attackers)
     assert found.figures["loss_auc"] == 1.0
     assert found.speakers == {}
