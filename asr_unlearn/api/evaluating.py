@@ -47,6 +47,7 @@ def evaluate(
     relearn: bool = False,
     quantised: bool = False,
     neighbours: bool = False,
+    extraction: bool = False,
     workers: NonNegativeInt = 0,
     method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
@@ -75,6 +76,8 @@ def evaluate(
         relearn: count the fine-tuning steps until the forget loss is back at the original's.
         quantised: measure the losses of each model with its weights rounded to bf16, int8 and int4.
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
+        extraction: give decoders the first half of each transcript in near silence, and see how
+            much of the second half they write.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
             As many models are transcribed at the same time, one after the other with 0.
         method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
@@ -116,6 +119,7 @@ def evaluate(
         relearn=relearn,
         quantised=quantised,
         neighbours=neighbours,
+        extraction=extraction,
         workers=workers,
         method_files=tuple(_listed(method_files)),
     )

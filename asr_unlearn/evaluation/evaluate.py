@@ -12,6 +12,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.attacks.extraction import check_extraction, extract
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.neighbours import neighbours
 from asr_unlearn.evaluation.attacks.processes import run_jobs
@@ -83,6 +84,7 @@ class _Inputs:
     relearned: Mapping[Key, dict[str, float]]
     quantised: Mapping[Key, Recovered]
     nearby: Mapping[Key, Mapping[str, Sequence[float]]]
+    extracted: Mapping[Key, dict[str, float]]
     layers: LayerSimilarity
     trials: Trials | None
     judge: Judge | None
@@ -118,16 +120,16 @@ def evaluate(
 
     Raises:
         InputError: an unlearned model's weights are not those of its run.json; a model has no
-            target for some utterances; the models have different tasks,
-            two have the same name and seed, or one is not under `root`; an attack needs the
-            original, and there is none; or the model called retrained was trained on the forget
-            speakers.
+            target for some utterances; the models have different tasks, two have the same name and
+            seed, or one is not under `root`; an attack needs the original, or a decoder, and there
+            is none; or the model called retrained was trained on the forget speakers.
     """
     check_folders(models, root)
     for model in models:
         model.check_weights()
     check_retrained(models, split)
     check_tasks(models)
+    check_extraction(models, budget)
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     models = [
         replace(m, cache=predictions_folder(m.folder, root)).spelled(data.part("retain"), device)
@@ -158,6 +160,7 @@ def evaluate(
         relearned=relearn(models, rows, data, root, budget, device=device),
         quantised=quantise(models, rows, data, root, budget, device=device),
         nearby=neighbours(models, data, root, budget, device=device),
+        extracted=extract(models, data, root, budget, device=device),
         layers=LayerSimilarity(data, device),
         trials=own_trials,
         judge=own_judge,
@@ -236,6 +239,8 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["relearning"] = inputs.relearned[key]
     if key in inputs.quantised:
         entry["quantisation"], entry["ci95"]["quantisation"] = inputs.quantised[key]
+    if extracted := inputs.extracted.get(key):
+        entry["extraction"] = extracted
     speaker_id, intervals = probe_speakers(model, corpus, device=device)
     if speaker_id:
         entry["ci95"]["speaker_id"] = intervals

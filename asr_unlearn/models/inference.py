@@ -68,7 +68,7 @@ def score(
 ) -> list[Score]:
     """Score every utterance, in the order given; a progress bar when described."""
     found: dict[str, Score] = {}
-    for group, output in _batched(task.score, task, example, utterances, batch_size, description):
+    for group, output in in_batches(task.score, task, example, utterances, batch_size, description):
         figures = (output.losses, *output.certainty)
         numbers = zip(*(figure.tolist() for figure in figures), strict=True)
         for utterance, text, (loss, confidence, entropy) in zip(
@@ -91,13 +91,15 @@ def measure_losses(
 ) -> list[UtteranceLoss]:
     """The losses alone: decoding, which takes most of the time of `score`, is left out."""
     found: dict[str, UtteranceLoss] = {}
-    for group, losses in _batched(task.losses, task, example, utterances, batch_size, description):
+    for group, losses in in_batches(
+        task.losses, task, example, utterances, batch_size, description
+    ):
         for utterance, loss in zip(group, losses.tolist(), strict=True):
             found[utterance.id] = UtteranceLoss(utterance, loss)
     return [found[u.id] for u in utterances]
 
 
-def _batched(
+def in_batches(
     function: Callable[[Batch], T],
     task: Task,
     example: Callable[[Utterance], Example],
@@ -105,7 +107,7 @@ def _batched(
     batch_size: int,
     description: str | None,
 ) -> list[tuple[list[Utterance], T]]:
-    """The function's outputs on batches of similar length, by the model in eval mode."""
+    """Return groups of similar length and the function's outputs on them, in eval mode."""
     size = batch_size if task.batches_are_exact else 1
     training = task.model.training
     task.model.eval()

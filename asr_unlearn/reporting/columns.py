@@ -130,6 +130,17 @@ UNLEARNED_SHADOWS = [
 ]
 
 
+EXTRACTION = [
+    Column(f"{heading}, {part}", ("extraction", f"{part}_{key}"), formats.percent, formats.points)
+    for part in ("forget", "unseen")
+    for heading, key in (("Written", "labels"), ("Verbatim", "verbatim"))
+]
+EXTRACTION_SIZES = [
+    Column(f"Utterances, {part}", ("extraction", f"{part}_utterances"), formats.count)
+    for part in ("forget", "unseen")
+]
+
+
 def _speaker_id(heading: str, key: str) -> Column:
     return Column(heading, ("speaker_id", key), formats.percent, formats.points)
 

@@ -125,6 +125,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.unlearned_shadows(found),
         tables.relearning(found),
         tables.quantisation(found),
+        tables.extraction(found),
         tables.probe(found),
         tables.judge(found),
         tables.verification(found),

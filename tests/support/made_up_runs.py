@@ -93,6 +93,11 @@ def attacked(path: Path) -> None:
             "models": 16, "memorised_auc": 0.8, "retrained_auc": 0.52,
             "klom": rng.uniform(0.1, 2), "forgetting_quality": 0.4,
         }  # fmt: skip
+        model["extraction"] = {
+            f"{part}_{key}": value
+            for part in ("forget", "unseen")
+            for key, value in (("utterances", 40), ("labels", 0.3), ("verbatim", 0.05))
+        }
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
         model["cka"] = {
             "forget": {"1": rng.uniform(0.9, 1.0), "2": rng.uniform(0.5, 0.9)},

@@ -23,6 +23,7 @@ class AttackBudget:
         relearn: whether to count the steps until a model has relearned the forget speakers.
         quantised: whether to measure each model's losses with its weights rounded; trains none.
         neighbours: whether to measure losses on slightly changed recordings; trains none.
+        extraction: whether to see how decoders finish transcripts in silence; trains none.
         workers: trainings at the same time; 0 for one per core, or one on a GPU.
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
@@ -37,6 +38,7 @@ class AttackBudget:
     relearn: bool = False
     quantised: bool = False
     neighbours: bool = False
+    extraction: bool = False
     workers: int = 0
     method_files: tuple[str, ...] = ()
 

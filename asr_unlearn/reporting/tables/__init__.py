@@ -4,6 +4,7 @@ from asr_unlearn.reporting.tables.corpus import left_out, options, split, versio
 from asr_unlearn.reporting.tables.cost import distance_and_cost, endings, phases
 from asr_unlearn.reporting.tables.differences import closest, differences
 from asr_unlearn.reporting.tables.each_speaker import each_speaker
+from asr_unlearn.reporting.tables.extraction import extraction
 from asr_unlearn.reporting.tables.further import further
 from asr_unlearn.reporting.tables.headline import headline
 from asr_unlearn.reporting.tables.layers import layers
@@ -21,9 +22,9 @@ from asr_unlearn.reporting.tables.speakers import judge, probe, verification
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
 __all__ = [
-    "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
-    "each_speaker", "endings", "further", "headline", "judge", "layers", "left_out", "membership",
-    "options", "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records",
-    "relearning", "speaker_membership", "split", "true_positives", "unlearned_shadows",
-    "verification", "versions",
+    "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost",
+    "each_seed", "each_speaker", "endings", "extraction", "further", "headline", "judge",
+    "layers", "left_out", "membership", "options", "phases", "probe", "quantisation",
+    "rates_and_loss", "record_inputs", "records", "relearning", "speaker_membership", "split",
+    "true_positives", "unlearned_shadows", "verification", "versions",
 ]  # fmt: skip

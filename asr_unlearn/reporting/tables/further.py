@@ -13,7 +13,7 @@ BLOCKS_SHOWN = {
 }
 COLUMNS_SHOWN = (
     *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
-    *known.UNLEARNED_SHADOWS,
+    *(*known.UNLEARNED_SHADOWS, *known.EXTRACTION, *known.EXTRACTION_SIZES),
     *(*known.SPEAKER_MEMBERSHIP, *known.SPEAKER_MEMBERSHIP_SIZES),
     *(*known.PROBE, known.CHANCE, *known.JUDGE, *known.VERIFICATION, known.TRIALS),
 )

@@ -110,6 +110,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
             ["--unlearn_shadows", "true"],
             "--unlearn_shadows: there are none; give --shadows",
         ),
+        ("original", ["--extraction", "true"], "--extraction gives a decoder the beginning"),
     ],
 )
 def test_attacks_that_cannot_be_made_are_refused_before_transcribing(

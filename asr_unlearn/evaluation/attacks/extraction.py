@@ -1,0 +1,129 @@
+"""Extraction by a prefix: does a decoder finish a transcript without its recording?
+
+The decoder is given near silence and the first half of a transcript. Greedy search writes the
+second half word for word exactly where each of its labels is the likeliest one after those before
+it, so that one pass with all labels answers it, and nothing is generated.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from asr_unlearn.data.audio import SAMPLE_RATE
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.manifest import Utterance, content
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.attacks.job import ModelJob
+from asr_unlearn.evaluation.attacks.processes import run_jobs
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import in_batches
+from asr_unlearn.models.saved_model import Key, SavedModel
+from asr_unlearn.models.tasks import Task
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_json
+
+PARTS = ("forget", "unseen")
+# Of the noise that stands for silence: features of a wave of zeros need not be finite.
+AMPLITUDE = 1e-3
+# Shorter transcripts have no two halves.
+FEWEST_LABELS = 4
+# Of extraction.json.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Extraction(ModelJob):
+    """How much of each transcript's second half one model writes without its recording.
+
+    The result is extraction.json among the model's predictions: by part the share of right labels
+    of each utterance.
+    """
+
+    file: ClassVar[str] = "extraction.json"
+
+    def made_from(self) -> Any:
+        settings = [VERSION, AMPLITUDE, FEWEST_LABELS]
+        return [settings, self.model.files(), content(self.corpus.part(*PARTS))]
+
+    def make(self) -> None:
+        task = self.model.task(self.device)
+        inputs = Inputs(task, load=near_silence)
+        found = {}
+        for part in PARTS:
+            utterances = [u for u in self.corpus.part(part) if len(task.target(u)) > FEWEST_LABELS]
+            shares: list[float] = []
+            described = f"{self.model.name}, extraction"
+            for _, own in in_batches(
+                lambda batch: second_half(task, batch), task, inputs, utterances, 16, described
+            ):
+                shares += own.tolist()
+            found[part] = shares
+        write_json(self.path, found)
+
+    def figures(self) -> dict[str, float]:
+        """Return by part the utterances, and the shares of right labels and of whole halves.
+
+        "PART_labels" is the mean share of right labels over utterances, and "PART_verbatim" the
+        share of utterances with all of them right; a part without utterances has neither.
+        """
+        found: dict[str, float] = {}
+        for part, shares in self.result().items():
+            if shares:
+                found[f"{part}_utterances"] = len(shares)
+                found[f"{part}_labels"] = sum(shares) / len(shares)
+                found[f"{part}_verbatim"] = sum(share == 1 for share in shares) / len(shares)
+        return found
+
+
+def second_half(task: Task, batch: Batch) -> Float[Tensor, " B"]:
+    """Return the share of each transcript's second half that greedy search would begin with."""
+    predicted = task.logits(batch).argmax(-1)
+    # Without the end of the text, which is no part of what was said.
+    labels = (batch.target_lengths - 1)[:, None]
+    places = torch.arange(predicted.shape[1], device=predicted.device)
+    second = (places >= labels // 2) & (places < labels)
+    # Behind the first wrong label it would go on from other words.
+    right = ((predicted == batch.targets) | ~second).cumprod(1).bool() & second
+    return right.sum(1) / second.sum(1)
+
+
+def near_silence(utterance: Utterance) -> Float[np.ndarray, " samples"]:
+    """Return faint noise as long as the utterance, the same for the same id."""
+    seed = list(hashlib.sha256(f"{utterance.id} silence".encode()).digest())
+    samples = round(utterance.seconds * SAMPLE_RATE)
+    noise: Float[np.ndarray, " samples"] = np.random.default_rng(seed).standard_normal(
+        samples, dtype=np.float32
+    )
+    return noise * np.float32(AMPLITUDE)
+
+
+def extract(
+    models: Sequence[SavedModel],
+    corpus: Corpus,
+    root: Path,
+    budget: AttackBudget,
+    *,
+    device: torch.device,
+) -> Mapping[Key, dict[str, float]]:
+    """Return the figures of `Extraction` for every model; empty unless wanted."""
+    if not budget.extraction:
+        return {}
+    jobs = [Extraction(model, corpus, device) for model in models]
+    run_jobs(jobs, budget.side_by_side(device), root / "extraction.log", "extraction")
+    return {job.model.key: job.figures() for job in jobs}
+
+
+def check_extraction(models: Sequence[SavedModel], budget: AttackBudget) -> None:
+    """Raises InputError where extraction is wanted of models that have no decoder."""
+    if budget.extraction and models[0].kind() != "seq2seq":
+        raise InputError(
+            "--extraction gives a decoder the beginning of a transcript; these models have none"
+        )
