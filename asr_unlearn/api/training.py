@@ -97,7 +97,8 @@ def train(
         joined: for a Whisper from scratch: probability that an utterance is followed by another.
         window: of a Whisper's encoder while it is trained: auto for the longest utterance rounded
             up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. The saved
-            model has its own.
+            model has its own; but a classifier, which averages over its window, is trained and
+            saved with the seconds that are given, and else keeps its own.
         lora: train new low-rank adapters alone, and the output layer of a recogniser by CTC or of a
             classifier. Adapters that a model has are trained alone without this.
         merge: publish a whole model; False publishes the adapters alone.

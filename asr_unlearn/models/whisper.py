@@ -1,10 +1,12 @@
 """Whisper's tokenizer, feature extractor, prompt and text normalisation."""
 
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from tokenizers.pre_tokenizers import ByteLevel
+from torch import nn
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -70,6 +72,29 @@ def feature_extractor(source: Path, config: Any) -> WhisperFeatureExtractor:
             "chunk_length beside it"
         )
     return WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=seconds)
+
+
+def shorten_window(model: PreTrainedModel, extractor: Any, seconds: float) -> None:
+    """Give a Whisper's encoder and feature extractor a shorter window, in whole seconds, for good.
+
+    Its positions are fixed sinusoids: the shorter window has the first rows.
+
+    Raises:
+        InputError: the model has no such window, or a shorter one.
+    """
+    encoder: Any = getattr(model.base_model, "encoder", None)
+    if not isinstance(extractor, WhisperFeatureExtractor) or encoder is None:
+        raise InputError(f"--window {seconds:g}: {type(model).__name__} has no window of its own")
+    own, wanted = extractor.chunk_length, math.ceil(seconds)
+    if not 0 < wanted <= own:
+        raise InputError(f"--window {seconds:g}: give seconds above 0, up to {own:g}, or auto")
+    positions = encoder.embed_positions.num_embeddings * wanted // own
+    rows = encoder.embed_positions.weight[:positions].detach().clone()
+    encoder.embed_positions = nn.Embedding.from_pretrained(rows)
+    encoder.max_source_positions = model.config.max_source_positions = positions
+    extractor.chunk_length = wanted
+    extractor.n_samples = wanted * extractor.sampling_rate
+    extractor.nb_max_frames = extractor.n_samples // extractor.hop_length
 
 
 def character_whisper(source: Path, config: Any, alphabet: Collection[str]) -> WhisperProcessor:

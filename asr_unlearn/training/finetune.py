@@ -37,6 +37,7 @@ from asr_unlearn.models.tasks.compute import FULL, Compute, checkpoint_activatio
 from asr_unlearn.models.tasks.from_scratch import Seq2SeqFromScratch, TrainingAids
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, check_window, set_window
+from asr_unlearn.models.whisper import shorten_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
@@ -69,7 +70,8 @@ class Setup:
         crop_seconds: length of the random pieces to train on, 0 for whole utterances.
         front_end_frozen: by default, unless training starts from random weights.
         aids: further losses and noise for a Whisper from scratch.
-        window: of a Whisper's encoder while it is trained; the saved model has its own.
+        window: of a Whisper's encoder while it is trained; the saved model has its own. A
+            classifier that is given seconds has that window from then on.
         lora: new adapters, which are trained alone, but for the output layer of a recogniser by CTC
             or of a classifier.
         compute: how passes through the model are computed.
@@ -163,7 +165,9 @@ def train_model(
     base = None if merge else base_to_publish_on(task.model, source)
     if base is not None:
         _check_output_layer(task, base)
-    window = set_window(task, _window_of(setup), corpus.part(*PARTS))
+    window = set_window(task, _window_of(setup, kind), corpus.part(*PARTS))
+    if kind == "classification":
+        window = setup.window if isinstance(setup.window, int | float) else None
     changes = _changes(task, setup)
     check_parts(task, corpus, parts, fastest=max(setup.speeds))
     if setup.filterbank and scratch:
@@ -190,10 +194,10 @@ def train_model(
     return outcome
 
 
-def _window_of(setup: Setup) -> Window:
-    """The window to train with: the model's own where utterances are joined or slowed down."""
+def _window_of(setup: Setup, kind: TaskName) -> Window:
+    """The window to train with: a classifier's own, and where utterances get longer the whole."""
     lengthened = setup.aids.joined > 0 or min(setup.speeds) < 1
-    if setup.window is None or (setup.window == "auto" and lengthened):
+    if kind == "classification" or setup.window is None or (setup.window == "auto" and lengthened):
         return "full"
     return setup.window
 
@@ -240,6 +244,8 @@ def _task_to_train(
         model, processor = model_from_config(source, vocabulary, seed, kind)
     else:
         model, processor = pretrained_model(source, vocabulary, kind)
+    if kind == "classification" and isinstance(setup.window, int | float):
+        shorten_window(model, getattr(processor, "feature_extractor", processor), setup.window)
     # First without aids: this refuses a language that the model does not have.
     task = task_for(model, processor, device, language=setup.language)
     # Random weights have no spelling; the vocabulary is that of the transcripts as given.

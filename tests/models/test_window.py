@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from transformers import (
+    Wav2Vec2FeatureExtractor,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForAudioClassification,
@@ -21,6 +22,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import load_model, model_from_config, save_model
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.models.whisper import shorten_window
 from asr_unlearn.runtime.errors import InputError
 from tests.support.flags import flags
 from tests.support.tiny_model import tiny_whisper_options
@@ -158,6 +160,31 @@ def test_what_has_no_window_to_shorten_keeps_its_own(tmp_path):
     assert classifier.front_end.length == 200
     with pytest.raises(InputError, match="only a Whisper that transcribes"):
         set_window(classifier, 1.0, ())
+
+
+def test_a_classifier_is_given_a_shorter_window_for_good(tmp_path):
+    """It is then the model that has that window, with the same weights, from the start."""
+    options = tiny_whisper_options() | {"num_labels": 2}
+    extractor = WhisperFeatureExtractor(20, chunk_length=4)
+    model = WhisperForAudioClassification(WhisperConfig(**options | {"max_source_positions": 200}))
+    shorten_window(model.eval(), extractor, 1.5)
+    save_model(model, extractor, tmp_path)
+    loaded, made = load_model(str(tmp_path))
+    assert (made.chunk_length, made.n_samples, made.nb_max_frames) == (2, 32_000, 200)
+    assert loaded.config.max_source_positions == 100
+    small = WhisperForAudioClassification(WhisperConfig(**options | {"max_source_positions": 100}))
+    small.load_state_dict(model.state_dict())
+    features = torch.randn(2, 20, 200)
+    with torch.no_grad():
+        expected = small.eval()(features).logits
+        assert torch.equal(loaded(features).logits, expected)
+    classifier = task_for(loaded, made)
+    assert (classifier.front_end.window, classifier.front_end.length) == (2, 200)
+    for seconds in (3.0, 0.0):
+        with pytest.raises(InputError, match="give seconds above 0, up to 2"):
+            shorten_window(loaded, made, seconds)
+    with pytest.raises(InputError, match="has no window of its own"):
+        shorten_window(loaded, Wav2Vec2FeatureExtractor(), 1.0)
 
 
 def test_positions_are_those_of_openai_and_never_trained(task, tmp_path):

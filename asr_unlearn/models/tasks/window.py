@@ -30,7 +30,7 @@ def set_window(task: Task, window: Window, utterances: Iterable[Utterance]) -> f
     """Shorten the window of a recogniser's encoder to what `utterances` need.
 
     A classifier averages its encoder's states over the window, so that a shorter one would change
-    its predictions: it keeps its own.
+    its predictions: it keeps its own (see `models.whisper.shorten_window`).
 
     Returns:
         Seconds of the window in use, None for a model whose inputs have no fixed length.
