@@ -17,11 +17,13 @@ from asr_unlearn.evaluation.compared_models import without_retrained
 from asr_unlearn.evaluation.deletion_record import write_records
 from asr_unlearn.evaluation.evaluate import Evaluation
 from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
+from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.models.checks import models_in
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import Window, check_window, longest_seconds
+from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
@@ -135,12 +137,18 @@ def evaluate(
         root=root,
         corpus=corpus or absolute(manifest).parent.name,
         left_out=_left_out(manifest),
-        device=pick_device(device),
+        device=distributed.own_device(pick_device(device)),
         beams=beams,
         budget=budget,
         trials=trials,
         judge=None if judge is None else Path(judge),
-    ).write(out)
+    )
+    if evaluation is None:
+        # Another process has the figures, and writes them.
+        distributed.meet()
+        written = read_results(out)
+        return Evaluation(written.record, written.models, out)
+    evaluation = evaluation.write(out)
     for model in without_retrained(chosen):
         logger.warning(
             "%s has the seed %d, of which there is no retrained model: it is not compared with one",
@@ -160,6 +168,7 @@ def evaluate(
             folder,
             split,
         )
+    distributed.meet()
     return evaluation
 
 

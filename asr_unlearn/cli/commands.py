@@ -55,7 +55,7 @@ def _show_methods(methods: Mapping[str, type[Method]]) -> None:
 
 
 def _show_once(result: Any) -> None:
-    if distributed.is_first():
+    if not distributed.launched_share().rank:
         print(result)
 
 
@@ -72,7 +72,7 @@ def _show_search(search: Search) -> None:
 
 def _show_evaluation(evaluation: Evaluation) -> None:
     next_command = shlex.join(["asr-unlearn", "report", "--results", str(evaluation.path)])
-    print(f"wrote {evaluation.path}; next: {next_command}")
+    _show_once(f"wrote {evaluation.path}; next: {next_command}")
 
 
 def _show_report(written: Report) -> None:
@@ -119,6 +119,7 @@ COMMANDS = {
         "asr-unlearn evaluate --manifest out/manifest.jsonl --split out/split.json "
         "--models original,retrained,orthograd --out out/results.json",
         _show_evaluation,
+        in_several_processes=True,
     ),
     "report": Command(report, "asr-unlearn report --results out/results.json", _show_report),
     "verify": Command(

@@ -100,8 +100,7 @@ def _check_processes(name: str) -> None:
     if distributed.launched() and not COMMANDS[name].in_several_processes:
         several = [other for other, command in COMMANDS.items() if command.in_several_processes]
         raise InputError(
-            f"{name} works in one process, without torchrun; "
-            f"several can share {' and '.join(several)}"
+            f"{name} works in one process, without torchrun; several can share {', '.join(several)}"
         )
 
 
@@ -200,7 +199,7 @@ def _run(given: Sequence[str]) -> None:
         result = command.function(**options)
         if JSON not in given:
             command.show(result)
-        elif distributed.is_first():
+        elif not distributed.launched_share().rank:
             print(json.dumps(as_json(result), default=str))
         command.check(result)
         distributed.leave()

@@ -15,7 +15,6 @@ from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.extraction import check_extraction, extract
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.neighbours import neighbours
-from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.quantisation import Recovered, quantise
 from asr_unlearn.evaluation.attacks.relearning import relearn
 from asr_unlearn.evaluation.compared_models import (
@@ -31,6 +30,7 @@ from asr_unlearn.evaluation.error_rates import (
     overlong_transcripts,
 )
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
+from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
 from asr_unlearn.evaluation.predictions import Row, Transcription, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
@@ -40,6 +40,7 @@ from asr_unlearn.metrics.gap import gap
 from asr_unlearn.models.inference import with_known_labels
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
+from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.provenance import invocation, versions
@@ -103,8 +104,11 @@ def evaluate(
     budget: AttackBudget = AttackBudget(),  # noqa: B008
     trials: Path | None = None,
     judge: Path | None = None,
-) -> Evaluation:
+) -> Evaluation | None:
     """Evaluate saved models of one task on all parts of a split.
+
+    Of several launched processes each does a share of the transcribing and of the attacks' work;
+    the first one returns the figures, the others None.
 
     The model named "retrained" of the same seed is what gaps and relative costs are measured
     against; without it they are absent.
@@ -142,10 +146,10 @@ def evaluate(
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
-    if budget.workers > 1:
+    if budget.workers > 1 or distributed.launched():
         # Only where it is asked for: each process has a model in memory.
         jobs = [Transcription(m, manifest, split, device, beams) for m in models]
-        run_jobs(jobs, budget.workers, root / "transcription.log", "transcribing")
+        run_jobs(jobs, max(1, budget.workers), root / "transcription.log", "transcribing")
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     attackers.train(root, budget.side_by_side(device))
     inputs = _Inputs(
@@ -165,6 +169,8 @@ def evaluate(
         trials=own_trials,
         judge=own_judge,
     )
+    if distributed.launched_share().rank:
+        return None
     results = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

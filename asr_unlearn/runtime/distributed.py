@@ -1,17 +1,25 @@
-"""Data-parallel processes, started by `torchrun` or `accelerate launch`.
+"""Several processes, started by `torchrun` or `accelerate launch`.
 
-Each has the model and a share of every batch. Everything here is a no-op in a single process.
+Those that train join a group: each has the model and a share of every batch. Those that evaluate
+join none: each does a share of the jobs, and they meet. Everything is a no-op in a single process.
 """
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 
 T = TypeVar("T")
+POLL_SECONDS = 0.2
+_PLACES = count()
 
 
 @dataclass(frozen=True)
@@ -31,16 +39,47 @@ WHOLE = Share(0, 1)
 
 def launched() -> bool:
     """Whether this process was started as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return launched_share().of > 1
+
+
+def launched_share() -> Share:
+    """This process's share of what the launched processes do, in a group or not."""
+    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def own_device(device: torch.device) -> torch.device:
+    """This process's device, of several of the same kind."""
+    if not launched() or device.type != "cuda":
+        return device
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def meet() -> None:
+    """Wait until all launched processes have come as far; for those that have joined no group."""
+    if not launched():
+        return
+    store, own = _store(), launched_share()
+    place = next(_PLACES)
+    store.set(f"asr_unlearn/{place}/{own.rank}", "")
+    others = [f"asr_unlearn/{place}/{rank}" for rank in range(own.of)]
+    # Not `store.wait`, which no signal ends.
+    while not store.check(others):
+        time.sleep(POLL_SECONDS)
+
+
+@cache
+def _store() -> Store:
+    """What the launcher, or the first process, keeps for all."""
+    return next(rendezvous("env://"))[0]
 
 
 def join(device: torch.device) -> torch.device:
     """Join the group of launched processes; returns this one's device."""
     if not launched():
         return device
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    device = own_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device

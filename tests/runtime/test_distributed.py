@@ -395,7 +395,7 @@ def test_a_launched_run_survives_kills_and_signals(corpus, tiny_config, tmp_path
 
 def test_other_commands_are_for_one_process(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match=r"methods works in one process.*train and unlearn"):
+    with pytest.raises(ValueError, match=r"methods works in one process.*train, unlearn, evaluate"):
         main(["methods"])
 
 

@@ -12,7 +12,6 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.informed import Unlearning, unlearning_of, unlearnings
 from asr_unlearn.evaluation.attacks.observations import compared, target_loss
-from asr_unlearn.evaluation.attacks.processes import run_jobs
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows, shadows_of
 from asr_unlearn.evaluation.attacks.unlearned_shadows import (
     UnlearnedShadow,
@@ -20,6 +19,7 @@ from asr_unlearn.evaluation.attacks.unlearned_shadows import (
     unlearned_shadows,
 )
 from asr_unlearn.evaluation.compared_models import forgets_classes, relative_folder
+from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.metrics.mia import (

@@ -18,7 +18,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.attacks.processes import run_jobs
+from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
 from asr_unlearn.models.saved_model import Key, SavedModel

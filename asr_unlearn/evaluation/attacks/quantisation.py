@@ -19,7 +19,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.attacks.processes import run_jobs
+from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.metrics.recovery import brought_back

@@ -20,7 +20,7 @@ from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.attacks.processes import run_jobs
+from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.methods.finetune import Finetune

@@ -1,4 +1,4 @@
-"""Runs several trainings at the same time, each in its own process."""
+"""Runs the jobs of an evaluation, several at the same time in processes of their own."""
 
 import sys
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ from typing import Protocol
 import torch
 from tqdm import tqdm
 
+from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.processes import working
 
 
 class Job(Protocol):
-    """A training with a result that is kept."""
+    """Work with a result that is kept."""
 
     def __call__(self) -> None: ...
 
@@ -25,8 +26,14 @@ def run_jobs(jobs: Sequence[Job], workers: int, log: Path, description: str) -> 
     """Run all jobs that are not done; if one fails, the others end, and a later call resumes them.
 
     With one worker the jobs run in this process. Other processes write their output to the file
-    `log`. Jobs must be picklable.
+    `log`. Jobs must be picklable. Of several launched processes each runs its share, and waits for
+    the others' results.
     """
+    _run_own(distributed.launched_share().of_all(jobs), workers, log, description)
+    distributed.meet()
+
+
+def _run_own(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
     jobs = [job for job in jobs if not job.is_done()]
     if workers == 1 or len(jobs) < 2:
         for job in jobs:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_unlearn.evaluation.attacks.processes import run_jobs
+from asr_unlearn.evaluation.jobs import run_jobs
 from tests.support.copying import Copying
 
 
@@ -32,7 +32,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
     script.write_text(
         "import os, time\n"
         "from pathlib import Path\n"
-        "from asr_unlearn.evaluation.attacks.processes import run_jobs\n"
+        "from asr_unlearn.evaluation.jobs import run_jobs\n"
         "class Job(str):\n"
         "    def is_done(self):\n"
         "        return False\n"
@@ -46,7 +46,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
         [sys.executable, str(script)],
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     ) as run:
         pids = [int(eventually((tmp_path / name).read_text)) for name in "ab"]
         run.kill()
