@@ -72,7 +72,8 @@ def meet() -> None:
 @cache
 def _store() -> Store:
     """What the launcher, or the first process, keeps for all."""
-    return next(rendezvous("env://"))[0]
+    store: Store = next(rendezvous("env://"))[0]
+    return store
 
 
 def join(device: torch.device) -> torch.device:
