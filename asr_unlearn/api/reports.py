@@ -1,5 +1,6 @@
 """Write the report of an evaluation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def report(
     *,
     audio: bool = True,
     private: bool = False,
+    earlier: str | Sequence[str | Path] = (),
     track: TrackerName | None = None,
 ) -> Report:
     """Write report.md and report.html beside results.json.
@@ -38,6 +40,8 @@ def report(
         audio: include a few recordings in report.html, some of them of forget speakers.
         private: write private-report.md and private-report.html, which name nobody, quote nobody
             and show no path.
+        earlier: results.json of the requests before, with commas, the first one first: the report
+            shows what became of their speakers.
         track: keep the report with a run of an experiment tracker too: mlflow and wandb keep both
             files, tensorboard and trackio show the Markdown.
 
@@ -55,7 +59,9 @@ def report(
     """
     path = Path(results)
     check_tracker(track)
-    markdown, html = write_report(path, audio=audio, private=private)
+    names = earlier.split(",") if isinstance(earlier, str) else earlier
+    before = [Path(name) for name in names if str(name).strip()]
+    markdown, html = write_report(path, audio=audio, private=private, earlier=before)
     with tracking(track, path) as tracker:
         if tracker is not None:
             tracker.keep(markdown, html)

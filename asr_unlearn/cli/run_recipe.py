@@ -25,11 +25,12 @@ if __name__ == "__main__":
 from asr_unlearn.api.splitting import check_request
 from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.recipe import BASE, STAGES, Command, Plan, Recipe, read_recipe
+from asr_unlearn.cli.plan import BASE, STAGES, Command, Plan
+from asr_unlearn.cli.recipe import Recipe, read_recipe
+from asr_unlearn.cli.requests import all_requests, check_requests
 from asr_unlearn.cli.runner import LOCAL, Runner
 from asr_unlearn.cli.side_by_side import run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage
-from asr_unlearn.data.forget_list import check_names, read_names
 from asr_unlearn.data.make_split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.speaker_verification import check_judge
@@ -96,6 +97,14 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     flags.add_argument("--data", type=Path, help="the corpus (default: OUT/corpus)")
     flags.add_argument("--forget", type=Path, help="names, one a line (default: split.draw)")
     flags.add_argument(
+        "--requests",
+        type=_requests,
+        default=[],
+        metavar="FILE,FILE",
+        help="such files, with commas: requests that come one after the other; the later ones in "
+        "OUT/request2, OUT/request3 and so on",
+    )
+    flags.add_argument(
         "--out", type=Path, default=Path("out") / name, help="(default: %(default)s)"
     )
     if recipe.presets:
@@ -148,6 +157,11 @@ def _seeds(text: str) -> list[int]:
     if not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
         raise argparse.ArgumentTypeError(f"{text!r}: give them with commas, such as 0,1,2")
     return [int(seed) for seed in text.split(",")]
+
+
+def _requests(text: str) -> list[Path]:
+    """The files of `first.txt,second.txt`."""
+    return [Path(name.strip()) for name in text.split(",") if name.strip()]
 
 
 def _workers(text: str) -> int:
@@ -206,7 +220,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         out=given.out,
         folders=seed_folders(given.out, given.seeds),
         device=given.device,
-        forget=given.forget,
+        forget=given.requests[0] if given.requests else given.forget,
     )
 
 
@@ -251,14 +265,16 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     given = parser(recipe, folder).parse_args(rest)
     check_folder(given.out)
     runner = Runner.of(given.runner, given.workers, given.device)
-    if given.forget:
-        if not given.forget.is_file():
-            raise InputError(f"--forget {given.forget}: there is no such file")
-        check_names("speaker", read_names(given.forget))
+    if given.forget and given.requests:
+        raise InputError("give --forget or --requests: the first of the requests is the former")
+    check_requests([given.forget] if given.forget else given.requests)
     if given.stage > given.stop_stage:
         raise InputError(f"--stage {given.stage} is behind --stop-stage {given.stop_stage}")
     plan = make_plan(recipe, folder, given)
-    commands = plan.commands()
+    plans = all_requests(plan, given.requests[1:])
+    # Stage by stage, the requests in order in each.
+    every = [command for each in plans for command in each.commands()]
+    commands = sorted(every, key=lambda command: command.stage)
     for command in commands:
         check(command)
         check_apart(command.leaves, plan.inputs())

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.recipe import Command
+from asr_unlearn.cli.plan import Command
 from asr_unlearn.cli.runner import Runner
 from asr_unlearn.cli.stages import begin, end, title
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.recipe import STAGES, Command
+from asr_unlearn.cli.plan import STAGES, Command
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime import program, signals
 from asr_unlearn.runtime.cache import Cached, cached, changed_since

@@ -25,7 +25,7 @@ from asr_unlearn.runtime.io import atomic_write, digest
 
 
 def write_report(
-    results_path: Path, audio: bool = True, private: bool = False
+    results_path: Path, audio: bool = True, private: bool = False, earlier: Sequence[Path] = ()
 ) -> tuple[Path, Path]:
     """Write report.md and report.html beside `results_path` and return their paths.
 
@@ -35,6 +35,7 @@ def write_report(
     Args:
         audio: put recordings of the examples, of forgotten speakers too, into report.html.
         private: write private-report.md and .html, without names, transcripts and paths.
+        earlier: results.json of the requests before, the first one first.
 
     Raises:
         ResultsError: results.json or a file of a run folder is broken, or results.json is not what
@@ -54,8 +55,13 @@ def write_report(
     if private:
         path = path.with_name(f"private-{path.name}")
     paths = path, path.with_suffix(".html")
-    content = {**content_of(results, found, runs), "page": paths[1].name}
-    only_html = _only_html(results, found, runs, content["missing"], audio)
+    requests = [*(compare(read_results(one)) for one in earlier), found]
+    content = {
+        **content_of(results, found, runs),
+        "page": paths[1].name,
+    }
+    content["main"] = [*_present(tables.requests(requests)), *content["main"]]
+    only_html = _only_html(results, requests, runs, content["missing"], audio)
     texts = markdown(content), html({**content, **only_html})
     for path, text in zip(paths, texts, strict=True):
         with atomic_write(path) as temporary:
@@ -161,14 +167,19 @@ def _present(*given: tables.Table | None) -> list[tables.Table]:
 
 
 def _only_html(
-    results: Results, found: Comparison, runs: Runs, missing: Sequence[str], audio: bool
+    results: Results,
+    requests: Sequence[Comparison],
+    runs: Runs,
+    missing: Sequence[str],
+    audio: bool,
 ) -> dict[str, Any]:
     """Figures, examples, settings and whole deletion records."""
+    found = requests[-1]
     looks = palette.looks([entry.name for entry in found.entries])
     recorded = recordings(results, runs) if audio else None
     chosen = examples(found, runs, recorded)
     return {
-        **draw_all(found, runs, looks),
+        **draw_all(requests, runs, looks),
         "looks": looks,
         "methods": [entry.name for entry in found.methods],
         "colours": palette.colours(looks),

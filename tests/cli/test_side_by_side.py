@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli import runner as runners
 from asr_unlearn.cli import side_by_side
-from asr_unlearn.cli.recipe import Command, Plan, read_recipe
+from asr_unlearn.cli.plan import Command, Plan
+from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.runner import Runner
 from asr_unlearn.cli.side_by_side import Training, dependencies, run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage

@@ -260,7 +260,8 @@ def test_help_names_the_stages(recipe):
 
 
 def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
 
     recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
     recipe.apply("prepare.strict=true")
@@ -273,7 +274,8 @@ def test_preparation_takes_switches_and_what_the_model_has_characters_for(tmp_pa
 
 
 def test_several_seeds_have_folders_of_their_own(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
     from asr_unlearn.cli.run_recipe import seed_folders
 
     recipe = read_recipe(ROOT / "recipes" / "an4" / "recipe.yaml")
@@ -307,7 +309,8 @@ def test_one_of_several_seeds_is_found_again(tmp_path):
 
 
 def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
 
     own = tmp_path / "own.py"
     own.write_text(
@@ -325,7 +328,7 @@ def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
 
 def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatch):
     from asr_unlearn.cli import stages
-    from asr_unlearn.cli.recipe import Command
+    from asr_unlearn.cli.plan import Command
 
     done = []
 
@@ -354,7 +357,7 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
 @pytest.mark.parametrize("damage", [b"", b"c0ntent", None])
 def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path, monkeypatch):
     from asr_unlearn.cli import stages
-    from asr_unlearn.cli.recipe import Command
+    from asr_unlearn.cli.plan import Command
 
     files = [tmp_path / name for name in ("made", "model/weights", "model/settings")]
 
@@ -375,7 +378,8 @@ def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path
 
 
 def test_the_evaluation_is_complete_with_its_predictions_and_records(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
 
     recipe = read_recipe(recipe_file(tmp_path))
     plan = Plan(recipe, "small", Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
@@ -386,7 +390,8 @@ def test_the_evaluation_is_complete_with_its_predictions_and_records(tmp_path):
 
 
 def test_another_judge_and_other_trials_are_seen(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
     from asr_unlearn.cli.stages import state_of
 
     recipe = read_recipe(recipe_file(tmp_path))
@@ -449,7 +454,8 @@ def test_unknown_keys_are_named_in_presets_too(tmp_path):
 
 
 def test_flags_of_the_evaluation_are_handed_on(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
 
     recipe = read_recipe(recipe_file(tmp_path))
     recipe.apply("evaluate.beams=5")
@@ -488,7 +494,8 @@ def test_a_method_that_needs_the_base_is_refused_without_one_before_the_first_st
 
 
 def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
 
     recipe = read_recipe(ROOT / "recipes" / "speechcommands" / "recipe.yaml")
 
@@ -516,7 +523,8 @@ def test_the_recipe_of_speech_commands_forgets_speakers_or_words(tmp_path):
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
 def test_every_command_of_every_preset_is_understood(recipe, tmp_path):
     """Those for pretrained models too, for which no weights are at hand."""
-    from asr_unlearn.cli.recipe import Plan, read_recipe
+    from asr_unlearn.cli.plan import Plan
+    from asr_unlearn.cli.recipe import read_recipe
     from asr_unlearn.cli.run_recipe import check
 
     whole = read_recipe(recipe_of(recipe))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from asr_unlearn.cli import run_recipe
-from asr_unlearn.cli.recipe import Plan, read_recipe
+from asr_unlearn.cli.plan import Plan
+from asr_unlearn.cli.recipe import read_recipe
 
 AN4 = Path(__file__).parents[2] / "recipes" / "an4"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from asr_unlearn.cli import stages
-from asr_unlearn.cli.recipe import Command
+from asr_unlearn.cli.plan import Command
 
 
 @pytest.fixture

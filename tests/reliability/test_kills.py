@@ -16,8 +16,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.cli import stages
 from asr_unlearn.cli.main import main
+from asr_unlearn.cli.plan import Command
 from asr_unlearn.cli.prepare import prepare
-from asr_unlearn.cli.recipe import Command
 from asr_unlearn.training.trainer import Training
 from asr_unlearn.training.tune import finished
 from tests.support.kill_points import ended, forked, killed_after, killed_at, operations

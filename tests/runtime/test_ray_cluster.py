@@ -11,7 +11,7 @@ import torch
 from ray.cluster_utils import Cluster
 from safetensors.torch import load_file
 
-from asr_unlearn.cli.recipe import Command
+from asr_unlearn.cli.plan import Command
 from asr_unlearn.cli.runner import Runner
 from asr_unlearn.cli.side_by_side import run_side_by_side
 from asr_unlearn.runtime.errors import InputError

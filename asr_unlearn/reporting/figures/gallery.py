@@ -15,6 +15,7 @@ from asr_unlearn.reporting.figures.curves import highest_share, training_curves,
 from asr_unlearn.reporting.figures.forest import forest, shared_ends
 from asr_unlearn.reporting.figures.losses import loss_edges, loss_histogram, speaker_strip
 from asr_unlearn.reporting.figures.palette import Looks
+from asr_unlearn.reporting.figures.requests import after_each_request
 from asr_unlearn.reporting.figures.trade_off import trade_off
 from asr_unlearn.reporting.runs import Runs, key
 
@@ -25,13 +26,15 @@ FIRST = ("forget", "retain")
 FEW = 8
 
 
-def draw_all(found: Comparison, runs: Runs, looks: Looks) -> dict[str, list[Markup]]:
-    """Place -> figures; a place without figures is empty."""
+def draw_all(requests: Sequence[Comparison], runs: Runs, looks: Looks) -> dict[str, list[Markup]]:
+    """Place -> figures of the last request; a place without figures is empty."""
+    found = requests[-1]
     rate = present(rates(found.rate), found)
     loss = present(losses("forget"), found)
     first, rest = _split(rate, FIRST if len(found.entries) <= FEW else FIRST[:1])
     drawings: dict[str, list[Draw]] = {
         "trade_off": [partial(trade_off, found, looks)],
+        "after_each": [partial(after_each_request, requests, looks)],
         "rates_first": _forests(found, first, rate, looks),
         "rates": [*_forests(found, rest, rate, looks), *_forests(found, loss, loss, looks)],
         "attacks": _forests(found, present(AUC, found), present(AUC, found), looks),

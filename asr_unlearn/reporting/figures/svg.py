@@ -45,11 +45,18 @@ STYLE: dict[Any, Any] = {
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """An empty figure in the report's style; width and height in inches, about 80 px each."""
+    with panels(width, height, 1) as (figure, (axes,)):
+        yield figure, axes
+
+
+@contextmanager
+def panels(width: float, height: float, count: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    """The same with several panels side by side, which share the vertical axis."""
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # The browser draws the letters, with its own fonts.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
-        yield figure, figure.subplots()
+        yield figure, list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
 
 
 def to_svg(figure: Figure, name: str, label: str, colours: Iterable[Colour] = ()) -> str:
