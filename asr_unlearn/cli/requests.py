@@ -22,12 +22,12 @@ def all_requests(plan: Plan, later: Sequence[Path]) -> list[Plan]:
     return plans
 
 
-def check_requests(files: Sequence[Path]) -> None:
+def check_requests(files: Sequence[Path], flag: str) -> None:
     """Raises InputError for a list that is missing or broken, or a speaker in two of them."""
     first: dict[str, Path] = {}
     for file in files:
         if not file.is_file():
-            raise InputError(f"{file}: there is no such file of speakers to forget")
+            raise InputError(f"{flag} {file}: there is no such file")
         names = read_names(file)
         check_names("speaker", names)
         for name in names:

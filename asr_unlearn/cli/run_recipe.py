@@ -267,7 +267,8 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     runner = Runner.of(given.runner, given.workers, given.device)
     if given.forget and given.requests:
         raise InputError("give --forget or --requests: the first of the requests is the former")
-    check_requests([given.forget] if given.forget else given.requests)
+    check_requests([given.forget] if given.forget else [], "--forget")
+    check_requests(given.requests, "--requests")
     if given.stage > given.stop_stage:
         raise InputError(f"--stage {given.stage} is behind --stop-stage {given.stop_stage}")
     plan = make_plan(recipe, folder, given)

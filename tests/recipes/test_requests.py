@@ -72,10 +72,10 @@ def test_lists_are_checked_before_anything_is_done(tmp_path):
     one.write_text("a\nb\n")
     two.write_text("c\nb\n")
     with pytest.raises(ValueError, match=r"two\.txt: speaker b is in .*one\.txt already"):
-        check_requests([one, two])
-    with pytest.raises(ValueError, match=r"none\.txt: there is no such file"):
-        check_requests([one, tmp_path / "none.txt"])
-    check_requests([one])
+        check_requests([one, two], "--requests")
+    with pytest.raises(ValueError, match=r"--requests .*none\.txt: there is no such file"):
+        check_requests([one, tmp_path / "none.txt"], "--requests")
+    check_requests([one], "--requests")
     with pytest.raises(ValueError, match="this recipe forgets labels"):
         plans(tmp_path, 2, split={"forget_labels": "up"})
 
