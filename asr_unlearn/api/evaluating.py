@@ -53,6 +53,7 @@ def evaluate(
     workers: NonNegativeInt = 0,
     method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
+    voices: str | None = None,
     original: str = "",
     retrained: str = "",
     window: Window = "full",
@@ -86,6 +87,9 @@ def evaluate(
             informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,
             how well the classifier of the same method and seed names the speakers.
+        voices: folder or Hub name of a speaker classifier, for instance
+            speechbrain/spkrec-ecapa-voxceleb: the error rates of the retained speakers whose voices
+            are nearest to the forgotten.
         original: folder beside results.json of the model that all were unlearned from, if it is not
             called original and among the models.
         retrained: the same for the model trained without the forget speakers.
@@ -142,6 +146,7 @@ def evaluate(
         budget=budget,
         trials=trials,
         judge=None if judge is None else Path(judge),
+        voices=voices,
     )
     if evaluation is None:
         # Another process has the figures, and writes them.

@@ -22,15 +22,15 @@ def figures_by_part(rows: Sequence[Row]) -> dict[str, Any]:
         if not chosen:
             continue
         found["loss"][part] = sum(r["loss"] for r in chosen) / len(chosen)
-        for name, (value, interval) in _rates(chosen).items():
+        for name, (value, interval) in rates(chosen).items():
             found[name][part] = value
             if interval is not None:
                 found["ci95"][name][part] = list(interval)
     return found
 
 
-def _rates(rows: Sequence[Row]) -> dict[str, tuple[float, tuple[float, float] | None]]:
-    """Each rate over some utterances, and its interval."""
+def rates(rows: Sequence[Row]) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """Return each rate over some utterances, WER first, and its 95% interval over speakers."""
     speakers = [r["speaker"] for r in rows]
     if classified(rows):
         return {"accuracy": accuracy([r["errors"] for r in rows], speakers)}

@@ -32,6 +32,7 @@ from asr_unlearn.evaluation.error_rates import (
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
 from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
+from asr_unlearn.evaluation.nearest_voices import NearestVoices
 from asr_unlearn.evaluation.predictions import Row, Transcription, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
@@ -42,6 +43,7 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.provenance import invocation, versions
 
@@ -89,6 +91,7 @@ class _Inputs:
     layers: LayerSimilarity
     trials: Trials | None
     judge: Judge | None
+    voices: NearestVoices | None
 
 
 def evaluate(
@@ -104,6 +107,7 @@ def evaluate(
     budget: AttackBudget = AttackBudget(),  # noqa: B008
     trials: Path | None = None,
     judge: Path | None = None,
+    voices: str | None = None,
 ) -> Evaluation | None:
     """Evaluate saved models of one task on all parts of a split.
 
@@ -120,6 +124,7 @@ def evaluate(
         beams: beam width of a decoder; 1 is greedy search.
         budget: the attacks to train models for.
         trials: the corpus' own list of speaker verification trials, for speaker classifiers.
+        voices: a speaker classifier, to find the retained speakers nearest to the forgotten.
         judge: output folder of speaker classifiers that were trained and unlearned on this split.
 
     Raises:
@@ -143,6 +148,9 @@ def evaluate(
     # All models have one task: trials are for speaker classifiers, a judge is for the others.
     own_trials = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
     own_judge = Judge.at(judge, data, root) if judge else None
+    if voices is not None and not attackers.forgets_speakers:
+        raise InputError("--voices is for speakers; this request forgets labels or whole classes")
+    own_voices = None if voices is None else NearestVoices.by(voices, data, device)
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
@@ -168,6 +176,7 @@ def evaluate(
         layers=LayerSimilarity(data, device),
         trials=own_trials,
         judge=own_judge,
+        voices=own_voices,
     )
     if distributed.launched_share().rank:
         return None
@@ -247,6 +256,8 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["quantisation"], entry["ci95"]["quantisation"] = inputs.quantised[key]
     if extracted := inputs.extracted.get(key):
         entry["extraction"] = extracted
+    if inputs.voices:
+        entry["nearest_voices"] = inputs.voices.figures(rows)
     speaker_id, intervals = probe_speakers(model, corpus, device=device)
     if speaker_id:
         entry["ci95"]["speaker_id"] = intervals

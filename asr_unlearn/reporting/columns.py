@@ -141,6 +141,14 @@ EXTRACTION_SIZES = [
 ]
 
 
+NEAREST_VOICES = [
+    Column(f"{rate}, {group}", ("nearest_voices", f"{key}_{name}"), formats.percent, formats.points)
+    for rate, name in (("WER", "wer"), ("Accuracy", "accuracy"))
+    for group, key in (("nearest", "nearest"), ("others", "other"))
+]
+NEAREST_SPEAKERS = Column("Speakers", ("nearest_voices", "speakers"), formats.count)
+
+
 def _speaker_id(heading: str, key: str) -> Column:
     return Column(heading, ("speaker_id", key), formats.percent, formats.points)
 

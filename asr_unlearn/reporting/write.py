@@ -132,6 +132,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.relearning(found),
         tables.quantisation(found),
         tables.extraction(found),
+        tables.nearest_voices(found),
         tables.probe(found),
         tables.judge(found),
         tables.verification(found),

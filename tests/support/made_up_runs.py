@@ -98,6 +98,7 @@ def attacked(path: Path) -> None:
             for part in ("forget", "unseen")
             for key, value in (("utterances", 40), ("labels", 0.3), ("verbatim", 0.05))
         }
+        model["nearest_voices"] = {"speakers": 6, "nearest_wer": 0.04, "other_wer": 0.02}
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
         model["cka"] = {
             "forget": {"1": rng.uniform(0.9, 1.0), "2": rng.uniform(0.5, 0.9)},

@@ -14,6 +14,7 @@ BLOCKS_SHOWN = {
 COLUMNS_SHOWN = (
     *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
     *(*known.UNLEARNED_SHADOWS, *known.EXTRACTION, *known.EXTRACTION_SIZES),
+    *(*known.NEAREST_VOICES, known.NEAREST_SPEAKERS),
     *(*known.SPEAKER_MEMBERSHIP, *known.SPEAKER_MEMBERSHIP_SIZES),
     *(*known.PROBE, known.CHANCE, *known.JUDGE, *known.VERIFICATION, known.TRIALS),
 )
