@@ -126,6 +126,7 @@ def evaluate(
         quantised=quantised,
         neighbours=neighbours,
         extraction=extraction,
+        voices=voices,
         workers=workers,
         method_files=tuple(_listed(method_files)),
     )
@@ -146,7 +147,6 @@ def evaluate(
         budget=budget,
         trials=trials,
         judge=None if judge is None else Path(judge),
-        voices=voices,
     )
     if evaluation is None:
         # Another process has the figures, and writes them.

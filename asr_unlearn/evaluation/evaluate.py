@@ -12,11 +12,8 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.extraction import check_extraction, extract
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.neighbours import neighbours
-from asr_unlearn.evaluation.attacks.quantisation import Recovered, quantise
-from asr_unlearn.evaluation.attacks.relearning import relearn
 from asr_unlearn.evaluation.compared_models import (
     check_folders,
     check_retrained,
@@ -32,7 +29,8 @@ from asr_unlearn.evaluation.error_rates import (
 from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
 from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
-from asr_unlearn.evaluation.nearest_voices import NearestVoices
+from asr_unlearn.evaluation.measure import Entry, Evaluated
+from asr_unlearn.evaluation.measures import MEASURES
 from asr_unlearn.evaluation.predictions import Row, Transcription, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
@@ -43,7 +41,6 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
-from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.provenance import invocation, versions
 
@@ -84,14 +81,11 @@ class _Inputs:
     rows: Mapping[Key, Sequence[Row]]
     figures: Mapping[Key, dict[str, Any]]
     attackers: Attackers
-    relearned: Mapping[Key, dict[str, float]]
-    quantised: Mapping[Key, Recovered]
     nearby: Mapping[Key, Mapping[str, Sequence[float]]]
-    extracted: Mapping[Key, dict[str, float]]
+    measured: Sequence[Mapping[Key, Entry]]
     layers: LayerSimilarity
     trials: Trials | None
     judge: Judge | None
-    voices: NearestVoices | None
 
 
 def evaluate(
@@ -107,7 +101,6 @@ def evaluate(
     budget: AttackBudget = AttackBudget(),  # noqa: B008
     trials: Path | None = None,
     judge: Path | None = None,
-    voices: str | None = None,
 ) -> Evaluation | None:
     """Evaluate saved models of one task on all parts of a split.
 
@@ -124,7 +117,6 @@ def evaluate(
         beams: beam width of a decoder; 1 is greedy search.
         budget: the attacks to train models for.
         trials: the corpus' own list of speaker verification trials, for speaker classifiers.
-        voices: a speaker classifier, to find the retained speakers nearest to the forgotten.
         judge: output folder of speaker classifiers that were trained and unlearned on this split.
 
     Raises:
@@ -138,7 +130,6 @@ def evaluate(
         model.check_weights()
     check_retrained(models, split)
     check_tasks(models)
-    check_extraction(models, budget)
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     models = [
         replace(m, cache=predictions_folder(m.folder, root)).spelled(data.part("retain"), device)
@@ -148,9 +139,10 @@ def evaluate(
     # All models have one task: trials are for speaker classifiers, a judge is for the others.
     own_trials = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
     own_judge = Judge.at(judge, data, root) if judge else None
-    if voices is not None and not attackers.forgets_speakers:
-        raise InputError("--voices is for speakers; this request forgets labels or whole classes")
-    own_voices = None if voices is None else NearestVoices.by(voices, data, device)
+    given = Evaluated(models, data, root, budget, device)
+    measures = [measure for measure in MEASURES if measure.wanted(budget)]
+    for measure in measures:
+        measure.check(given)
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
@@ -159,6 +151,7 @@ def evaluate(
         jobs = [Transcription(m, manifest, split, device, beams) for m in models]
         run_jobs(jobs, max(1, budget.workers), root / "transcription.log", "transcribing")
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
+    given = replace(given, rows=rows)
     attackers.train(root, budget.side_by_side(device))
     inputs = _Inputs(
         corpus=data,
@@ -169,14 +162,11 @@ def evaluate(
         rows=rows,
         figures={key: figures_by_part(own) for key, own in rows.items()},
         attackers=attackers,
-        relearned=relearn(models, rows, data, root, budget, device=device),
-        quantised=quantise(models, rows, data, root, budget, device=device),
         nearby=neighbours(models, data, root, budget, device=device),
-        extracted=extract(models, data, root, budget, device=device),
+        measured=[measure.entries(given) for measure in measures],
         layers=LayerSimilarity(data, device),
         trials=own_trials,
         judge=own_judge,
-        voices=own_voices,
     )
     if distributed.launched_share().rank:
         return None
@@ -250,14 +240,10 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["speaker_membership"] = attacked.speakers
     if attacked.unlearned_shadows:
         entry["unlearned_shadows"] = attacked.unlearned_shadows
-    if key in inputs.relearned:
-        entry["relearning"] = inputs.relearned[key]
-    if key in inputs.quantised:
-        entry["quantisation"], entry["ci95"]["quantisation"] = inputs.quantised[key]
-    if extracted := inputs.extracted.get(key):
-        entry["extraction"] = extracted
-    if inputs.voices:
-        entry["nearest_voices"] = inputs.voices.figures(rows)
+    for measured in inputs.measured:
+        own = measured.get(key, {})
+        entry["ci95"] |= own.get("ci95", {})
+        entry |= {name: figure for name, figure in own.items() if name != "ci95"}
     speaker_id, intervals = probe_speakers(model, corpus, device=device)
     if speaker_id:
         entry["ci95"]["speaker_id"] = intervals

@@ -12,10 +12,13 @@ from jaxtyping import Float
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.compared_models import forgets_classes
 from asr_unlearn.evaluation.error_rates import rates
+from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row, embeddings
 from asr_unlearn.models.hub import model_folder
-from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.runtime.errors import InputError
 
 # Of each speaker, the first by id.
@@ -38,21 +41,11 @@ class NearestVoices:
 
         Args:
             name: folder or Hub name of the classifier.
-
-        Raises:
-            InputError: it is no classifier, or fewer speakers are retained than to be compared.
         """
         folder = model_folder(name)
         cache = None if corpus.cache is None else corpus.cache / "voices"
         model = SavedModel(folder.name, 0, folder, cache=cache)
-        if model.kind() != "classification":
-            raise InputError(f"--voices {name}: not a classifier of speakers, which embeds voices")
-        forget, retain = (_few(corpus.part(part)) for part in ("forget", "retain"))
-        if len(retain) < 2 * len(forget):
-            raise InputError(
-                f"--voices: the {len(forget)} retained speakers nearest to the forgotten are "
-                f"compared with others, but only {len(retain)} are retained"
-            )
+        forget, retain = _forget_and_retain(corpus)
         wanted = [u for each in (forget, retain) for own in each.values() for u in own]
         vectors = embeddings(model, wanted, device=device)
         by_id = {u.id: vector for u, vector in zip(wanted, vectors, strict=True)}
@@ -81,6 +74,40 @@ class NearestVoices:
                 name, (value, _) = next(iter(rates(chosen).items()))
                 found[f"{group}_{name}"] = value
         return found
+
+
+class NearestVoicesMeasure(Measure):
+    """The figures of `NearestVoices` for every model."""
+
+    def wanted(self, budget: AttackBudget) -> bool:
+        return budget.voices is not None
+
+    def check(self, given: Evaluated) -> None:
+        name = str(given.budget.voices)
+        if given.corpus.split.forget_labels or forgets_classes(given.models, given.corpus):
+            raise InputError(
+                "--voices is for speakers; this request forgets labels or whole classes"
+            )
+        if SavedModel.at(model_folder(name)).kind() != "classification":
+            raise InputError(f"--voices {name}: not a classifier of speakers, which embeds voices")
+        forget, retain = _forget_and_retain(given.corpus)
+        if len(retain) < 2 * len(forget):
+            raise InputError(
+                f"--voices: the {len(forget)} retained speakers nearest to the forgotten are "
+                f"compared with others, but only {len(retain)} are retained"
+            )
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        voices = NearestVoices.by(str(given.budget.voices), given.corpus, given.device)
+        return {
+            model.key: {"nearest_voices": voices.figures(given.rows[model.key])}
+            for model in given.models
+        }
+
+
+def _forget_and_retain(corpus: Corpus) -> list[Mapping[str, list[Utterance]]]:
+    """A few utterances of each speaker to be forgotten, and of each one retained."""
+    return [_few(corpus.part(part)) for part in ("forget", "retain")]
 
 
 def _few(utterances: Sequence[Utterance]) -> Mapping[str, list[Utterance]]:

@@ -10,9 +10,12 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Split
 from asr_unlearn.evaluation import nearest_voices
-from asr_unlearn.evaluation.nearest_voices import NearestVoices
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.measure import Evaluated
+from asr_unlearn.evaluation.nearest_voices import NearestVoices, NearestVoicesMeasure
 from asr_unlearn.models.ecapa import EcapaConfig
 from asr_unlearn.models.loading import model_from_config, save_model
+from asr_unlearn.models.saved_model import SavedModel
 from tests.support.tiny_model import tiny_ecapa_options
 
 CPU = torch.device("cpu")
@@ -75,16 +78,24 @@ def test_rates_of_the_nearest_and_of_the_others():
 def test_it_needs_a_classifier_and_enough_speakers(tmp_path, classifier, tiny_config):
     model, processor = model_from_config(str(tiny_config), ["a", "b"], 0)
     save_model(model, processor, tmp_path / "recogniser")
+    models = [SavedModel("recogniser", 0, tmp_path / "recogniser")]
+
+    def check(voices, **given):
+        budget = AttackBudget(voices=str(voices))
+        corpus = corpus_of(tmp_path, **given)
+        NearestVoicesMeasure().check(Evaluated(models, corpus, tmp_path, budget, CPU))
+
     with pytest.raises(ValueError, match=r"--voices .*recogniser: not a classifier of speakers"):
-        NearestVoices.by(str(tmp_path / "recogniser"), corpus_of(tmp_path), CPU)
+        check(tmp_path / "recogniser")
     with pytest.raises(ValueError, match=r"4 retained speakers .* but only 3 are retained"):
-        NearestVoices.by(str(classifier), corpus_of(tmp_path, ("a", "b", "c", "d")), CPU)
+        check(classifier, forget=("a", "b", "c", "d"))
+    check(classifier)
 
 
 def test_an_evaluation_has_them_and_leaves_the_classifier_alone(setting, classifier):
     folder, run = setting
     before = sorted(classifier.iterdir())
-    results = run(voices=str(classifier)).results
+    results = run(budget=AttackBudget(voices=str(classifier))).results
     for entry in results["models"]:
         found = entry["nearest_voices"]
         assert 0 < found["speakers"] <= 2

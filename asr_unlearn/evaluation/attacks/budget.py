@@ -1,4 +1,4 @@
-"""How many models an evaluation may train for its attacks."""
+"""What an evaluation is asked for beside the models' own figures, and may train for that."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from asr_unlearn.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class AttackBudget:
-    """The models to train for attacks; by default none.
+    """The attacks and measures that are wanted, and the models to train for them; by default none.
 
     Attributes:
         informed: models with other speakers unlearned, for the informed attack on each unlearned
@@ -24,6 +24,7 @@ class AttackBudget:
         quantised: whether to measure each model's losses with its weights rounded; trains none.
         neighbours: whether to measure losses on slightly changed recordings; trains none.
         extraction: whether to see how decoders finish transcripts in silence; trains none.
+        voices: a speaker classifier to find the retained speakers nearest to the forgotten with.
         workers: trainings at the same time; 0 for one per core, or one on a GPU.
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
@@ -39,6 +40,7 @@ class AttackBudget:
     quantised: bool = False
     neighbours: bool = False
     extraction: bool = False
+    voices: str | None = None
     workers: int = 0
     method_files: tuple[str, ...] = ()
 
@@ -55,12 +57,11 @@ class AttackBudget:
             raise InputError("--unlearn_shadows: there are none; give --shadows 16, say")
 
     def check(self, names: Collection[str]) -> None:
-        """Raises InputError if an attack needs the original and no model has that name."""
-        for flag in ("shadows", "relearn", "quantised"):
-            if getattr(self, flag) and ORIGINAL not in names:
-                raise InputError(
-                    f"--{flag}: no model is called original; give its folder as --original"
-                )
+        """Raises InputError if shadow models are to be like the original, and there is none."""
+        if self.shadows and ORIGINAL not in names:
+            raise InputError(
+                "--shadows: no model is called original; give its folder as --original"
+            )
 
     @property
     def unlearns(self) -> bool:

@@ -6,9 +6,8 @@ it, so that one pass with all labels answers it, and nothing is generated.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,14 +17,13 @@ from torch import Tensor
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
-from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.jobs import run_jobs
+from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import in_batches
-from asr_unlearn.models.saved_model import Key, SavedModel
+from asr_unlearn.models.saved_model import Key
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
@@ -105,25 +103,19 @@ def near_silence(utterance: Utterance) -> Float[np.ndarray, " samples"]:
     return noise * np.float32(AMPLITUDE)
 
 
-def extract(
-    models: Sequence[SavedModel],
-    corpus: Corpus,
-    root: Path,
-    budget: AttackBudget,
-    *,
-    device: torch.device,
-) -> Mapping[Key, dict[str, float]]:
-    """Return the figures of `Extraction` for every model; empty unless wanted."""
-    if not budget.extraction:
-        return {}
-    jobs = [Extraction(model, corpus, device) for model in models]
-    run_jobs(jobs, budget.side_by_side(device), root / "extraction.log", "extraction")
-    return {job.model.key: job.figures() for job in jobs}
+class ExtractionMeasure(Measure):
+    """The figures of `Extraction` for every model."""
 
+    def wanted(self, budget: AttackBudget) -> bool:
+        return budget.extraction
 
-def check_extraction(models: Sequence[SavedModel], budget: AttackBudget) -> None:
-    """Raises InputError where extraction is wanted of models that have no decoder."""
-    if budget.extraction and models[0].kind() != "seq2seq":
-        raise InputError(
-            "--extraction gives a decoder the beginning of a transcript; these models have none"
-        )
+    def check(self, given: Evaluated) -> None:
+        if given.models[0].kind() != "seq2seq":
+            raise InputError(
+                "--extraction gives a decoder the beginning of a transcript; these models have none"
+            )
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        jobs = [Extraction(model, given.corpus, given.device) for model in given.models]
+        given.run(jobs, "extraction")
+        return {job.model.key: {"extraction": job.figures()} for job in jobs}

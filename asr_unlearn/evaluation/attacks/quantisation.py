@@ -8,26 +8,23 @@ not part of it. The losses need no transcripts to be generated, so there are no 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.jobs import run_jobs
+from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
 from asr_unlearn.evaluation.predictions import Row
-from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.metrics.recovery import brought_back
 from asr_unlearn.metrics.rounding import GROUP, PRECISIONS, Precision, rounded
 from asr_unlearn.models.adapters import has_adapters, merge_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
-from asr_unlearn.models.saved_model import Key, SavedModel
+from asr_unlearn.models.saved_model import Key
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 
@@ -143,21 +140,26 @@ def _brought_back(
     )
 
 
-def quantise(
-    models: Sequence[SavedModel],
-    rows: Mapping[Key, Sequence[Row]],
-    corpus: Corpus,
-    root: Path,
-    budget: AttackBudget,
-    *,
-    device: torch.device,
-) -> dict[Key, Recovered]:
-    """Return the figures of `Quantisation` for every model whose seed has an original with rows."""
-    if not budget.quantised:
-        return {}
-    originals = {seed: own for (name, seed), own in rows.items() if name == ORIGINAL}
-    jobs = [Quantisation(model, corpus, device) for model in models if model.seed in originals]
-    run_jobs(jobs, budget.side_by_side(device), root / "quantisation.log", "quantisation")
-    return {
-        job.model.key: job.found(rows[job.model.key], originals[job.model.seed]) for job in jobs
-    }
+class QuantisationMeasure(Measure):
+    """The figures of `Quantisation` for every model whose seed has an original."""
+
+    def wanted(self, budget: AttackBudget) -> bool:
+        return budget.quantised
+
+    def check(self, given: Evaluated) -> None:
+        check_original(given, "--quantised")
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        originals = given.originals()
+        jobs = [
+            Quantisation(model, given.corpus, given.device)
+            for model in given.models
+            if model.seed in originals
+        ]
+        given.run(jobs, "quantisation")
+        found = {}
+        for job in jobs:
+            key = job.model.key
+            figures, intervals = job.found(given.rows[key], originals[job.model.seed])
+            found[key] = {"quantisation": figures, "ci95": {"quantisation": intervals}}
+        return found

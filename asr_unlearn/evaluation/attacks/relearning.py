@@ -13,21 +13,19 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.jobs import run_jobs
+from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
 from asr_unlearn.evaluation.predictions import Row
-from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.adapters import has_adapters, merge_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
-from asr_unlearn.models.saved_model import Key, SavedModel
+from asr_unlearn.models.saved_model import Key
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.io import write_json
 from asr_unlearn.training.stop_rule import Relearned
@@ -125,23 +123,24 @@ class Relearning(ModelJob):
         return steps, checks[-1]["check_forget_loss"]
 
 
-def relearn(
-    models: Sequence[SavedModel],
-    rows: Mapping[Key, Sequence[Row]],
-    corpus: Corpus,
-    root: Path,
-    budget: AttackBudget,
-    *,
-    device: torch.device,
-) -> dict[Key, dict[str, float]]:
-    """Return the figures of `Relearning` for every model whose seed has an original with rows."""
-    if not budget.relearn:
-        return {}
-    originals = {seed: own for (name, seed), own in rows.items() if name == ORIGINAL}
-    targets = {seed: relearned_target(own) for seed, own in originals.items()}
-    jobs = [Relearning(m, corpus, device, targets[m.seed]) for m in models if m.seed in targets]
-    run_jobs(jobs, budget.side_by_side(device), root / "relearning.log", "relearning")
-    return {job.model.key: job.found() for job in jobs}
+class RelearningMeasure(Measure):
+    """The figures of `Relearning` for every model whose seed has an original."""
+
+    def wanted(self, budget: AttackBudget) -> bool:
+        return budget.relearn
+
+    def check(self, given: Evaluated) -> None:
+        check_original(given, "--relearn")
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        targets = {seed: relearned_target(rows) for seed, rows in given.originals().items()}
+        jobs = [
+            Relearning(model, given.corpus, given.device, targets[model.seed])
+            for model in given.models
+            if model.seed in targets
+        ]
+        given.run(jobs, "relearning")
+        return {job.model.key: {"relearning": job.found()} for job in jobs}
 
 
 def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:

@@ -11,7 +11,13 @@ from transformers import WhisperForConditionalGeneration as Whisper
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.quantisation import Quantisation, quantise, round_weights
+from asr_unlearn.evaluation.attacks.quantisation import (
+    Quantisation,
+    QuantisationMeasure,
+    round_weights,
+)
+from asr_unlearn.evaluation.measure import Evaluated
+from asr_unlearn.evaluation.measures import MEASURES
 from asr_unlearn.evaluation.predictions import transcribe
 from asr_unlearn.metrics.rounding import GROUP, INT4, PRECISIONS, rounded
 from asr_unlearn.models.adapters import Lora, add_adapters, merge_adapters
@@ -111,9 +117,10 @@ def planted(data, tiny_config, tmp_path_factory):
 
 def figures(models, data):
     rows = {m.key: transcribe(m, data.manifest, data.split, device=CPU) for m in models}
-    budget = AttackBudget(quantised=True, workers=1)
-    found = quantise(models, rows, data, data.cache, budget, device=CPU)
-    return rows, {key[0]: own for key, own in found.items()}
+    given = Evaluated(models, data, data.cache, AttackBudget(quantised=True, workers=1), CPU, rows)
+    found = QuantisationMeasure().entries(given)
+    assert all(own["ci95"].keys() == {"quantisation"} for own in found.values())
+    return rows, {key[0]: own["quantisation"] for key, own in found.items()}
 
 
 def mean_loss(rows, part):
@@ -126,13 +133,13 @@ def test_an_offset_below_the_step_is_undone_by_int4(planted, data):
     original, unlearned = found["original"], found["unlearned"]
     true = [mean_loss(own, "forget") for own in rows.values()]
     assert true[1] > 1.02 * true[0]
-    assert unlearned.figures["int4_forget_loss"] == pytest.approx(true[0], rel=1e-3)
-    assert unlearned.figures["int4_brought_back"] == pytest.approx(1.0, abs=0.02)
-    assert abs(unlearned.figures["int8_brought_back"]) < 0.1
-    assert abs(unlearned.figures["bf16_brought_back"]) < 0.1
+    assert unlearned["int4_forget_loss"] == pytest.approx(true[0], rel=1e-3)
+    assert unlearned["int4_brought_back"] == pytest.approx(1.0, abs=0.02)
+    assert abs(unlearned["int8_brought_back"]) < 0.1
+    assert abs(unlearned["bf16_brought_back"]) < 0.1
     # Nothing is forgotten in the original, so that nothing can come back.
-    assert not any("brought_back" in key for key in original.figures)
-    assert original.figures["int4_unseen_loss"] == pytest.approx(
+    assert not any("brought_back" in key for key in original)
+    assert original["int4_unseen_loss"] == pytest.approx(
         mean_loss(rows["original", 0], "unseen"), rel=1e-3
     )
 
@@ -151,8 +158,8 @@ def test_rounding_to_what_the_weights_are_already_brings_nothing_back(planted, d
         save_model(task.model, task.processor, tmp_path / saved.name)
         models.append(SavedModel(saved.name, 0, tmp_path / saved.name))
     _, found = figures(models, data)
-    assert found["unlearned"].figures["bf16_brought_back"] == pytest.approx(0.0, abs=1e-4)
-    assert found["unlearned"].figures["int4_brought_back"] != 0
+    assert found["unlearned"]["bf16_brought_back"] == pytest.approx(0.0, abs=1e-4)
+    assert found["unlearned"]["int4_brought_back"] != 0
 
 
 def test_the_losses_are_measured_anew_for_other_weights_or_recordings(planted, data, monkeypatch):
@@ -169,8 +176,9 @@ def test_the_losses_are_measured_anew_for_other_weights_or_recordings(planted, d
     assert not job.is_done()
 
 
-def test_without_the_flag_nothing_is_measured(planted, data):
-    assert quantise(planted, {}, data, data.cache, AttackBudget(), device=CPU) == {}
+def test_nothing_is_measured_without_being_asked_for():
+    assert MEASURES
+    assert not [measure for measure in MEASURES if measure.wanted(AttackBudget())]
 
 
 def test_adapters_are_rounded_as_part_of_the_weights_that_they_change(data, tiny_config, tmp_path):
