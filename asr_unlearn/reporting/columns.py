@@ -228,3 +228,10 @@ def targets(found: Comparison) -> list[Column]:
 def present(columns: Sequence[Column], found: Comparison) -> list[Column]:
     """The columns that any model has a figure for."""
     return [column for column in columns if found.has(*column.keys)]
+
+
+def defined() -> list[Column]:
+    """Every column of this module that has a fixed place in results.json."""
+    found = [value for value in globals().values() if isinstance(value, Column)]
+    lists = [value for value in globals().values() if isinstance(value, list)]
+    return [*found, *(one for each in lists for one in each if isinstance(one, Column))]

@@ -11,18 +11,9 @@ BLOCKS_SHOWN = {
     *("parameters", "seconds", "unlearn_seconds", "steps", "cost"),
     *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka", "overlong"),
 }
-COLUMNS_SHOWN = (
-    *(*known.AUC, *known.ATTACK_SIZES, *known.TRUE_POSITIVES, *known.DISTANCES),
-    *(*known.UNLEARNED_SHADOWS, *known.EXTRACTION, *known.EXTRACTION_SIZES),
-    *(*known.NEAREST_VOICES, known.NEAREST_SPEAKERS),
-    *(*known.SPEAKER_MEMBERSHIP, *known.SPEAKER_MEMBERSHIP_SIZES),
-    *(*known.PROBE, known.CHANCE, *known.JUDGE, *known.VERIFICATION, known.TRIALS),
-)
-
-
 def further(found: Comparison) -> Table | None:
     """A column for each such figure; None without any."""
-    shown = {column.keys for column in COLUMNS_SHOWN}
+    shown = {column.keys for column in known.defined()}
     columns = [
         Column(" ".join(keys), keys, formats.number)
         for keys in dict.fromkeys(row.keys for row in found.rows)
