@@ -37,6 +37,11 @@ class Cost:
         """Utterance passes: a forward pass counts 1, a backward pass 2, a transcript 1."""
         return self.forward + 2 * self.backward + self.generated
 
+    def scaled(self, share: float) -> "Cost":
+        """Return the cost with passes of a model of that share of another one's size."""
+        counts = (self.forward, self.backward, self.generated)
+        return Cost(self.seconds, *(round(share * count) for count in counts))
+
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
 

@@ -30,6 +30,7 @@ from asr_unlearn.models.inference import (
 )
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock, Cost
@@ -123,7 +124,12 @@ def check_reference_errors(folder: Path, unseen: MeanScore, outputs: int) -> Non
 
 
 def training_cost(folder: Path) -> Cost:
-    """What training a model cost, nothing if unknown; part of the cost of unlearning."""
+    """What training a model cost, nothing if unknown; part of the cost of unlearning.
+
+    Of several processes, the first one has it.
+    """
+    if not distributed.is_first():
+        return Cost()
     run = SavedModel.at(folder).run()
     phases = [Cost(**cost) for cost in run.get("costs", {}).values()]
     return replace(sum(phases, Cost()), seconds=float(run.get("seconds", 0.0)))
@@ -170,7 +176,8 @@ class Difficulty:
         ratio: the factor from the unseen speakers' loss to the target; with a reference model it
             holds `fewer_speakers_factor` too.
         reference_losses: of the unseen utterances by the reference model, if there is one.
-        cost: of training the reference model.
+        cost: of training the reference model and of the passes through it, each of which counts as
+            much of one through the model to be unlearned as it has of its parameters.
     """
 
     ratio: float = 1.0
@@ -179,11 +186,9 @@ class Difficulty:
 
 
 def forget_difficulty(
-    inputs: Inputs, data: UnlearningData, stop: Stop, original: OriginalScores, clock: Clock
+    inputs: Inputs, data: UnlearningData, stop: Stop, original: OriginalScores
 ) -> Difficulty:
     """The difficulty by the reference model, else by the original's losses; 1 for classes.
-
-    `clock` counts the passes through the reference model.
 
     Raises:
         InputError: a reference model where classes are forgotten, or one with too many errors.
@@ -198,18 +203,17 @@ def forget_difficulty(
     if not stop.by_difficulty:
         return Difficulty()
     if stop.reference_model is not None:
-        return _reference_difficulty(stop.reference_model, inputs, data, clock)
+        return _reference_difficulty(stop.reference_model, inputs, data)
     if not original.retain:
         return Difficulty()
     return Difficulty(shrunk_difficulty(original.forget, original.retain))
 
 
-def _reference_difficulty(
-    folder: Path, inputs: Inputs, data: UnlearningData, clock: Clock
-) -> Difficulty:
+def _reference_difficulty(folder: Path, inputs: Inputs, data: UnlearningData) -> Difficulty:
     given, reference = data.given, reference_inputs(folder, inputs)
     set_window(reference.task, "auto", [*given["forget"], *given["unseen"]])
-    with clock.counting(reference.task.model):
+    clock, model = Clock(), reference.task.model
+    with clock.phase("preparation"), clock.counting(model):
         unseen = quick_scores(reference, given["unseen"], "reference model on unseen")
         check_reference_errors(folder, mean_score(unseen), outputs(reference.task))
         forget = by_all_processes(
@@ -217,7 +221,10 @@ def _reference_difficulty(
         )
     ratio = difficulty(forget, unseen, REFERENCE_POWER)
     ratio *= fewer_speakers_factor(given["forget"], given["retain"])
-    return Difficulty(ratio, unseen, training_cost(folder))
+    share = model.num_parameters() / inputs.task.model.num_parameters()
+    # The seconds of these passes are those of the phase that this is part of.
+    cost = (training_cost(folder) + replace(clock.total, seconds=0.0)).scaled(share)
+    return Difficulty(ratio, unseen, cost)
 
 
 def stop_rule(

@@ -28,7 +28,6 @@ from asr_unlearn.models.inference import MeanScore, group_score, with_known_labe
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.training.class_unlearning import UnlearningData
-from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     OriginalScores,
@@ -116,7 +115,7 @@ class TuningProblem:
     def target(self) -> MeanScore:
         """The forgetting target, by the model as it is."""
         original = OriginalScores.of(self.inputs, self.data, self.stop, target=False)
-        difficulty = forget_difficulty(self.inputs, self.data, self.stop, original, Clock())
+        difficulty = forget_difficulty(self.inputs, self.data, self.stop, original)
         return forgetting_target(
             group_score(self.inputs, self.data.parts["unseen"]), difficulty.ratio
         )

@@ -179,7 +179,7 @@ def run_unlearning(
         original = OriginalScores.of(inputs, data, stop, target="unseen" in needed)
         difficulty = Difficulty()
         if "unseen" in needed:
-            difficulty = forget_difficulty(inputs, data, stop, original, clock)
+            difficulty = forget_difficulty(inputs, data, stop, original)
         rule = None
         if stop.rule == "unseen":
             rule = stop_rule(inputs, original.unseen, stop, difficulty)

@@ -27,7 +27,6 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.training.class_unlearning import UnlearningData
-from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.difficulty import shrunk_difficulty
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import OriginalScores, forget_difficulty, stop_rule
@@ -73,7 +72,7 @@ def stopping(data, folder):
     set_window(inputs.task, "auto", corpus.manifest)
     data = UnlearningData.of(inputs.task, {part: corpus.part(part) for part in PARTS_USED})
     original = OriginalScores.of(inputs, data, Stop(), target=True)
-    difficulty = forget_difficulty(inputs, data, Stop(), original, Clock())
+    difficulty = forget_difficulty(inputs, data, Stop(), original)
     rule = stop_rule(inputs, original.unseen, Stop(), difficulty)
     return rule, group_score(inputs, data.parts["forget"])
 

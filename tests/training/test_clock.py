@@ -12,7 +12,9 @@ from tests.support.whisper_task import batches, build
 
 
 def test_a_forward_pass_counts_once_and_a_backward_pass_twice():
-    assert Cost(1.0, forward=5, backward=3, generated=2).passes == 5 + 2 * 3 + 2
+    whole = Cost(1.0, forward=5, backward=3, generated=2)
+    assert whole.passes == 5 + 2 * 3 + 2
+    assert whole.scaled(0.4) == Cost(1.0, forward=2, backward=1, generated=1)
     assert Cost(1.0, 5, 3, 2) + Cost(0.5, 1, 1, 1) == Cost(1.5, 6, 4, 3)
 
 

@@ -11,14 +11,13 @@ import torch
 from asr_unlearn.cli.run_recipe import make_plan, parser
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.make_split import make_split
-from asr_unlearn.evaluation.attacks.informed import unlearnings
+from asr_unlearn.evaluation.attacks.informed import unlearning_of, unlearnings
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, UtteranceLoss, mean_score, score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tdnn import TdnnConfig
 from asr_unlearn.training.class_unlearning import UnlearningData
-from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.difficulty import (
     REFERENCE_POWER,
     SPEAKERS_POWER,
@@ -89,13 +88,15 @@ def scores(data, part, task):
 def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
     task = original_task(models / "original", CPU)
     stop = Stop(reference_model=models / "reference_model")
-    clock = Clock()
-    with clock.phase("preparation"):
-        found = forget_difficulty(
-            Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES, clock
-        )
-    assert clock.total.forward == len(data.part("forget")) + len(data.part("unseen"))
+    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES)
     reference_model = SavedModel.at(models / "reference_model").task(CPU)
+    # Passes through a smaller model count less.
+    share = reference_model.model.num_parameters() / task.model.num_parameters()
+    assert share < 0.9
+    trained = SavedModel.at(models / "reference_model").run()["costs"]["steps"]
+    scored = len(data.part("forget")) + len(data.part("unseen"))
+    assert found.cost.forward == round(share * (trained["forward"] + scored))
+    assert found.cost.backward == round(share * trained["backward"]) > 0
     unseen = scores(data, "unseen", reference_model)
     forget = scores(data, "forget", reference_model)
     by_hand = [
@@ -116,7 +117,6 @@ def test_the_difficulty_is_the_ratio_of_its_losses(data, models, learned):
         UnlearningData.of(task, parts(data) | {"retain": []}),
         stop,
         NO_SCORES,
-        Clock(),
     )
     assert alone.ratio == pytest.approx(harder)
 
@@ -130,9 +130,7 @@ def test_the_run_takes_that_target_and_counts_the_training_time(
     outcome = unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
     run = SavedModel.at(out).run()
     task = original_task(models / "original", CPU)
-    found = forget_difficulty(
-        Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES, Clock()
-    )
+    found = forget_difficulty(Inputs(task), UnlearningData.of(task, parts(data)), stop, NO_SCORES)
     row = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     unseen = mean_score(scores(data, "unseen", task))
     assert row["target_loss"] == pytest.approx(found.ratio * unseen.loss, abs=1e-5)
@@ -151,7 +149,6 @@ def test_a_reference_model_that_has_not_learned_is_refused(data, models):
             UnlearningData.of(task, parts(data)),
             Stop(reference_model=models / "reference_model"),
             NO_SCORES,
-            Clock(),
         )
     right = [replace(one, hypothesis=one.reference) for one in scores(data, "unseen", task)]
     check_reference_errors(Path("o"), mean_score(right), 30)
@@ -234,7 +231,8 @@ def test_an_informed_attack_trains_reference_models(data, models, learned, dista
     stop = Stop(reference_model=models / "reference_model", on="loss")
     out = tmp_path / "ga"
     unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
-    (one,) = unlearnings(SavedModel.at(out), data, tmp_path / "attack", count=1, device=CPU)
+    own = unlearning_of(SavedModel.at(out), data, device=CPU)
+    (one,) = unlearnings(own, tmp_path / "attack", 1)
     one()
     made = SavedModel.at(one.out)
     own = made.reference_model()
@@ -245,7 +243,7 @@ def test_an_informed_attack_trains_reference_models(data, models, learned, dista
     (models / "reference_model").rename(tmp_path / "away")
     try:
         with pytest.raises(ValueError, match="evaluate without --informed"):
-            unlearnings(SavedModel.at(out), data, tmp_path / "attack", count=1, device=CPU)
+            unlearning_of(SavedModel.at(out), data, device=CPU)
     finally:
         (tmp_path / "away").rename(models / "reference_model")
 

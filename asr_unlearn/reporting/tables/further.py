@@ -11,6 +11,8 @@ BLOCKS_SHOWN = {
     *("parameters", "seconds", "unlearn_seconds", "steps", "cost"),
     *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka", "overlong"),
 }
+
+
 def further(found: Comparison) -> Table | None:
     """A column for each such figure; None without any."""
     shown = {column.keys for column in known.defined()}
