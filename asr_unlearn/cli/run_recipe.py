@@ -276,9 +276,10 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     # Stage by stage, the requests in order in each.
     every = [command for each in plans for command in each.commands()]
     commands = sorted(every, key=lambda command: command.stage)
+    inputs = [path for each in plans for path in each.inputs()]
     for command in commands:
         check(command)
-        check_apart(command.leaves, plan.inputs())
+        check_apart(command.leaves, inputs)
     chosen = [step for step in commands if given.stage <= step.stage <= given.stop_stage]
     with recorded_command([f"recipes/{folder.name}/run.sh", *rest]):
         for trains, steps in groupby(chosen, lambda step: step.stage in TRAINING):
