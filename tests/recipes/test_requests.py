@@ -83,7 +83,6 @@ def test_lists_are_checked_before_anything_is_done(tmp_path):
 @pytest.mark.slow
 def test_two_requests_from_data_to_report(tmp_path):
     out, settings = tmp_path / "out", [*synthetic(tmp_path), *small(METHODS)]
-    settings.append("reference_model.model=")
     run("quickstart", out, "--stop-stage", "1", *settings)
     lines = (out / "manifest.jsonl").read_text().splitlines()
     speakers = sorted({json.loads(line)["speaker"] for line in lines})
