@@ -6,9 +6,8 @@ unlearned from half of the models, and the other half was trained without it. Th
 likelihood ratio between the two (Hayes et al., arXiv 2403.01218; per utterance as in RULI, arXiv
 2506.13009). The same models tell how far unlearning is from retraining over many models.
 
-It starts from the shadow models of one original, and serves the unlearned models of all seeds. A
-reference model that was trained for the attacked model was trained on none of the speakers, and
-serves all shadow models.
+It starts from the shadow models of one original, and serves the unlearned models of all seeds. If
+the stop rule has a reference model that was trained, each gets one of its own, as in `informed`.
 """
 
 from collections.abc import Sequence
@@ -17,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from asr_unlearn.evaluation.attacks.informed import Unlearning
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.ensemble import forgetting_quality, klom
 from asr_unlearn.metrics.mia import Attack, Observation, likelihood_ratios, logit_scaled
+from asr_unlearn.metrics.mia.lira import moments
 
 # Fewer on either side say nothing of a distribution.
 MODELS_FOR_DISTANCES = 8
@@ -38,9 +38,6 @@ class UnlearnedShadow(Unlearning):
     @property
     def description(self) -> str:
         return f"{self.out.parent.name}, unlearned shadow {self.out.name}"
-
-    def _own_reference_model(self) -> Path | None:
-        return self.reference_model
 
 
 def unlearned_shadows(
@@ -113,7 +110,8 @@ class UnlearnedShadows:
     def memorised(self) -> Float[np.ndarray, " x"]:
         """How much higher the logit-scaled loss is by shadow models that were trained on each."""
         phi, member = logit_scaled(self.trained.losses), self.trained.member
-        found: Float[np.ndarray, " x"] = _mean(phi, member) - _mean(phi, ~member)
+        (with_it, _), (without, _) = moments(phi, member), moments(phi, ~member)
+        found: Float[np.ndarray, " x"] = with_it - without
         return found
 
     def _distances(self, rows: Sequence[Row]) -> dict[str, float]:
@@ -123,10 +121,3 @@ class UnlearnedShadows:
         phi, theirs = (logit_scaled(s.losses[:, chosen]) for s in (self.unlearned, self.trained))
         pair = (phi, self.unlearned.member[:, chosen], theirs, ~self.trained.member[:, chosen])
         return {"klom": float(klom(*pair).mean()), "forgetting_quality": forgetting_quality(*pair)}
-
-
-def _mean(
-    values: Float[np.ndarray, "s x"], chosen: Bool[np.ndarray, "s x"]
-) -> Float[np.ndarray, " x"]:
-    mean: Float[np.ndarray, " x"] = (values * chosen).sum(axis=0) / chosen.sum(axis=0)
-    return mean
