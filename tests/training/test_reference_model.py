@@ -12,6 +12,8 @@ from asr_unlearn.cli.run_recipe import make_plan, parser
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.make_split import make_split
 from asr_unlearn.evaluation.attacks.informed import unlearning_of, unlearnings
+from asr_unlearn.evaluation.attacks.shadows import shadows_of
+from asr_unlearn.evaluation.attacks.unlearned_shadows import unlearned_shadows
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, UtteranceLoss, mean_score, score
@@ -267,3 +269,22 @@ def test_a_recipe_trains_one_before_the_methods_and_does_not_evaluate_it(tmp_pat
     assert models == "original,retrained,ssd,scrub"
     for off in (["--preset", "whisper"], ["--set", "reference_model.model="]):
         assert not any("reference_model" in " ".join(command.argv) for command in commands(*off))
+
+
+def test_an_unlearned_shadow_model_has_a_reference_model_of_its_own(
+    data, models, learned, distant, tmp_path
+):
+    """That of the attacked model was trained for another split, and is refused."""
+    method = METHODS["gradient_ascent"](lr=1e-3, epochs=1.0)
+    stop = Stop(reference_model=models / "reference_model", on="loss")
+    out = tmp_path / "ga"
+    unlearn_model(data, models / "original", method, out, seed=0, device=CPU, stop=stop)
+    original = SavedModel.at(models / "original")
+    shadows = shadows_of(original, data, tmp_path / "shadows", count=2, device=CPU)
+    shadows[0]()
+    given = unlearning_of(SavedModel.at(out), data, device=CPU)
+    one, _ = unlearned_shadows(given, shadows, tmp_path / "unlearned")
+    one()
+    own = SavedModel.at(one.out).reference_model()
+    assert SavedModel.at(own).run()["request"] == shadows[0].corpus.split.digest
+    assert SavedModel.at(one.out).original() == shadows[0].out
