@@ -4,6 +4,9 @@
 D⁻¹. CGLS (Hestenes & Stiefel 1952; Paige & Saunders 1982, §7.1) needs only the products Gᵀp and
 G D⁻¹ r. Each is a pass over the pool in micro-batches, and three gradients are in memory, whatever
 the size of the pool. Rows are scaled to unit norm first, which preconditions the iteration.
+
+With several processes each has a share of the pool, and vectors over the pool are over its own
+utterances. Sums over utterances are over those of all processes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 from tqdm import tqdm
 
 from asr_unlearn.gradients.distributed import Processes
@@ -54,6 +58,7 @@ def pool_step(
     forget_weights: Weights | None = None,
     scope: Scope = "global",
     metric: Metric | None = None,
+    group: ProcessGroup | None = None,
     tolerance: float = TOLERANCE,
     max_iterations: int = 50,
     progress: bool = False,
@@ -63,15 +68,18 @@ def pool_step(
     An iteration costs two passes over the pool. The iterations end when `residual` is at most
     `tolerance`, or after `max_iterations`: check the returned residual.
 
+    With a `group` of processes the step is orthogonal to the utterances of all of them; the losses
+    are this process's own.
+
     Raises:
         InputError: the pool is empty, or the metric does not fit.
     """
     if not pool:
         raise InputError("the retain pool has no utterances")
     parameters = trainable_parameters(model)
-    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights)
+    u, forget_losses = weighted_gradient(model, losses, forget, forget_weights, group=group)
     scale = metric_at(metric, u, parameters)
-    jacobian = _PooledJacobian(model, losses, pool, scale, scope)
+    jacobian = _PooledJacobian(model, losses, pool, scale, scope, Processes(group))
     survey = jacobian.survey(u)
     remainder, residual, iterations = _cgls(
         jacobian, u, survey, tolerance=tolerance, max_iterations=max_iterations, progress=progress
@@ -114,8 +122,9 @@ class _PooledJacobian:
         pool: Sequence[Batch],
         metric: Gradient | None,
         scope: Scope,
+        processes: Processes,
     ) -> None:
-        self.metric = metric
+        self.metric, self.processes = metric, processes
         names = trainable_parameters(model)
         self.system = {name: name if scope == "tensor" else "global" for name in names}
         self._batches = lambda: (Jacobian(model, losses, [batch]) for batch in pool)
@@ -125,15 +134,17 @@ class _PooledJacobian:
         squares, products, losses = [], [], []
         mean = {name: torch.zeros_like(value) for name, value in direction.items()}
         for jacobian in self._batches():
-            known = statistics(jacobian, direction, self.metric, Processes(None, [len(jacobian)]))
+            alone = Processes(None, [len(jacobian)])
+            known = statistics(jacobian, direction, self.metric, alone)
             squares.append(self._summed({n: k.diagonal() for n, k in known.grams.items()}))
             products.append(self._summed(known.products))
             losses.append(jacobian.losses)
             for name, value in known.mean.items():
                 mean[name].add_(value, alpha=len(jacobian))
         everything = torch.cat(losses)
+        utterances = self.processes.summed(everything.new_tensor(len(everything)))
         for value in mean.values():
-            value.div_(len(everything))
+            self.processes.summed(value).div_(utterances)
         norms = {key: v.clamp(min=0).sqrt() for key, v in _joined(squares).items()}
         return _Survey(norms, _joined(products), mean, everything)
 
@@ -155,6 +166,8 @@ class _PooledJacobian:
             start += len(jacobian)
             for name, value in jacobian.totals({n: mine[key] for n, key in self.system.items()}):
                 total[name] = total[name].add_(value) if name in total else value
+        for value in total.values():
+            self.processes.summed(value)
         return total
 
     def squares(self, gradient: Gradient) -> dict[str, Float[Tensor, ""]]:
@@ -167,6 +180,10 @@ class _PooledJacobian:
                 for name, v in gradient.items()
             }
         )
+
+    def lengths(self, vectors: Vectors) -> dict[str, Float[Tensor, ""]]:
+        """‖v‖² of vectors over the pool, for each system."""
+        return {key: self.processes.summed(v.square().sum()) for key, v in vectors.items()}
 
     def _summed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
@@ -194,11 +211,12 @@ def _cgls(
     slope = {key: scale[key] * survey.products[key] for key in scale}
     direction = slope
     for iteration in tqdm(range(max_iterations + 1), "conjugate gradients", disable=not progress):
-        residual = max(float((slope[key] * share[key]).abs().max()) for key in slope)
+        largest = [(slope[key] * share[key]).abs().max() for key in slope]
+        residual = float(jacobian.processes.largest(torch.stack(largest).max()))
         if residual <= tolerance or iteration == max_iterations:
             break
         change = jacobian.combination({key: scale[key] * v for key, v in direction.items()})
-        before = {key: v.square().sum() for key, v in slope.items()}
+        before = jacobian.lengths(slope)
         curvature = jacobian.squares(change)
         for name, value in change.items():
             key = jacobian.system[name]
@@ -206,8 +224,9 @@ def _cgls(
             remainder[name].sub_(value, alpha=length_of_step)
         del change
         slope = {key: scale[key] * v for key, v in jacobian.products(remainder).items()}
+        after = jacobian.lengths(slope)
         direction = {
-            key: v + direction[key] * (v.square().sum() * _reciprocal(before[key]))
+            key: v + direction[key] * (after[key] * _reciprocal(before[key]))
             for key, v in slope.items()
         }
     return remainder, residual, iteration

@@ -73,6 +73,12 @@ class Processes:
             dist.all_reduce(values, group=self.group)
         return values
 
+    def largest(self, values: Tensor) -> Tensor:
+        """The largest of the processes' values, in place."""
+        if self.group is not None:
+            dist.all_reduce(values, dist.ReduceOp.MAX, group=self.group)
+        return values
+
     def weights(self, weights: Weights | None) -> Weights | None:
         """The weights of this process's utterances, from the losses of all processes.
 

@@ -21,7 +21,6 @@ from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.direction import Ascent, Direction
 from asr_unlearn.methods.option_types import NonNegativeInt, Positive, PositiveInt, Rate, Share
 from asr_unlearn.methods.preconditioned import Preconditioned
-from asr_unlearn.runtime.errors import InputError
 
 
 class _StepOptions(TypedDict):
@@ -88,9 +87,7 @@ class OrthoGrad(Preconditioned):
         forget, retain = step.batch("forget"), step.batch("retain")
         if self.batches_per_step("retain") == 1:
             return streaming_step(model, losses, forget, retain, group=group, **options)
-        if group is not None:
-            raise InputError(f"{self.name}: retain_pool needs one process; use a larger batch")
-        return pool_step(model, losses, forget, pieces_of(retain), **options)
+        return pool_step(model, losses, forget, pieces_of(retain), group=group, **options)
 
 
 def _residual(found: OrthogonalStep) -> dict[str, float]:

@@ -40,6 +40,7 @@ NO_NOISE = {
 # so that a gradient of half the size, or without one process's share, cannot pass.
 CASES = {
     "orthograd": {"metric": "euclidean", "lr": 0.05},
+    "orthograd pooled": {"metric": "euclidean", "lr": 0.05, "retain_pool": 10},
     "orthograd_tau": {"metric": "euclidean"},
     "neggrad_plus": {},
     "nabla_tau": {},
@@ -211,7 +212,9 @@ def test_two_processes_train_the_model_of_one(together):
         one, two = rows(place.runs / f"{name}-one"), rows(place.runs / f"{name}-two")
         assert [row["step"] for row in two] == [row["step"] for row in one]
         for a, b in zip(one, two, strict=True):
-            for key in {*a} - {"seconds"}:
+            # What conjugate gradients leave over is rounding, to the last iteration.
+            assert max(a.get("residual", 0), b.get("residual", 0)) <= 1e-3
+            for key in {*a} - {"seconds", "residual"}:
                 assert b[key] == pytest.approx(a[key], rel=1e-4, abs=1e-5), (name, key)
 
 
