@@ -29,6 +29,7 @@ from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import absolute
 from asr_unlearn.runtime.outputs import check_file
+from asr_unlearn.runtime.runner import LOCAL
 from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def evaluate(
     neighbours: bool = False,
     extraction: bool = False,
     workers: NonNegativeInt = 0,
+    runner: str = LOCAL,
     method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
     voices: str | None = None,
@@ -83,6 +85,8 @@ def evaluate(
             much of the second half they write.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
             As many models are transcribed at the same time, one after the other with 0.
+        runner: where this is done: local, or ray or ray://HOST:PORT for a Ray cluster whose nodes
+            share all folders (extra ray).
         method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
             informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,
@@ -128,6 +132,7 @@ def evaluate(
         extraction=extraction,
         voices=voices,
         workers=workers,
+        runner=runner,
         method_files=tuple(_listed(method_files)),
     )
     data = read_corpus(manifest, split, out)

@@ -28,7 +28,6 @@ from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.plan import BASE, STAGES, Command, Plan
 from asr_unlearn.cli.recipe import Recipe, read_recipe
 from asr_unlearn.cli.requests import all_requests, check_requests
-from asr_unlearn.cli.runner import LOCAL, Runner
 from asr_unlearn.cli.side_by_side import run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage
 from asr_unlearn.data.make_split import check_shares
@@ -40,9 +39,11 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.window import check_window
 from asr_unlearn.runtime import program
+from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
+from asr_unlearn.runtime.runner import LOCAL, Runner
 from asr_unlearn.training.finetune import Setup
 
 logger = logging.getLogger(__name__)
@@ -142,8 +143,8 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
         "--runner",
         default=LOCAL,
         metavar="local|ray|ray://HOST:PORT",
-        help="where trainings run: on this machine, or on a Ray cluster whose nodes share OUT "
-        "(default: %(default)s)",
+        help="where models are trained and evaluated: on this machine, or on a Ray cluster whose "
+        "nodes share OUT (default: %(default)s)",
     )
     flags.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flags.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
@@ -212,6 +213,8 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
         read_config(recipe.reference_model["model"])
     if reference_model != BASE:
         _without_base(recipe, every="all" in names)
+    if given.runner != LOCAL:
+        recipe.evaluate["runner"] = given.runner
     recipe.evaluate |= {name: n for name in ATTACKS if (n := getattr(given, name)) is not None}
     return Plan(
         recipe=recipe,
@@ -264,7 +267,7 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     recipe = read_recipe(folder / "recipe.yaml")
     given = parser(recipe, folder).parse_args(rest)
     check_folder(given.out)
-    runner = Runner.of(given.runner, given.workers, given.device)
+    runner = Runner.of(given.runner, given.workers, pick_device(given.device))
     if given.forget and given.requests:
         raise InputError("give --forget or --requests: the first of the requests is the former")
     check_requests([given.forget] if given.forget else [], "--forget")

@@ -1,57 +1,19 @@
 """Runs the trainings of a recipe side by side, each as soon as what it reads is there."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import torch
-
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.plan import Command
-from asr_unlearn.cli.runner import Runner
 from asr_unlearn.cli.stages import begin, end, title
+from asr_unlearn.runtime.runner import Elsewhere, Runner
 
 LOGS = "logs"
-
-
-@dataclass(frozen=True)
-class Training:
-    """A command in another process; what it prints is appended to a file.
-
-    Attributes:
-        argv: of the command.
-        log: the file.
-        folder: that paths are relative to.
-        threads: of torch; None for as many as the process has.
-        gpu: the only one to be seen; None for all.
-    """
-
-    argv: Sequence[str]
-    log: Path
-    folder: Path
-    threads: int | None = None
-    gpu: str | None = None
-
-    def __call__(self) -> None:
-        os.chdir(self.folder)
-        if self.gpu is not None:
-            # Before the first call of CUDA in this process.
-            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            self.log.open("a", encoding="utf-8", buffering=1) as log,
-            redirect_stdout(log),
-            redirect_stderr(log),
-        ):
-            commands.main(self.argv)
 
 
 def dependencies(steps: Sequence[Command]) -> dict[int, set[int]]:
@@ -78,7 +40,7 @@ def run_side_by_side(steps: Sequence[Command], out: Path, runner: Runner) -> Non
     order.prepare()
     ready: deque[int] = deque()
     free = deque(runner.gpu_of_each)
-    running: dict[Future[None], tuple[int, Training, float]] = {}
+    running: dict[Future[None], tuple[int, Elsewhere[None], float]] = {}
     with runner.start() as submit:
         while order.is_active():
             ready.extend(order.get_ready())
@@ -87,8 +49,8 @@ def run_side_by_side(steps: Sequence[Command], out: Path, runner: Runner) -> Non
                 if not begin(steps[number], out):
                     order.done(number)
                     continue
-                call = Training(
-                    argv=steps[number].argv,
+                call = Elsewhere(
+                    call=partial(commands.main, steps[number].argv),
                     log=out / LOGS / f"{steps[number].name.replace('/', '-')}.log",
                     folder=Path.cwd(),
                     threads=runner.threads,

@@ -146,13 +146,12 @@ def evaluate(
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
-    if budget.workers > 1 or distributed.launched():
-        # Only where it is asked for: each process has a model in memory.
-        jobs = [Transcription(m, manifest, split, device, beams) for m in models]
-        run_jobs(jobs, max(1, budget.workers), root / "transcription.log", "transcribing")
+    transcriptions = [Transcription(m, manifest, split, device, beams) for m in models]
+    log = root / "transcription.log"
+    run_jobs(transcriptions, budget.transcriptions(device), log, "transcribing")
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     given = replace(given, rows=rows)
-    attackers.train(root, budget.side_by_side(device))
+    attackers.train(root, budget.trainings(device))
     inputs = _Inputs(
         corpus=data,
         root=root,

@@ -1,16 +1,14 @@
 """Runs the jobs of an evaluation, several at the same time in processes of their own."""
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from tqdm import tqdm
 
 from asr_unlearn.runtime import distributed
-from asr_unlearn.runtime.processes import working
+from asr_unlearn.runtime.runner import LOCAL, Elsewhere, Runner
 
 
 class Job(Protocol):
@@ -22,34 +20,26 @@ class Job(Protocol):
         """Whether the result is there already."""
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
+def run_jobs(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> None:
     """Run all jobs that are not done; if one fails, the others end, and a later call resumes them.
 
-    With one worker the jobs run in this process. Other processes write their output to the file
-    `log`. Jobs must be picklable. Of several launched processes each runs its share, and waits for
-    the others' results.
+    Other processes write their output to the file `log`. Jobs must be picklable. Of several
+    launched processes each runs its share, and waits for the others' results.
     """
-    _run_own(distributed.launched_share().of_all(jobs), workers, log, description)
+    own = distributed.launched_share().of_all(jobs)
+    _run([job for job in own if not job.is_done()], runner, log, description)
     distributed.meet()
 
 
-def _run_own(jobs: Sequence[Job], workers: int, log: Path, description: str) -> None:
-    jobs = [job for job in jobs if not job.is_done()]
-    if workers == 1 or len(jobs) < 2:
+def _run(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> None:
+    if runner.is_this_process or not jobs or (runner.name == LOCAL and len(jobs) == 1):
         for job in jobs:
             job()
         return
-    workers = min(workers, len(jobs))
-    threads = max(1, torch.get_num_threads() // workers)
-    log.parent.mkdir(parents=True, exist_ok=True)
+    runner = runner.at_most(len(jobs))
     bar = tqdm(total=len(jobs), desc=description, unit="model")
-    with working(workers, jobs, begin=_begin, arguments=(threads, log)) as trainings, bar:
-        for done in as_completed(trainings):
+    with runner.start(one_call_each=False) as submit, bar:
+        running = [submit(Elsewhere(job, log, Path.cwd(), runner.threads)) for job in jobs]
+        for done in as_completed(running):
             done.result()
             bar.update()
-
-
-def _begin(threads: int, log: Path) -> None:
-    """Prepare a process; its progress bars go to `log`, where they overwrite no others."""
-    torch.set_num_threads(threads)
-    sys.stderr = sys.stdout = log.open("a", encoding="utf-8", buffering=1)

@@ -40,8 +40,8 @@ class Evaluated:
         return {seed: own for (name, seed), own in self.rows.items() if name == ORIGINAL}
 
     def run(self, jobs: Sequence[Job], name: str) -> None:
-        """Run jobs, as many at the same time as the budget has workers, with NAME.log."""
-        run_jobs(jobs, self.budget.side_by_side(self.device), self.root / f"{name}.log", name)
+        """Run jobs where the budget says, with NAME.log."""
+        run_jobs(jobs, self.budget.trainings(self.device), self.root / f"{name}.log", name)
 
 
 class Measure(ABC):

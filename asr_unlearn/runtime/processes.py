@@ -42,8 +42,6 @@ def working(
 def processes(
     count: int,
     *,
-    begin: Callable[..., None] | None = None,
-    arguments: tuple[Any, ...] = (),
     one_call_each: bool = False,
 ) -> Iterator[Submit]:
     """Yield what runs calls in processes of their own.
@@ -53,10 +51,9 @@ def processes(
 
     Args:
         count: processes at the same time.
-        begin: called once in each process, with `arguments`.
         one_call_each: whether every call gets a fresh process.
     """
-    pool = _Pool(begin, arguments, one_call_each)
+    pool = _Pool(one_call_each)
     # What starts otherwise with the first process, and lets Ctrl-C through to it.
     resource_tracker.ensure_running()
     threads = ThreadPoolExecutor(count)
@@ -77,10 +74,7 @@ class _Pool:
     lock lets the others wait for ever.
     """
 
-    def __init__(
-        self, begin: Callable[..., None] | None, arguments: tuple[Any, ...], one_call_each: bool
-    ) -> None:
-        self._begin = (begin, arguments)
+    def __init__(self, one_call_each: bool) -> None:
         self._one_call_each = one_call_each
         self._lock = threading.Lock()
         self._all: list[_Process] = []
@@ -103,7 +97,7 @@ class _Pool:
                 raise CancelledError
             if self._idle:
                 return self._idle.pop()
-            process = _Process(*self._begin)
+            process = _Process()
             self._all.append(process)
             return process
 
@@ -123,11 +117,11 @@ class _Pool:
 class _Process:
     """A process that runs one call after another."""
 
-    def __init__(self, begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    def __init__(self) -> None:
         # Not forked: threads and CUDA do not survive that.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, os.getpid(), begin, arguments))
+        self._process = context.Process(target=_serve, args=(theirs, os.getpid()))
         # It inherits that Ctrl-C is blocked: this process tells it to end.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
@@ -157,19 +151,12 @@ class _Process:
         self._process.join()
 
 
-def _serve(
-    pipe: Connection,
-    parent: int,
-    begin: Callable[..., None] | None,
-    arguments: tuple[Any, ...],
-) -> None:
+def _serve(pipe: Connection, parent: int) -> None:
     """Run the calls that come, until the pipe is closed."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signals.end_with_parent(parent)
-    if begin is not None:
-        begin(*arguments)
     while True:
         try:
             call = pipe.recv()

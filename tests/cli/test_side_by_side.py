@@ -3,24 +3,24 @@
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr_unlearn.cli import main as commands
-from asr_unlearn.cli import runner as runners
 from asr_unlearn.cli import side_by_side
 from asr_unlearn.cli.plan import Command, Plan
 from asr_unlearn.cli.recipe import read_recipe
-from asr_unlearn.cli.runner import Runner
-from asr_unlearn.cli.side_by_side import Training, dependencies, run_side_by_side
+from asr_unlearn.cli.side_by_side import dependencies, run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.runner import Elsewhere, Runner
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TWO = Runner("local", 2, ())
+CPU = torch.device("cpu")
 
 
 def test_every_training_waits_for_what_it_reads(tmp_path):
@@ -121,10 +121,9 @@ def test_each_worker_has_a_gpu_and_its_share_of_the_threads(monkeypatch, tmp_pat
         print("done")
         print("warned", file=sys.stderr)
 
-    monkeypatch.setattr(commands, "main", noted)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.chdir(tmp_path)
-    Training(["x"], Path("logs/x.log"), tmp_path, gpu="7")()
+    Elsewhere(partial(noted, ["x"]), Path("logs/x.log"), tmp_path, gpu="7")()
     assert seen == [(["x"], "7")]
     assert (tmp_path / "logs" / "x.log").read_text() == "done\nwarned\n"
 
@@ -170,18 +169,18 @@ def test_gpus_go_round(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["slurm", "ray:", "ray://", "ray:// x", ""])
 def test_an_unknown_runner_is_refused(name):
     with pytest.raises(InputError, match=f"--runner {name}: give local, ray or ray://HOST:PORT"):
-        Runner.of(name, None, "cpu")
+        Runner.of(name, None, CPU)
 
 
 def test_workers_by_default(monkeypatch):
-    assert Runner.of("local", None, "cpu") == Runner("local", 1, ())
-    assert Runner.of("local", None, "cpu").is_this_process
-    assert not Runner.of("local", 2, "cpu").is_this_process
-    assert not Runner.of("ray", 1, "cpu").is_this_process
-    assert Runner.of("ray://head:10001", None, "cpu").workers is None
-    monkeypatch.setattr(runners, "pick_device", lambda name: torch.device("cuda"))
+    assert Runner.of("local", None, CPU) == Runner("local", 1, ())
+    assert Runner.of("local", None, CPU).is_this_process
+    assert not Runner.of("local", 2, CPU).is_this_process
+    assert not Runner.of("ray", 1, CPU).is_this_process
+    assert Runner.of("ray://head:10001", None, CPU).workers is None
+    cuda = torch.device("cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    assert Runner.of("local", None, "auto") == Runner("local", 2, ("2", "3"))
+    assert Runner.of("local", None, cuda) == Runner("local", 2, ("2", "3"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert Runner.of("local", None, "auto").gpus == ("0", "1", "2")
+    assert Runner.of("local", None, cuda).gpus == ("0", "1", "2")

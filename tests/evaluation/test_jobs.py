@@ -10,20 +10,23 @@ from pathlib import Path
 import pytest
 
 from asr_unlearn.evaluation.jobs import run_jobs
+from asr_unlearn.runtime.runner import Runner
 from tests.support.copying import Copying
+
+TWO = Runner("local", 2)
 
 
 def test_jobs_side_by_side_all_end_or_say_which_did_not(tmp_path):
     (tmp_path / "source").write_text("by ")
     jobs = [Copying(tmp_path / "source", tmp_path / str(i)) for i in range(3)]
     jobs[0]()
-    run_jobs(jobs, 2, tmp_path / "log", "copying")
+    run_jobs(jobs, TWO, tmp_path / "log", "copying")
     by = [job.target.read_text() for job in jobs]
     assert by[0] == f"by {os.getpid()}"
     assert by[0] not in by[1:]
     missing = [Copying(tmp_path / "nowhere", tmp_path / f"{i}?") for i in range(2)]
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        run_jobs(missing, 2, tmp_path / "log", "copying")
+        run_jobs(missing, TWO, tmp_path / "log", "copying")
 
 
 def test_a_killed_run_leaves_nobody_at_work(tmp_path):
@@ -33,6 +36,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
         "import os, time\n"
         "from pathlib import Path\n"
         "from asr_unlearn.evaluation.jobs import run_jobs\n"
+        "from asr_unlearn.runtime.runner import Runner\n"
         "class Job(str):\n"
         "    def is_done(self):\n"
         "        return False\n"
@@ -40,7 +44,7 @@ def test_a_killed_run_leaves_nobody_at_work(tmp_path):
         "        Path(self).write_text(str(os.getpid()))\n"
         "        time.sleep(600)\n"
         "if __name__ == '__main__':\n"
-        "    run_jobs([Job(name) for name in 'ab'], 2, Path('log'), 'sleeping')\n"
+        "    run_jobs([Job(name) for name in 'ab'], Runner('local', 2), Path('log'), 'sleeping')\n"
     )
     with subprocess.Popen(
         [sys.executable, str(script)],

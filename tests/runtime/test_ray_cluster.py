@@ -1,6 +1,7 @@
 """Tasks on a real Ray cluster of two nodes, started on this machine."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,11 +12,13 @@ import torch
 from ray.cluster_utils import Cluster
 from safetensors.torch import load_file
 
+from asr_unlearn.cli.main import main
 from asr_unlearn.cli.plan import Command
-from asr_unlearn.cli.runner import Runner
 from asr_unlearn.cli.side_by_side import run_side_by_side
+from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.ray_cluster import ray_tasks
+from asr_unlearn.runtime.runner import Runner
 from asr_unlearn.training.checkpoint import checkpoints
 from tests.support.lost_node import Failing, SlowTraining
 from tests.support.tiny_training import tiny_training
@@ -89,6 +92,40 @@ def test_trainings_of_a_recipe_run_on_the_cluster(cluster, corpus, tiny_config, 
     weights = [load_file(folder / "model.safetensors") for folder in (original, forgotten)]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert "1 steps" in (tmp_path / "logs" / "forgotten.log").read_text()
+
+
+@pytest.mark.slow
+def test_an_evaluation_runs_on_the_cluster(cluster, corpus, tiny_config, tmp_path, monkeypatch):
+    """With the trainings of its attacks, relative paths, and the figures of one process."""
+    monkeypatch.chdir(tmp_path)
+    data = ["--manifest", str(corpus / "manifest.jsonl"), "--split", str(corpus / "split.json")]
+    main(
+        ["train", *data, "--model", str(tiny_config), "--finetune.epochs", "2", "--out", "original"]
+    )
+    unlearn = ["unlearn", *data, "--model", "original", "--method", "gradient_ascent"]
+    main([*unlearn, "--method.epochs", "1", "--stop.rule", "steps", "--out", "forgotten"])
+    argv = ["evaluate", *data, "--models", "original,forgotten", "--informed", "1"]
+    argv += ["--relearn", "true", "--quantised", "true"]
+    found = []
+    for runner in ("ray", "local"):
+        main([*argv, "--runner", runner, "--workers", "1", "--out", "results.json"])
+        found.append(read_results(Path("results.json")).record["models"])
+        told = [Path(f"{name}.log").exists() for name in ("informed", "transcription")]
+        assert all(told) == any(told) == (runner == "ray")
+        for made in (".cache", "informed", "informed.log", "transcription.log"):
+            remove(Path(made))
+    ours, theirs = found
+    assert [entry["name"] for entry in ours] == ["original", "forgotten"]
+    for one, other in zip(ours, theirs, strict=True):
+        for figure in ("wer", "loss", "membership", "relearning", "quantisation"):
+            assert one[figure] == pytest.approx(other[figure], rel=1e-4), figure
+
+
+def remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @pytest.mark.slow

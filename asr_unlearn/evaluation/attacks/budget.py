@@ -8,6 +8,7 @@ from joblib import cpu_count
 
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.runner import LOCAL, Runner, check_runner
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class AttackBudget:
         neighbours: whether to measure losses on slightly changed recordings; trains none.
         extraction: whether to see how decoders finish transcripts in silence; trains none.
         voices: a speaker classifier to find the retained speakers nearest to the forgotten with.
-        workers: trainings at the same time; 0 for one per core, or one on a GPU.
+        workers: trainings at the same time; 0 for one per core, or one on a GPU, or as many as a
+            cluster has room for.
+        runner: where they run, "local" or as for `Runner.of`.
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
     Raises:
@@ -42,12 +45,14 @@ class AttackBudget:
     extraction: bool = False
     voices: str | None = None
     workers: int = 0
+    runner: str = LOCAL
     method_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("informed", "shadows", "workers"):
             if (count := getattr(self, name)) < 0:
                 raise InputError(f"--{name} {count}: give 0 or more")
+        check_runner(self.runner)
         if self.shadows % 2:
             raise InputError(
                 f"--shadows {self.shadows}: give an even number, so that every speaker is in half "
@@ -68,8 +73,12 @@ class AttackBudget:
         """Whether any attack repeats the attacked model's unlearning."""
         return bool(self.informed) or self.unlearn_shadows
 
-    def side_by_side(self, device: torch.device) -> int:
-        """Return how many trainings run at the same time."""
-        if self.workers:
-            return self.workers
-        return 1 if device.type == "cuda" else cpu_count()
+    def trainings(self, device: torch.device) -> Runner:
+        """Return where trainings run, and how many at the same time."""
+        if self.runner != LOCAL:
+            return Runner.of(self.runner, self.workers or None, device)
+        return Runner(LOCAL, self.workers or (1 if device.type == "cuda" else cpu_count()))
+
+    def transcriptions(self, device: torch.device) -> Runner:
+        """Return where models are transcribed: one after the other here unless it is asked for."""
+        return self.trainings(device) if self.runner != LOCAL else Runner(LOCAL, self.workers or 1)

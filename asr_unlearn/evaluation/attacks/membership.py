@@ -33,6 +33,7 @@ from asr_unlearn.metrics.mia import (
 )
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.runner import Runner
 
 RATES = ("tpr_at_1_percent_fpr", "tpr_at_0_1_percent_fpr")
 
@@ -101,13 +102,13 @@ class Attackers:
                 unlearned[model.key] = unlearned_shadows(given, shadows, theirs)
         return cls(own, shadows, unlearned, classes, speakers)
 
-    def train(self, root: Path, workers: int) -> None:
+    def train(self, root: Path, runner: Runner) -> None:
         """Train the models that are not current in the cache; interrupted trainings go on."""
         jobs = [job for each in self.unlearnings.values() for job in each]
-        run_jobs(jobs, workers, root / "informed.log", "informed attacks")
-        run_jobs(self.shadow_models, workers, root / "shadows.log", "shadow models")
+        run_jobs(jobs, runner, root / "informed.log", "informed attacks")
+        run_jobs(self.shadow_models, runner, root / "shadows.log", "shadow models")
         after = [job for each in self.unlearned_shadow_models.values() for job in each]
-        run_jobs(after, workers, root / "unlearned_shadows.log", "unlearned shadow models")
+        run_jobs(after, runner, root / "unlearned_shadows.log", "unlearned shadow models")
 
     @cached_property
     def shadows(self) -> Shadows | None:

@@ -99,5 +99,5 @@ def neighbours(
     if not budget.neighbours:
         return {}
     jobs = [Neighbours(model, corpus, device) for model in models]
-    run_jobs(jobs, budget.side_by_side(device), root / "neighbours.log", "neighbours")
+    run_jobs(jobs, budget.trainings(device), root / "neighbours.log", "neighbours")
     return {job.model.key: job.found() for job in jobs}

@@ -18,6 +18,7 @@ from asr_unlearn.evaluation.attacks.unlearned_shadows import UnlearnedShadow
 from asr_unlearn.metrics.rounding import PRECISIONS
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.runtime.runner import Runner
 from tests.support.attacked_models import CPU, evaluate, of, run_of
 
 
@@ -74,7 +75,7 @@ def test_attackers_are_made_anew_where_the_method_was_another(
     monkeypatch.setattr("asr_unlearn.evaluation.attacks.informed.unlearn_model", unlearn_model)
     models = [SavedModel("forgotten", 0, moved.cache / "forgotten")]
     attackers = Attackers.of(models, moved, moved.cache, AttackBudget(informed=1), device=CPU)
-    attackers.train(moved.cache, workers=1)
+    attackers.train(moved.cache, Runner("local", 1))
     assert [method.alpha for method in made] == [0.9]
 
 
