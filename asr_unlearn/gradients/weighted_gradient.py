@@ -18,18 +18,27 @@ from asr_unlearn.gradients.types import (
     resolve_weights,
 )
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.sharding import is_sharded, own_gradients, own_part
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Every parameter that requires a gradient, by name, shared ones once.
 
+    Of a sharded model (see `sharding`) those are this process's parts.
+
     Raises:
         InputError: nothing is trainable.
     """
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    parameters = _trainable(model)
     if not parameters:
         raise InputError("the model has no trainable parameter: unfreeze what should unlearn")
+    if is_sharded(model):
+        return {name: own_part(p) for name, p in parameters.items()}
     return parameters
+
+
+def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
@@ -74,12 +83,12 @@ def weighted_gradient(
     """Σ wᵢ gᵢ in one backward pass, or in one for each micro-batch; and the detached losses.
 
     With a `group` of processes the sum is over the utterances of all of them, and the losses are
-    this process's own.
+    this process's own. Of a sharded model it is this process's part of the sum.
 
     A parameter that the losses do not depend on has a zero gradient. Nothing is written to `.grad`.
     Weights that depend on the losses of several micro-batches cost one more forward pass over each.
     """
-    parameters = trainable_parameters(model)
+    names = list(trainable_parameters(model))
     processes = Processes(group)
     pieces = pieces_of(batch)
     shares = _shares(losses, pieces, processes.weights(weights))
@@ -88,17 +97,22 @@ def weighted_gradient(
     for piece, share in zip(pieces, shares, strict=True):
         values = utterance_losses(losses, piece)
         seen.append(values.detach())
-        gradients = torch.autograd.grad(
-            values @ resolve_weights(share, seen[-1]),
-            list(parameters.values()),
-            materialize_grads=True,
-            allow_unused=True,
-        )
-        for name, gradient in zip(parameters, separate(gradients), strict=True):
+        gradients = _gradients(model, values @ resolve_weights(share, seen[-1]))
+        for name, gradient in zip(names, separate(gradients), strict=True):
             total[name] = total[name].add_(gradient) if name in total else gradient
-    for gradient in total.values():
+    # The backward pass of a sharded model sums over the processes itself.
+    for gradient in total.values() if not is_sharded(model) else ():
         processes.summed(gradient)
     return total, torch.cat(seen)
+
+
+def _gradients(model: nn.Module, loss: Float[Tensor, ""]) -> Sequence[Tensor]:
+    """The gradient of each trainable parameter, in the order of `trainable_parameters`."""
+    parameters = list(_trainable(model).values())
+    if is_sharded(model):
+        loss.backward()
+        return own_gradients(parameters)
+    return torch.autograd.grad(loss, parameters, materialize_grads=True, allow_unused=True)
 
 
 def _shares(

@@ -35,6 +35,7 @@ class Finetune(Method):
     needs: ClassVar[tuple[Part, ...]] = ("retain",)
     epoch_part: ClassVar[Part] = "retain"
     trains: ClassVar[bool] = True
+    shardable: ClassVar[bool] = True
 
     lr: Positive = 3e-4
     warmup: Share = 0.1

@@ -20,6 +20,7 @@ class GradientAscent(Method):
     name: ClassVar[str] = "gradient_ascent"
     paper: ClassVar[str] = "arXiv 2109.13398"
     needs: ClassVar[tuple[Part, ...]] = ("forget",)
+    shardable: ClassVar[bool] = True
 
     lr: Rate = 3e-5
     epochs: Positive = 16.0

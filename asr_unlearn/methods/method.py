@@ -60,6 +60,9 @@ class Method(ABC):
     """Whether it needs the model that the original was fine-tuned from (see `context.base`)."""
     projectable: ClassVar[bool] = True
     """Whether a step may move along any direction."""
+    shardable: ClassVar[bool] = False
+    """Whether a process with a part of every gradient can take a step: nothing that the method
+    itself computes may go over all weights, and no other model is used."""
 
     lr: Rate
     warmup: Share = 0.0

@@ -34,6 +34,7 @@ class NablaTau(Method):
     paper: ClassVar[str] = "arXiv 2403.14339"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain", "unseen")
     epoch_part: ClassVar[Part] = "retain"
+    shardable: ClassVar[bool] = True
 
     lr: Rate = 1e-3
     epochs: Positive = 4.0

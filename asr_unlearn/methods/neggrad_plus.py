@@ -22,6 +22,7 @@ class NegGradPlus(Method):
     name: ClassVar[str] = "neggrad_plus"
     paper: ClassVar[str] = "arXiv 2302.09880"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
+    shardable: ClassVar[bool] = True
 
     lr: Rate = 2e-4
     clip: NonNegative = 1.0

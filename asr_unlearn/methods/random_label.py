@@ -87,6 +87,7 @@ class RandomLabel(Method):
     name: ClassVar[str] = "random_label"
     paper: ClassVar[str] = "arXiv 1911.04933"
     needs: ClassVar[tuple[Part, ...]] = ("forget", "retain")
+    shardable: ClassVar[bool] = True
 
     lr: Positive = 2e-4
     clip: NonNegative = 1.0

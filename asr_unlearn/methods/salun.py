@@ -28,6 +28,7 @@ class SalUn(RandomLabel):
     name: ClassVar[str] = "salun"
     paper: ClassVar[str] = "arXiv 2310.12508"
     projectable: ClassVar[bool] = False
+    shardable: ClassVar[bool] = False
 
     share: Share = 0.5
 

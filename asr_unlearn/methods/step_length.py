@@ -6,7 +6,7 @@ wanted: from the utterances' losses to where they ought to be one epoch later, o
 original's losses to their targets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +105,7 @@ def scaled_to(
     parameters: Mapping[str, Tensor],
     before: Gradient,
     descent: Gradient,
+    summed: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> float:
     """Scale the change since `before` so that the forget loss rises by `wanted`, to first order.
 
@@ -113,14 +114,16 @@ def scaled_to(
         parameters: after the optimizer's step, by name; they are changed in place.
         before: their values before it.
         descent: −u by name, u the gradient of the weighted forget loss.
+        summed: makes a sum over all weights of one over these, which may be parts.
 
     Returns:
         The factor: 0, so that nothing changes, where the change would not raise the loss.
     """
-    predicted = -sum(
-        float(((p.detach() - before[name]) * descent[name]).sum(dtype=torch.float64))
+    products = [
+        ((p.detach() - before[name]) * descent[name]).sum(dtype=torch.float64)
         for name, p in parameters.items()
-    )
+    ]
+    predicted = -float(summed(torch.stack(products).sum()))
     factor = wanted / predicted if predicted > 0 and wanted > 0 else 0.0
     with torch.no_grad():
         for name, p in parameters.items():

@@ -15,6 +15,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.sharding import is_sharded
 
 T = TypeVar("T")
 
@@ -112,10 +113,12 @@ def in_batches(
     training = task.model.training
     task.model.eval()
     outputs = []
+    # Gathered weights stay where training uses them again.
+    no_gradients = torch.no_grad() if is_sharded(task.model) else torch.inference_mode()
     bar = tqdm(
         total=len(utterances), desc=description, unit="utt", disable=description is None, delay=2
     )
-    with torch.inference_mode(), bar:
+    with no_gradients, bar:
         for group in by_length(utterances, size):
             batch = collate([example(u) for u in group]).to(task.device)
             outputs.append((group, function(batch)))
@@ -132,8 +135,11 @@ def by_all_processes(
 ) -> list[T]:
     """The result of `score` or `measure_losses`, each process measuring its share.
 
-    With several processes the order is that of their ranks.
+    With several processes the order is that of their ranks. A sharded model needs all processes for
+    every batch: each measures all of them.
     """
+    if is_sharded(inputs.task.model):
+        return measure(inputs.task, inputs, utterances, description=description)
     own = distributed.share().of_all(utterances)
     shown = description if distributed.is_first() else None
     return distributed.gathered(measure(inputs.task, inputs, own, description=shown))

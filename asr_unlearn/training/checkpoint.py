@@ -18,8 +18,10 @@ from asr_unlearn.runtime.io import atomic_write, digest, flush, write_json
 logger = logging.getLogger(__name__)
 
 # Of a checkpoint's content: a run does not resume from one of another format.
-FORMAT = 5
+FORMAT = 6
 WEIGHTS, STATE, DIGESTS = "model.safetensors", "state.pt", "sha256.json"
+# What each of several processes has of the optimizer's state, beside the checkpoints.
+PARTS = "optimizer-*.part"
 
 
 def random_state() -> dict[str, Any]:
@@ -73,17 +75,37 @@ def load_weights(model: nn.Module, path: Path) -> None:
         )
 
 
-def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> None:
-    """Publish `folder`/checkpoint-STEP atomically, then remove older checkpoints."""
+def save_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> None:
+    """Write what one of several processes has of the optimizer's state, for the next checkpoint."""
+    with atomic_write(_part(folder, step, rank)) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
+
+
+def load_part(folder: Path, step: int, rank: int) -> dict[str, Any]:
+    """What `save_part` wrote, on the CPU."""
+    return _read_state(_part(folder, step, rank))
+
+
+def _part(folder: Path, step: int, rank: int) -> Path:
+    return folder / f"optimizer-{step}-{rank}.part"
+
+
+def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any], parts: int = 0) -> None:
+    """Publish `folder`/checkpoint-STEP atomically, then remove older checkpoints.
+
+    Args:
+        parts: how many processes have written their part of this step before (see `save_part`).
+    """
     older = checkpoints(folder)
     partial = folder / "checkpoint.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_weights(model, partial / WEIGHTS)
     with atomic_write(partial / STATE) as temporary, temporary.open("wb") as file:
-        torch.save({**state, "random": random_state()}, file)
+        torch.save({**state, "parts": parts, "random": random_state()}, file)
     nearest = state.get("early_stopping", {}).get("nearest")
     used = [] if nearest is None else [best_weights(folder, nearest)]
+    used += [_part(folder, state["step"], rank) for rank in range(parts)]
     files = [partial / WEIGHTS, partial / STATE, *used]
     write_json(partial / DIGESTS, {path.name: digest(path) for path in files})
     final = folder / f"checkpoint-{state['step']:09d}"
@@ -92,6 +114,9 @@ def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> No
         flush(folder)
         for folder_before in older:
             shutil.rmtree(folder_before)
+    for path in folder.glob(PARTS):
+        if path not in used:
+            path.unlink()
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, group_score
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.io import flush
+from asr_unlearn.runtime.sharding import spread_again, whole
 from asr_unlearn.training.checkpoint import best_weights, load_weights, read_weights, save_weights
 from asr_unlearn.training.interpolation import interpolate_to_target
 from asr_unlearn.training.stop_rule import StopRule
@@ -63,9 +64,10 @@ class EarlyStopping:
             state.nearest = step
             # A run that overshoots at once starts from the original, but must not end with it.
             state.nearest_distance = state.distance if step else float("inf")
+            model = whole(self.inputs.task.model)
             if distributed.is_first():
                 # Often replaced before a checkpoint refers to them (see `flush`).
-                save_weights(self.inputs.task.model, self._nearest_weights(), durable=False)
+                save_weights(model, self._nearest_weights(), durable=False)
         figures = {
             "check_forget_loss": measured.loss,
             "check_forget_cer": measured.cer,
@@ -88,17 +90,18 @@ class EarlyStopping:
             return step, ""
         # All processes read the file, which the first one has written and later removes.
         distributed.wait()
-        task, position = self.inputs.task, 0.0
+        model, position = whole(self.inputs.task.model), 0.0
         if state.stopped:
             position = interpolate_to_target(
-                task.model,
-                read_weights(self._nearest_weights(), task.device),
+                model,
+                read_weights(self._nearest_weights(), next(model.parameters()).device),
                 self.rule,
-                lambda: self._measure("interpolating to the target"),
+                self._measure_between,
                 (state.nearest_distance, state.distance),
             )
         else:
-            load_weights(task.model, self._nearest_weights())
+            load_weights(model, self._nearest_weights())
+        spread_again(self.inputs.task.model)
         distributed.wait()
         kept = state.nearest + position * (step - state.nearest)
         if position == 0:
@@ -126,6 +129,11 @@ class EarlyStopping:
 
     def _nearest_weights(self) -> Path:
         return best_weights(self.folder, self.state.nearest)
+
+    def _measure_between(self) -> MeanScore:
+        """The score of what the whole model has been set to."""
+        spread_again(self.inputs.task.model)
+        return self._measure("interpolating to the target")
 
     def _measure(self, description: str | None = None) -> MeanScore:
         """The score now; without CER where the rule does not go by it, or is far from its target.

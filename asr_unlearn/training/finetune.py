@@ -41,6 +41,7 @@ from asr_unlearn.models.whisper import shorten_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
+from asr_unlearn.training.sharded_task import spread
 from asr_unlearn.training.trainer import Training
 
 # Enough audio to set the filter bank's output variance.
@@ -179,17 +180,18 @@ def train_model(
 
     data = corpus.content()
     with RunFolder(out, task, kind="train", seed=seed, options=options, data=data) as run:
-        training = Training(
-            task,
-            Train(**asdict(method)),
-            {"train": corpus.part(*parts)},
-            Inputs(task, feature_cache=corpus.features),
-            run.path,
-            seed=seed,
-            changes=changes,
-            description=out.name,
-        )
-        outcome = training()
+        with spread(task, method) as own:
+            training = Training(
+                own,
+                Train(**asdict(method)),
+                {"train": corpus.part(*parts)},
+                Inputs(own, feature_cache=corpus.features),
+                run.path,
+                seed=seed,
+                changes=changes,
+                description=out.name,
+            )
+            outcome = training()
         run.publish(outcome, base=base, request=corpus.split.digest)
     return outcome
 
@@ -231,6 +233,8 @@ def _task_to_train(
 ) -> Task:
     """The model at `source` before training, with its task."""
     scratch, aids = is_bare_config(source), setup.aids
+    if aids and setup.compute.shard:
+        raise InputError("--compute.shard: leave out auxiliary_ctc, token_noise and joined")
     if aids and not (scratch and kind == "seq2seq"):
         raise InputError(
             f"{source}: auxiliary_ctc, token_noise and joined are for a Whisper that starts from "

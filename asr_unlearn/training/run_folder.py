@@ -27,7 +27,7 @@ from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of, naming, publish_folder, write_json
 from asr_unlearn.runtime.provenance import command, versions
-from asr_unlearn.training.checkpoint import FORMAT, checkpoints
+from asr_unlearn.training.checkpoint import FORMAT, PARTS, checkpoints
 from asr_unlearn.training.model_card import CARD, model_card
 from asr_unlearn.training.outcome import Outcome
 
@@ -170,7 +170,7 @@ def remove_work(out: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     # safetensors writes to .tmp* first, which a kill leaves behind.
     leftover = [
-        p for pattern in ("best-*.weights", ".*.partial", ".tmp*") for p in out.glob(pattern)
+        p for pattern in ("best-*.weights", PARTS, ".*.partial", ".tmp*") for p in out.glob(pattern)
     ]
     leftover.append(out / COMMAND)
     for path in leftover:

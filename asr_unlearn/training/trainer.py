@@ -28,12 +28,15 @@ from asr_unlearn.methods.step_length import StepLength, scaled_to
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
-from asr_unlearn.runtime import distributed, signals
+from asr_unlearn.runtime import distributed, sharding, signals
 from asr_unlearn.runtime.distributed import gathered
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
+    load_part,
     save_checkpoint,
+    save_part,
     set_aside_damaged,
 )
 from asr_unlearn.training.clock import Clock
@@ -182,14 +185,16 @@ class Training:
         ended_by = 0
         with bar, signals.held() as come:
             while self.progress.step < self.total and not self.stopped:
-                # Several processes end after the same step, whichever of them got the signal.
-                if ended_by := max(gathered([come.number])):
-                    self._save()
-                    break
-                self._step(bar)
-                if time.monotonic() - saved > self.checkpoint_seconds:
+                # Several processes end after the same step, whichever of them got the signal, and
+                # save after the same, when it is time for the first.
+                due = time.monotonic() - saved > self.checkpoint_seconds
+                come_to, dues = zip(*gathered([(come.number, due)]), strict=True)
+                if (ended_by := max(come_to)) or dues[0]:
                     self._save()
                     saved = time.monotonic()
+                if ended_by:
+                    break
+                self._step(bar)
         if ended_by:
             raise signals.EndedError(ended_by)
 
@@ -240,7 +245,7 @@ class Training:
         direction, limit = self.method.direction(step), self.method.max_norm(step)
         if self.projection is not None:
             direction, limit = self.projection(step, direction), math.inf
-        norm = torch.nn.utils.get_total_norm(list(direction.gradient.values()))
+        norm = self._norm(direction.gradient)
         share = min(1.0, limit / (float(norm) + 1e-6))
         for name, parameter in self.parameters.items():
             # Not clipped in place: the predicted rise needs the gradient as it is.
@@ -274,7 +279,15 @@ class Training:
         before = self._weights()
         self.optimizer.step()
         wanted = step.wanted_rise(losses, weights)
-        self.last_rate = scaled_to(wanted, self.parameters, before, descent)
+        self.last_rate = scaled_to(wanted, self.parameters, before, descent, self._summed)
+
+    def _norm(self, gradient: Gradient) -> Float[Tensor, ""]:
+        """The norm of a gradient of which this process may have a part."""
+        norm = torch.nn.utils.get_total_norm(list(gradient.values()))
+        return self._summed(norm.square()).sqrt() if sharding.is_sharded(self.task.model) else norm
+
+    def _summed(self, value: Tensor) -> Tensor:
+        return sharding.summed(self.task.model, value)
 
     def _weights(self) -> Gradient:
         """A copy of the trainable parameters."""
@@ -302,19 +315,24 @@ class Training:
             self.run_log.log(**row)
 
     def _save(self) -> None:
+        model, optimizer, parts = self.task.model, self.optimizer.state_dict(), 0
+        if sharding.is_sharded(model):
+            save_part(self.folder, self.progress.step, distributed.share().rank, optimizer)
+            model, optimizer, parts = sharding.whole(model), {}, distributed.share().of
+            distributed.wait()
         if not distributed.is_first():
             return
         state = {
             **asdict(self.progress),
             "clock": self.clock.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "method": self.method.state_dict(),
             "projection": self.projection.state_dict() if self.projection else {},
             "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
         }
         if self.early_stopping:
             self.early_stopping.flush()
-        save_checkpoint(self.folder, self.task.model, state)
+        save_checkpoint(self.folder, model, state, parts)
         if self.early_stopping:
             self.early_stopping.clear()
 
@@ -329,12 +347,13 @@ class Training:
         if distributed.is_first():
             set_aside_damaged(self.folder)
         distributed.wait()
-        state = load_checkpoint(self.folder, self.task.model)
+        state = load_checkpoint(self.folder, sharding.whole(self.task.model))
+        sharding.spread_again(self.task.model)
         distributed.wait()
         if distributed.is_first():
             self.run_log.drop_rows_after(-1 if state is None else state["step"])
         if state is not None:
-            self.optimizer.load_state_dict(state.pop("optimizer"))
+            self._load_optimizer(state["step"], state.pop("optimizer"), state.pop("parts"))
             self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
             projected = send_to_device(state.pop("projection", {}), self.task.device)
             if self.projection is not None:
@@ -344,6 +363,16 @@ class Training:
                 self.early_stopping.load_state_dict(checked)
             self.clock.load_state_dict(state.pop("clock"))
             self.progress = Progress(**state)
+
+    def _load_optimizer(self, step: int, state: dict[str, Any], parts: int) -> None:
+        """Take the state that all processes have, or this one's of several parts."""
+        own = distributed.share()
+        if parts and parts != own.of:
+            raise InputError(
+                f"{self.folder}: begun by {parts} processes, which each have a part of the "
+                "optimizer's state; go on with as many, or delete the folder to begin anew"
+            )
+        self.optimizer.load_state_dict(load_part(self.folder, step, own.rank) if parts else state)
 
     def _outcome(self) -> Outcome:
         now = self.progress

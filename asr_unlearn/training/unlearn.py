@@ -24,6 +24,7 @@ from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.sharding import whole
 from asr_unlearn.training.base_weights import base_weights
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
@@ -31,6 +32,7 @@ from asr_unlearn.training.earlier_requests import earlier_changes
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs
 from asr_unlearn.training.run_folder import RunFolder
+from asr_unlearn.training.sharded_task import spread
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     Difficulty,
@@ -125,10 +127,13 @@ def unlearn_model(
         options["reference_model"] = made_from["reference_model"]["path"]
     read = {**corpus.content(), "made_from": made_from}
     with RunFolder(out, task, kind="unlearn", seed=seed, options=options, data=read) as run:
-        inputs = Inputs(task, feature_cache=corpus.features)
         parameters = trainable_parameters(task.model)
         protected = earlier_changes(original, parameters) if protect_earlier else []
-        outcome = run_unlearning(inputs, method, data, stop, run.path, seed, protected)
+        if protected and compute.shard:
+            raise InputError("--compute.shard: give --protect_earlier false too")
+        with spread(task, method) as own:
+            inputs = Inputs(own, feature_cache=corpus.features)
+            outcome = run_unlearning(inputs, method, data, stop, run.path, seed, protected)
         run.publish(outcome, base=base, **made_from, request=corpus.split.digest)
     return outcome
 
@@ -173,7 +178,7 @@ def run_unlearning(
     base = None
     if method.needs_base:
         base = base_weights(stop.reference_model, inputs.task.model, method.name)
-    before = fingerprint(inputs.task.model)
+    before = fingerprint(whole(inputs.task.model))
     clock, model = Clock(), inputs.task.model
     with clock.phase("preparation"), clock.counting(model):
         original = OriginalScores.of(inputs, data, stop, target="unseen" in needed)
@@ -202,7 +207,7 @@ def run_unlearning(
     )
     clock.costs["preparation"] += difficulty.cost
     outcome = training()
-    _refuse_the_original(outcome, method, same=fingerprint(inputs.task.model) == before)
+    _refuse_the_original(outcome, method, same=fingerprint(whole(inputs.task.model)) == before)
     if not original.retain:
         return outcome
     with clock.phase("checks"), clock.counting(model):

@@ -22,6 +22,8 @@ class Compute:
             losses, and the solution of an orthogonal step stay in fp32.
         max_seconds: most seconds of audio with padding in one pass; a larger batch goes through the
             model in pieces, with the same result. 0 for no limit.
+        shard: each of several processes keeps a part of every weight, of its gradient and of the
+            optimizer's state (FSDP2), for models that are too large for one.
 
     Raises:
         InputError: a negative number of seconds.
@@ -29,6 +31,7 @@ class Compute:
 
     precision: Precision = "fp32"
     max_seconds: float = 0.0
+    shard: bool = False
 
     def __post_init__(self) -> None:
         if not self.max_seconds >= 0:
@@ -49,7 +52,10 @@ class Compute:
 
     def recorded(self) -> dict[str, Any]:
         """The options of a run; none where all is as by default."""
-        return {"compute": asdict(self)} if self else {}
+        options = asdict(self)
+        if not self.shard:
+            del options["shard"]
+        return {"compute": options} if self else {}
 
 
 FULL = Compute()

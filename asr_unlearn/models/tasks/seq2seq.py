@@ -16,6 +16,7 @@ from asr_unlearn.models.front_ends.choice import front_end_for
 from asr_unlearn.models.tasks.confidence import ScoredBatch, certainty
 from asr_unlearn.models.tasks.task import Task, check_labels
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.sharding import is_sharded
 
 PADDING = -100
 # The names that the output layer and the decoder's number of positions have in the models' classes.
@@ -191,7 +192,16 @@ class Seq2Seq(Task):
         return [*model.model.encoder.layers, *model.model.decoder.layers, self.head]
 
     def transcripts(self, encoded: Float[Tensor, "B T C"], batch: Batch) -> list[str]:
-        """The decoder's transcripts for the encoder's states, spelled as references are."""
+        """The decoder's transcripts for the encoder's states, spelled as references are.
+
+        Raises:
+            InputError: the model is sharded.
+        """
+        if is_sharded(self.model):
+            raise InputError(
+                "--compute.shard: a decoder whose weights are spread writes no transcripts; stop "
+                "by the loss (--stop.on loss)"
+            )
         model: Any = self.model
         with self.compute.autocast(self.device):
             tokens = model.generate(
