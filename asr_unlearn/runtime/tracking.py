@@ -1,8 +1,9 @@
 """Experiment trackers: what a run logs goes to one as well, through accelerate's interface."""
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -49,7 +50,9 @@ class Tracker(logging.Handler):
         # Trackers ask it which process they are in.
         PartialState()
         self._run = LOGGER_TYPE_TO_CLASS[name](**options[name])
-        self._run.start()
+        # Standard output is for results.
+        with redirect_stdout(sys.stderr):
+            self._run.start()
         self._run.store_init_configuration({"command": command()})
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -74,7 +77,8 @@ class Tracker(logging.Handler):
 
     def close(self) -> None:
         """End the run."""
-        self._run.finish()
+        with redirect_stdout(sys.stderr):
+            self._run.finish()
         super().close()
 
 
