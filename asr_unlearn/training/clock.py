@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from asr_unlearn.runtime.distributed import gathered
 
@@ -72,15 +73,18 @@ class Clock:
         return sum(self.costs.values(), Cost())
 
     @contextmanager
-    def counting(self, model: nn.Module) -> Iterator[None]:
+    def counting(self, model: PreTrainedModel) -> Iterator[None]:
         """Count the passes through a model, and through copies of it that are made meanwhile."""
+
+        writes_tokens = model.can_generate()
 
         def count(module: nn.Module, args: Any, given: Mapping[str, Any], output: Any) -> None:
             if not self._open:
                 return
             cost, logits = self._open[-1], output.logits
             size = len(logits)
-            if given.get("encoder_outputs") is not None and given.get("use_cache") is not False:
+            encoded = given.get("encoder_outputs") is not None
+            if writes_tokens and encoded and given.get("use_cache") is not False:
                 # A token of transcripts, which are counted at their first.
                 states = given["encoder_outputs"][0]
                 cost.generated += size if states is not self._decoded else 0

@@ -110,8 +110,8 @@ def test_an_evaluation_runs_on_the_cluster(cluster, corpus, tiny_config, tmp_pat
     for runner in ("ray", "local"):
         main([*argv, "--runner", runner, "--workers", "1", "--out", "results.json"])
         found.append(read_results(Path("results.json")).record["models"])
-        told = [Path(f"{name}.log").exists() for name in ("informed", "transcription")]
-        assert all(told) == any(told) == (runner == "ray")
+        logs = [Path(f"{name}.log").exists() for name in ("informed", "transcription")]
+        assert all(logs) == any(logs) == (runner == "ray")
         for made in (".cache", "informed", "informed.log", "transcription.log"):
             remove(Path(made))
     ours, theirs = found

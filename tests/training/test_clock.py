@@ -4,9 +4,12 @@ import json
 
 import pytest
 import torch
+from transformers import WhisperConfig, WhisperForAudioClassification
+from transformers.modeling_outputs import BaseModelOutput
 
 from asr_unlearn.training.clock import Clock, Cost
 from tests.support.rates import rate
+from tests.support.tiny_model import tiny_whisper_options
 from tests.support.tiny_training import tiny_training
 from tests.support.whisper_task import batches, build
 
@@ -55,6 +58,17 @@ def test_generated_transcripts_are_counted_once(tmp_path):
     with clock.counting(task.model):
         task.losses(batch)
     assert clock.total == cost
+
+
+def test_a_classifier_writes_no_transcripts():
+    """Of a frozen encoder it is given the states that a decoder is given while it writes."""
+    options = tiny_whisper_options() | {"num_labels": 3}
+    model, clock = WhisperForAudioClassification(WhisperConfig(**options)), Clock()
+    states = torch.zeros(2, model.config.max_source_positions, model.config.d_model)
+    with clock.phase("steps"), clock.counting(model):
+        model(encoder_outputs=BaseModelOutput(states)).logits.sum().backward()
+    cost = clock.costs["steps"]
+    assert (cost.forward, cost.backward, cost.generated) == (2, 2, 0)
 
 
 def test_the_state_is_restored():
