@@ -17,11 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from tqdm import tqdm
-
 from asr_unlearn.runtime.errors import AsrUnlearnError
 from asr_unlearn.runtime.file_state import FileState
 from asr_unlearn.runtime.io import naming, write_json
+from asr_unlearn.runtime.progress import Bar
 
 GIB = 1024**3
 # An archive of recordings unpacks to a few times its size; one that goes on and on fills the disk.
@@ -135,7 +134,7 @@ def _append(url: str, part: Path, held: int) -> bool:
         total = None if length is None else start + int(length)
         with (
             part.open("ab" if start else "wb") as file,
-            tqdm(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True) as bar,
+            Bar(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True) as bar,
         ):
             while block := response.read(1 << 20):
                 with naming(part):
@@ -148,9 +147,7 @@ def _digest(path: Path, algorithm: str) -> str:
     size = path.stat().st_size
     with (
         path.open("rb") as file,
-        tqdm.wrapattr(
-            file, "read", total=size, desc=algorithm, unit="B", unit_scale=True
-        ) as stream,
+        Bar.wrapattr(file, "read", total=size, desc=algorithm, unit="B", unit_scale=True) as stream,
     ):
         digest = hashlib.new(algorithm, usedforsecurity=False)
         while block := stream.read(1 << 20):
@@ -195,7 +192,7 @@ def extract(archive: Path, target: Path, *, most: int | None = None) -> None:
         with (
             archive.open("rb") as file,
             _decompressed(file) as stream,
-            tqdm(total=size, desc=f"extracting {archive.name}", unit="B", unit_scale=True) as bar,
+            Bar(total=size, desc=f"extracting {archive.name}", unit="B", unit_scale=True) as bar,
         ):
             bounded = _Bounded(stream, archive, most)
             with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r|") as members:

@@ -16,13 +16,13 @@ import numpy as np
 import soundfile
 import soxr
 from jaxtyping import Float
-from tqdm import tqdm
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write, write_json
 from asr_unlearn.runtime.processes import working
+from asr_unlearn.runtime.progress import Bar
 from data_prep import librispeech
 from data_prep.espeak import Espeak, Voice
 from data_prep.prepare import check_number, command_line, prepare
@@ -189,7 +189,7 @@ def synthesise(
     missing = [speaker for speaker in planned if not (root / SUBSET / speaker.id).is_dir()]
     speak = partial(speak_chapter, root=root, seed=seed)
     calls = [partial(speak, speaker) for speaker in missing]
-    bar = tqdm(total=len(missing), desc="speaking", unit="speaker")
+    bar = Bar(total=len(missing), desc="speaking", unit="speaker")
     with working(workers or os.cpu_count() or 1, calls, one_call_each=True) as spoken, bar:
         for done in as_completed(spoken):
             done.result()

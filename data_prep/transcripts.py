@@ -10,12 +10,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from asr_unlearn.data.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write, read_text
+from asr_unlearn.runtime.progress import Bar
 from data_prep.lists import key_of, read_lines
 
 KEYS, TEXTS = ("id", "path", "audio", "file"), ("text", "transcript", "sentence")
@@ -90,7 +89,7 @@ def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> It
         rows = "".join(_row(*pair) for pair in known.items())
         partial.write_text(rows, encoding="utf-8", errors=escaped)
     with memory.open("a", encoding="utf-8", errors=escaped) as file:
-        for utterance in tqdm(utterances, desc=f"transcribing with {model}", unit="utt", delay=2):
+        for utterance in Bar(utterances, desc=f"transcribing with {model}", unit="utt", delay=2):
             if utterance.id not in known:
                 known[utterance.id] = _transcribe(recognise, utterance)
                 file.write(_row(utterance.id, known[utterance.id]))

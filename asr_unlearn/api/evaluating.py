@@ -51,6 +51,7 @@ def evaluate(
     quantised: bool = False,
     neighbours: bool = False,
     extraction: bool = False,
+    masking: bool = False,
     workers: NonNegativeInt = 0,
     runner: str = LOCAL,
     method_files: str | Sequence[str] = (),
@@ -83,6 +84,8 @@ def evaluate(
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
         extraction: give decoders the first half of each transcript in near silence, and see how
             much of the second half they write.
+        masking: hide the rarest word of each transcript behind noise, and see whether a recogniser
+            by CTC writes it all the same.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
             As many models are transcribed at the same time, one after the other with 0.
         runner: where this is done: local, or ray or ray://HOST:PORT for a Ray cluster whose nodes
@@ -130,6 +133,7 @@ def evaluate(
         quantised=quantised,
         neighbours=neighbours,
         extraction=extraction,
+        masking=masking,
         voices=voices,
         workers=workers,
         runner=runner,

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from asr_unlearn.data.audio import AudioError, TooLongError, load_audio, read_content
+from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.runtime.threads import mapped
 
 
@@ -30,7 +29,7 @@ def measure(
     Of a recording no more than `longest` seconds are decoded.
     """
     # Threads, not processes: libsndfile and soxr release the interpreter lock while they work.
-    show = partial(tqdm, total=len(paths), desc="checking audio", unit="file", disable=not progress)
+    show = partial(Bar, total=len(paths), desc="checking audio", unit="file", disable=not progress)
     yield from show(mapped(partial(_measured, longest=longest), paths, workers))
 
 

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.file_state import FileState
 from asr_unlearn.runtime.io import absolute, write_json
+from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.runtime.threads import mapped
 
 
@@ -42,7 +41,7 @@ def check_recordings(utterances: Iterable[Utterance], known: Path | None = None)
     if not unknown:
         return
     found = mapped(FileState.of, (u.audio for u in unknown))
-    shown = tqdm(found, total=len(unknown), desc="checking recordings", unit="file", delay=2)
+    shown = Bar(found, total=len(unknown), desc="checking recordings", unit="file", delay=2)
     states |= {_name(u): state for u, state in zip(unknown, shown, strict=True)}
     if known is not None:
         write_json(known, {name: asdict(state) for name, state in states.items()})

@@ -26,7 +26,7 @@ from asr_unlearn.evaluation.error_rates import (
     figures_by_part,
     overlong_transcripts,
 )
-from asr_unlearn.evaluation.gap_to_retrained import divergence_from_retrained
+from asr_unlearn.evaluation.gap_to_retrained import add_gum, divergence_from_retrained
 from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
 from asr_unlearn.evaluation.measure import Entry, Evaluated
@@ -169,6 +169,8 @@ def evaluate(
     )
     if distributed.launched_share().rank:
         return None
+    entries = [_entry(model, inputs) for model in models]
+    add_gum(entries)
     results = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,7 +182,7 @@ def evaluate(
         "corpus": corpus,
         "data": dict(left_out),
         "split": _split_summary(data),
-        "models": [_entry(model, inputs) for model in models],
+        "models": entries,
     }
     return Evaluation(results, models_of(results, root))
 

@@ -1,6 +1,7 @@
 """How far a model is from the one that was retrained without the forget speakers."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -8,7 +9,9 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.evaluation.error_rates import forget_losses
 from asr_unlearn.evaluation.predictions import Row, divergence
+from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.metrics.divergence import earth_mover, kolmogorov_smirnov
+from asr_unlearn.metrics.gum import gum
 from asr_unlearn.models.saved_model import SavedModel
 
 DIVERGENCE_PARTS = ("forget", "test")
@@ -43,6 +46,42 @@ def divergence_from_retrained(
         "ks_p": p,
         **_mean_divergence(retrained, model, parts, device),
     }
+
+
+def add_gum(entries: Sequence[dict[str, Any]]) -> None:
+    """Give each unlearned model's gap to the retrained model of its seed the metric GUM.
+
+    It is left out where the original or the retrained model is lacking, or what it is made of.
+    """
+    of = {(entry["name"], entry["seed"]): entry for entry in entries}
+    for entry in entries:
+        seed = entry["seed"]
+        original, retrained = of.get((ORIGINAL, seed)), of.get((RETRAINED, seed))
+        if "unlearn_seconds" not in entry or original is None or retrained is None:
+            continue
+        aucs = [e.get("membership", {}).get("loss_auc") for e in (entry, original, retrained)]
+        right = [_right_on_test(e) for e in (entry, retrained)]
+        if None in (*aucs, *right, retrained.get("seconds")):
+            continue
+        found = gum(
+            right=right[0],
+            right_retrained=right[1],
+            auc=aucs[0],
+            auc_original=aucs[1],
+            auc_retrained=aucs[2],
+            seconds=entry["unlearn_seconds"],
+            seconds_retrained=retrained["seconds"],
+        )
+        if found is not None:
+            entry["gap_to_retrained"]["gum"] = found
+
+
+def _right_on_test(entry: Mapping[str, Any]) -> Any:
+    """1 − WER on the part test, or the accuracy; None without that part."""
+    if "wer" in entry:
+        wrong = entry["wer"].get("test")
+        return None if wrong is None else 1 - wrong
+    return entry["accuracy"].get("test")
 
 
 def _mean_divergence(

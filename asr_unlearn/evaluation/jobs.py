@@ -5,9 +5,8 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Protocol
 
-from tqdm import tqdm
-
 from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.runtime.runner import LOCAL, Elsewhere, Runner
 
 
@@ -37,7 +36,7 @@ def _run(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> No
             job()
         return
     runner = runner.at_most(len(jobs))
-    bar = tqdm(total=len(jobs), desc=description, unit="model")
+    bar = Bar(total=len(jobs), desc=description, unit="model")
     with runner.start(one_call_each=False) as submit, bar:
         running = [submit(Elsewhere(job, log, Path.cwd(), runner.threads)) for job in jobs]
         for done in as_completed(running):

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from tqdm import tqdm
 
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.corpus import Corpus
@@ -26,6 +25,7 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime.cache import cached
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.progress import Bar
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ def _states(
     """The chosen frames of each layer; `given` is filled by the hooks when the encoder runs."""
     inputs = Inputs(task, targets=False)
     found: dict[int, Layers] = {}
-    bar = tqdm(utterances, desc=description, unit="utt", disable=description is None, delay=2)
+    bar = Bar(utterances, desc=description, unit="utt", disable=description is None, delay=2)
     with torch.inference_mode():
         for utterance in bar:
             given.clear()

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from asr_unlearn.data.batching import Batch, by_length, collate
 from asr_unlearn.data.manifest import Utterance, content
@@ -27,6 +26,7 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Classification, Task
 from asr_unlearn.runtime.cache import Cached, cached
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.progress import Bar
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def _vectors(
         inputs = Inputs(task, targets=False)
         size = batch_size if task.batches_are_exact else 1
         found: dict[str, Float[np.ndarray, " C"]] = {}
-        bar = tqdm(total=len(utterances), desc=f"{saved.name}, {name}", unit="utt", delay=2)
+        bar = Bar(total=len(utterances), desc=f"{saved.name}, {name}", unit="utt", delay=2)
         with torch.inference_mode(), bar:
             for group in by_length(utterances, size):
                 batch = collate([inputs(u) for u in group]).to(device)
@@ -239,7 +239,7 @@ def _divergence(
     inputs = [Inputs(task) for task in pair]
     size = batch_size if all(task.batches_are_exact for task in pair) else 1
     found: dict[str, float] = {}
-    bar = tqdm(total=len(utterances), desc=description, unit="utt", delay=2)
+    bar = Bar(total=len(utterances), desc=description, unit="utt", delay=2)
     with torch.inference_mode(), bar:
         for group in by_length(utterances, size):
             (expected, true), (model, _) = (

@@ -19,9 +19,9 @@ FOLDERS = (
 # printed, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
-    *("quantisation.json", "neighbours.json", "cka.json", "extraction.json"),
+    *("quantisation.json", "neighbours.json", "cka.json", "extraction.json", "masking.json"),
     *("informed.log", "shadows.log", "relearning.log", "quantisation.log", "neighbours.log"),
-    *("transcription.log", "unlearned_shadows.log", "extraction.log"),
+    *("transcription.log", "unlearned_shadows.log", "extraction.log", "masking.log"),
     *(
         "best-*.weights",
         "best-*.safetensors",

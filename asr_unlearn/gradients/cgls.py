@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
-from tqdm import tqdm
 
 from asr_unlearn.gradients.distributed import Processes
 from asr_unlearn.gradients.gram import products, statistics
@@ -34,6 +33,7 @@ from asr_unlearn.gradients.types import (
 )
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.progress import Bar
 
 TOLERANCE = 1e-3
 """The residual at which the iterations end."""
@@ -210,7 +210,7 @@ def _cgls(
     remainder = {name: value.clone() for name, value in u.items()}
     slope = {key: scale[key] * survey.products[key] for key in scale}
     direction = slope
-    for iteration in tqdm(range(max_iterations + 1), "conjugate gradients", disable=not progress):
+    for iteration in Bar(range(max_iterations + 1), "conjugate gradients", disable=not progress):
         largest = [(slope[key] * share[key]).abs().max() for key in slope]
         residual = float(jacobian.processes.largest(torch.stack(largest).max()))
         if residual <= tolerance or iteration == max_iterations:

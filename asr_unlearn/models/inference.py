@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
-from tqdm import tqdm
 
 from asr_unlearn.data.batching import Batch, Example, by_length, collate
 from asr_unlearn.data.labels import label_of
@@ -15,6 +14,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.runtime.sharding import is_sharded
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ def in_batches(
     outputs = []
     # Gathered weights stay where training uses them again.
     no_gradients = torch.no_grad() if is_sharded(task.model) else torch.inference_mode()
-    bar = tqdm(
+    bar = Bar(
         total=len(utterances), desc=description, unit="utt", disable=description is None, delay=2
     )
     with no_gradients, bar:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
@@ -11,6 +9,7 @@ from asr_unlearn.data.split import PARTS
 from asr_unlearn.models.inference import with_known_labels
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.progress import Bar
 
 NAMED = 10
 
@@ -26,7 +25,7 @@ def check_targets(task: Task, utterances: Sequence[Utterance], fastest: float = 
     Raises:
         InputError: naming the utterances.
     """
-    bar = tqdm(utterances, desc="checking targets", unit="utt", delay=2, leave=False)
+    bar = Bar(utterances, desc="checking targets", unit="utt", delay=2, leave=False)
     problems = [problem for utterance in bar if (problem := _problem(task, utterance, fastest))]
     if len(problems) > NAMED:
         problems[NAMED:] = [f"and {len(problems) - NAMED} more"]

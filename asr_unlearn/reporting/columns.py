@@ -141,6 +141,16 @@ EXTRACTION_SIZES = [
 ]
 
 
+MASKING = [
+    Column(f"Written, {part}", ("masking", f"{part}_written"), formats.percent, formats.points)
+    for part in ("forget", "unseen")
+]
+MASKING_SIZES = [
+    Column(f"Utterances, {part}", ("masking", f"{part}_utterances"), formats.count)
+    for part in ("forget", "unseen")
+]
+
+
 NEAREST_VOICES = [
     Column(f"{rate}, {group}", ("nearest_voices", f"{key}_{name}"), formats.percent, formats.points)
     for rate, name in (("WER", "wer"), ("Accuracy", "accuracy"))
@@ -195,9 +205,11 @@ DIVERGENCES = [
     Column("KL forget", ("divergence", "kl_forget"), formats.number),
     Column("KL test", ("divergence", "kl_test"), formats.number),
 ]
+GUM = Column("GUM", ("gap_to_retrained", "gum"), formats.number)
 DISTANCES = [
     AVERAGE_DIFFERENCE,
     Column("ToW", ("gap_to_retrained", "tow"), formats.number),
+    GUM,
     EMD,
     *KS,
     *DIVERGENCES,

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 import asr_unlearn.reporting.tables as tables
 from asr_unlearn.evaluation.record_file import NAME, path_of, read_record, report_of
 from asr_unlearn.evaluation.record_file import SCHEMA as RECORD_SCHEMA
@@ -22,6 +20,7 @@ from asr_unlearn.reporting.runs import Runs, key, read_run
 from asr_unlearn.reporting.summary import summary
 from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.io import atomic_write, digest
+from asr_unlearn.runtime.progress import Bar
 
 
 def write_report(
@@ -43,7 +42,7 @@ def write_report(
             folder is named in the report instead.
     """
     results = read_results(results_path)
-    models = tqdm(results.models, desc="reading the runs", leave=False, delay=2)
+    models = Bar(results.models, desc="reading the runs", leave=False, delay=2)
     root = results_path.parent
     runs: Runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
     _check_records(results, runs)
@@ -132,6 +131,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.relearning(found),
         tables.quantisation(found),
         tables.extraction(found),
+        tables.masking(found),
         tables.nearest_voices(found),
         tables.probe(found),
         tables.judge(found),

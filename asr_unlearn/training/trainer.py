@@ -13,7 +13,6 @@ from accelerate.utils import send_to_device, set_seed
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from tqdm import tqdm
 
 from asr_unlearn.data.augmentation import Crop
 from asr_unlearn.data.batching import BatchSource, Change
@@ -32,6 +31,7 @@ from asr_unlearn.runtime import distributed, sharding, signals
 from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
+from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.training.checkpoint import (
     load_checkpoint,
     load_part,
@@ -175,7 +175,7 @@ class Training:
         if self.early_stopping is not None and self.progress.step == 0:
             self._check(self.early_stopping)
         saved = time.monotonic()
-        bar = tqdm(
+        bar = Bar(
             total=self.total,
             initial=self.progress.step,
             desc=self.description,
@@ -198,7 +198,7 @@ class Training:
         if ended_by:
             raise signals.EndedError(ended_by)
 
-    def _step(self, bar: "tqdm[Any]") -> None:
+    def _step(self, bar: "Bar[Any]") -> None:
         now = self.progress
         rate = self.method.rate(now.step, self.total)
         for group in self.optimizer.param_groups:

@@ -56,9 +56,26 @@ def test_an_error_is_half_a_step_at_most(weight):
             assert torch.all((made - group).abs() <= most / largest / 2 * (1 + 1e-4))
 
 
+def test_the_smallest_three_in_ten_are_pruned():
+    weight = torch.tensor([[5.0, -1.0, 3.0, -4.0, 2.0], [0.5, 6.0, -7.0, 8.0, -9.0]])
+    expected = [[5.0, 0.0, 3.0, -4.0, 0.0], [0.0, 6.0, -7.0, 8.0, -9.0]]
+    assert rounded(weight, "pruned").tolist() == expected
+    assert rounded(torch.tensor([[2.0]]), "pruned").tolist() == [[2.0]]
+
+
+@given(weights)
+def test_what_is_not_pruned_stays(weight):
+    found = rounded(weight, "pruned")
+    kept = found != 0
+    assert torch.equal(found[kept], weight[kept])
+    assert int((~kept).sum()) >= round(0.3 * weight.numel())
+    gone = weight[~kept].abs()
+    assert not len(gone) or not kept.any() or gone.max() <= weight[kept].abs().min()
+
+
 @given(weights)
 def test_rounding_twice_is_rounding_once(weight):
-    for precision in PRECISIONS:
+    for precision in ("bf16", "int8", "int4"):
         once = rounded(weight, precision)
         torch.testing.assert_close(rounded(once, precision), once, rtol=1e-5, atol=0)
 

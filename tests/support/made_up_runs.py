@@ -98,6 +98,11 @@ def attacked(path: Path) -> None:
             for part in ("forget", "unseen")
             for key, value in (("utterances", 40), ("labels", 0.3), ("verbatim", 0.05))
         }
+        model["masking"] = {
+            f"{part}_{key}": value
+            for part in ("forget", "unseen")
+            for key, value in (("utterances", 40), ("written", 0.1))
+        }
         model["nearest_voices"] = {"speakers": 6, "nearest_wer": 0.04, "other_wer": 0.02}
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
         model["cka"] = {

@@ -25,6 +25,7 @@ class AttackBudget:
         quantised: whether to measure each model's losses with its weights rounded; trains none.
         neighbours: whether to measure losses on slightly changed recordings; trains none.
         extraction: whether to see how decoders finish transcripts in silence; trains none.
+        masking: whether to see what recognisers write where a word is hidden; trains none.
         voices: a speaker classifier to find the retained speakers nearest to the forgotten with.
         workers: trainings at the same time; 0 for one per core, or one on a GPU, or as many as a
             cluster has room for.
@@ -43,6 +44,7 @@ class AttackBudget:
     quantised: bool = False
     neighbours: bool = False
     extraction: bool = False
+    masking: bool = False
     voices: str | None = None
     workers: int = 0
     runner: str = LOCAL

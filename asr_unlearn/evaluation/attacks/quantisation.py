@@ -1,9 +1,10 @@
-"""Does quantising a model bring back what it forgot?
+"""Does quantising or pruning a model bring back what it forgot?
 
 A method that changes the weights by less than the step of a quantised model is undone by rounding
 (Zhang et al., arXiv 2410.16454; Khan & Sohel, arXiv 2605.02196). Each model is evaluated with its
-weights rounded, and computes in its own precision: what an int8 kernel does to the activations is
-not part of it. The losses need no transcripts to be generated, so there are no error rates.
+weights rounded, or the smallest set to zero, and computes in its own precision: what an int8 kernel
+does to the activations is not part of it. The losses need no transcripts to be generated, so there
+are no error rates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from asr_unlearn.evaluation.attacks.job import ModelJob
 from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.recovery import brought_back
-from asr_unlearn.metrics.rounding import GROUP, PRECISIONS, Precision, rounded
+from asr_unlearn.metrics.rounding import GROUP, PRECISIONS, PRUNED, Precision, rounded
 from asr_unlearn.models.adapters import has_adapters, merge_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
@@ -31,7 +32,7 @@ from asr_unlearn.runtime.io import write_json
 PARTS = ("forget", "unseen")
 ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 # Of quantisation.json.
-VERSION = 1
+VERSION = 2
 
 
 class Recovered(NamedTuple):
@@ -85,7 +86,7 @@ class Quantisation(ModelJob):
     file: ClassVar[str] = "quantisation.json"
 
     def made_from(self) -> Any:
-        settings = [VERSION, GROUP, PRECISIONS]
+        settings = [VERSION, GROUP, PRUNED, PRECISIONS]
         return [settings, self.model.files(), content(self.corpus.part(*PARTS))]
 
     def make(self) -> None:

@@ -2,17 +2,20 @@
 
 Speech that was only suppressed comes back within a few steps; speech that was never learned has to
 be learned (Hu et al., arXiv 2406.13356). The model is fine-tuned on one utterance of each forget
-speaker, and on the retain set alone. Compare with the retrained model's figures.
+speaker, whole or by low-rank adapters alone, and on the retain set alone. Compare with the
+retrained model's figures.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
@@ -22,14 +25,22 @@ from asr_unlearn.evaluation.attacks.job import ModelJob
 from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.models.adapters import has_adapters, merge_adapters
+from asr_unlearn.models.adapters import (
+    Lora,
+    add_adapters,
+    has_adapters,
+    merge_adapters,
+)
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import Key
 from asr_unlearn.models.tasks.window import set_window
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 from asr_unlearn.training.stop_rule import Relearned
 from asr_unlearn.training.trainer import Training
+
+logger = logging.getLogger(__name__)
 
 # Steps at most, and between two measurements.
 LIMIT, EVERY = 100, 4
@@ -37,8 +48,11 @@ LIMIT, EVERY = 100, 4
 # loss on unseen speakers.
 TOLERANCE = 0.1
 LR = 3e-4
+# Of the adapters, which begin at zero and take a higher rate.
+LORA, LORA_LR = Lora(r=8), 3e-3
+ADAPTERS = "adapters"
 # Of relearning.json.
-VERSION = 2
+VERSION = 3
 
 
 def relearned_target(rows: Sequence[Row]) -> MeanScore:
@@ -56,7 +70,7 @@ def relearned_target(rows: Sequence[Row]) -> MeanScore:
 
 @dataclass(frozen=True)
 class Relearning(ModelJob):
-    """Fine-tuning of one model on each of the two sets, until its mean forget loss is `target`'s.
+    """Fine-tuning of one model in each of three ways, until its mean forget loss is `target`'s.
 
     The result is relearning.json among the model's predictions.
     """
@@ -66,44 +80,55 @@ class Relearning(ModelJob):
     target: MeanScore
 
     def sets(self) -> dict[str, list[Utterance]]:
-        """Return the two sets to fine-tune on."""
+        """Return what each way fine-tunes on."""
         return {
             "one_utterance": one_utterance_a_speaker(self.corpus),
             "retain": self.corpus.part("retain"),
+            ADAPTERS: one_utterance_a_speaker(self.corpus),
         }
 
     def made_from(self) -> Any:
         trained_on = {name: content(utterances) for name, utterances in self.sets().items()}
         checked = content(self.corpus.part("forget"))
-        settings = [VERSION, LIMIT, EVERY, LR, self.target.loss]
+        settings = [VERSION, LIMIT, EVERY, LR, asdict(LORA), LORA_LR, self.target.loss]
         return [self.model.files(), trained_on, checked, settings]
 
     def make(self) -> None:
         found: dict[str, float] = {"limit": LIMIT}
         for name, utterances in self.sets().items():
-            steps, loss = self._steps(utterances, f"{self.model.name}, {name}")
+            try:
+                steps, loss = self._steps(utterances, name)
+            except InputError as error:
+                if name != ADAPTERS:
+                    raise
+                logger.warning("%s: not relearned by adapters: %s", self.model.name, error)
+                continue
             found[f"{name}_loss"] = loss
             if steps is not None:
                 found[f"{name}_steps"] = steps
         write_json(self.path, found)
 
     def found(self) -> dict[str, float]:
-        """Return the steps on each set, absent beyond `limit`, and the forget loss at the end."""
+        """Return the steps of each way, absent beyond `limit`, and the forget loss at the end."""
         found: dict[str, float] = self.result()
         return found
 
-    def _steps(self, utterances: Sequence[Utterance], description: str) -> tuple[int | None, float]:
+    def _steps(self, utterances: Sequence[Utterance], name: str) -> tuple[int | None, float]:
         """Steps until the speakers are relearned, None beyond the limit; and the forget loss."""
         task = self.model.task(self.device)
         # An attacker changes whatever weights help.
         if has_adapters(task.model):
             merge_adapters(task.model)
             task.model.requires_grad_(True)
+        if name == ADAPTERS:
+            torch.manual_seed(self.corpus.split.seed)
+            add_adapters(task.model, LORA)
         task.freeze_front_end()
         set_window(task, "auto", self.corpus.part(*PARTS))
         batches = -(-len(utterances) // Finetune.retain_batch)
         # A constant rate, so that no step depends on the limit.
-        method = Finetune(lr=LR, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
+        rate = LORA_LR if name == ADAPTERS else LR
+        method = Finetune(lr=rate, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
         with TemporaryDirectory() as folder:
             training = Training(
                 task,
@@ -114,7 +139,7 @@ class Relearning(ModelJob):
                 seed=self.corpus.split.seed,
                 stop=Relearned(self.target, on="loss", every=EVERY),
                 checked=self.corpus.part("forget"),
-                description=description,
+                description=f"{self.model.name}, {name}",
             )
             outcome = training()
             lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 from markupsafe import Markup
-from tqdm import tqdm
 
 from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.reporting.columns import AUC, Column, losses, present, rates
@@ -18,6 +17,7 @@ from asr_unlearn.reporting.figures.palette import Looks
 from asr_unlearn.reporting.figures.requests import after_each_request
 from asr_unlearn.reporting.figures.trade_off import trade_off
 from asr_unlearn.reporting.runs import Runs, key
+from asr_unlearn.runtime.progress import Bar
 
 Draw = Callable[[], str | None]
 SHOWN_PARTS = ("forget", "unseen", "retain")
@@ -46,7 +46,7 @@ def draw_all(requests: Sequence[Comparison], runs: Runs, looks: Looks) -> dict[s
     }
     waiting = [(place, draw) for place, draws in drawings.items() for draw in draws]
     drawn: dict[str, list[Markup]] = {place: [] for place in drawings}
-    for place, draw in tqdm(waiting, desc="drawing the report", leave=False, delay=2):
+    for place, draw in Bar(waiting, desc="drawing the report", leave=False, delay=2):
         if (svg := draw()) is not None:
             # Our own markup, with every name in it escaped.
             drawn[place].append(Markup(svg))

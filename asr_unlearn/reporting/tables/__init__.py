@@ -8,6 +8,7 @@ from asr_unlearn.reporting.tables.extraction import extraction
 from asr_unlearn.reporting.tables.further import further
 from asr_unlearn.reporting.tables.headline import headline
 from asr_unlearn.reporting.tables.layers import layers
+from asr_unlearn.reporting.tables.masking import masking
 from asr_unlearn.reporting.tables.membership import (
     membership,
     relearning,
@@ -25,7 +26,7 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost",
     "each_seed", "each_speaker", "endings", "extraction", "further", "headline", "judge",
-    "layers", "left_out", "membership", "nearest_voices", "options", "phases", "probe",
+    "layers", "left_out", "masking", "membership", "nearest_voices", "options", "phases", "probe",
     "quantisation", "rates_and_loss", "record_inputs", "records", "relearning", "requests",
     "speaker_membership", "split", "true_positives", "unlearned_shadows", "verification",
     "versions",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import (
     DISTANCES,
+    GUM,
     KS,
     OF_RETRAINING,
     PASSES_OF_RETRAINING,
@@ -33,6 +34,7 @@ def distance_and_cost(found: Comparison) -> Table:
     caption = (
         f"Avg.D: mean absolute {name} difference over all parts, 0 is best. "
         f"ToW: product of 1 − |{name} difference| over forget, retain and test, 1 is best. "
+        f"{_gum(found)}"
         "EMD: earth mover's distance between the forget losses of model and retrained model, 0 is "
         f"best. {_test_of_losses(found)}"
         "KL: divergence of the output distributions, frame by frame, 0 is best. "
@@ -41,6 +43,12 @@ def distance_and_cost(found: Comparison) -> Table:
         "once and a backward pass twice, which does not depend on the machine."
     )
     return Table("Distance and cost", ("Model", *headings), tuple(rows), caption, of_models=True)
+
+
+def _gum(found: Comparison) -> str:
+    if not present([GUM], found):
+        return ""
+    return "GUM: utility, efficacy and time saved in one, 1 is best. "
 
 
 def _test_of_losses(found: Comparison) -> str:

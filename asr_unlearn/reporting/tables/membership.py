@@ -18,6 +18,7 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 RELEARNING = (
     ("On one utterance of each", "one_utterance"),
     ("On retain data", "retain"),
+    ("By adapters, on one of each", "adapters"),
 )
 
 
@@ -111,8 +112,14 @@ def unlearned_shadows(found: Comparison) -> Table | None:
 
 def relearning(found: Comparison) -> Table | None:
     """Steps of fine-tuning until the forget loss is back at the original's."""
+    # Earlier versions had no adapters, and some models can have none.
+    ways = [
+        (heading, start)
+        for heading, start in RELEARNING
+        if any(found.has("relearning", f"{start}_{key}") for key in ("steps", "loss"))
+    ]
     rows = [
-        Row(entry.name, tuple(_steps_cell(entry.name, start, found) for _, start in RELEARNING))
+        Row(entry.name, tuple(_steps_cell(entry.name, start, found) for _, start in ways))
         for entry in found.entries
         if found.row(entry.name, "relearning", "limit")
     ]
@@ -123,7 +130,7 @@ def relearning(found: Comparison) -> Table | None:
         f"{found.forgotten.many} is back at the original's{_tolerance(found)}. A method that "
         "needs fewer steps than the retrained model still contains some of what was forgotten."
     )
-    headings = ("Model", *(heading for heading, _ in RELEARNING))
+    headings = ("Model", *(heading for heading, _ in ways))
     return Table("Relearning", headings, tuple(rows), caption, of_models=True)
 
 

@@ -6,7 +6,7 @@ from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import below, cell
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
-PRECISIONS = ("bf16", "int8", "int4")
+PRECISIONS = {"bf16": "bf16", "int8": "int8", "int4": "int4", "pruned": "30% pruned"}
 NAMES = {"forget_loss": "Forget loss", "unseen_loss": "Unseen loss"}
 BACK = "brought_back"
 
@@ -21,23 +21,32 @@ def quantisation(found: Comparison) -> Table | None:
     for model in models:
         cells = [cell(model, _loss("loss", key.removesuffix("_loss")), found) for key in NAMES]
         rows.append(Row(model, (Cell("as saved"), *cells, Cell(formats.MISSING))))
-        for precision in PRECISIONS:
+        for precision, name in PRECISIONS.items():
+            # Earlier versions did not prune.
+            if not found.row(model, "quantisation", f"{precision}_forget_loss"):
+                continue
             columns = [_loss("quantisation", f"{precision}_{key}") for key in NAMES]
             columns.append(_back(precision))
             cells = [cell(model, column, found, gaps=True) for column in columns]
-            rows.append(Row(model, (Cell(precision), *cells)))
+            rows.append(Row(model, (Cell(name), *cells)))
     caption = (
         "Losses with the weights of linear layers and convolutions rounded to the nearest value: "
         "int8 in one step for each output channel, int4 in one for every 32 inputs. The model "
         "computes in its own precision, so this is the rounding of the weights and not the "
-        "arithmetic of an int8 kernel. Brought back: the share of the rise in forget loss from the "
-        "original to the model that rounding takes back; 0% is best, 100% is the original's loss "
-        "again. A rounded retrained model has nothing to bring back: its row shows what rounding "
-        "does by itself. "
+        f"arithmetic of an int8 kernel. {_pruned(found)}"
+        "Brought back: the share of the rise in forget loss from the original to the model that "
+        "this takes back; 0% is best, 100% is the original's loss again. A rounded retrained "
+        "model has nothing to bring back: its row shows what rounding does by itself. "
     )
     caption += below(found, [_back(precision) for precision in PRECISIONS])
     headings = ("Model", "Weights", *NAMES.values(), "Brought back")
     return Table("Quantisation", headings, tuple(rows), caption.strip(), of_models=True)
+
+
+def _pruned(found: Comparison) -> str:
+    if not found.has("quantisation", "pruned_forget_loss"):
+        return ""
+    return "Pruned: the 30% of each weight that are smallest in magnitude are 0. "
 
 
 def _loss(*keys: str) -> Column:

@@ -12,6 +12,7 @@ from asr_unlearn.evaluation.attacks.relearning import (
 )
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.runtime.errors import InputError
 from tests.support.attacked_models import CPU
 
 
@@ -32,10 +33,27 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     assert found[1.01]["one_utterance_steps"] == found[1.01]["retain_steps"] == 0
     assert found[1.01]["retain_loss"] == pytest.approx(now, rel=1e-4)
     assert 0 < found[0.998]["one_utterance_steps"] <= 12
-    assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss"}
+    assert found[1.01]["adapters_steps"] == 0
+    assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss", "adapters_loss"}
     assert found[0.0]["one_utterance_loss"] < now
+    assert found[0.0]["adapters_loss"] < now
+    assert found[0.0]["adapters_loss"] != found[0.0]["one_utterance_loss"]
     assert json.loads((model.folder / "relearning.json").read_text()) == found[0.0]
     assert model.weights() == SavedModel.at(data.cache / "retrained").weights()
+
+
+def test_a_model_that_takes_no_adapters_is_relearned_without(data, tmp_path, monkeypatch, caplog):
+    def refuse(model, lora):
+        raise InputError("peft cannot adapt it")
+
+    monkeypatch.setattr("asr_unlearn.evaluation.attacks.relearning.LIMIT", 4)
+    monkeypatch.setattr("asr_unlearn.evaluation.attacks.relearning.add_adapters", refuse)
+    shutil.copytree(data.cache / "retrained", tmp_path / "retrained")
+    model = SavedModel("retrained", 0, tmp_path / "retrained")
+    job = Relearning(model, data, CPU, MeanScore(0.0, 0.0))
+    job()
+    assert set(job.found()) == {"limit", "one_utterance_loss", "retain_loss"}
+    assert "retrained: not relearned by adapters: peft cannot adapt it" in caplog.text
 
 
 def test_the_loss_to_come_back_to():

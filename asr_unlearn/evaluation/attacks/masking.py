@@ -1,0 +1,189 @@
+"""Noise masking: is a word of a training transcript written where there is only noise?
+
+A model that knows a training utterance by heart may write a word of it that nobody can hear (Amid
+et al., arXiv 2204.08345, who do so with names). Here the rarest word of each transcript is hidden
+behind noise as loud as the recording. Where it is spoken follows from an alignment by the original,
+by its CTC. A word can be guessed from those around it: the measure is the retrained model's figure.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchaudio.functional import forced_align
+
+from asr_unlearn.data.audio import load_audio
+from asr_unlearn.data.batching import collate
+from asr_unlearn.data.manifest import Utterance, content
+from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.attacks.job import ModelJob
+from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
+from asr_unlearn.evaluation.results import ORIGINAL
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import score
+from asr_unlearn.models.saved_model import Key, SavedModel
+from asr_unlearn.models.tasks import CTC
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_json
+
+PARTS = ("forget", "unseen")
+# Of masking.json.
+VERSION = 1
+
+Wave = Float[np.ndarray, " samples"]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A word of a transcript, and where it is spoken as shares of the utterance."""
+
+    word: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Masking(ModelJob):
+    """The words that one model writes although noise hides them.
+
+    The result is masking.json among the model's predictions: by part whether each word was written.
+    """
+
+    file: ClassVar[str] = "masking.json"
+
+    original: SavedModel
+
+    def made_from(self) -> Any:
+        used = [self.model.files(), self.original.files()]
+        return [VERSION, *used, content(self.corpus.part(*PARTS))]
+
+    def make(self) -> None:
+        aligner, task = (model.task(self.device) for model in (self.original, self.model))
+        assert isinstance(aligner, CTC)
+        counts = Counter(
+            word for u in self.corpus.manifest for word in set(aligner.reference(u).split())
+        )
+        found: dict[str, list[bool]] = {}
+        for part in PARTS:
+            masks = {}
+            for utterance in self.corpus.part(part):
+                if mask := rarest_word(aligner, utterance, counts):
+                    masks[utterance.id] = mask
+            utterances = [u for u in self.corpus.part(part) if u.id in masks]
+            inputs = Inputs(task, load=partial(behind_noise, masks))
+            described = f"{self.model.name}, masking"
+            found[part] = [
+                masks[one.utterance.id].word in one.hypothesis.split()
+                for one in score(task, inputs, utterances, description=described)
+            ]
+        write_json(self.path, found)
+
+    def figures(self) -> dict[str, float]:
+        """Return by part the utterances, and the share of them whose word was written."""
+        found: dict[str, float] = {}
+        for part, written in self.result().items():
+            if written:
+                found[f"{part}_utterances"] = len(written)
+                found[f"{part}_written"] = sum(written) / len(written)
+        return found
+
+
+def rarest_word(task: CTC, utterance: Utterance, counts: Mapping[str, int]) -> Masked | None:
+    """Return the word of a transcript that the fewest utterances have, and where it is.
+
+    None where there is no word that occurs once in the transcript, or no word beside it.
+
+    Args:
+        task: a recogniser that aligns the transcript.
+        counts: how many utterances have each word.
+    """
+    words = task.reference(utterance).split()
+    once = [word for word in words if words.count(word) == 1]
+    if len(words) < 2 or not once:
+        return None
+    # Of words as rare, the longest; then the first.
+    word = min(once, key=lambda word: (counts.get(word, 0), -len(word)))
+    return Masked(word, *spoken(task, utterance)[words.index(word)])
+
+
+def spoken(task: CTC, utterance: Utterance) -> list[tuple[float, float]]:
+    """Return where each word of a transcript is spoken, as shares of the utterance.
+
+    A word begins and ends half-way between its labels and those beside them, in the likeliest
+    alignment of the transcript.
+
+    Raises:
+        InputError: the vocabulary has no label between words.
+    """
+    batch = collate([Inputs(task)(utterance)]).to(task.device)
+    task.model.eval()
+    with torch.no_grad():
+        log_probabilities = task.logits(batch).float().log_softmax(-1).cpu()
+    frames = int(task.frames(batch.samples))
+    labels = batch.targets[0, : int(batch.target_lengths)].cpu()
+    path, _ = forced_align(log_probabilities[:, :frames], labels[None], blank=task.blank)
+    places = label_frames(path[0], task.blank)
+    tokenizer = task.processor.tokenizer
+    delimiter = tokenizer.convert_tokens_to_ids(tokenizer.word_delimiter_token or " ")
+    ends = [i for i, label in enumerate(labels.tolist()) if label == delimiter]
+    if len(ends) + 1 != len(task.reference(utterance).split()):
+        raise InputError(
+            f"--masking: {utterance.id}: the vocabulary has no label between words; evaluate "
+            "without it"
+        )
+    middles = [sum(places[i]) / 2 for i in ends]
+    edges = [0.0, *(middle / frames for middle in middles), 1.0]
+    return list(pairwise(edges))
+
+
+def label_frames(path: Int[Tensor, " T"], blank: int) -> list[tuple[int, int]]:
+    """Return the first frame of each label of a CTC path, and the one behind its last."""
+    found: list[tuple[int, int]] = []
+    before = blank
+    for frame, label in enumerate(path.tolist()):
+        if label != blank and label == before:
+            found[-1] = found[-1][0], frame + 1
+        elif label != blank:
+            found.append((frame, frame + 1))
+        before = label
+    return found
+
+
+def behind_noise(masks: Mapping[str, Masked], utterance: Utterance) -> Wave:
+    """Return the recording with noise in the place of its masked word, the same for the same id."""
+    wave, mask = load_audio(utterance.audio).copy(), masks[utterance.id]
+    start, end = (round(share * len(wave)) for share in (mask.start, mask.end))
+    seed = list(hashlib.sha256(f"{utterance.id} masking".encode()).digest())
+    noise = np.random.default_rng(seed).standard_normal(end - start, dtype=np.float32)
+    wave[start:end] = noise * np.sqrt(np.mean(np.square(wave)))
+    return wave
+
+
+class MaskingMeasure(Measure):
+    """The figures of `Masking` for every model whose seed has an original."""
+
+    def wanted(self, budget: AttackBudget) -> bool:
+        return budget.masking
+
+    def check(self, given: Evaluated) -> None:
+        if given.models[0].kind() != "ctc":
+            raise InputError("--masking aligns words by CTC; these models have none")
+        check_original(given, "--masking")
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        originals = {model.seed: model for model in given.models if model.name == ORIGINAL}
+        jobs: Sequence[Masking] = [
+            Masking(model, given.corpus, given.device, originals[model.seed])
+            for model in given.models
+            if model.seed in originals
+        ]
+        given.run(jobs, "masking")
+        return {job.model.key: {"masking": job.figures()} for job in jobs}
