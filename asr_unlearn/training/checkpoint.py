@@ -90,11 +90,12 @@ def _part(folder: Path, step: int, rank: int) -> Path:
     return folder / f"optimizer-{step}-{rank}.part"
 
 
-def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any], parts: int = 0) -> None:
+def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> None:
     """Publish `folder`/checkpoint-STEP atomically, then remove older checkpoints.
 
     Args:
-        parts: how many processes have written their part of this step before (see `save_part`).
+        state: the number "step", and anything else. If "parts" processes have each written their
+            part of the optimizer's state before (see `save_part`), it has their number.
     """
     older = checkpoints(folder)
     partial = folder / "checkpoint.partial"
@@ -102,10 +103,10 @@ def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any], parts
     partial.mkdir(parents=True)
     save_weights(model, partial / WEIGHTS)
     with atomic_write(partial / STATE) as temporary, temporary.open("wb") as file:
-        torch.save({**state, "parts": parts, "random": random_state()}, file)
+        torch.save({**state, "random": random_state()}, file)
     nearest = state.get("early_stopping", {}).get("nearest")
     used = [] if nearest is None else [best_weights(folder, nearest)]
-    used += [_part(folder, state["step"], rank) for rank in range(parts)]
+    used += [_part(folder, state["step"], rank) for rank in range(state.get("parts", 0))]
     files = [partial / WEIGHTS, partial / STATE, *used]
     write_json(partial / DIGESTS, {path.name: digest(path) for path in files})
     final = folder / f"checkpoint-{state['step']:09d}"

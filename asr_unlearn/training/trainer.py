@@ -1,6 +1,5 @@
 """The training loop: fine-tuning, retraining and unlearning differ only in the method of a step."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate.utils import send_to_device, set_seed
 from jaxtyping import Float
 from torch import Tensor
@@ -18,12 +16,11 @@ from asr_unlearn.data.augmentation import Crop
 from asr_unlearn.data.batching import BatchSource, Change
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient, pieces_of, trainable_parameters
+from asr_unlearn.gradients import Gradient, pieces_of
 from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches, in_one
 from asr_unlearn.methods.direction import Direction
-from asr_unlearn.methods.projected import Projection
-from asr_unlearn.methods.step_length import StepLength, scaled_to
+from asr_unlearn.methods.step_length import StepLength
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
@@ -40,11 +37,11 @@ from asr_unlearn.training.checkpoint import (
     set_aside_damaged,
 )
 from asr_unlearn.training.clock import Clock
-from asr_unlearn.training.earlier_requests import keep_off, orthonormal
 from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.outcome import DivergedError, Outcome
 from asr_unlearn.training.run_log import RunLog
 from asr_unlearn.training.stop_rule import StopRule
+from asr_unlearn.training.update import NotFiniteError, Update
 
 
 @dataclass
@@ -112,8 +109,7 @@ class Training:
             self.early_stopping = EarlyStopping(stop, inputs, checked, folder)
         folder.mkdir(parents=True, exist_ok=True)
         method.freeze_parameters(task)
-        self.parameters = trainable_parameters(task.model)
-        self.protected = orthonormal(protected, self.parameters)
+        self.update = Update(task.model, method, protected)
         self.sources: dict[Part, BatchSource] = {
             part: BatchSource(
                 parts[part],
@@ -141,15 +137,7 @@ class Training:
             known=known or {},
             base=base or {},
         )
-        self.projection = Projection() if method.project else None
-        weights = list(self.parameters.values())
-        self.optimizer = (
-            method.optimizer(weights)
-            if self.projection is None
-            else torch.optim.SGD(weights, lr=method.highest_rate)
-        )
         self.step_length: StepLength | None = None
-        self.last_rate = method.highest_rate
         self.progress, self.clock = Progress(), clock or Clock()
 
     @property
@@ -201,8 +189,7 @@ class Training:
     def _step(self, bar: "Bar[Any]") -> None:
         now = self.progress
         rate = self.method.rate(now.step, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.method.highest_rate * rate
+        self.update.set_rate(rate)
         with self.clock.phase("steps"):
             direction = self._update()
             losses = {part: _mean(own) for part, own in direction.losses.items()}
@@ -211,7 +198,7 @@ class Training:
             "step": now.step,
             "epoch": round(self.method.epoch(now.step, self.context), 3),
             "seconds": self._seconds(),
-            "lr": self.last_rate * rate,
+            "lr": self.update.scale * rate,
             **{f"{part}_loss": round(loss, 6) for part, loss in losses.items()},
             **direction.logged,
         }
@@ -225,7 +212,7 @@ class Training:
             self._check(self.early_stopping)
 
     def _update(self) -> Direction:
-        """One step of the optimizer along the method's direction."""
+        """One step along the method's direction."""
         drawn: list[str] = []
 
         def draw(part: Part) -> Batches:
@@ -242,56 +229,14 @@ class Training:
         for module in self.task.model.modules() if not self.cropped else ():
             if isinstance(module, _BatchNorm):
                 module.eval()
-        direction, limit = self.method.direction(step), self.method.max_norm(step)
-        if self.projection is not None:
-            direction, limit = self.projection(step, direction), math.inf
-        norm = self._norm(direction.gradient)
-        share = min(1.0, limit / (float(norm) + 1e-6))
-        for name, parameter in self.parameters.items():
-            # Not clipped in place: the predicted rise needs the gradient as it is.
-            gradient = direction.gradient[name]
-            parameter.grad = gradient * share if share < 1 else gradient
-        if not torch.isfinite(norm):
+        try:
+            return self.update(step)
+        except NotFiniteError:
             raise DivergedError(
                 f"the gradient at step {self.progress.step + 1} is not finite; lower the learning "
                 f"rate ({self.method.name}.lr={self.method.lr}). Utterances of the step: "
                 f"{', '.join(drawn)}"
-            )
-        before = self._weights() if self.protected else {}
-        self._move(step, direction)
-        if self.protected:
-            keep_off(self.protected, self.parameters, before)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.method.after_step(step)
-        return direction
-
-    def _move(self, step: Step, direction: Direction) -> None:
-        """The optimizer's step, scaled where the method has no learning rate."""
-        if step.step_length is None or direction.ascent is None:
-            self.optimizer.step()
-            return
-        descent, weights = direction.ascent.descent, direction.ascent.scaled_weights
-        losses = direction.losses["forget"]
-        if (weights(losses.new_tensor(gathered(losses.tolist()))) < 0).any():
-            # The step lowers the loss of some forget utterance.
-            self.optimizer.step()
-            return
-        before = self._weights()
-        self.optimizer.step()
-        wanted = step.wanted_rise(losses, weights)
-        self.last_rate = scaled_to(wanted, self.parameters, before, descent, self._summed)
-
-    def _norm(self, gradient: Gradient) -> Float[Tensor, ""]:
-        """The norm of a gradient of which this process may have a part."""
-        norm = torch.nn.utils.get_total_norm(list(gradient.values()))
-        return self._summed(norm.square()).sqrt() if sharding.is_sharded(self.task.model) else norm
-
-    def _summed(self, value: Tensor) -> Tensor:
-        return sharding.summed(self.task.model, value)
-
-    def _weights(self) -> Gradient:
-        """A copy of the trainable parameters."""
-        return {name: p.detach().clone() for name, p in self.parameters.items()}
+            ) from None
 
     def _batches(self, part: Part) -> Batches:
         count = self.method.batches_per_step(part)
@@ -315,7 +260,7 @@ class Training:
             self.run_log.log(**row)
 
     def _save(self) -> None:
-        model, optimizer, parts = self.task.model, self.optimizer.state_dict(), 0
+        model, optimizer, parts = self.task.model, self.update.optimizer.state_dict(), 0
         if sharding.is_sharded(model):
             save_part(self.folder, self.progress.step, distributed.share().rank, optimizer)
             model, optimizer, parts = sharding.whole(model), {}, distributed.share().of
@@ -326,13 +271,13 @@ class Training:
             **asdict(self.progress),
             "clock": self.clock.state_dict(),
             "optimizer": optimizer,
-            "method": self.method.state_dict(),
-            "projection": self.projection.state_dict() if self.projection else {},
+            "parts": parts,
+            "update": self.update.state_dict(),
             "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
         }
         if self.early_stopping:
             self.early_stopping.flush()
-        save_checkpoint(self.folder, model, state, parts)
+        save_checkpoint(self.folder, model, state)
         if self.early_stopping:
             self.early_stopping.clear()
 
@@ -342,8 +287,8 @@ class Training:
         with self.clock.phase("preparation"):
             self.method.prepare(self.context)
             self.step_length = self.method.step_length(self.context)
-            if self.projection is not None:
-                self.projection.prepare(self.context)
+            if self.update.projection is not None:
+                self.update.projection.prepare(self.context)
         if distributed.is_first():
             set_aside_damaged(self.folder)
         distributed.wait()
@@ -354,10 +299,7 @@ class Training:
             self.run_log.drop_rows_after(-1 if state is None else state["step"])
         if state is not None:
             self._load_optimizer(state["step"], state.pop("optimizer"), state.pop("parts"))
-            self.method.load_state_dict(send_to_device(state.pop("method"), self.task.device))
-            projected = send_to_device(state.pop("projection", {}), self.task.device)
-            if self.projection is not None:
-                self.projection.load_state_dict(projected)
+            self.update.load_state_dict(send_to_device(state.pop("update"), self.task.device))
             checked = state.pop("early_stopping")
             if self.early_stopping:
                 self.early_stopping.load_state_dict(checked)
@@ -372,7 +314,9 @@ class Training:
                 f"{self.folder}: begun by {parts} processes, which each have a part of the "
                 "optimizer's state; go on with as many, or delete the folder to begin anew"
             )
-        self.optimizer.load_state_dict(load_part(self.folder, step, own.rank) if parts else state)
+        if parts:
+            state = load_part(self.folder, step, own.rank)
+        self.update.optimizer.load_state_dict(state)
 
     def _outcome(self) -> Outcome:
         now = self.progress

@@ -117,15 +117,17 @@ def test_the_step_really_taken_is_orthogonal(metric, scope, corpus, tiny_config,
         batch = run.sources["retain"][step]
         rows = [
             torch.autograd.grad(
-                loss, list(run.parameters.values()), retain_graph=True, allow_unused=True,
+                loss, list(run.update.parameters.values()), retain_graph=True, allow_unused=True,
                 materialize_grads=True,
             )
             for loss in task.losses(batch)
         ]  # fmt: skip
-        before = [p.detach().clone() for p in run.parameters.values()]
+        before = [p.detach().clone() for p in run.update.parameters.values()]
         run._update()
         run.progress.step += 1
-        moved = [p.detach() - b for p, b in zip(run.parameters.values(), before, strict=True)]
+        moved = [
+            p.detach() - b for p, b in zip(run.update.parameters.values(), before, strict=True)
+        ]
         length = sum(m.square().sum() for m in moved) ** 0.5
         assert length > 0
         for row in rows:

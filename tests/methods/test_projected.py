@@ -67,7 +67,7 @@ def length_of(gradient):
 
 
 def retain_rows(run, batch):
-    parameters = list(run.parameters.values())
+    parameters = list(run.update.parameters.values())
     rows = [
         torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True,
                             allow_unused=True)
@@ -101,11 +101,11 @@ def test_the_forget_part_of_each_step_is_orthogonal(
         rows = retain_rows(run, step.batch("retain"))
         metric = projection.metric.now()
         rest = {n: (direction.gradient[n] - direction.forget[n]) / metric[n] for n in metric}
-        delta = torch.cat([(found.gradient[n] - rest[n]).flatten() for n in run.parameters])
+        delta = torch.cat([(found.gradient[n] - rest[n]).flatten() for n in run.update.parameters])
         assert delta.norm() > 0
         products = rows @ delta.double()
         # In D's metric: ‖gᵢ‖ and ‖Δ‖ are those of gᵢ/√D and √D·Δ.
-        flat = torch.cat([metric[n].flatten() for n in run.parameters]).double()
+        flat = torch.cat([metric[n].flatten() for n in run.update.parameters]).double()
         lengths = (rows**2 / flat).sum(1).sqrt() * (delta.double() ** 2 * flat).sum().sqrt()
         cosines.append(float((products.abs() / lengths).max()))
         return found
@@ -115,7 +115,7 @@ def test_the_forget_part_of_each_step_is_orthogonal(
     assert outcome.steps >= 2
     assert cosines
     assert max(cosines) < 1e-3
-    assert type(run.optimizer) is torch.optim.SGD
+    assert type(run.update.optimizer) is torch.optim.SGD
     assert all(map(math.isfinite, cosines))
 
 

@@ -30,7 +30,7 @@ def test_the_step_descends_the_formula(run):
         (first,) = run.sources["retain"].pieces(0)
         square = torch.cat(states(task, first)).square().sum(-1).mean()
     with torch.no_grad():
-        for parameter in run.parameters.values():
+        for parameter in run.update.parameters.values():
             parameter.add_(0.05 * torch.randn_like(parameter))
     goal = method._goal
     torch.testing.assert_close(goal.norm(), 2 * square.sqrt())
@@ -42,7 +42,7 @@ def test_the_step_descends_the_formula(run):
     ]
     loss = (torch.stack(away).mean() + method.alpha * torch.stack(kept).mean()) / square
     expected = torch.autograd.grad(
-        loss, list(run.parameters.values()), allow_unused=True, materialize_grads=True
+        loss, list(run.update.parameters.values()), allow_unused=True, materialize_grads=True
     )
     found = method.direction(step).gradient
     reached = 0

@@ -55,7 +55,7 @@ def test_it_changes_real_steps_and_goes_with_projection(corpus, tiny_config, tmp
             epochs=1, lr=1e-3, forget_batch=4, **options,
         )  # fmt: skip
         run()
-        found.append(torch.cat([p.detach().flatten() for p in run.parameters.values()]))
+        found.append(torch.cat([p.detach().flatten() for p in run.update.parameters.values()]))
     assert all(each.isfinite().all() for each in found)
     assert not torch.equal(found[0], found[1])
     assert not torch.equal(found[1], found[2])

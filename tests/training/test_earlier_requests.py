@@ -53,14 +53,14 @@ def test_only_the_parts_along_the_directions_are_taken_out():
 def test_a_run_never_moves_along_an_earlier_change(name, corpus, tiny_config, tmp_path):
     options = {"epochs": 2} if name == "orthograd_tau" else {"epochs": 2, "lr": 1e-3}
     plain = tiny_training(corpus, tiny_config, tmp_path / "plain", name, **options)
-    start = {n: p.detach().clone() for n, p in plain.parameters.items()}
+    start = {n: p.detach().clone() for n, p in plain.update.parameters.items()}
     plain()
-    change = {n: p.detach() - start[n] for n, p in plain.parameters.items()}
+    change = {n: p.detach() - start[n] for n, p in plain.update.parameters.items()}
     kept = tiny_training(
         corpus, tiny_config, tmp_path / "kept", name, protected=[change], **options
     )
     kept()
-    moved = {n: p.detach() - start[n] for n, p in kept.parameters.items()}
+    moved = {n: p.detach() - start[n] for n, p in kept.update.parameters.items()}
     assert flat(moved).norm() > 0.1 * flat(change).norm()
     cosine = torch.cosine_similarity(flat(moved).double(), flat(change).double(), dim=0)
     assert abs(cosine) < 1e-3

@@ -216,9 +216,9 @@ def test_a_method_that_explodes_ends_with_an_error_that_says_so(
 
 def test_ssd_has_nothing_that_could_explode(corpus, tiny_config, tmp_path):
     run = make(corpus, tiny_config, tmp_path, "ssd", lr=1.0)
-    before = {name: p.detach().clone() for name, p in run.parameters.items()}
+    before = {name: p.detach().clone() for name, p in run.update.parameters.items()}
     run()
-    assert all((p.abs() <= before[name].abs()).all() for name, p in run.parameters.items())
+    assert all((p.abs() <= before[name].abs()).all() for name, p in run.update.parameters.items())
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
