@@ -78,9 +78,9 @@ def test_the_word_is_hidden_and_nothing_else(data):
 def test_who_knows_a_transcript_by_heart_writes_the_word(data, evaluated, monkeypatch):
     """Planted: a model that writes the whole transcript, and one that writes nothing."""
     model = SavedModel.at(data.cache / "original")
-    heard = {"by heart": lambda u: u.text, "nothing": lambda u: ""}
+    writers = {"by heart": lambda u: u.text, "nothing": lambda u: ""}
     found = {}
-    for name, writes in heard.items():
+    for name, writes in writers.items():
 
         def score(task, inputs, utterances, description, writes=writes):
             for utterance in utterances:
