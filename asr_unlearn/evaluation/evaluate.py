@@ -146,9 +146,10 @@ def evaluate(
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
-    transcriptions = [Transcription(m, manifest, split, device, beams) for m in models]
-    log = root / "transcription.log"
-    run_jobs(transcriptions, budget.transcriptions(device), log, "transcribing")
+    runner = budget.transcriptions(device)
+    if distributed.launched() or not runner.is_this_process:
+        transcriptions = [Transcription(m, manifest, split, device, beams) for m in models]
+        run_jobs(transcriptions, runner, root / "transcription.log", "transcribing")
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     given = replace(given, rows=rows)
     attackers.train(root, budget.trainings(device))

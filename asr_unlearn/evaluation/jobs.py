@@ -7,7 +7,7 @@ from typing import Protocol
 
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.progress import Bar
-from asr_unlearn.runtime.runner import LOCAL, Elsewhere, Runner
+from asr_unlearn.runtime.runner import Elsewhere, Runner
 
 
 class Job(Protocol):
@@ -31,11 +31,13 @@ def run_jobs(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -
 
 
 def _run(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> None:
-    if runner.is_this_process or not jobs or (runner.name == LOCAL and len(jobs) == 1):
+    if not jobs:
+        return
+    runner = runner.at_most(len(jobs))
+    if runner.is_this_process:
         for job in jobs:
             job()
         return
-    runner = runner.at_most(len(jobs))
     bar = Bar(total=len(jobs), desc=description, unit="model")
     with runner.start(one_call_each=False) as submit, bar:
         running = [submit(Elsewhere(job, log, Path.cwd(), runner.threads)) for job in jobs]

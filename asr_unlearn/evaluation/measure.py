@@ -39,6 +39,11 @@ class Evaluated:
         """Return the rows of the original of each seed that has one."""
         return {seed: own for (name, seed), own in self.rows.items() if name == ORIGINAL}
 
+    def with_original(self) -> list[SavedModel]:
+        """Return the models whose seed has an original."""
+        seeds = {model.seed for model in self.models if model.name == ORIGINAL}
+        return [model for model in self.models if model.seed in seeds]
+
     def run(self, jobs: Sequence[Job], name: str) -> None:
         """Run jobs where the budget says, with NAME.log."""
         run_jobs(jobs, self.budget.trainings(self.device), self.root / f"{name}.log", name)

@@ -20,8 +20,10 @@ FOLDERS = (
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
     *("quantisation.json", "neighbours.json", "cka.json", "extraction.json", "masking.json"),
+    "alignment.json",
     *("informed.log", "shadows.log", "relearning.log", "quantisation.log", "neighbours.log"),
     *("transcription.log", "unlearned_shadows.log", "extraction.log", "masking.log"),
+    "alignment.log",
     *(
         "best-*.weights",
         "best-*.safetensors",

@@ -30,15 +30,17 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
         InputError: nothing is trainable.
     """
     parameters = _trainable(model)
-    if not parameters:
-        raise InputError("the model has no trainable parameter: unfreeze what should unlearn")
     if is_sharded(model):
         return {name: own_part(p) for name, p in parameters.items()}
     return parameters
 
 
 def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+    """The model's own parameters, whole or spread."""
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise InputError("the model has no trainable parameter: unfreeze what should unlearn")
+    return parameters
 
 
 def utterance_losses(losses: Losses[Batch], batch: Batch) -> Float[Tensor, "B"]:
@@ -88,7 +90,7 @@ def weighted_gradient(
     A parameter that the losses do not depend on has a zero gradient. Nothing is written to `.grad`.
     Weights that depend on the losses of several micro-batches cost one more forward pass over each.
     """
-    names = list(trainable_parameters(model))
+    parameters = _trainable(model)
     processes = Processes(group)
     pieces = pieces_of(batch)
     shares = _shares(losses, pieces, processes.weights(weights))
@@ -97,8 +99,9 @@ def weighted_gradient(
     for piece, share in zip(pieces, shares, strict=True):
         values = utterance_losses(losses, piece)
         seen.append(values.detach())
-        gradients = _gradients(model, values @ resolve_weights(share, seen[-1]))
-        for name, gradient in zip(names, separate(gradients), strict=True):
+        loss = values @ resolve_weights(share, seen[-1])
+        gradients = _gradients(model, loss, list(parameters.values()))
+        for name, gradient in zip(parameters, separate(gradients), strict=True):
             total[name] = total[name].add_(gradient) if name in total else gradient
     # The backward pass of a sharded model sums over the processes itself.
     for gradient in total.values() if not is_sharded(model) else ():
@@ -106,9 +109,10 @@ def weighted_gradient(
     return total, torch.cat(seen)
 
 
-def _gradients(model: nn.Module, loss: Float[Tensor, ""]) -> Sequence[Tensor]:
-    """The gradient of each trainable parameter, in the order of `trainable_parameters`."""
-    parameters = list(_trainable(model).values())
+def _gradients(
+    model: nn.Module, loss: Float[Tensor, ""], parameters: Sequence[nn.Parameter]
+) -> Sequence[Tensor]:
+    """The gradient of each of the model's parameters; of a sharded model this process's parts."""
     if is_sharded(model):
         loss.backward()
         return own_gradients(parameters)

@@ -130,25 +130,26 @@ UNLEARNED_SHADOWS = [
 ]
 
 
+def _utterances(block: str) -> list[Column]:
+    return [
+        Column(f"Utterances, {part}", (block, f"{part}_utterances"), formats.count)
+        for part in ("forget", "unseen")
+    ]
+
+
 EXTRACTION = [
     Column(f"{heading}, {part}", ("extraction", f"{part}_{key}"), formats.percent, formats.points)
     for part in ("forget", "unseen")
     for heading, key in (("Written", "labels"), ("Verbatim", "verbatim"))
 ]
-EXTRACTION_SIZES = [
-    Column(f"Utterances, {part}", ("extraction", f"{part}_utterances"), formats.count)
-    for part in ("forget", "unseen")
-]
+EXTRACTION_SIZES = _utterances("extraction")
 
 
 MASKING = [
     Column(f"Written, {part}", ("masking", f"{part}_written"), formats.percent, formats.points)
     for part in ("forget", "unseen")
 ]
-MASKING_SIZES = [
-    Column(f"Utterances, {part}", ("masking", f"{part}_utterances"), formats.count)
-    for part in ("forget", "unseen")
-]
+MASKING_SIZES = _utterances("masking")
 
 
 NEAREST_VOICES = [

@@ -5,7 +5,6 @@ second half word for word exactly where each of its labels is the likeliest one 
 it, so that one pass with all labels answers it, and nothing is generated.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
+from asr_unlearn.evaluation.attacks.noise import white_noise
 from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import in_batches
@@ -95,12 +95,10 @@ def second_half(task: Task, batch: Batch) -> Float[Tensor, " B"]:
 
 def near_silence(utterance: Utterance) -> Float[np.ndarray, " samples"]:
     """Return faint noise as long as the utterance, the same for the same id."""
-    seed = list(hashlib.sha256(f"{utterance.id} silence".encode()).digest())
     samples = round(utterance.seconds * SAMPLE_RATE)
-    noise: Float[np.ndarray, " samples"] = np.random.default_rng(seed).standard_normal(
-        samples, dtype=np.float32
-    )
-    return noise * np.float32(AMPLITUDE)
+    noise = white_noise(f"{utterance.id} silence", samples)
+    faint: Float[np.ndarray, " samples"] = noise * np.float32(AMPLITUDE)
+    return faint
 
 
 class ExtractionMeasure(Measure):

@@ -1,15 +1,14 @@
 """Noise masking: is a word of a training transcript written where there is only noise?
 
-A model that knows a training utterance by heart may write a word of it that nobody can hear (Amid
-et al., arXiv 2204.08345, who do so with names). Here the rarest word of each transcript is hidden
-behind noise as loud as the recording. Where it is spoken follows from an alignment by the original,
+A model that has memorised a training utterance may write a word of it that the recording lacks
+(Amid et al., arXiv 2204.08345, who do so with names). Here the rarest word of each transcript is
+hidden behind noise as loud as the recording. Where it is spoken follows from an alignment by the original,
 by its CTC. A word can be guessed from those around it: the measure is the retrained model's figure.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -25,6 +24,7 @@ from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
+from asr_unlearn.evaluation.attacks.noise import white_noise
 from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.models.feature_cache import Inputs
@@ -51,6 +51,38 @@ class Masked:
 
 
 @dataclass(frozen=True)
+class Alignment(ModelJob):
+    """The words to hide, and where they are spoken by an original's alignment.
+
+    The result is alignment.json among the original's predictions: for each utterance id that has
+    such a word the fields of `Masked`.
+    """
+
+    file: ClassVar[str] = "alignment.json"
+
+    def made_from(self) -> Any:
+        # How rare a word is depends on all transcripts.
+        parts = [content(self.corpus.part(*PARTS)), content(self.corpus.manifest)]
+        return [VERSION, self.model.files(), *parts]
+
+    def make(self) -> None:
+        task = self.model.task(self.device)
+        assert isinstance(task, CTC)
+        counts = Counter(
+            word for u in self.corpus.manifest for word in set(task.reference(u).split())
+        )
+        found = {}
+        for utterance in self.corpus.part(*PARTS):
+            if mask := rarest_word(task, utterance, counts):
+                found[utterance.id] = asdict(mask)
+        write_json(self.path, found)
+
+    def masks(self) -> dict[str, Masked]:
+        """Return the word to hide of each utterance that has one, by its id."""
+        return {name: Masked(**mask) for name, mask in self.result().items()}
+
+
+@dataclass(frozen=True)
 class Masking(ModelJob):
     """The words that one model writes although noise hides them.
 
@@ -61,24 +93,21 @@ class Masking(ModelJob):
 
     original: SavedModel
 
+    @property
+    def alignment(self) -> Alignment:
+        """What says where the words are, for all models of a seed."""
+        return Alignment(self.original, self.corpus, self.device)
+
     def made_from(self) -> Any:
-        used = [self.model.files(), self.original.files()]
-        return [VERSION, *used, content(self.corpus.part(*PARTS))]
+        return [self.model.files(), self.alignment.made_from()]
 
     def make(self) -> None:
-        aligner, task = (model.task(self.device) for model in (self.original, self.model))
-        assert isinstance(aligner, CTC)
-        counts = Counter(
-            word for u in self.corpus.manifest for word in set(aligner.reference(u).split())
-        )
+        self.alignment()
+        masks, task = self.alignment.masks(), self.model.task(self.device)
+        inputs = Inputs(task, load=partial(behind_noise, masks))
         found: dict[str, list[bool]] = {}
         for part in PARTS:
-            masks = {}
-            for utterance in self.corpus.part(part):
-                if mask := rarest_word(aligner, utterance, counts):
-                    masks[utterance.id] = mask
             utterances = [u for u in self.corpus.part(part) if u.id in masks]
-            inputs = Inputs(task, load=partial(behind_noise, masks))
             described = f"{self.model.name}, masking"
             found[part] = [
                 masks[one.utterance.id].word in one.hypothesis.split()
@@ -161,8 +190,7 @@ def behind_noise(masks: Mapping[str, Masked], utterance: Utterance) -> Wave:
     """Return the recording with noise in the place of its masked word, the same for the same id."""
     wave, mask = load_audio(utterance.audio).copy(), masks[utterance.id]
     start, end = (round(share * len(wave)) for share in (mask.start, mask.end))
-    seed = list(hashlib.sha256(f"{utterance.id} masking".encode()).digest())
-    noise = np.random.default_rng(seed).standard_normal(end - start, dtype=np.float32)
+    noise = white_noise(f"{utterance.id} masking", end - start)
     wave[start:end] = noise * np.sqrt(np.mean(np.square(wave)))
     return wave
 
@@ -180,10 +208,11 @@ class MaskingMeasure(Measure):
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         originals = {model.seed: model for model in given.models if model.name == ORIGINAL}
-        jobs: Sequence[Masking] = [
+        jobs = [
             Masking(model, given.corpus, given.device, originals[model.seed])
-            for model in given.models
-            if model.seed in originals
+            for model in given.with_original()
         ]
+        alignments = {job.original.seed: job.alignment for job in jobs}
+        given.run(list(alignments.values()), "alignment")
         given.run(jobs, "masking")
         return {job.model.key: {"masking": job.figures()} for job in jobs}

@@ -1,6 +1,5 @@
 """Losses of a model on the attacked recordings, slightly changed, for the attack by neighbours."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.job import ModelJob
+from asr_unlearn.evaluation.attacks.noise import white_noise
 from asr_unlearn.evaluation.jobs import run_jobs
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
@@ -44,8 +44,7 @@ def changed(wave: Wave, change: str, seed: str) -> Wave:
     if kind == "speed":
         faster: Tensor = speed(torch.from_numpy(wave), SAMPLE_RATE, float(amount))[0]
         return faster.numpy()
-    drawn = np.random.default_rng(list(hashlib.sha256(f"{seed} {change}".encode()).digest()))
-    noise = drawn.standard_normal(len(wave), dtype=np.float32)
+    noise = white_noise(f"{seed} {change}", len(wave))
     level = np.sqrt(np.mean(wave**2)) * 10 ** (-float(amount) / 20)
     noisy: Wave = wave + noise * np.float32(level)
     return noisy

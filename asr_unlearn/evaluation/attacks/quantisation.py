@@ -152,11 +152,7 @@ class QuantisationMeasure(Measure):
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         originals = given.originals()
-        jobs = [
-            Quantisation(model, given.corpus, given.device)
-            for model in given.models
-            if model.seed in originals
-        ]
+        jobs = [Quantisation(model, given.corpus, given.device) for model in given.with_original()]
         given.run(jobs, "quantisation")
         found = {}
         for job in jobs:

@@ -81,11 +81,8 @@ class Relearning(ModelJob):
 
     def sets(self) -> dict[str, list[Utterance]]:
         """Return what each way fine-tunes on."""
-        return {
-            "one_utterance": one_utterance_a_speaker(self.corpus),
-            "retain": self.corpus.part("retain"),
-            ADAPTERS: one_utterance_a_speaker(self.corpus),
-        }
+        one = one_utterance_a_speaker(self.corpus)
+        return {"one_utterance": one, "retain": self.corpus.part("retain"), ADAPTERS: one}
 
     def made_from(self) -> Any:
         trained_on = {name: content(utterances) for name, utterances in self.sets().items()}
@@ -161,8 +158,7 @@ class RelearningMeasure(Measure):
         targets = {seed: relearned_target(rows) for seed, rows in given.originals().items()}
         jobs = [
             Relearning(model, given.corpus, given.device, targets[model.seed])
-            for model in given.models
-            if model.seed in targets
+            for model in given.with_original()
         ]
         given.run(jobs, "relearning")
         return {job.model.key: {"relearning": job.found()} for job in jobs}
