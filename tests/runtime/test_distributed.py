@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from transformers import Wav2Vec2Config
 
@@ -28,6 +27,7 @@ from asr_unlearn.training.stop_rule import StopRule
 from tests.support.flags import flags
 from tests.support.killing import run_until_killed
 from tests.support.rates import rate
+from tests.support.spawned import run_both
 from tests.support.tiny_training import tiny_training
 from tests.support.waiting import at_work, wait_until
 
@@ -173,13 +173,7 @@ def together(corpus, tiny_config, tmp_path_factory):
     wide = Wav2Vec2Config.from_pretrained(tiny_config, **NO_NOISE, intermediate_size=512)
     wide.save_pretrained(corpus / "wide")
     place = Place(corpus, runs / "still", runs)
-    context = mp.spawn(take_part, (place,), nprocs=2, join=False)
-    deadline = time.monotonic() + 240
-    while not context.join(timeout=1):
-        if time.monotonic() > deadline:
-            for process in context.processes:
-                process.kill()
-            pytest.fail("the two processes wait for each other")
+    run_both(take_part, place, 240)
     weights = [torch.load(runs / f"weights-{rank}.pt", weights_only=True) for rank in range(2)]
     return place, weights
 

@@ -10,26 +10,20 @@ from asr_unlearn.models.tasks.compute import FULL
 from asr_unlearn.training.trainer import Training
 
 
-def tiny_training(
-    corpus,
-    config,
-    folder,
-    name,
-    *,
-    make_task=CTC,
-    stop=None,
-    changes=(),
-    known=None,
-    protected=(),
-    compute=FULL,
-    **options,
-):
-    """A method on a fresh model, a checkpoint after each step."""
+def tiny_task(corpus, config, make_task=CTC, compute=FULL):
+    """The tiny corpus, and a fresh model of it."""
     data = Corpus.read(corpus / "manifest.jsonl", corpus / "split.json")
     model, processor = model_from_config(str(config), alphabet_of(data.manifest), seed=0)
     task = make_task(model, processor)
     task.compute = compute
-    method = METHODS[name](**options)
+    return data, task
+
+
+def tiny_run(
+    data, task, folder, name, *, stop=None, changes=(), known=None, protected=(), **options
+):
+    """A method on a model, a checkpoint after each step."""
+    method, model = METHODS[name](**options), task.model
     # A base near the model, for methods that need one.
     base = {n: 0.9 * p.detach() for n, p in model.named_parameters()} if method.needs_base else None
     return Training(
@@ -47,3 +41,8 @@ def tiny_training(
         protected=protected,
         checkpoint_seconds=0.0,
     )
+
+
+def tiny_training(corpus, config, folder, name, *, make_task=CTC, compute=FULL, **options):
+    """A method on a fresh model; the other options are those of `tiny_run` and of the method."""
+    return tiny_run(*tiny_task(corpus, config, make_task, compute), folder, name, **options)

@@ -4,14 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from transformers import Wav2Vec2Config
 
@@ -20,18 +17,17 @@ from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.gradients import trainable_parameters
 from asr_unlearn.methods import METHODS
 from asr_unlearn.models.adapters import Lora, add_adapters
-from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.loading import model_from_config
-from asr_unlearn.models.tasks import CTC
 from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.runtime.sharding import is_sharded
 from asr_unlearn.training.sharded_task import spread
 from asr_unlearn.training.stop_rule import StopRule
-from asr_unlearn.training.trainer import Training
-from tests.runtime.test_distributed import LAUNCHERS, NO_NOISE, moved
+from tests.runtime.test_distributed import LAUNCHERS, NO_NOISE, Place, moved
 from tests.support.killing import run_until_killed
 from tests.support.rates import rate
+from tests.support.spawned import run_both
+from tests.support.tiny_training import tiny_run, tiny_task
 
 SHARD = Compute(shard=True)
 CASES = {name: {} for name, method in METHODS.items() if method.shardable}
@@ -45,24 +41,15 @@ CASES |= {
 STOP = StopRule(target=MeanScore(loss=4.6, cer=1.0), on="loss", every=2)
 
 
-@dataclass
-class Place:
-    corpus: Path
-    config: Path
-    runs: Path
-
-
 def task_of(place, lora=None):
-    data = Corpus.read(place.corpus / "manifest.jsonl", place.corpus / "split.json")
-    model, processor = model_from_config(str(place.config), alphabet_of(data.manifest), seed=0)
+    data, task = tiny_task(place.corpus, place.config)
     if lora:
         torch.manual_seed(0)
-        add_adapters(model, lora)
+        add_adapters(task.model, lora)
         # New adapters change nothing, so that half of them have no gradient.
-        for name, parameter in model.named_parameters():
+        for name, parameter in task.model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.05)
-    task = CTC(model, processor)
     task.freeze_front_end()
     return data, task
 
@@ -70,19 +57,8 @@ def task_of(place, lora=None):
 def training(data, task, case, folder, *, stop=None, **options):
     name = case.split()[0]
     given = {"epochs": 2, "retain_batch": 5, "forget_batch": 3} | rate(name, 1e-3) | options
-    method = METHODS[name](**given)
-    return Training(
-        task,
-        method,
-        {part: data.part(part) for part in method.parts},
-        Inputs(task),
-        folder,
-        seed=1,
-        stop=stop,
-        checked=data.part("forget"),
-        known={"unseen": {u.id: 4 + i / 10 for i, u in enumerate(data.part("unseen"))}},
-        checkpoint_seconds=0.0,
-    )
+    known = {"unseen": {u.id: 4 + i / 10 for i, u in enumerate(data.part("unseen"))}}
+    return tiny_run(data, task, folder, name, stop=stop, known=known, **given)
 
 
 def trained(place, case, suffix, compute=FULL, **options):
@@ -142,13 +118,7 @@ def together(corpus, tiny_config, tmp_path_factory):
     config = Wav2Vec2Config.from_pretrained(tiny_config, **still, intermediate_size=512)
     config.save_pretrained(runs / "still")
     place = Place(corpus, runs / "still", runs)
-    context = mp.spawn(take_part, (place,), nprocs=2, join=False)
-    deadline = time.monotonic() + 300
-    while not context.join(timeout=1):
-        if time.monotonic() > deadline:
-            for process in context.processes:
-                process.kill()
-            pytest.fail("the two processes wait for each other")
+    run_both(take_part, place, 300)
     return place, [torch.load(runs / f"weights-{r}.pt", weights_only=True) for r in range(2)]
 
 
