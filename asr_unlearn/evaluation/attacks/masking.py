@@ -3,7 +3,8 @@
 A model that has memorised a training utterance may write a word of it that the recording lacks
 (Amid et al., arXiv 2204.08345, who do so with names). Here the rarest word of each transcript is
 hidden behind noise as loud as the recording. Where it is spoken follows from an alignment by the
-original, by its CTC. A word can be guessed from those around it: the measure is the retrained model's figure.
+original, by its CTC. A word can be guessed from those around it: the measure is the retrained
+model's figure.
 """
 
 from collections import Counter
