@@ -114,7 +114,9 @@ def save_checkpoint(folder: Path, model: nn.Module, state: dict[str, Any]) -> No
         partial.rename(final)
         flush(folder)
         for folder_before in older:
-            shutil.rmtree(folder_before)
+            # Renamed first: a kill while its files are deleted must not leave a damaged checkpoint.
+            folder_before.rename(partial)
+            shutil.rmtree(partial)
     for path in folder.glob(PARTS):
         if path not in used:
             path.unlink()
