@@ -17,6 +17,8 @@ from asr_unlearn.evaluation.compared_models import without_retrained
 from asr_unlearn.evaluation.deletion_record import write_records
 from asr_unlearn.evaluation.evaluate import Evaluation
 from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
+from asr_unlearn.evaluation.jobs import Workers
+from asr_unlearn.evaluation.measures.registry import chosen
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
@@ -30,6 +32,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import absolute
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.runner import LOCAL
+from asr_unlearn.runtime.text import names_in
 from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 
 logger = logging.getLogger(__name__)
@@ -47,16 +50,12 @@ def evaluate(
     informed: NonNegativeInt = 0,
     shadows: NonNegativeInt = 0,
     unlearn_shadows: bool = False,
-    relearn: bool = False,
-    quantised: bool = False,
     neighbours: bool = False,
-    extraction: bool = False,
-    masking: bool = False,
+    measures: str | Sequence[str] = (),
     workers: NonNegativeInt = 0,
     runner: str = LOCAL,
     method_files: str | Sequence[str] = (),
     judge: Path | str | None = None,
-    voices: str | None = None,
     original: str = "",
     retrained: str = "",
     window: Window = "full",
@@ -79,13 +78,14 @@ def evaluate(
             LiRA and RMIA; an even number, kept in shadows/.
         unlearn_shadows: unlearn from each of these as from each unlearned model, for the attack
             U-LiRA and for distances over many models; kept in unlearned_shadows/.
-        relearn: count the fine-tuning steps until the forget loss is back at the original's.
-        quantised: measure the losses of each model with its weights rounded to bf16, int8 and int4.
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
-        extraction: give decoders the first half of each transcript in near silence, and see how
-            much of the second half they write.
-        masking: hide the rarest word of each transcript behind noise, and see whether a recogniser
-            by CTC writes it all the same.
+        measures: what to measure beside, with commas. relearning: fine-tuning steps until the
+            forget loss is back at the original's. quantisation: the losses with weights rounded to
+            bf16, int8 and int4, and pruned. extraction: how much of the second half of a transcript
+            a decoder writes in near silence, given the first. masking: whether a recogniser by CTC
+            writes the rarest word of a transcript though it is behind noise. nearest_voices=MODEL:
+            the error rates of the retained speakers whose voices are nearest to the forgotten by
+            this speaker classifier, for instance speechbrain/spkrec-ecapa-voxceleb.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
             As many models are transcribed at the same time, one after the other with 0.
         runner: where this is done: local, or ray or ray://HOST:PORT for a Ray cluster whose nodes
@@ -94,9 +94,6 @@ def evaluate(
             informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,
             how well the classifier of the same method and seed names the speakers.
-        voices: folder or Hub name of a speaker classifier, for instance
-            speechbrain/spkrec-ecapa-voxceleb: the error rates of the retained speakers whose voices
-            are nearest to the forgotten.
         original: folder beside results.json of the model that all were unlearned from, if it is not
             called original and among the models.
         retrained: the same for the model trained without the forget speakers.
@@ -129,23 +126,17 @@ def evaluate(
         informed=informed,
         shadows=shadows,
         unlearn_shadows=unlearn_shadows,
-        relearn=relearn,
-        quantised=quantised,
         neighbours=neighbours,
-        extraction=extraction,
-        masking=masking,
-        voices=voices,
-        workers=workers,
-        runner=runner,
-        method_files=tuple(_listed(method_files)),
+        method_files=tuple(names_in(method_files)),
     )
+    measured, working = chosen(names_in(measures)), Workers(workers, runner)
     data = read_corpus(manifest, split, out)
     check_window(window)
     root = out.parent
-    chosen = _models(_listed(models), root, original=original, retrained=retrained)
-    chosen = _with_window(chosen, window, data)
+    compared = _models(names_in(models), root, original=original, retrained=retrained)
+    compared = _with_window(compared, window, data)
     evaluation = evaluate_models(
-        chosen,
+        compared,
         data.manifest,
         data.split,
         root=root,
@@ -154,6 +145,8 @@ def evaluate(
         device=distributed.own_device(pick_device(device)),
         beams=beams,
         budget=budget,
+        measures=measured,
+        workers=working,
         trials=trials,
         judge=None if judge is None else Path(judge),
     )
@@ -163,7 +156,7 @@ def evaluate(
         written = read_results(out)
         return Evaluation(written.record, written.models, out)
     evaluation = evaluation.write(out)
-    for model in without_retrained(chosen):
+    for model in without_retrained(compared):
         logger.warning(
             "%s has the seed %d, of which there is no retrained model: it is not compared with one",
             model.folder,
@@ -184,12 +177,6 @@ def evaluate(
         )
     distributed.meet()
     return evaluation
-
-
-def _listed(given: str | Sequence[str]) -> list[str]:
-    """Names with commas, or in a list, without those that are empty."""
-    names = given.split(",") if isinstance(given, str) else given
-    return [stripped for name in names if (stripped := str(name).strip())]
 
 
 def _models(wanted: Sequence[str], root: Path, **renamed: str) -> list[SavedModel]:

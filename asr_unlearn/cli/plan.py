@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.cli.recipe import Recipe
+from asr_unlearn.evaluation.measures.registry import without_original
 from asr_unlearn.evaluation.predictions import TRANSCRIPTS
 from asr_unlearn.evaluation.record_file import NAME as DELETION_RECORD
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.registry import find_method, users_method
 from asr_unlearn.runtime.cache import predictions_folder
+from asr_unlearn.runtime.text import names_in
 
 REFERENCE_MODEL = "reference_model"
 # As the model of `reference_model`: the pretrained model that the original is fine-tuned from.
 BASE = "base"
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
 # Attacks that compare with the original, which is no part of a later request's evaluation.
-NEED_ORIGINAL = ("shadows", "unlearn_shadows", "relearn", "quantised", "judge")
+NEED_ORIGINAL = ("shadows", "unlearn_shadows", "judge")
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,9 @@ class Plan:
         options = dict(self.recipe.evaluate)
         if self.after:
             options = {key: value for key, value in options.items() if key not in NEED_ORIGINAL}
+            if "measures" in options:
+                kept = without_original(names_in(options.pop("measures")))
+                options |= {"measures": ",".join(kept)} if kept else {}
         argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
         argv += ["--out", str(self.results), "--device", self.device, *flags(options)]
         if own := [method for method in self.recipe.methods if users_method(method)]:

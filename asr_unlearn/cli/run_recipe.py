@@ -32,6 +32,8 @@ from asr_unlearn.cli.side_by_side import run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage
 from asr_unlearn.data.make_split import check_shares
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.jobs import Workers
+from asr_unlearn.evaluation.measures.registry import chosen
 from asr_unlearn.evaluation.speaker_verification import check_judge
 from asr_unlearn.methods.registry import find_method
 from asr_unlearn.models.loading import is_bare_config, read_config, task_of
@@ -44,6 +46,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.runner import LOCAL, Runner
+from asr_unlearn.runtime.text import names_in
 from asr_unlearn.training.finetune import Setup
 
 logger = logging.getLogger(__name__)
@@ -78,7 +81,9 @@ def check(command: Command) -> None:
         given = {name: options[name] for name in ("speeds", "crop_seconds", "window")}
         Setup(**given, aids=TrainingAids(**aids))
     if name == "evaluate":
-        AttackBudget(**{f.name: options[f.name] for f in fields(AttackBudget)})
+        for asked in (AttackBudget, Workers):
+            asked(**{field.name: options[field.name] for field in fields(asked)})
+        chosen(names_in(options["measures"]))
         check_window(options["window"])
         if options["judge"] is not None:
             check_judge(Path(options["judge"]))

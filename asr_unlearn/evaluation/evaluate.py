@@ -27,10 +27,10 @@ from asr_unlearn.evaluation.error_rates import (
     overlong_transcripts,
 )
 from asr_unlearn.evaluation.gap_to_retrained import add_gum, divergence_from_retrained
-from asr_unlearn.evaluation.jobs import run_jobs
+from asr_unlearn.evaluation.jobs import Workers, run_jobs
 from asr_unlearn.evaluation.layer_similarity import LayerSimilarity
-from asr_unlearn.evaluation.measure import Entry, Evaluated
-from asr_unlearn.evaluation.measures import MEASURES
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
+from asr_unlearn.evaluation.measures.registry import check_measures
 from asr_unlearn.evaluation.predictions import Row, Transcription, is_transcribed, transcribe
 from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, write_results
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
@@ -99,6 +99,8 @@ def evaluate(
     device: torch.device,
     beams: int = 1,
     budget: AttackBudget = AttackBudget(),  # noqa: B008
+    measures: Sequence[Measure] = (),
+    workers: Workers = Workers(),  # noqa: B008
     trials: Path | None = None,
     judge: Path | None = None,
 ) -> Evaluation | None:
@@ -115,15 +117,17 @@ def evaluate(
         corpus: name of the corpus, for the report.
         left_out: what data preparation left out: "checked", "kept", "left_out"; may be empty.
         beams: beam width of a decoder; 1 is greedy search.
-        budget: the attacks to train models for.
+        budget: the attacks that are wanted.
+        measures: what else is.
+        workers: where models are transcribed, attacked and measured.
         trials: the corpus' own list of speaker verification trials, for speaker classifiers.
         judge: output folder of speaker classifiers that were trained and unlearned on this split.
 
     Raises:
         InputError: an unlearned model's weights are not those of its run.json; a model has no
             target for some utterances; the models have different tasks, two have the same name and
-            seed, or one is not under `root`; an attack needs the original, or a decoder, and there
-            is none; or the model called retrained was trained on the forget speakers.
+            seed, or one is not under `root`; an attack or measure cannot be made of them; or the
+            model called retrained was trained on the forget speakers.
     """
     check_folders(models, root)
     for model in models:
@@ -139,20 +143,19 @@ def evaluate(
     # All models have one task: trials are for speaker classifiers, a judge is for the others.
     own_trials = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
     own_judge = Judge.at(judge, data, root) if judge else None
-    given = Evaluated(models, data, root, budget, device)
-    measures = [measure for measure in MEASURES if measure.wanted(budget)]
-    for measure in measures:
-        measure.check(given)
+    given = Evaluated(models, data, root, workers, device)
+    check_measures(measures, given)
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
     )
-    runner = budget.transcriptions(device)
+    runner = workers.transcriptions(device)
     if distributed.launched() or not runner.is_this_process:
         transcriptions = [Transcription(m, manifest, split, device, beams) for m in models]
         run_jobs(transcriptions, runner, root / "transcription.log", "transcribing")
     rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
     given = replace(given, rows=rows)
-    attackers.train(root, budget.trainings(device))
+    attackers.train(root, workers.trainings(device))
+    nearby = neighbours(models, data, root, workers, device=device) if budget.neighbours else {}
     inputs = _Inputs(
         corpus=data,
         root=root,
@@ -162,7 +165,7 @@ def evaluate(
         rows=rows,
         figures={key: figures_by_part(own) for key, own in rows.items()},
         attackers=attackers,
-        nearby=neighbours(models, data, root, budget, device=device),
+        nearby=nearby,
         measured=[measure.entries(given) for measure in measures],
         layers=LayerSimilarity(data, device),
         trials=own_trials,

@@ -1,13 +1,51 @@
 """Runs the jobs of an evaluation, several at the same time in processes of their own."""
 
 from collections.abc import Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import torch
+from joblib import cpu_count
+
 from asr_unlearn.runtime import distributed
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.progress import Bar
-from asr_unlearn.runtime.runner import Elsewhere, Runner
+from asr_unlearn.runtime.runner import LOCAL, Elsewhere, Runner, check_runner
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where an evaluation's jobs run.
+
+    Attributes:
+        workers: jobs at the same time; 0 for one per core, or one on a GPU, or as many as a cluster
+            has room for.
+        runner: "local" or as for `Runner.of`.
+
+    Raises:
+        InputError: a negative number, or no such runner.
+    """
+
+    workers: int = 0
+    runner: str = LOCAL
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"--workers {self.workers}: give 0 or more")
+        check_runner(self.runner)
+
+    def trainings(self, device: torch.device) -> Runner:
+        """Return where trainings run, and how many at the same time."""
+        if self.runner != LOCAL:
+            return Runner.of(self.runner, self.workers or None, device)
+        return Runner(LOCAL, self.workers or (1 if device.type == "cuda" else cpu_count()))
+
+    def transcriptions(self, device: torch.device) -> Runner:
+        """Return where models are transcribed: one after the other here unless it is asked for."""
+        return self.trainings(device) if self.runner != LOCAL else Runner(LOCAL, self.workers or 1)
 
 
 class Job(Protocol):
@@ -40,7 +78,11 @@ def _run(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> No
         return
     bar = Bar(total=len(jobs), desc=description, unit="model")
     with runner.start(one_call_each=False) as submit, bar:
-        running = [submit(Elsewhere(job, log, Path.cwd(), runner.threads)) for job in jobs]
-        for done in as_completed(running):
-            done.result()
-            bar.update()
+        calls = (Elsewhere(job, log, Path.cwd(), runner.threads) for job in jobs)
+        running = {submit(call) for call in islice(calls, runner.workers)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for each in done:
+                each.result()
+                bar.update()
+            running |= {submit(call) for call in islice(calls, len(done))}

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from asr_unlearn.evaluation.measures.registry import MEASURES
 from asr_unlearn.models.loading import read_config, task_of
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.errors import InputError
@@ -18,12 +19,10 @@ FOLDERS = (
 # Files: predictions, which earlier versions kept in a model's folder, states, what other processes
 # printed, and reports.
 FILES = (
-    *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "relearning.json"),
-    *("quantisation.json", "neighbours.json", "cka.json", "extraction.json", "masking.json"),
-    "alignment.json",
-    *("informed.log", "shadows.log", "relearning.log", "quantisation.log", "neighbours.log"),
-    *("transcription.log", "unlearned_shadows.log", "extraction.log", "masking.log"),
-    "alignment.log",
+    *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "cka.json"),
+    *("neighbours.json", "neighbours.log", "transcription.log"),
+    *("informed.log", "shadows.log", "unlearned_shadows.log"),
+    *(f"{name}{end}" for name in MEASURES for end in (".json", "-*.json", ".log", "-*.log")),
     *(
         "best-*.weights",
         "best-*.safetensors",

@@ -1,9 +1,6 @@
 """Methods by name, built in or from a user's file, and made from options."""
 
-import importlib
 import importlib.util
-import inspect
-import pkgutil
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import fields
@@ -15,21 +12,10 @@ from jsonargparse import ArgumentError, ArgumentParser
 from asr_unlearn.methods.method import Method
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest_of
+from asr_unlearn.runtime.subclasses import named_classes
 from asr_unlearn.runtime.text import did_you_mean, plain_argument_error
 
-
-def _found() -> dict[str, type[Method]]:
-    methods: dict[str, type[Method]] = {}
-    package = Path(__file__).parent
-    for file in pkgutil.iter_modules([str(package)]):
-        module = importlib.import_module(f"{__package__}.{file.name}")
-        for found in filter(inspect.isclass, vars(module).values()):
-            if issubclass(found, Method) and "name" in vars(found):
-                methods[found.name] = found
-    return dict(sorted(methods.items()))
-
-
-METHODS = _found()
+METHODS = named_classes(__package__, Path(__file__).parent, Method)
 _USERS_METHODS: dict[type[Method], str] = {}
 
 

@@ -3,13 +3,19 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 # Controls and format characters: zero-width spaces and joiners, byte order marks, marks of
 # direction, soft hyphens.
 INVISIBLE = ("Cc", "Cf")
 # Embeddings, overrides and isolates, which reverse what follows.
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+
+
+def names_in(given: str | Sequence[str]) -> list[str]:
+    """The names in a text with commas, or in a list, without those that are empty."""
+    names = given.split(",") if isinstance(given, str) else given
+    return [stripped for name in names if (stripped := str(name).strip())]
 
 
 def normal_text(text: str) -> str:

@@ -1,15 +1,21 @@
-"""Three small models beside one another, and their evaluation."""
+"""Small models beside one another, evaluated as they are, and with all attacks and measures."""
 
 import shutil
 
 import pytest
 import torch
 
+from asr_unlearn.cli.main import main
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.data.make_split import make_split
+from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.split_file import write_split
 from asr_unlearn.evaluation.evaluate import evaluate
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
+from tests.support.attacked_models import evaluate as evaluate_all
+from tests.support.attacked_models import of
 
 
 @pytest.fixture
@@ -36,3 +42,35 @@ def setting(corpus, tiny_config, tmp_path):
         )
 
     return tmp_path, run
+
+
+@pytest.fixture(scope="package")
+def data(corpus, tmp_path_factory):
+    """The hums with two speakers to forget, two unseen ones, and three to retain."""
+    folder = tmp_path_factory.mktemp("attacks")
+    shutil.copytree(corpus, folder, dirs_exist_ok=True)
+    manifest = folder / "manifest.jsonl"
+    split = make_split(read_manifest(manifest), ["s0", "s1"], seed=0, heldout=0.25, unseen=0.4)
+    write_split(folder / "split.json", split, manifest)
+    return Corpus.read(manifest, folder / "split.json", folder)
+
+
+@pytest.fixture(scope="package")
+def evaluated(data, tiny_config):
+    out = data.cache
+    for name, parts in (("original", "retain,forget"), ("retrained", "retain")):
+        argv = ["train", *of(data), "--model", str(tiny_config), "--parts", parts]
+        main([*argv, "--out", str(out / name), "--finetune.epochs", "2"])
+    argv = ["unlearn", *of(data), "--model", str(out / "original"), "--out", str(out / "forgotten")]
+    options = [
+        "--method",
+        "neggrad_plus",
+        "--method.epochs",
+        "1",
+        "--method.alpha",
+        "0.8",
+        "--stop.rule",
+        "steps",
+    ]
+    main([*argv, *options])
+    return evaluate_all(data)

@@ -11,7 +11,7 @@ import pytest
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.data.split import OF_EVERY_SPLIT
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
+from asr_unlearn.evaluation.jobs import Workers
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.reporting import write_report
@@ -55,7 +55,7 @@ def test_models_transcribed_at_the_same_time_have_the_figures_of_one_after_the_o
     folder, run = setting
     alone = run()
     shutil.rmtree(folder / ".cache")
-    together = run(budget=AttackBudget(workers=2))
+    together = run(workers=Workers(2))
     # Other processes open it.
     assert (folder / "transcription.log").is_file()
     for one, two in zip(alone.models, together.models, strict=True):
@@ -82,7 +82,7 @@ def test_the_original_and_the_retrained_model_may_have_other_names(setting, corp
     places = [("original", "finetuned"), ("retrained", "without"), ("renamed", "renamed")]
     assert [(entry["name"], entry["path"]) for entry in entries] == places
     assert all("gap_to_retrained" in entry for entry in entries)
-    for attack in ("--relearn=true", "--shadows=2"):
+    for attack in ("--measures=relearning", "--shadows=2"):
         with pytest.raises(ValueError, match=f"{attack[:9]}.*give its folder as --original"):
             main([*argv, attack])
 

@@ -76,7 +76,7 @@ def argv_of(kind, folder, config):
             model = folder / "original"
             return ["tune", *data, "--model", model, "--out", folder / "journal", *searched, *stop]
         case "evaluate" | "attacks":
-            more = ["--relearn", "true", "--informed", "1", "--workers", "1"]
+            more = ["--measures", "relearning", "--informed", "1", "--workers", "1"]
             more = more if kind == "attacks" else []
             models = "original,retrained,unlearned"
             return ["evaluate", *data, "--models", models, "--out", folder / "results.json", *more]

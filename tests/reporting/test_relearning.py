@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asr_unlearn.evaluation.attacks.relearning import TOLERANCE
+from asr_unlearn.evaluation.measures.relearning import TOLERANCE
 from asr_unlearn.evaluation.results import write_results
 from asr_unlearn.reporting import tables
 from asr_unlearn.reporting.tables import Table

@@ -105,7 +105,7 @@ def test_an_evaluation_runs_on_the_cluster(cluster, corpus, tiny_config, tmp_pat
     unlearn = ["unlearn", *data, "--model", "original", "--method", "gradient_ascent"]
     main([*unlearn, "--method.epochs", "1", "--stop.rule", "steps", "--out", "forgotten"])
     argv = ["evaluate", *data, "--models", "original,forgotten", "--informed", "1"]
-    argv += ["--relearn", "true", "--quantised", "true"]
+    argv += ["--measures", "relearning,quantisation"]
     found = []
     for runner in ("ray", "local"):
         main([*argv, "--runner", runner, "--workers", "1", "--out", "results.json"])

@@ -8,7 +8,7 @@ from asr_unlearn.models.run_record import read_run
 
 CPU = torch.device("cpu")
 FLAGS = ["--informed", "2", "--shadows", "2", "--unlearn_shadows", "true"]
-FLAGS += ["--relearn", "true", "--quantised", "true", "--neighbours", "true"]
+FLAGS += ["--measures", "relearning,quantisation", "--neighbours", "true"]
 FLAGS += ["--workers", "1"]
 
 

@@ -19,7 +19,7 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import OF_EVERY_SPLIT, Split
-from asr_unlearn.evaluation.attacks.job import AttackModel
+from asr_unlearn.evaluation.attacks.attack_model import AttackModel
 from asr_unlearn.evaluation.attacks.observations import observations, target_loss
 from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import find_method, make_method, users_method

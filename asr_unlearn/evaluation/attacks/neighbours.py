@@ -15,10 +15,9 @@ from torchaudio.functional import speed
 from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.attacks.noise import white_noise
-from asr_unlearn.evaluation.jobs import run_jobs
+from asr_unlearn.data.noise import white_noise
+from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.jobs import Workers, run_jobs
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
 from asr_unlearn.models.saved_model import Key, SavedModel
@@ -90,13 +89,11 @@ def neighbours(
     models: Sequence[SavedModel],
     corpus: Corpus,
     root: Path,
-    budget: AttackBudget,
+    workers: Workers,
     *,
     device: torch.device,
 ) -> Mapping[Key, Mapping[str, Sequence[float]]]:
-    """Return the losses of every model near the attacked utterances, by id; empty unless wanted."""
-    if not budget.neighbours:
-        return {}
+    """Return the losses of every model near the attacked utterances, by id."""
     jobs = [Neighbours(model, corpus, device) for model in models]
-    run_jobs(jobs, budget.trainings(device), root / "neighbours.log", "neighbours")
+    run_jobs(jobs, workers.trainings(device), root / "neighbours.log", "neighbours")
     return {job.model.key: job.found() for job in jobs}

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import OF_EVERY_SPLIT, Split
-from asr_unlearn.evaluation.attacks.job import AttackModel
+from asr_unlearn.evaluation.attacks.attack_model import AttackModel
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.mia import (
     Attack,

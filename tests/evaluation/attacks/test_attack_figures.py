@@ -11,10 +11,10 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.informed import Unlearning
 from asr_unlearn.evaluation.attacks.membership import Attackers
-from asr_unlearn.evaluation.attacks.quantisation import Quantisation
-from asr_unlearn.evaluation.attacks.relearning import Relearning
 from asr_unlearn.evaluation.attacks.shadows import Shadow
 from asr_unlearn.evaluation.attacks.unlearned_shadows import UnlearnedShadow
+from asr_unlearn.evaluation.measures.quantisation import Quantisation
+from asr_unlearn.evaluation.measures.relearning import Relearning
 from asr_unlearn.metrics.rounding import PRECISIONS
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
@@ -103,15 +103,18 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
     ("models", "flags", "message"),
     [
         ("retrained,forgotten", ["--shadows", "2"], "--shadows: no model is called original"),
-        ("retrained,forgotten", ["--relearn", "true"], "--relearn: no model is called original"),
-        ("retrained", ["--quantised", "true"], "--quantised: no model is called original"),
+        (
+            "retrained",
+            ["--measures", "relearning"],
+            "--measures relearning: no model is called original",
+        ),
         ("original,forgotten", ["--shadows", "3"], "--shadows 3: give an even number"),
         (
             "original,forgotten",
             ["--unlearn_shadows", "true"],
             "--unlearn_shadows: there are none; give --shadows",
         ),
-        ("original", ["--extraction", "true"], "--extraction gives a decoder the beginning"),
+        ("original", ["--measures", "extraction"], "extraction gives a decoder the beginning"),
     ],
 )
 def test_attacks_that_cannot_be_made_are_refused_before_transcribing(

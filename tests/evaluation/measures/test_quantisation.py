@@ -10,14 +10,13 @@ from transformers import WhisperForConditionalGeneration as Whisper
 
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.labels import alphabet_of
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.quantisation import (
+from asr_unlearn.evaluation.jobs import Workers
+from asr_unlearn.evaluation.measures.measure import Evaluated
+from asr_unlearn.evaluation.measures.quantisation import (
     Quantisation,
     QuantisationMeasure,
     round_weights,
 )
-from asr_unlearn.evaluation.measure import Evaluated
-from asr_unlearn.evaluation.measures import MEASURES
 from asr_unlearn.evaluation.predictions import transcribe
 from asr_unlearn.metrics.rounding import GROUP, INT4, PRECISIONS, rounded
 from asr_unlearn.models.adapters import Lora, add_adapters, merge_adapters
@@ -117,7 +116,7 @@ def planted(data, tiny_config, tmp_path_factory):
 
 def figures(models, data):
     rows = {m.key: transcribe(m, data.manifest, data.split, device=CPU) for m in models}
-    given = Evaluated(models, data, data.cache, AttackBudget(quantised=True, workers=1), CPU, rows)
+    given = Evaluated(models, data, data.cache, Workers(1), CPU, rows)
     found = QuantisationMeasure().entries(given)
     assert all(own["ci95"].keys() == {"quantisation"} for own in found.values())
     return rows, {key[0]: own["quantisation"] for key, own in found.items()}
@@ -167,18 +166,13 @@ def test_the_losses_are_measured_anew_for_other_weights_or_recordings(planted, d
     job()
     assert job.is_done()
     monkeypatch.setattr(
-        "asr_unlearn.evaluation.attacks.quantisation.measure_losses",
+        "asr_unlearn.evaluation.measures.quantisation.measure_losses",
         lambda *_, **__: pytest.fail("measured again"),
     )
     job()
     assert Quantisation(planted[0], data, CPU).entry.key != job.entry.key
     job.path.write_text(job.path.read_text().replace("losses", "Losses"))
     assert not job.is_done()
-
-
-def test_nothing_is_measured_without_being_asked_for():
-    assert MEASURES
-    assert not [measure for measure in MEASURES if measure.wanted(AttackBudget())]
 
 
 def test_adapters_are_rounded_as_part_of_the_weights_that_they_change(data, tiny_config, tmp_path):

@@ -9,8 +9,8 @@ import torch
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.audio import load_audio
-from asr_unlearn.evaluation.attacks import masking
-from asr_unlearn.evaluation.attacks.masking import (
+from asr_unlearn.evaluation.measures import masking
+from asr_unlearn.evaluation.measures.masking import (
     Masked,
     Masking,
     behind_noise,
@@ -100,7 +100,7 @@ def test_who_knows_a_transcript_by_heart_writes_the_word(data, evaluated, monkey
 def test_from_the_command_line(data, evaluated):
     out = data.cache / "masked.json"
     models = ["--models", "original,retrained,forgotten", "--out", str(out)]
-    main(["evaluate", *of(data), *models, "--masking", "true"])
+    main(["evaluate", *of(data), *models, "--measures", "masking"])
     for entry in read_results(out).record["models"]:
         assert 0 <= entry["masking"]["forget_written"] <= 1
         assert entry["masking"]["unseen_utterances"] > 0
@@ -109,5 +109,5 @@ def test_from_the_command_line(data, evaluated):
 def test_models_without_ctc_are_refused(monkeypatch, data, evaluated):
     monkeypatch.setattr(SavedModel, "kind", lambda self: "seq2seq")
     given = SimpleNamespace(models=[SavedModel.at(data.cache / "original")])
-    with pytest.raises(InputError, match="--masking aligns words by CTC"):
+    with pytest.raises(InputError, match="masking aligns words by CTC"):
         masking.MaskingMeasure().check(given)

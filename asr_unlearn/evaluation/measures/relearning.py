@@ -20,9 +20,8 @@ import torch
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
+from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.adapters import (
@@ -148,20 +147,20 @@ class Relearning(ModelJob):
 class RelearningMeasure(Measure):
     """The figures of `Relearning` for every model whose seed has an original."""
 
-    def wanted(self, budget: AttackBudget) -> bool:
-        return budget.relearn
-
-    def check(self, given: Evaluated) -> None:
-        check_original(given, "--relearn")
+    name: ClassVar[str] = "relearning"
+    needs_original: ClassVar[bool] = True
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
-        targets = {seed: relearned_target(rows) for seed, rows in given.originals().items()}
+        targets = {
+            seed: relearned_target(given.rows[original.key])
+            for seed, original in given.originals().items()
+        }
         jobs = [
             Relearning(model, given.corpus, given.device, targets[model.seed])
             for model in given.with_original()
         ]
-        given.run(jobs, "relearning")
-        return {job.model.key: {"relearning": job.found()} for job in jobs}
+        given.run(jobs, self.name)
+        return {job.model.key: {self.name: job.found()} for job in jobs}
 
 
 def one_utterance_a_speaker(corpus: Corpus) -> list[Utterance]:

@@ -8,7 +8,7 @@ import torch
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import Split
-from asr_unlearn.evaluation.attacks.extraction import Extraction, near_silence, second_half
+from asr_unlearn.evaluation.measures.extraction import Extraction, near_silence, second_half
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.seq2seq import PADDING

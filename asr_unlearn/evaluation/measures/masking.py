@@ -23,11 +23,9 @@ from torchaudio.functional import forced_align
 from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance, content
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.attacks.noise import white_noise
-from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
-from asr_unlearn.evaluation.results import ORIGINAL
+from asr_unlearn.data.noise import white_noise
+from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import score
 from asr_unlearn.models.saved_model import Key, SavedModel
@@ -36,6 +34,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 
 PARTS = ("forget", "unseen")
+ALIGNMENT = "masking-alignment"
 # Of masking.json.
 VERSION = 1
 
@@ -55,11 +54,11 @@ class Masked:
 class Alignment(ModelJob):
     """The words to hide, and where they are spoken by an original's alignment.
 
-    The result is alignment.json among the original's predictions: for each utterance id that has
-    such a word the fields of `Masked`.
+    The result is masking-alignment.json among the original's predictions: for each utterance id
+    that has such a word the fields of `Masked`.
     """
 
-    file: ClassVar[str] = "alignment.json"
+    file: ClassVar[str] = f"{ALIGNMENT}.json"
 
     def made_from(self) -> Any:
         # How rare a word is depends on all transcripts.
@@ -166,7 +165,7 @@ def spoken(task: CTC, utterance: Utterance) -> list[tuple[float, float]]:
     ends = [i for i, label in enumerate(labels.tolist()) if label == delimiter]
     if len(ends) + 1 != len(task.reference(utterance).split()):
         raise InputError(
-            f"--masking: {utterance.id}: the vocabulary has no label between words; evaluate "
+            f"masking: {utterance.id}: the vocabulary has no label between words; evaluate "
             "without it"
         )
     middles = [sum(places[i]) / 2 for i in ends]
@@ -199,21 +198,20 @@ def behind_noise(masks: Mapping[str, Masked], utterance: Utterance) -> Wave:
 class MaskingMeasure(Measure):
     """The figures of `Masking` for every model whose seed has an original."""
 
-    def wanted(self, budget: AttackBudget) -> bool:
-        return budget.masking
+    name: ClassVar[str] = "masking"
+    needs_original: ClassVar[bool] = True
 
     def check(self, given: Evaluated) -> None:
         if given.models[0].kind() != "ctc":
-            raise InputError("--masking aligns words by CTC; these models have none")
-        check_original(given, "--masking")
+            raise InputError("masking aligns words by CTC; these models have none")
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
-        originals = {model.seed: model for model in given.models if model.name == ORIGINAL}
+        originals = given.originals()
         jobs = [
             Masking(model, given.corpus, given.device, originals[model.seed])
             for model in given.with_original()
         ]
         alignments = {job.original.seed: job.alignment for job in jobs}
-        given.run(list(alignments.values()), "alignment")
-        given.run(jobs, "masking")
-        return {job.model.key: {"masking": job.figures()} for job in jobs}
+        given.run(list(alignments.values()), ALIGNMENT)
+        given.run(jobs, self.name)
+        return {job.model.key: {self.name: job.figures()} for job in jobs}

@@ -1,4 +1,4 @@
-"""What all trainings of an attack have in common: each is done once, and its result is cached."""
+"""Jobs of an evaluation that are done once: each result is kept until its inputs change."""
 
 import json
 from abc import ABC, abstractmethod
@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import torch
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.evaluation.predictions import Row, transcribe
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.cache import Cached, cached
 
 
-class AttackJob(ABC):
-    """A training whose result, a file or a folder at `path`, is made again if its inputs change."""
+class CachedJob(ABC):
+    """Work whose result, a file or a folder at `path`, is made again if its inputs change."""
 
     @property
     @abstractmethod
@@ -47,7 +46,7 @@ class AttackJob(ABC):
 
 
 @dataclass(frozen=True)
-class ModelJob(AttackJob):
+class ModelJob(CachedJob):
     """A job on one evaluated model, whose result is the JSON file `file` among its predictions."""
 
     file: ClassVar[str]
@@ -63,43 +62,3 @@ class ModelJob(AttackJob):
     def result(self) -> Any:
         """Return the content of the file, once it is made."""
         return json.loads(self.path.read_text(encoding="utf-8"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackModel(AttackJob):
-    """A model that an attack trains in the folder `out`, with its own split of the corpus.
-
-    Attributes:
-        window: seconds of a Whisper encoder's window in the evaluation.
-    """
-
-    corpus: Corpus
-    out: Path
-    device: torch.device
-    beams: int = 1
-    window: float | None = None
-
-    @property
-    def path(self) -> Path:
-        return self.out
-
-    @property
-    @abstractmethod
-    def description(self) -> str:
-        """What progress bars call the model."""
-
-    def __call__(self) -> None:
-        """Train the model and transcribe with it, unless both are current."""
-        super().__call__()
-        self.rows()
-
-    def rows(self) -> list[Row]:
-        """Return the model's rows of the parts "forget" and "unseen" of its own split."""
-        return transcribe(
-            SavedModel(self.description, 0, self.out, window=self.window),
-            self.corpus.manifest,
-            self.corpus.split,
-            device=self.device,
-            beams=self.beams,
-            parts=("forget", "unseen"),
-        )

@@ -17,10 +17,9 @@ from torch import Tensor
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance, content
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.attacks.noise import white_noise
-from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure
+from asr_unlearn.data.noise import white_noise
+from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import in_batches
 from asr_unlearn.models.saved_model import Key
@@ -104,16 +103,15 @@ def near_silence(utterance: Utterance) -> Float[np.ndarray, " samples"]:
 class ExtractionMeasure(Measure):
     """The figures of `Extraction` for every model."""
 
-    def wanted(self, budget: AttackBudget) -> bool:
-        return budget.extraction
+    name: ClassVar[str] = "extraction"
 
     def check(self, given: Evaluated) -> None:
         if given.models[0].kind() != "seq2seq":
             raise InputError(
-                "--extraction gives a decoder the beginning of a transcript; these models have none"
+                "extraction gives a decoder the beginning of a transcript; these models have none"
             )
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         jobs = [Extraction(model, given.corpus, given.device) for model in given.models]
-        given.run(jobs, "extraction")
-        return {job.model.key: {"extraction": job.figures()} for job in jobs}
+        given.run(jobs, self.name)
+        return {job.model.key: {self.name: job.figures()} for job in jobs}

@@ -5,6 +5,7 @@ Nearness is the cosine of mean embeddings by a speaker classifier, such as an EC
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,10 +13,9 @@ from jaxtyping import Float
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.compared_models import forgets_classes
 from asr_unlearn.evaluation.error_rates import rates
-from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row, embeddings
 from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.saved_model import Key, SavedModel
@@ -79,29 +79,29 @@ class NearestVoices:
 class NearestVoicesMeasure(Measure):
     """The figures of `NearestVoices` for every model."""
 
-    def wanted(self, budget: AttackBudget) -> bool:
-        return budget.voices is not None
+    name: ClassVar[str] = "nearest_voices"
+    takes: ClassVar[str] = "a speaker classifier's folder or its name on the Hub"
 
     def check(self, given: Evaluated) -> None:
-        name = str(given.budget.voices)
         if given.corpus.split.forget_labels or forgets_classes(given.models, given.corpus):
             raise InputError(
-                "--voices is for speakers; this request forgets labels or whole classes"
+                "nearest_voices is for speakers; this request forgets labels or whole classes"
             )
-        if SavedModel.at(model_folder(name)).kind() != "classification":
-            raise InputError(f"--voices {name}: not a classifier of speakers, which embeds voices")
+        if SavedModel.at(model_folder(self.argument)).kind() != "classification":
+            raise InputError(
+                f"nearest_voices={self.argument}: not a classifier of speakers, which embeds voices"
+            )
         forget, retain = _forget_and_retain(given.corpus)
         if len(retain) < 2 * len(forget):
             raise InputError(
-                f"--voices: the {len(forget)} retained speakers nearest to the forgotten are "
+                f"nearest_voices: the {len(forget)} retained speakers nearest to the forgotten are "
                 f"compared with others, but only {len(retain)} are retained"
             )
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
-        voices = NearestVoices.by(str(given.budget.voices), given.corpus, given.device)
+        voices = NearestVoices.by(self.argument, given.corpus, given.device)
         return {
-            model.key: {"nearest_voices": voices.figures(given.rows[model.key])}
-            for model in given.models
+            model.key: {self.name: voices.figures(given.rows[model.key])} for model in given.models
         }
 
 

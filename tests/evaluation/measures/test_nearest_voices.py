@@ -9,10 +9,10 @@ import torch
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Split
-from asr_unlearn.evaluation import nearest_voices
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.measure import Evaluated
-from asr_unlearn.evaluation.nearest_voices import NearestVoices, NearestVoicesMeasure
+from asr_unlearn.evaluation.jobs import Workers
+from asr_unlearn.evaluation.measures import nearest_voices
+from asr_unlearn.evaluation.measures.measure import Evaluated
+from asr_unlearn.evaluation.measures.nearest_voices import NearestVoices, NearestVoicesMeasure
 from asr_unlearn.models.ecapa import EcapaConfig
 from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.saved_model import SavedModel
@@ -81,11 +81,13 @@ def test_it_needs_a_classifier_and_enough_speakers(tmp_path, classifier, tiny_co
     models = [SavedModel("recogniser", 0, tmp_path / "recogniser")]
 
     def check(voices, **given):
-        budget = AttackBudget(voices=str(voices))
         corpus = corpus_of(tmp_path, **given)
-        NearestVoicesMeasure().check(Evaluated(models, corpus, tmp_path, budget, CPU))
+        evaluated = Evaluated(models, corpus, tmp_path, Workers(), CPU)
+        NearestVoicesMeasure(str(voices)).check(evaluated)
 
-    with pytest.raises(ValueError, match=r"--voices .*recogniser: not a classifier of speakers"):
+    with pytest.raises(
+        ValueError, match=r"nearest_voices=.*recogniser: not a classifier of speakers"
+    ):
         check(tmp_path / "recogniser")
     with pytest.raises(ValueError, match=r"4 retained speakers .* but only 3 are retained"):
         check(classifier, forget=("a", "b", "c", "d"))
@@ -95,7 +97,7 @@ def test_it_needs_a_classifier_and_enough_speakers(tmp_path, classifier, tiny_co
 def test_an_evaluation_has_them_and_leaves_the_classifier_alone(setting, classifier):
     folder, run = setting
     before = sorted(classifier.iterdir())
-    results = run(budget=AttackBudget(voices=str(classifier))).results
+    results = run(measures=[NearestVoicesMeasure(str(classifier))]).results
     for entry in results["models"]:
         found = entry["nearest_voices"]
         assert 0 < found["speakers"] <= 2

@@ -4,17 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from asr_unlearn.data.corpus import Corpus
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.jobs import Job, run_jobs
+from asr_unlearn.evaluation.jobs import Job, Workers, run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.models.saved_model import Key, SavedModel
-from asr_unlearn.runtime.errors import InputError
 
 Entry = dict[str, Any]
 
@@ -25,39 +23,51 @@ class Evaluated:
 
     Attributes:
         root: folder of results.json.
+        workers: where jobs run.
         rows: of each model, by its name and seed; empty before they are transcribed.
     """
 
     models: Sequence[SavedModel]
     corpus: Corpus
     root: Path
-    budget: AttackBudget
+    workers: Workers
     device: torch.device
     rows: Mapping[Key, Sequence[Row]] = field(default_factory=dict)
 
-    def originals(self) -> dict[int, Sequence[Row]]:
-        """Return the rows of the original of each seed that has one."""
-        return {seed: own for (name, seed), own in self.rows.items() if name == ORIGINAL}
+    def originals(self) -> dict[int, SavedModel]:
+        """Return the original of each seed that has one."""
+        return {model.seed: model for model in self.models if model.name == ORIGINAL}
 
     def with_original(self) -> list[SavedModel]:
         """Return the models whose seed has an original."""
-        seeds = {model.seed for model in self.models if model.name == ORIGINAL}
-        return [model for model in self.models if model.seed in seeds]
+        return [model for model in self.models if model.seed in self.originals()]
 
     def run(self, jobs: Sequence[Job], name: str) -> None:
-        """Run jobs where the budget says, with NAME.log."""
-        run_jobs(jobs, self.budget.trainings(self.device), self.root / f"{name}.log", name)
+        """Run jobs; what other processes print is in NAME.log."""
+        runner = self.workers.trainings(self.device)
+        run_jobs(jobs, runner, self.root / f"{name}.log", name)
 
 
+@dataclass(frozen=True)
 class Measure(ABC):
-    """Something measured of each model; `measures.MEASURES` lists them."""
+    """Something measured of each model. A new one is one file with a subclass, in this package.
 
-    @abstractmethod
-    def wanted(self, budget: AttackBudget) -> bool:
-        """Whether it was asked for; else nothing more is called."""
+    Its results are kept in files called NAME.json or NAME-*.json, so that `purge` finds them.
 
-    @abstractmethod
-    def check(self, given: Evaluated) -> None:
+    Attributes:
+        argument: what was given for `takes`.
+    """
+
+    name: ClassVar[str]
+    """By which it is asked for, and its key in results.json."""
+    takes: ClassVar[str] = ""
+    """What it is given as NAME=ARGUMENT; empty if nothing."""
+    needs_original: ClassVar[bool] = False
+    """Whether it compares with the original."""
+
+    argument: str = ""
+
+    def check(self, given: Evaluated) -> None:  # noqa: B027 - a hook
         """Raise InputError, before any model is transcribed, where it cannot be made."""
 
     @abstractmethod
@@ -66,9 +76,3 @@ class Measure(ABC):
 
         Intervals are under "ci95", by the name of what they are of.
         """
-
-
-def check_original(given: Evaluated, flag: str) -> None:
-    """Raise InputError where a flag needs the original, and no model has that name."""
-    if ORIGINAL not in {model.name for model in given.models}:
-        raise InputError(f"{flag}: no model is called original; give its folder as --original")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from asr_unlearn.evaluation.attacks.relearning import (
+from asr_unlearn.evaluation.measures.relearning import (
     Relearning,
     one_utterance_a_speaker,
     relearned_target,
@@ -17,7 +17,7 @@ from tests.support.attacked_models import CPU
 
 
 def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr("asr_unlearn.evaluation.attacks.relearning.LIMIT", 12)
+    monkeypatch.setattr("asr_unlearn.evaluation.measures.relearning.LIMIT", 12)
     shutil.copytree(data.cache / "retrained", tmp_path / "retrained")
     model = SavedModel("retrained", 0, tmp_path / "retrained")
     now = evaluated["retrained"]["loss"]["forget"]
@@ -46,8 +46,8 @@ def test_a_model_that_takes_no_adapters_is_relearned_without(data, tmp_path, mon
     def refuse(model, lora):
         raise InputError("peft cannot adapt it")
 
-    monkeypatch.setattr("asr_unlearn.evaluation.attacks.relearning.LIMIT", 4)
-    monkeypatch.setattr("asr_unlearn.evaluation.attacks.relearning.add_adapters", refuse)
+    monkeypatch.setattr("asr_unlearn.evaluation.measures.relearning.LIMIT", 4)
+    monkeypatch.setattr("asr_unlearn.evaluation.measures.relearning.add_adapters", refuse)
     shutil.copytree(data.cache / "retrained", tmp_path / "retrained")
     model = SavedModel("retrained", 0, tmp_path / "retrained")
     job = Relearning(model, data, CPU, MeanScore(0.0, 0.0))

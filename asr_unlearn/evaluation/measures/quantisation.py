@@ -16,9 +16,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from asr_unlearn.data.manifest import content
-from asr_unlearn.evaluation.attacks.budget import AttackBudget
-from asr_unlearn.evaluation.attacks.job import ModelJob
-from asr_unlearn.evaluation.measure import Entry, Evaluated, Measure, check_original
+from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.recovery import brought_back
 from asr_unlearn.metrics.rounding import GROUP, PRECISIONS, PRUNED, Precision, rounded
@@ -65,7 +64,7 @@ def round_weights(model: nn.Module, precision: Precision) -> int:
         if not isinstance(weight, nn.Parameter):
             raise InputError(
                 f"{type(model).__name__}: the weight of {name} is computed from others and cannot "
-                "be rounded; evaluate without --quantised"
+                "be rounded; evaluate without quantisation"
             )
         if id(weight) in embedded | done:
             continue
@@ -144,19 +143,17 @@ def _brought_back(
 class QuantisationMeasure(Measure):
     """The figures of `Quantisation` for every model whose seed has an original."""
 
-    def wanted(self, budget: AttackBudget) -> bool:
-        return budget.quantised
-
-    def check(self, given: Evaluated) -> None:
-        check_original(given, "--quantised")
+    name: ClassVar[str] = "quantisation"
+    needs_original: ClassVar[bool] = True
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         originals = given.originals()
         jobs = [Quantisation(model, given.corpus, given.device) for model in given.with_original()]
-        given.run(jobs, "quantisation")
+        given.run(jobs, self.name)
         found = {}
         for job in jobs:
             key = job.model.key
-            figures, intervals = job.found(given.rows[key], originals[job.model.seed])
-            found[key] = {"quantisation": figures, "ci95": {"quantisation": intervals}}
+            original = given.rows[originals[job.model.seed].key]
+            figures, intervals = job.found(given.rows[key], original)
+            found[key] = {self.name: figures, "ci95": {self.name: intervals}}
         return found
