@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,31 @@ def test_jobs_side_by_side_all_end_or_say_which_did_not(tmp_path):
     missing = [Copying(tmp_path / "nowhere", tmp_path / f"{i}?") for i in range(2)]
     with pytest.raises(FileNotFoundError, match="nowhere"):
         run_jobs(missing, TWO, tmp_path / "log", "copying")
+
+
+@pytest.mark.parametrize("workers", [1, 3, None])
+def test_no_more_jobs_are_submitted_than_there_are_workers(workers, tmp_path, monkeypatch):
+    """A cluster may have room for more."""
+    unfinished = []
+
+    @contextlib.contextmanager
+    def cluster(runner, *, one_call_each):
+        with ThreadPoolExecutor(8) as pool:
+            futures = []
+
+            def submit(call):
+                futures.append(pool.submit(time.sleep, 0.02))
+                unfinished.append(sum(not future.done() for future in futures))
+                return futures[-1]
+
+            yield submit
+            assert len(futures) == 7
+
+    monkeypatch.setattr(Runner, "start", cluster)
+    jobs = [Copying(tmp_path, tmp_path / str(i)) for i in range(7)]
+    run_jobs(jobs, Runner("ray", workers), tmp_path / "log", "copying")
+    assert max(unfinished) <= (workers or 7)
+    assert workers or max(unfinished) > 3
 
 
 def test_a_killed_run_leaves_nobody_at_work(tmp_path):

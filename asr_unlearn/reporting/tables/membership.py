@@ -135,7 +135,7 @@ def relearning(found: Comparison) -> Table | None:
 
 
 def _tolerance(found: Comparison) -> str:
-    """TOLERANCE of asr_unlearn.evaluation.attacks.relearning, in words."""
+    """TOLERANCE of asr_unlearn.evaluation.measures.relearning, in words."""
     if not found.has("loss", "unseen"):
         return ""  # no unseen speakers to measure it by
     return ", to a tenth of the way from there to its loss on unseen speakers"

@@ -46,10 +46,10 @@ def test_figures_of_every_attack(evaluated):
 
 def test_nothing_is_made_twice(data, evaluated, monkeypatch):
     for name in (
-        *("informed.unlearn_model", "shadows.train_alike", "relearning.Training"),
-        "quantisation.measure_losses",
+        *("attacks.informed.unlearn_model", "attacks.shadows.train_alike"),
+        *("measures.relearning.Training", "measures.quantisation.measure_losses"),
     ):
-        monkeypatch.setattr(f"asr_unlearn.evaluation.attacks.{name}", pytest.fail)
+        monkeypatch.setattr(f"asr_unlearn.evaluation.{name}", pytest.fail)
     again = evaluate(data)
     for name, entry in evaluated.items():
         assert again[name]["membership"] == entry["membership"]
