@@ -79,13 +79,8 @@ def evaluate(
         unlearn_shadows: unlearn from each of these as from each unlearned model, for the attack
             U-LiRA and for distances over many models; kept in unlearned_shadows/.
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
-        measures: what to measure beside, with commas. relearning: fine-tuning steps until the
-            forget loss is back at the original's. quantisation: the losses with weights rounded to
-            bf16, int8 and int4, and pruned. extraction: how much of the second half of a transcript
-            a decoder writes in near silence, given the first. masking: whether a recogniser by CTC
-            writes the rarest word of a transcript though it is behind noise. nearest_voices=MODEL:
-            the error rates of the retained speakers whose voices are nearest to the forgotten by
-            this speaker classifier, for instance speechbrain/spkrec-ecapa-voxceleb.
+        measures: what else to measure of each model, names with commas, such as relearning and
+            quantisation: docs/evaluation.md lists them, and so does the message for an unknown one.
         workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
             As many models are transcribed at the same time, one after the other with 0.
         runner: where this is done: local, or ray or ray://HOST:PORT for a Ray cluster whose nodes

@@ -11,6 +11,7 @@ EXTRAS = {
     "speaker": "speechbrain",
     "sign": "cryptography",
     "lora": "peft",
+    "normaliser": "whisper_normalizer",
     "ray": "ray",
     "bitsandbytes": "bitsandbytes",
 }

@@ -1,7 +1,7 @@
 """Error rate or accuracy and loss of every model on every part."""
 
 from asr_unlearn.reporting import formats
-from asr_unlearn.reporting.columns import CER, SIZES, losses, present, rates
+from asr_unlearn.reporting.columns import CER, NORMALISED_WER, SIZES, losses, present, rates
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import figures, interval, seed_remark
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
@@ -18,9 +18,10 @@ def rates_and_loss(found: Comparison) -> Table | None:
 
 
 def details(found: Comparison) -> list[Table]:
-    """Character error rate, all losses, and the size of models and runs."""
+    """Further error rates, all losses, and the size of models and runs."""
     columns = [
         ("Character error rate", CER),
+        ("WER after normalisation", NORMALISED_WER),
         ("Loss by part", losses()),
         ("Steps, memory and size", SIZES),
     ]

@@ -1,0 +1,73 @@
+"""The WER after normalisation, for comparison with figures that are published so.
+
+By Whisper's rules (Radford et al., 2022, appendix C) numbers, contractions, British spelling and
+fillers count as alike in English, case and punctuation in other languages. The normaliser of the
+Open ASR Leaderboard has these rules, and later ones for names, acronyms and compounds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from asr_unlearn.data.split import PARTS
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
+from asr_unlearn.evaluation.predictions import Row
+from asr_unlearn.metrics.wer import count_errors, rate, speaker_interval
+from asr_unlearn.models.saved_model import Key
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.extras import need_extra
+
+ENGLISH = ("en", "english")
+Normaliser = Callable[[str], str]
+
+
+class NormalisedWerMeasure(Measure):
+    """The WER of every recogniser by part, with references and transcripts normalised alike.
+
+    The language of an utterance is the manifest's, else English.
+    """
+
+    name: ClassVar[str] = "normalised_wer"
+
+    def check(self, given: Evaluated) -> None:
+        need_extra("normaliser", f"--measures {self.name}")
+        if given.models[0].kind() == "classification":
+            raise InputError(f"{self.name}: a classifier writes no words")
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        languages = {u.id: (u.language or "en").lower() for u in given.corpus.manifest}
+        english, other = normalisers()
+
+        def normalised(row: Row, text: str) -> str:
+            return (english if languages[row["id"]] in ENGLISH else other)(text)
+
+        return {key: by_part(self.name, rows, normalised) for key, rows in given.rows.items()}
+
+
+def normalisers() -> tuple[Normaliser, Normaliser]:
+    """Return Whisper's normalisers of English and of other languages."""
+    # An extra, see `check`.
+    from whisper_normalizer.basic import BasicTextNormalizer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    return EnglishTextNormalizer(), BasicTextNormalizer()
+
+
+def by_part(name: str, rows: Sequence[Row], normalised: Callable[[Row, str], str]) -> Entry:
+    """Return the WER of normalised texts by part under `name`, and its intervals under "ci95".
+
+    Utterances of whose reference nothing is left, such as "hmm", are left out.
+    """
+    found: dict[str, Any] = {}
+    intervals: dict[str, Any] = {}
+    for part in PARTS:
+        counted = [
+            (row["speaker"], count_errors(reference, normalised(row, row["hypothesis"]), "word"))
+            for row in rows
+            if row["part"] == part and (reference := normalised(row, row["reference"]))
+        ]
+        if counted:
+            speakers, errors = zip(*counted, strict=True)
+            found[part] = rate(errors)
+            if (interval := speaker_interval(errors, speakers)) is not None:
+                intervals[part] = list(interval)
+    return {name: found, "ci95": {name: intervals}}
