@@ -1,5 +1,6 @@
 """Divide a corpus for a deletion request."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from asr_unlearn.data.split_file import SPLIT_KEYS, read_split, write_split
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
 from asr_unlearn.runtime.text import normal_name
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,12 @@ def split(
             else draw_speakers(utterances, draw, seed)
         )
         made = make_split(utterances, speakers, seed=seed, **shares)
+    if not made.parts["retain"]:
+        logger.warning(
+            "%s: no speaker is retained: only a few methods can be used, and what they do to "
+            "others is measured on unseen and test speakers alone",
+            manifest,
+        )
     return WrittenSplit(out, write_split(out, made, manifest))
 
 

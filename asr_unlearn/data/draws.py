@@ -27,7 +27,7 @@ def ids_by(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def draw_parts(
     speakers: Sequence[str], shares: Mapping[str, float], rng: np.random.Generator
 ) -> dict[str, str]:
-    """Assign speakers to parts by their shares; the rest is left over.
+    """Assign speakers to parts by their shares; the rest is left over. Of none, nobody is assigned.
 
     Raises:
         SplitError: there are too few speakers, or no share of unseen.
@@ -38,7 +38,7 @@ def draw_parts(
             "the share of unseen is 0, and the corpus has no development set: unlearning "
             "needs unseen speakers for its stop target; give --unseen a share"
         )
-    if len(speakers) <= sum(counts):
+    if speakers and len(speakers) <= sum(counts):
         raise SplitError(
             f"{len(speakers)} speakers besides those to forget are too few for the parts retain, "
             f"{', '.join(f'{part} ({share:.0%})' for part, share in shares.items())}"

@@ -135,8 +135,9 @@ def evaluate(
     check_retrained(models, split)
     check_tasks(models)
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
+    trained = data.part("retain") or data.part("forget")
     models = [
-        replace(m, cache=predictions_folder(m.folder, root)).spelled(data.part("retain"), device)
+        replace(m, cache=predictions_folder(m.folder, root)).spelled(trained, device)
         for m in models
     ]
     attackers = Attackers.of(models, data, root, budget, device=device, beams=beams)

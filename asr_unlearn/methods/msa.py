@@ -35,7 +35,7 @@ class MSA(Method):
 
     Attributes:
         alpha: α, of the task vector of the forget set.
-        beta: β, of the task vector of the retain set; 0 for none.
+        beta: β, of the task vector of the retain set; 0 for none, which needs no retain data.
     """
 
     name: ClassVar[str] = "msa"
@@ -56,6 +56,10 @@ class MSA(Method):
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "alpha": (0.5, 2.0), "beta": (0.0, 1.0)}
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return super().parts if self.beta else ("forget",)
 
     def prepare(self, context: TrainingContext) -> None:
         shares: dict[Part, float] = {"forget": self.alpha, "retain": -self.beta}

@@ -16,7 +16,7 @@ class NegGradPlus(Method):
     """Minimise α·ℓ_R − (1 − α)·ℓ_F (NegGrad+; Kurmanji et al., arXiv 2302.09880).
 
     Attributes:
-        alpha: α, share of the retain batch.
+        alpha: α, share of the retain batch; 0 for ascent alone, which needs no retain data.
     """
 
     name: ClassVar[str] = "neggrad_plus"
@@ -34,9 +34,14 @@ class NegGradPlus(Method):
     def search_space(cls) -> dict[str, tuple[float, float]]:
         return {**super().search_space(), "alpha": (0.3, 0.95)}
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        drawn = super().parts
+        return drawn if self.alpha or self.project else ("forget",)
+
     def loss(self, step: Step) -> Loss:
         ascent = Term("forget", self.alpha - 1, weights=self.forget_weights(step))
-        return [ascent, Term("retain", self.alpha)]
+        return [ascent, Term("retain", self.alpha)] if self.alpha else [ascent]
 
     def forget_weights(self, step: Step) -> Weights | None:
         """The weights of the forget utterances' losses; None for the mean."""

@@ -24,7 +24,8 @@ class NPO(NegGradPlus):
     towards 0 as the utterance is forgotten; with β → 0 this is ascent.
 
     Attributes:
-        alpha: α, share of the retain batch; 0 for the paper's loss on the forget set alone.
+        alpha: α, share of the retain batch; 0 for the paper's loss on the forget set alone, which
+            needs no retain data.
         beta: β; the larger, the sooner ascent on an utterance ends.
     """
 

@@ -22,7 +22,8 @@ class SimNPO(NegGradPlus):
     is the smaller, the worse the model already recognises the utterance.
 
     Attributes:
-        alpha: α, share of the retain batch; 0 for the paper's loss on the forget set alone.
+        alpha: α, share of the retain batch; 0 for the paper's loss on the forget set alone, which
+            needs no retain data.
         beta: β; the larger, the sooner ascent on an utterance ends.
         gamma: γ, the margin: at a loss of γ/β the weight is halved.
     """

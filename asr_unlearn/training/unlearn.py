@@ -48,6 +48,10 @@ logger = logging.getLogger(__name__)
 
 ALL_BUT_FRONT_END = TrainedWeights()
 PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
+NEED_NO_RETAIN = (
+    "; gradient_ascent needs no retain utterances, nor do npo and simnpo with --method.alpha 0, "
+    "and msa with --method.beta 0"
+)
 
 
 def unlearn_model(
@@ -102,7 +106,7 @@ def unlearn_model(
             original,
         )
     seconds = set_window(task, window, corpus.part(*PARTS))
-    choose_spelling(task, corpus.part("retain"), spelling)
+    choose_spelling(task, corpus.part("retain") or corpus.part("forget"), spelling)
     data = UnlearningData.of(task, {part: corpus.part(part) for part in PARTS_USED})
     # A forgotten class's target is measured on the forgotten labels, not on the unseen ones.
     check_parts(task, corpus, ("forget", "retain") if data.classes else PARTS_USED)
@@ -174,7 +178,10 @@ def run_unlearning(
     lacking = sorted(part for part in needed if not data.given[part])
     if lacking:
         by = f"the stop rule {stop.rule!r}" + (" and lr=auto" if method.lr == "auto" else "")
-        raise InputError(f"{method.name} with {by} needs utterances for: {', '.join(lacking)}")
+        remedy = NEED_NO_RETAIN if "retain" in lacking else ""
+        raise InputError(
+            f"{method.name} with {by} needs utterances for: {', '.join(lacking)}{remedy}"
+        )
     base = None
     if method.needs_base:
         base = base_weights(stop.reference_model, inputs.task.model, method.name)

@@ -81,7 +81,8 @@ class Relearning(ModelJob):
     def sets(self) -> dict[str, list[Utterance]]:
         """Return what each way fine-tunes on."""
         one = one_utterance_a_speaker(self.corpus)
-        return {"one_utterance": one, "retain": self.corpus.part("retain"), ADAPTERS: one}
+        sets = {"one_utterance": one, "retain": self.corpus.part("retain"), ADAPTERS: one}
+        return {name: utterances for name, utterances in sets.items() if utterances}
 
     def made_from(self) -> Any:
         trained_on = {name: content(utterances) for name, utterances in self.sets().items()}
