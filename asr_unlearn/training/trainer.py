@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate.utils import send_to_device, set_seed
+from accelerate.utils import set_seed
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -24,32 +23,17 @@ from asr_unlearn.methods.step_length import StepLength
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
-from asr_unlearn.runtime import distributed, sharding, signals
+from asr_unlearn.runtime import distributed, signals
 from asr_unlearn.runtime.distributed import gathered
-from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.memory import peak_memory, reset_peak_memory
 from asr_unlearn.runtime.progress import Bar
-from asr_unlearn.training.checkpoint import (
-    load_checkpoint,
-    load_part,
-    save_checkpoint,
-    save_part,
-    set_aside_damaged,
-)
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.outcome import DivergedError, Outcome
 from asr_unlearn.training.run_log import RunLog
+from asr_unlearn.training.run_state import Progress, RunState
 from asr_unlearn.training.stop_rule import StopRule
 from asr_unlearn.training.update import NotFiniteError, Update
-
-
-@dataclass
-class Progress:
-    """The state of the loop, which every checkpoint holds."""
-
-    step: int = 0
-    drawn: dict[Part, int] = field(default_factory=dict)
 
 
 class Training:
@@ -104,7 +88,8 @@ class Training:
         self.cropped = any(isinstance(change, Crop) for change in changes)
         self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run_log = folder, RunLog(folder)
-        self.early_stopping, self.unchanged = None, unchanged
+        self.unchanged, self.clock = unchanged, clock or Clock()
+        self.early_stopping = None
         if stop is not None:
             self.early_stopping = EarlyStopping(stop, inputs, checked, folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +123,12 @@ class Training:
             base=base or {},
         )
         self.step_length: StepLength | None = None
-        self.progress, self.clock = Progress(), clock or Clock()
+        self.state = RunState(folder, task, self.update, self.early_stopping, self.clock)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        return self.state.progress
 
     @property
     def stopped(self) -> str:
@@ -155,7 +145,7 @@ class Training:
         with self.clock.counting(self.task.model):
             self._run()
             # A kill before the result is published must not cost the run.
-            self._save()
+            self.state.save()
             return self._outcome()
 
     def _run(self) -> None:
@@ -178,7 +168,7 @@ class Training:
                 due = time.monotonic() - saved > self.checkpoint_seconds
                 come_to, dues = zip(*gathered([(come.number, due)]), strict=True)
                 if (ended_by := max(come_to)) or dues[0]:
-                    self._save()
+                    self.state.save()
                     saved = time.monotonic()
                 if ended_by:
                     break
@@ -259,28 +249,6 @@ class Training:
         if distributed.is_first():
             self.run_log.log(**row)
 
-    def _save(self) -> None:
-        model, optimizer, parts = self.task.model, self.update.optimizer.state_dict(), 0
-        if sharding.is_sharded(model):
-            save_part(self.folder, self.progress.step, distributed.share().rank, optimizer)
-            model, optimizer, parts = sharding.whole(model), {}, distributed.share().of
-            distributed.wait()
-        if not distributed.is_first():
-            return
-        state = {
-            **asdict(self.progress),
-            "clock": self.clock.state_dict(),
-            "optimizer": optimizer,
-            "parts": parts,
-            "update": self.update.state_dict(),
-            "early_stopping": self.early_stopping.state_dict() if self.early_stopping else {},
-        }
-        if self.early_stopping:
-            self.early_stopping.flush()
-        save_checkpoint(self.folder, model, state)
-        if self.early_stopping:
-            self.early_stopping.clear()
-
     def _resume(self) -> None:
         set_seed(self.seed)
         self.task.model.eval()
@@ -289,34 +257,9 @@ class Training:
             self.step_length = self.method.step_length(self.context)
             if self.update.projection is not None:
                 self.update.projection.prepare(self.context)
+        resumed = self.state.restore()
         if distributed.is_first():
-            set_aside_damaged(self.folder)
-        distributed.wait()
-        state = load_checkpoint(self.folder, sharding.whole(self.task.model))
-        sharding.spread_again(self.task.model)
-        distributed.wait()
-        if distributed.is_first():
-            self.run_log.drop_rows_after(-1 if state is None else state["step"])
-        if state is not None:
-            self._load_optimizer(state["step"], state.pop("optimizer"), state.pop("parts"))
-            self.update.load_state_dict(send_to_device(state.pop("update"), self.task.device))
-            checked = state.pop("early_stopping")
-            if self.early_stopping:
-                self.early_stopping.load_state_dict(checked)
-            self.clock.load_state_dict(state.pop("clock"))
-            self.progress = Progress(**state)
-
-    def _load_optimizer(self, step: int, state: dict[str, Any], parts: int) -> None:
-        """Take the state that all processes have, or this one's of several parts."""
-        own = distributed.share()
-        if parts and parts != own.of:
-            raise InputError(
-                f"{self.folder}: begun by {parts} processes, which each have a part of the "
-                "optimizer's state; go on with as many, or delete the folder to begin anew"
-            )
-        if parts:
-            state = load_part(self.folder, step, own.rank)
-        self.update.optimizer.load_state_dict(state)
+            self.run_log.drop_rows_after(self.state.progress.step if resumed else -1)
 
     def _outcome(self) -> Outcome:
         now = self.progress

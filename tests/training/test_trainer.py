@@ -160,7 +160,7 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(
     run.progress.step += 1
     monkeypatch.setattr("asr_unlearn.training.checkpoint.torch.save", full)
     with pytest.raises(OSError, match="no space"):
-        run._save()
+        run.state.save()
     assert checkpoints(tmp_path) == [before]
     assert (before / "state.pt").exists()
 
