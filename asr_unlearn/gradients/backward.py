@@ -15,13 +15,18 @@ from asr_unlearn.gradients.rules import Factors
 from asr_unlearn.gradients.sample_assignment import (
     Assignment,
     assign,
+    in_runs,
     known_assignments,
+    one_of_equals,
     probe_weights,
     remember_assignments,
     sketch,
 )
 from asr_unlearn.gradients.types import Batch, Losses
 from asr_unlearn.gradients.weighted_gradient import trainable_parameters
+
+NUMBERS_KEPT = 2**25
+"""How many numbers of G are kept as rows: to form them once is faster, and 128 MB do not matter."""
 
 
 def contributions(
@@ -101,7 +106,8 @@ def _measure(
 
     _backward(forward, torch.ones_like(weights), compare)
     ordered = [found[i] for i in sorted(found)]
-    return [assignment for assignment, _ in ordered], all(certain for _, certain in ordered)
+    assignments = one_of_equals([assignment for assignment, _ in ordered])
+    return assignments, all(certain for _, certain in ordered)
 
 
 def _contributions(
@@ -115,15 +121,20 @@ def _contributions(
     shared = [i for i, assignment in enumerate(assignments) if assignment is None]
     found = _one_by_one(forward.losses, [forward.uses[i] for i in shared])
     waiting = dict(enumerate(forward.uses))
+    numbers = sum(tensor.numel() for use in forward.uses for tensor in use.operands.values())
+    few = utterances * numbers <= NUMBERS_KEPT
+    distinct = {id(assignment): assignment for assignment in assignments if assignment is not None}
+    even = {key: in_runs(assignment, utterances) for key, assignment in distinct.items()}
 
     def keep(i: int, delta: Tensor) -> None:
         use, assignment = waiting.pop(i), assignments[i]
         if assignment is None:
             return
         x, delta = _as_trained(use, delta)
-        factored = Factored(use.rule, use.operands, use.options, x, delta, assignment, utterances)
+        own = (use.rule, use.operands, use.options, x, delta)
+        factored = Factored(*own, assignment, utterances, even[id(assignment)])
         with torch.autocast(x.device.type, enabled=False):
-            found.append(factored.smaller())
+            found.append(factored.as_rows() if few or factored.rows_are_smaller else factored)
 
     _backward(forward, torch.ones_like(forward.losses), keep)
     return found

@@ -17,7 +17,8 @@ from asr_unlearn.gradients.rules import WHOLE, Broadcast, Factors, Rule
 class Factored:
     """Rows held as factors: input `x` and output gradient `delta` of each of n positions.
 
-    `assignment` has the utterance of each position.
+    `assignment` has the utterance of each position; `even` says whether all utterances have runs of
+    positions of equal length, in their order.
     """
 
     rule: Rule
@@ -27,6 +28,7 @@ class Factored:
     delta: Float[Tensor, "n ..."]
     assignment: Int[Tensor, " n"]
     utterances: int
+    even: bool
 
     @property
     def divisible(self) -> bool:
@@ -64,23 +66,24 @@ class Factored:
         delta = self.delta * scale.view(-1, *[1] * (self.delta.dim() - 1))
         return self.rule.rows(operand, Factors(self.x, delta, 1, self.options))[0]
 
-    def smaller(self) -> "Contribution":
-        """This, or the rows themselves where they take less than half of the memory.
+    @property
+    def rows_are_smaller(self) -> bool:
+        """Whether the rows themselves take less than half of the memory.
 
-        Rows are smaller for long utterances and narrow layers, and for every normalisation. The
-        limit is half because several uses may share their input.
+        So they do for long utterances and narrow layers, and for every normalisation. The limit is
+        half because several uses may share their input.
         """
         rows = self.utterances * sum(tensor.numel() for tensor in self.operands.values())
-        if 2 * rows > self.x.numel() + self.delta.numel():
-            return self
+        return 2 * rows <= self.x.numel() + self.delta.numel()
+
+    def as_rows(self) -> "Dense":
+        """The same contribution, held as rows."""
         values = {name: self.rows(name).contiguous() for name in self.operands}
         return Dense(self.operands, values, self.divisible)
 
     def even_factors(self) -> Factors | None:
-        """The factors, if the utterances have runs of equal length in their order; else None."""
-        share, remainder = divmod(len(self.assignment), self.utterances)
-        order = torch.arange(self.utterances, device=self.assignment.device)
-        if remainder or not torch.equal(self.assignment, order.repeat_interleave(share)):
+        """The factors of all utterances together, if they have even runs; else None."""
+        if not self.even:
             return None
         return Factors(self.x, self.delta, self.utterances, self.options)
 

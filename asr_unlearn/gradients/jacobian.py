@@ -78,9 +78,12 @@ class Jacobian:
         self.groups = _groups(list(self.parameters), found)
         self._sizes = [len(v) for v in values]
         self._sources: dict[Group, list[list[Source]]] = {
-            group: [[s for s in sources if s.names <= set(group)] for sources in found]
-            for group in self.groups
+            group: [[] for _ in found] for group in self.groups
         }
+        group_of = {name: group for group in self.groups for name in group}
+        for number, sources in enumerate(found):
+            for source in sources:
+                self._sources[group_of[min(source.names)]][number].append(source)
 
     def __len__(self) -> int:
         return len(self.losses)

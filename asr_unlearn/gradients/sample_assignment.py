@@ -5,6 +5,7 @@ gradient at a position of utterance i is wᵢ times the gradient with weight 1, 
 of the model. At a position that several utterances share it is no such multiple.
 """
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -47,16 +48,35 @@ def remember_assignments(
         _MEASURED.pop(model, None)
 
 
+def in_runs(assignment: Assignment, utterances: int) -> bool:
+    """Whether the utterances have runs of equal length, in their order."""
+    share, remainder = divmod(len(assignment), utterances)
+    order = torch.arange(utterances, device=assignment.device)
+    return not remainder and torch.equal(assignment, order.repeat_interleave(share))
+
+
+def one_of_equals(assignments: Sequence[Assignment | None]) -> list[Assignment | None]:
+    """The same assignments, of which those that are equal are one tensor."""
+    distinct: list[Assignment] = []
+    found: list[Assignment | None] = []
+    for assignment in assignments:
+        if assignment is None:
+            found.append(None)
+            continue
+        equal = next((other for other in distinct if torch.equal(other, assignment)), None)
+        if equal is None:
+            distinct.append(assignment)
+        found.append(assignment if equal is None else equal)
+    return found
+
+
 def _is_regular(assignment: Assignment, utterances: int) -> bool:
     """Whether one utterance has all positions, or all have as many, in runs or interleaved."""
-    if bool((assignment == assignment[0]).all()):
+    if bool((assignment == assignment[0]).all()) or in_runs(assignment, utterances):
         return True
-    if len(assignment) % utterances:
-        return False
-    utterance = torch.arange(utterances, device=assignment.device)
-    times = len(assignment) // utterances
-    runs, turns = utterance.repeat_interleave(times), utterance.repeat(times)
-    return torch.equal(assignment, runs) or torch.equal(assignment, turns)
+    times, remainder = divmod(len(assignment), utterances)
+    turns = torch.arange(utterances, device=assignment.device).repeat(times)
+    return not remainder and torch.equal(assignment, turns)
 
 
 def probe_weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:

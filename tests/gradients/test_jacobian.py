@@ -12,6 +12,7 @@ from asr_unlearn.gradients import (
     stacked_step,
     streaming_step,
 )
+from asr_unlearn.gradients.backward import NUMBERS_KEPT
 from asr_unlearn.gradients.jacobian import Jacobian
 from tests.support.gradient_checks import assert_same_rows, reference_rows, streamed_rows
 from tests.support.gradient_problems import (
@@ -37,9 +38,11 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 DTYPES = list(TOLERANCE)
 
 
+@pytest.mark.parametrize("kept", [0, NUMBERS_KEPT])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", RECOGNISERS)
-def test_every_recogniser(name, dtype):
+def test_every_recogniser_as_factors_and_as_rows(name, dtype, kept, monkeypatch):
+    monkeypatch.setattr("asr_unlearn.gradients.backward.NUMBERS_KEPT", kept)
     problem = recogniser(name, dtype)
     batch = problem.batch(1, 4)
     expected = reference_rows(problem, batch)
