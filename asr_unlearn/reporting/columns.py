@@ -146,6 +146,14 @@ EXTRACTION = [
 EXTRACTION_SIZES = _utterances("extraction")
 
 
+NBEST = [
+    Column(f"{heading}, {part}", ("nbest", f"{part}_{key}"), formats.percent, formats.points)
+    for part in ("forget", "unseen")
+    for heading, key in (("WER of the best", "oracle_wer"), ("Found", "found"))
+]
+NBEST_SIZES = _utterances("nbest")
+
+
 MASKING = [
     Column(f"Written, {part}", ("masking", f"{part}_written"), formats.percent, formats.points)
     for part in ("forget", "unseen")

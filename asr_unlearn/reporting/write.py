@@ -130,6 +130,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.unlearned_shadows(found),
         tables.relearning(found),
         tables.quantisation(found),
+        tables.nbest(found),
         tables.extraction(found),
         tables.masking(found),
         tables.nearest_voices(found),

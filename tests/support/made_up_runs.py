@@ -94,6 +94,11 @@ def attacked(path: Path) -> None:
             "klom": rng.uniform(0.1, 2), "forgetting_quality": 0.4,
         }  # fmt: skip
         model["normalised_wer"] = {part: 0.9 * rate for part, rate in model.get("wer", {}).items()}
+        model["nbest"] = {
+            f"{part}_{key}": value
+            for part in ("forget", "unseen")
+            for key, value in (("utterances", 40), ("oracle_wer", 0.1), ("found", 0.6))
+        }
         model["extraction"] = {
             f"{part}_{key}": value
             for part in ("forget", "unseen")

@@ -1,13 +1,13 @@
 """Speech recognition with an encoder and a decoder that writes text."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel
 
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance
@@ -211,9 +211,36 @@ class Seq2Seq(Task):
                 num_beams=self.beams,
                 do_sample=False,
             )
+        return [text for (text,) in self._written(tokens, batch)]
+
+    def best_transcripts(self, batch: Batch, count: int) -> list[list[str]]:
+        """The likeliest transcripts of each utterance that a search with as many beams finds.
+
+        They are spelled as references are, the likeliest first.
+        """
+        encoded = self._output(batch).encoder_last_hidden_state
+        with self.compute.autocast(self.device):
+            # Whisper's own generation gives no more than one transcript for given states.
+            tokens: Any = GenerationMixin.generate(
+                cast(Any, self.model),
+                **self.front_end.encoded(encoded, batch),
+                decoder_input_ids=self._prompts(batch).contiguous(),
+                max_length=self.positions,
+                num_beams=count,
+                num_return_sequences=count,
+                do_sample=False,
+            )
+        return self._written(tokens, batch)
+
+    def _written(self, tokens: Int[Tensor, "N L"], batch: Batch) -> list[list[str]]:
+        """The texts of each utterance, which has as many rows of tokens as the others."""
         texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        count = len(texts) // len(batch)
         languages = batch.languages or [None] * len(batch)
-        return [self._compared(t, own) for t, own in zip(texts, languages, strict=True)]
+        return [
+            [self._compared(text, own) for text in texts[i * count : (i + 1) * count]]
+            for i, own in enumerate(languages)
+        ]
 
     def _search(self, batch: Batch) -> dict[str, Any]:
         """What the search for transcripts is given beside the encoder's states."""

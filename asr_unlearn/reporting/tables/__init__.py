@@ -16,6 +16,7 @@ from asr_unlearn.reporting.tables.membership import (
     true_positives,
     unlearned_shadows,
 )
+from asr_unlearn.reporting.tables.nbest import nbest
 from asr_unlearn.reporting.tables.quantisation import quantisation
 from asr_unlearn.reporting.tables.rates import details, each_seed, rates_and_loss
 from asr_unlearn.reporting.tables.records import record_inputs, records
@@ -26,8 +27,8 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost",
     "each_seed", "each_speaker", "endings", "extraction", "further", "headline", "judge",
-    "layers", "left_out", "masking", "membership", "nearest_voices", "options", "phases", "probe",
-    "quantisation", "rates_and_loss", "record_inputs", "records", "relearning", "requests",
+    "layers", "left_out", "masking", "membership", "nbest", "nearest_voices", "options", "phases",
+    "probe", "quantisation", "rates_and_loss", "record_inputs", "records", "relearning", "requests",
     "speaker_membership", "split", "true_positives", "unlearned_shadows", "verification",
     "versions",
 ]  # fmt: skip

@@ -1,0 +1,90 @@
+"""A wider search: is the transcript among the decoder's best, though greedy search misses it?
+
+Forgetting by the likeliest transcript alone may leave the right one next to it. The five best of a
+beam search are compared with what was said; the measure is the retrained model's figure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from asr_unlearn.data.batching import Batch
+from asr_unlearn.data.manifest import content
+from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
+from asr_unlearn.metrics.wer import Errors, count_errors, rate
+from asr_unlearn.models.feature_cache import Inputs
+from asr_unlearn.models.inference import in_batches
+from asr_unlearn.models.saved_model import Key
+from asr_unlearn.models.tasks import Seq2Seq
+from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import write_json
+
+PARTS = ("forget", "unseen")
+# Transcripts of each utterance, and beams of the search.
+COUNT = 5
+# Of nbest.json.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class NBest(ModelJob):
+    """The errors of the best among one model's `COUNT` likeliest transcripts of each utterance.
+
+    The result is nbest.json among the model's predictions: by part the word errors and the words of
+    each utterance.
+    """
+
+    file: ClassVar[str] = "nbest.json"
+
+    def made_from(self) -> Any:
+        return [[VERSION, COUNT], self.model.files(), content(self.corpus.part(*PARTS))]
+
+    def make(self) -> None:
+        task = self.model.task(self.device)
+        assert isinstance(task, Seq2Seq)
+
+        def written(batch: Batch) -> list[list[str]]:
+            return task.best_transcripts(batch, COUNT)
+
+        found: dict[str, list[tuple[int, int]]] = {}
+        inputs, described = Inputs(task), f"{self.model.name}, {COUNT} best"
+        for part in PARTS:
+            errors = found[part] = []
+            batches = in_batches(written, task, inputs, self.corpus.part(part), 16, described)
+            for utterances, texts in batches:
+                for utterance, own in zip(utterances, texts, strict=True):
+                    best = fewest_errors(task.reference(utterance), own)
+                    errors.append((best.errors, best.length))
+        write_json(self.path, found)
+
+    def figures(self) -> dict[str, float]:
+        """Return by part the utterances, the WER of the best transcripts, and the share found."""
+        figures: dict[str, float] = {}
+        for part, pairs in self.result().items():
+            if errors := [Errors(*pair) for pair in pairs]:
+                figures[f"{part}_utterances"] = len(errors)
+                figures[f"{part}_oracle_wer"] = rate(errors)
+                figures[f"{part}_found"] = sum(not one.errors for one in errors) / len(errors)
+        return figures
+
+
+def fewest_errors(reference: str, transcripts: list[str]) -> Errors:
+    """Return the word errors of the transcript that is nearest to the reference."""
+    found = (count_errors(reference, text, "word") for text in transcripts)
+    return min(found, key=lambda one: one.errors)
+
+
+class NBestMeasure(Measure):
+    """The figures of `NBest` for every model."""
+
+    name: ClassVar[str] = "nbest"
+
+    def check(self, given: Evaluated) -> None:
+        if given.models[0].kind() != "seq2seq":
+            raise InputError("nbest searches with a decoder; these models have none")
+
+    def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
+        jobs = [NBest(model, given.corpus, given.device) for model in given.models]
+        given.run(jobs, self.name)
+        return {job.model.key: {self.name: job.figures()} for job in jobs}
