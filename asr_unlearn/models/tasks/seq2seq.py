@@ -216,8 +216,10 @@ class Seq2Seq(Task):
     def best_transcripts(self, batch: Batch, count: int) -> list[list[str]]:
         """The likeliest transcripts of each utterance that a search with as many beams finds.
 
-        They are spelled as references are, the likeliest first.
+        They are spelled as references are, the likeliest first. None is longer than twice the
+        longest target: a decoder that repeats words would write until the longest length.
         """
+        longest = len(self.prompt) + 2 * batch.targets.shape[1]
         encoded = self._output(batch).encoder_last_hidden_state
         with self.compute.autocast(self.device):
             # Whisper's own generation gives no more than one transcript for given states.
@@ -225,7 +227,7 @@ class Seq2Seq(Task):
                 cast(Any, self.model),
                 **self.front_end.encoded(encoded, batch),
                 decoder_input_ids=self._prompts(batch).contiguous(),
-                max_length=self.positions,
+                max_length=min(longest, self.positions),
                 num_beams=count,
                 num_return_sequences=count,
                 do_sample=False,
