@@ -5,12 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asr_unlearn.models.inference import MeanScore
-from asr_unlearn.runtime.errors import AsrUnlearnError
+from asr_unlearn.runtime.errors import AsrUnlearnError, InputError
 from asr_unlearn.training.clock import Cost, Phase
 
 
 class DivergedError(AsrUnlearnError, ArithmeticError):
     """A loss, gradient or weight is not finite; the last checkpoint is unchanged."""
+
+
+class NothingUnlearnedError(InputError):
+    """The stop target was reached before the first step.
+
+    Attributes:
+        target: the stop target.
+    """
+
+    def __init__(self, message: str, target: MeanScore | None) -> None:
+        super().__init__(message)
+        self.target = target
 
 
 @dataclass(frozen=True)

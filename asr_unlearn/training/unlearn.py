@@ -29,7 +29,7 @@ from asr_unlearn.training.base_weights import base_weights
 from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.earlier_requests import earlier_changes
-from asr_unlearn.training.outcome import Outcome
+from asr_unlearn.training.outcome import NothingUnlearnedError, Outcome
 from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs
 from asr_unlearn.training.run_folder import RunFolder
 from asr_unlearn.training.sharded_task import spread
@@ -233,13 +233,19 @@ def run_unlearning(
 
 
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:
-    """Raises InputError where no step was taken, or the weights are the same as before."""
+    """Check that a step was taken, and that the weights are not the same as before.
+
+    Raises:
+        NothingUnlearnedError: no step was taken.
+        InputError: no weight has changed.
+    """
     if not outcome.steps:
-        raise InputError(
+        raise NothingUnlearnedError(
             f"nothing was unlearned: {outcome.stopped} before the first step. Either the model was "
             "never trained on these speakers, or it was trained on those of the unseen part: mark "
             'speakers it was never trained on with the subset "dev" in the manifest. The stop rule '
-            '"steps" (--stop.rule steps) unlearns all the same'
+            '"steps" (--stop.rule steps) unlearns all the same',
+            outcome.target,
         )
     if same:
         raise InputError(

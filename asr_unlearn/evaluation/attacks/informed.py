@@ -8,6 +8,7 @@ attack is an upper bound.
 The retrained model is not attacked, since nothing was unlearned from it.
 """
 
+import logging
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
@@ -28,9 +29,13 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.finetune import train_alike
+from asr_unlearn.training.outcome import NothingUnlearnedError
+from asr_unlearn.training.run_log import RunLog
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import unlearn_model
+
+logger = logging.getLogger(__name__)
 
 
 def other_request(corpus: Corpus, number: int) -> Corpus:
@@ -92,6 +97,16 @@ class Unlearning(AttackModel):
         return made_from
 
     def make(self) -> None:
+        try:
+            self._unlearn()
+        except NothingUnlearnedError as error:
+            # Such a model would not have been changed in earnest either.
+            logger.warning("%s is left as it is: %s", self.description, error)
+            shutil.copytree(self.original, self.out)
+            if error.target is not None:
+                RunLog(self.out).log(step=0, target_loss=error.target.loss)
+
+    def _unlearn(self) -> None:
         options = self.run["options"]
         unlearn_model(
             self.corpus,

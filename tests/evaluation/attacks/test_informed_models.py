@@ -10,7 +10,9 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.evaluation.attacks.informed import other_request, unlearning_of, unlearnings
+from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.training.outcome import NothingUnlearnedError
 from tests.support.attacked_models import run_of
 
 
@@ -27,6 +29,24 @@ def test_attackers_do_to_others_what_was_done(data, evaluated):
             request.split.forget_speakers
         )
         assert {r["part"] for r in rows} == {"forget", "unseen"}
+
+
+def test_a_model_of_which_nothing_is_to_be_unlearned_stays_as_it_is(
+    data, evaluated, monkeypatch, tmp_path, caplog
+):
+    def refuse(*_, **__):
+        raise NothingUnlearnedError("nothing was unlearned", MeanScore(0.25, None))
+
+    monkeypatch.setattr("asr_unlearn.evaluation.attacks.informed.unlearn_model", refuse)
+    forgotten = SavedModel("forgotten", 0, data.cache / "forgotten")
+    given = unlearning_of(forgotten, data, device=torch.device("cpu"))
+    (model,) = unlearnings(given, tmp_path, 1)
+    model()
+    assert "informed 0 is left as it is: nothing was unlearned" in caplog.text
+    assert model.is_done()
+    original = SavedModel.at(data.cache / "original")
+    assert SavedModel.at(model.out).weights() == original.weights()
+    assert {o.target for o in model.known().forgotten} == {0.25}
 
 
 def test_requests_of_others_are_disjoint_and_leave_true_ones_alone(data):
