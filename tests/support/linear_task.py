@@ -61,5 +61,5 @@ def linear_direction(name, **options):
     method.prepare(context)
     found = method.direction(Step(context, 0, lambda part: SOURCES[part][0]))
     assert set(found.gradient) == {"weight"}
-    assert set(found.losses) == set(method.needs)
+    assert set(found.losses) == set(method.parts)
     return found.gradient["weight"][0].double().numpy()
