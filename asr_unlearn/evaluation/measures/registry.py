@@ -50,5 +50,9 @@ def check_measures(measures: Sequence[Measure], given: Evaluated) -> None:
 
 
 def without_original(asked: Sequence[str]) -> list[str]:
-    """Those of the measures asked for that can be made where there is no original."""
-    return [text for text in asked if not MEASURES[text.partition("=")[0]].needs_original]
+    """Those of the measures asked for that can be made where there is no original.
+
+    Unknown ones are left for `chosen` to refuse.
+    """
+    needing = {name for name, kind in MEASURES.items() if kind.needs_original}
+    return [text for text in asked if text.partition("=")[0] not in needing]

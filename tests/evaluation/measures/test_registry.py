@@ -52,5 +52,5 @@ def test_without_an_original_what_needs_it_is_refused_or_left_out():
     for name in needing:
         with pytest.raises(InputError, match=f"--measures {name}: no model is called original"):
             check_measures(chosen([name]), given)
-    asked = ["extraction", *needing, "nearest_voices=x"]
-    assert without_original(asked) == ["extraction", "nearest_voices=x"]
+    asked = ["extraction", *needing, "nearest_voices=x", "unknown"]
+    assert without_original(asked) == ["extraction", "nearest_voices=x", "unknown"]
