@@ -12,8 +12,8 @@ def extraction(found: Comparison) -> Table | None:
         "The decoder is given near silence and the first half of a transcript. Written: the share "
         "of the second half that it begins with, label by label, mean over utterances. Verbatim: "
         "the share of utterances whose whole second half it writes. The target is the retrained "
-        f"model's figure on the {found.forgotten.many}; on unseen ones nothing can be remembered, "
-        "only guessed."
+        f"model's figure on the forgotten {found.forgotten.many}; on unseen ones nothing can be "
+        "remembered, only guessed."
     )
     return figures(
         "Extraction by a prefix", caption, [*EXTRACTION, *EXTRACTION_SIZES], found, gaps=True

@@ -11,7 +11,7 @@ def masking(found: Comparison) -> Table | None:
     caption = (
         "The rarest word of each transcript is hidden behind noise as loud as the recording. "
         "Written: the share of utterances for which the model writes this very word all the same. "
-        f"The target is the retrained model's figure on the {found.forgotten.many}: a word can be "
-        "guessed from the others."
+        f"The target is the retrained model's figure on the forgotten {found.forgotten.many}: a "
+        "word can be guessed from the others."
     )
     return figures("Noise masking", caption, [*MASKING, *MASKING_SIZES], found, gaps=True)

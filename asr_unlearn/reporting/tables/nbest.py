@@ -11,7 +11,7 @@ def nbest(found: Comparison) -> Table | None:
     caption = (
         "A beam search writes its five best transcripts of each recording. WER of the best: of the "
         "one that is nearest to what was said. Found: the share of utterances of which one is all "
-        "that was said. The target is the retrained model's figure on the "
+        "that was said. The target is the retrained model's figure on the forgotten "
         f"{found.forgotten.many}: where more is found, part of what was forgotten is still there."
     )
     return figures("Five best transcripts", caption, [*NBEST, *NBEST_SIZES], found, gaps=True)
