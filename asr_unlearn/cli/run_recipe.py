@@ -167,7 +167,7 @@ def _seeds(text: str) -> list[int]:
 
 def _requests(text: str) -> list[Path]:
     """The files of `first.txt,second.txt`."""
-    return [Path(name.strip()) for name in text.split(",") if name.strip()]
+    return [Path(name) for name in names_in(text)]
 
 
 def _workers(text: str) -> int:

@@ -19,6 +19,7 @@ from asr_unlearn.models.checks import ModelError, damaged
 from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.extras import need_extra
+from asr_unlearn.runtime.text import names_in
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # What peft puts before the names of the wrapped model's weights.
@@ -83,13 +84,13 @@ def add_adapters(model: PreTrainedModel, lora: Lora, whole: Sequence[str] = ()) 
     if has_adapters(model):
         raise InputError("the model has adapters already, which are trained: leave --lora out")
     not_called = NOT_CALLED.get(model.config.model_type, ())
-    named = [name for name in _listed(lora.targets) if name.rpartition(".")[2] in not_called]
+    named = [name for name in names_in(lora.targets) if name.rpartition(".")[2] in not_called]
     if named:
         raise InputError(
             f"--lora.targets: {type(model).__name__} does not call {', '.join(named)}, but uses "
             "their weights, so that adapters would have no effect; leave them out"
         )
-    targets = lora.targets if lora.targets == ALL_LINEAR else _listed(lora.targets)
+    targets = lora.targets if lora.targets == ALL_LINEAR else names_in(lora.targets)
     config = LoraConfig(
         r=lora.r,
         lora_alpha=2 * lora.r if lora.alpha is None else lora.alpha,
@@ -107,10 +108,6 @@ def add_adapters(model: PreTrainedModel, lora: Lora, whole: Sequence[str] = ()) 
             f"--lora.targets {lora.targets}: {type(model).__name__} has no such layers "
             f"({' '.join(str(error).split())})"
         ) from error
-
-
-def _listed(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def has_adapters(model: nn.Module) -> bool:
