@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -62,3 +63,20 @@ class ModelJob(CachedJob):
     def result(self) -> Any:
         """Return the content of the file, once it is made."""
         return json.loads(self.path.read_text(encoding="utf-8"))
+
+
+class PartsJob(ModelJob):
+    """A job whose result has for each part a list with an entry for each utterance."""
+
+    @abstractmethod
+    def of_part(self, entries: Sequence[Any]) -> dict[str, float]:
+        """Return the figures of the utterances of one part, by name."""
+
+    def figures(self) -> dict[str, float]:
+        """Return "PART_utterances" and each figure as "PART_NAME"; a part without any has none."""
+        found: dict[str, float] = {}
+        for part, entries in self.result().items():
+            if entries:
+                found[f"{part}_utterances"] = len(entries)
+                found |= {f"{part}_{name}": value for name, value in self.of_part(entries).items()}
+        return found

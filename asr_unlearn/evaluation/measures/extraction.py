@@ -5,7 +5,7 @@ second half word for word exactly where each of its labels is the likeliest one 
 it, so that one pass with all labels answers it, and nothing is generated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.noise import white_noise
-from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.cached_job import PartsJob
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import in_batches
@@ -37,7 +37,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Extraction(ModelJob):
+class Extraction(PartsJob):
     """How much of each transcript's second half one model writes without its recording.
 
     The result is extraction.json among the model's predictions: by part the share of right labels
@@ -65,19 +65,12 @@ class Extraction(ModelJob):
             found[part] = shares
         write_json(self.path, found)
 
-    def figures(self) -> dict[str, float]:
-        """Return by part the utterances, and the shares of right labels and of whole halves.
-
-        "PART_labels" is the mean share of right labels over utterances, and "PART_verbatim" the
-        share of utterances with all of them right; a part without utterances has neither.
-        """
-        found: dict[str, float] = {}
-        for part, shares in self.result().items():
-            if shares:
-                found[f"{part}_utterances"] = len(shares)
-                found[f"{part}_labels"] = sum(shares) / len(shares)
-                found[f"{part}_verbatim"] = sum(share == 1 for share in shares) / len(shares)
-        return found
+    def of_part(self, entries: Sequence[float]) -> dict[str, float]:
+        """Return the mean share of right labels, and the share of utterances with all right."""
+        return {
+            "labels": sum(entries) / len(entries),
+            "verbatim": sum(share == 1 for share in entries) / len(entries),
+        }
 
 
 def second_half(task: Task, batch: Batch) -> Float[Tensor, " B"]:
@@ -113,5 +106,4 @@ class ExtractionMeasure(Measure):
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         jobs = [Extraction(model, given.corpus, given.device) for model in given.models]
-        given.run(jobs, self.name)
-        return {job.model.key: {self.name: job.figures()} for job in jobs}
+        return given.figures(jobs, self.name)

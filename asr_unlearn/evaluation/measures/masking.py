@@ -8,7 +8,7 @@ model's figure.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -24,7 +24,7 @@ from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.noise import white_noise
-from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.cached_job import ModelJob, PartsJob
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import score
@@ -83,7 +83,7 @@ class Alignment(ModelJob):
 
 
 @dataclass(frozen=True)
-class Masking(ModelJob):
+class Masking(PartsJob):
     """The words that one model writes although noise hides them.
 
     The result is masking.json among the model's predictions: by part whether each word was written.
@@ -115,14 +115,9 @@ class Masking(ModelJob):
             ]
         write_json(self.path, found)
 
-    def figures(self) -> dict[str, float]:
-        """Return by part the utterances, and the share of them whose word was written."""
-        found: dict[str, float] = {}
-        for part, written in self.result().items():
-            if written:
-                found[f"{part}_utterances"] = len(written)
-                found[f"{part}_written"] = sum(written) / len(written)
-        return found
+    def of_part(self, entries: Sequence[bool]) -> dict[str, float]:
+        """Return the share of the utterances whose word was written."""
+        return {"written": sum(entries) / len(entries)}
 
 
 def rarest_word(task: CTC, utterance: Utterance, counts: Mapping[str, int]) -> Masked | None:
@@ -213,5 +208,4 @@ class MaskingMeasure(Measure):
         ]
         alignments = {job.original.seed: job.alignment for job in jobs}
         given.run(list(alignments.values()), ALIGNMENT)
-        given.run(jobs, self.name)
-        return {job.model.key: {self.name: job.figures()} for job in jobs}
+        return given.figures(jobs, self.name)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.evaluation.cached_job import PartsJob
 from asr_unlearn.evaluation.jobs import Job, Workers, run_jobs
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.evaluation.results import ORIGINAL
@@ -46,6 +47,11 @@ class Evaluated:
         """Run jobs; what other processes print is in NAME.log."""
         runner = self.workers.trainings(self.device)
         run_jobs(jobs, runner, self.root / f"{name}.log", name)
+
+    def figures(self, jobs: Sequence[PartsJob], name: str) -> dict[Key, Entry]:
+        """Run jobs; returns the figures of each job's model under `name`."""
+        self.run(jobs, name)
+        return {job.model.key: {name: job.figures()} for job in jobs}
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ Forgetting by the likeliest transcript alone may leave the right one next to it.
 beam search are compared with what was said; the measure is the retrained model's figure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.manifest import content
-from asr_unlearn.evaluation.cached_job import ModelJob
+from asr_unlearn.evaluation.cached_job import PartsJob
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.metrics.wer import Errors, count_errors, rate
 from asr_unlearn.models.feature_cache import Inputs
@@ -28,7 +28,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class NBest(ModelJob):
+class NBest(PartsJob):
     """The errors of the best among one model's `COUNT` likeliest transcripts of each utterance.
 
     The result is nbest.json among the model's predictions: by part the word errors and the words of
@@ -58,15 +58,13 @@ class NBest(ModelJob):
                     errors.append((best.errors, best.length))
         write_json(self.path, found)
 
-    def figures(self) -> dict[str, float]:
-        """Return by part the utterances, the WER of the best transcripts, and the share found."""
-        figures: dict[str, float] = {}
-        for part, pairs in self.result().items():
-            if errors := [Errors(*pair) for pair in pairs]:
-                figures[f"{part}_utterances"] = len(errors)
-                figures[f"{part}_oracle_wer"] = rate(errors)
-                figures[f"{part}_found"] = sum(not one.errors for one in errors) / len(errors)
-        return figures
+    def of_part(self, entries: Sequence[tuple[int, int]]) -> dict[str, float]:
+        """Return the WER of the best transcripts, and the share of those without an error."""
+        errors = [Errors(*pair) for pair in entries]
+        return {
+            "oracle_wer": rate(errors),
+            "found": sum(not one.errors for one in errors) / len(errors),
+        }
 
 
 def fewest_errors(reference: str, transcripts: list[str]) -> Errors:
@@ -86,5 +84,4 @@ class NBestMeasure(Measure):
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         jobs = [NBest(model, given.corpus, given.device) for model in given.models]
-        given.run(jobs, self.name)
-        return {job.model.key: {self.name: job.figures()} for job in jobs}
+        return given.figures(jobs, self.name)

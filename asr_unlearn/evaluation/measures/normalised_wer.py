@@ -6,12 +6,12 @@ Open ASR Leaderboard has these rules, and later ones for names, acronyms and com
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from asr_unlearn.data.split import PARTS
+from asr_unlearn.evaluation.error_rates import figures_by_part
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row
-from asr_unlearn.metrics.wer import count_errors, rate, speaker_interval
+from asr_unlearn.metrics.wer import count_errors
 from asr_unlearn.models.saved_model import Key
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.extras import need_extra
@@ -57,17 +57,10 @@ def by_part(name: str, rows: Sequence[Row], normalised: Callable[[Row, str], str
 
     Utterances of whose reference nothing is left, such as "hmm", are left out.
     """
-    found: dict[str, Any] = {}
-    intervals: dict[str, Any] = {}
-    for part in PARTS:
-        counted = [
-            (row["speaker"], count_errors(reference, normalised(row, row["hypothesis"]), "word"))
-            for row in rows
-            if row["part"] == part and (reference := normalised(row, row["reference"]))
-        ]
-        if counted:
-            speakers, errors = zip(*counted, strict=True)
-            found[part] = rate(errors)
-            if (interval := speaker_interval(errors, speakers)) is not None:
-                intervals[part] = list(interval)
-    return {name: found, "ci95": {name: intervals}}
+    counted = []
+    for row in rows:
+        if reference := normalised(row, row["reference"]):
+            errors = count_errors(reference, normalised(row, row["hypothesis"]), "word")
+            counted.append({**row, "word_errors": errors.errors, "words": errors.length})
+    figures = figures_by_part(counted)
+    return {name: figures["wer"], "ci95": {name: figures["ci95"]["wer"]}}
