@@ -8,13 +8,21 @@ from asr_unlearn.evaluation.predictions import Row, classified
 from asr_unlearn.metrics.accuracy import accuracy, confusion
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 
+# Errors and lengths of an utterance, by the rate that they make.
+COUNTS = {
+    "wer": ("word_errors", "words"),
+    "cer": ("character_errors", "characters"),
+    "raw_wer": ("raw_word_errors", "raw_words"),
+}
+
 
 def figures_by_part(rows: Sequence[Row]) -> dict[str, Any]:
     """Return loss, and WER and CER or a classifier's accuracy, by part.
 
-    Rates are fractions; their 95% intervals over speakers are under the key "ci95".
+    Rates are fractions; their 95% intervals over speakers are under the key "ci95". "raw_wer" is
+    the WER before a Whisper's texts are normalised.
     """
-    names = ("accuracy",) if classified(rows) else ("wer", "cer")
+    names = rate_names(rows)
     found: dict[str, Any] = {name: {} for name in names}
     found |= {"loss": {}, "ci95": {name: {} for name in names}}
     for part in PARTS:
@@ -29,16 +37,24 @@ def figures_by_part(rows: Sequence[Row]) -> dict[str, Any]:
     return found
 
 
+def rate_names(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the rates that these rows have, the most telling first."""
+    if classified(rows):
+        return ["accuracy"]
+    return ["wer", "cer"] + ["raw_wer"] * any("raw_words" in r for r in rows)
+
+
 def rates(rows: Sequence[Row]) -> dict[str, tuple[float, tuple[float, float] | None]]:
-    """Return each rate over some utterances, WER first, and its 95% interval over speakers."""
+    """Return each of `rate_names` over some utterances, and its 95% interval over speakers."""
     speakers = [r["speaker"] for r in rows]
     if classified(rows):
         return {"accuracy": accuracy([r["errors"] for r in rows], speakers)}
-    counts = {
-        "wer": [Errors(r["word_errors"], r["words"]) for r in rows],
-        "cer": [Errors(r["character_errors"], r["characters"]) for r in rows],
-    }
-    return {name: (rate(each), speaker_interval(each, speakers)) for name, each in counts.items()}
+    found = {}
+    for name in rate_names(rows):
+        errors, lengths = COUNTS[name]
+        counts = [Errors(r[errors], r[lengths]) for r in rows]
+        found[name] = rate(counts), speaker_interval(counts, speakers)
+    return found
 
 
 def overlong_transcripts(rows: Sequence[Row]) -> dict[str, Any]:

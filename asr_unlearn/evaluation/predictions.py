@@ -20,6 +20,7 @@ from asr_unlearn.data.batching import Batch, by_length, collate
 from asr_unlearn.data.manifest import Utterance, content
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.metrics.divergence import divergences
+from asr_unlearn.metrics.wer import count_errors
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import Score, score, with_known_labels
 from asr_unlearn.models.saved_model import SavedModel
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 # Versions of what is cached: utterances.jsonl, and states.npz and embeddings.npz.
-ROWS, VECTORS = 3, 2
+ROWS, VECTORS = 4, 2
 TRANSCRIPTS = "utterances.jsonl"
 
 
@@ -133,13 +134,22 @@ def _row(part: str, scored: Score) -> Row:
     words, characters = scored.errors("word"), scored.errors("character")
     if scored.one_label:
         return {**row, "errors": words.errors}
-    return {
-        **row,
+    row |= {
         "word_errors": words.errors,
         "words": words.length,
         "character_errors": characters.errors,
         "characters": characters.length,
     }
+    if scored.raw is not None:
+        hypothesis, reference = scored.raw
+        raw = count_errors(reference, hypothesis, "word")
+        row |= {
+            "raw_reference": reference,
+            "raw_hypothesis": hypothesis,
+            "raw_word_errors": raw.errors,
+            "raw_words": raw.length,
+        }
+    return row
 
 
 def mean_states(

@@ -30,9 +30,10 @@ class UtteranceLoss:
 
 @dataclass(frozen=True)
 class Score(UtteranceLoss):
-    """The loss, the prediction (`hypothesis`) and the reference.
+    """The loss, the prediction (`hypothesis`) and the reference, as error rates compare them.
 
-    `confidence` and `entropy` are those of `Certainty`; `one_label` marks a classifier's.
+    `confidence` and `entropy` are those of `Certainty`; `one_label` marks a classifier's. `raw` are
+    prediction and reference before normalisation, None where nothing is normalised.
     """
 
     confidence: float
@@ -40,6 +41,7 @@ class Score(UtteranceLoss):
     hypothesis: str
     reference: str
     one_label: bool = False
+    raw: tuple[str, str] | None = None
 
     def errors(self, unit: Literal["word", "character"]) -> Errors:
         """Errors of a transcript in words or characters; a class is right or wrong as a whole."""
@@ -75,9 +77,11 @@ def score(
         for utterance, text, (loss, confidence, entropy) in zip(
             group, output.texts, numbers, strict=True
         ):
-            right = task.reference(utterance)
+            raw = (text, task.written_reference(utterance))
+            compared = (task.compared(one, utterance.language) for one in raw)
             found[utterance.id] = Score(
-                utterance, loss, confidence, entropy, text, right, task.one_label
+                *(utterance, loss, confidence, entropy, *compared, task.one_label),
+                raw=raw if task.normalises else None,
             )
     return [found[u.id] for u in utterances]
 

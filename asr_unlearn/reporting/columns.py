@@ -80,6 +80,7 @@ def losses(*parts: str) -> list[Column]:
 
 
 CER = by_part("cer", "CER", formats.percent, formats.points)
+RAW_WER = by_part("raw_wer", "WER", formats.percent, formats.points)
 NORMALISED_WER = by_part("normalised_wer", "WER", formats.percent, formats.points)
 AUC = [
     Column(f"AUC {attack.name}", attack.auc, formats.number, formats.difference, chance=0.5)

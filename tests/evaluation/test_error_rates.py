@@ -1,10 +1,29 @@
-"""Transcripts that go on and on are counted apart from the errors in what was said."""
+"""Error rates by part; transcripts that go on and on are counted apart."""
 
-from asr_unlearn.evaluation.error_rates import overlong_transcripts
+import pytest
+
+from asr_unlearn.evaluation.error_rates import figures_by_part, overlong_transcripts
 
 
 def row(part, words, said):
     return {"part": part, "words": words, "hypothesis": " ".join(["a"] * said)}
+
+
+def test_the_rate_before_normalisation_stands_beside_the_other():
+    """An utterance "The colour, Tim." that is written "the color tim" is right once normalised."""
+    one = {"part": "test", "loss": 0.5, "word_errors": 0, "words": 3}
+    one |= {"character_errors": 0, "characters": 13}
+    other = {**one, "word_errors": 1, "words": 2}
+    rows = [
+        {**one, "speaker": "a", "raw_word_errors": 3, "raw_words": 3},
+        {**other, "speaker": "b", "raw_word_errors": 2, "raw_words": 2},
+    ]
+    found = figures_by_part(rows)
+    assert found["wer"] == {"test": pytest.approx(1 / 5)}
+    assert found["raw_wer"] == {"test": 1.0}
+    assert found["ci95"]["raw_wer"] == {"test": [1.0, 1.0]}
+    plain = [{**one, "speaker": "a"}, {**other, "speaker": "b"}]
+    assert "raw_wer" not in figures_by_part(plain)
 
 
 def test_what_they_add_to_the_rate_of_their_part():

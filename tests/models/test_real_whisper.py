@@ -70,6 +70,7 @@ def test_transcripts_are_those_of_the_pipeline_in_either_window(
         wave, greedy = load_audio(found.utterance.audio), {"num_beams": 1}
         written = recogniser(wave, generate_kwargs=greedy)["text"]
         assert found.hypothesis == task.normalised(written)
+        assert found.raw == (written.strip(), found.utterance.text.lower())
     assert set_window(task, "auto", spoken) == LONGEST
     short = score(task, Inputs(task), spoken)
     for scored in (whole, short):

@@ -196,7 +196,7 @@ def test_all_utterances_without_a_target_are_named_at_once(task):
 
 def test_what_nothing_is_left_of_is_named(task, monkeypatch):
     """A transcript of which the rules of OpenAI's vocabulary keep nothing has no words to get."""
-    monkeypatch.setattr(task, "_compared", lambda text, _: text.replace("AB", ""))
+    monkeypatch.setattr(task, "compared", lambda text, _: text.replace("AB", ""))
     odd = Utterance(id="u9", audio=Path("x"), speaker="s", seconds=1.0, text="AB AB")
     with pytest.raises(ValueError, match="u9: 'AB AB' has no words to compare"):
         check_targets(task, [odd])

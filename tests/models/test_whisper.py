@@ -126,6 +126,8 @@ def test_english_is_compared_as_whisper_compares_it(multilingual):
     multilingual[1].tokenizer.language = "german"
     german = WhisperSeq2Seq(*multilingual)
     assert german.reference(written) == "a colour it s"
+    assert german.normalises
+    assert german.written_reference(written) == "A colour, it's."
 
 
 def test_a_language_is_for_models_that_have_several(multilingual, task):

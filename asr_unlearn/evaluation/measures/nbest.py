@@ -54,7 +54,8 @@ class NBest(PartsJob):
             batches = in_batches(written, task, inputs, self.corpus.part(part), 16, described)
             for utterances, texts in batches:
                 for utterance, own in zip(utterances, texts, strict=True):
-                    best = fewest_errors(task.reference(utterance), own)
+                    compared = [task.compared(text, utterance.language) for text in own]
+                    best = fewest_errors(task.reference(utterance), compared)
                     errors.append((best.errors, best.length))
         write_json(self.path, found)
 

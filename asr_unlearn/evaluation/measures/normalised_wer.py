@@ -37,7 +37,8 @@ class NormalisedWerMeasure(Measure):
         languages = {u.id: (u.language or "en").lower() for u in given.corpus.manifest}
         english, other = normalisers()
 
-        def normalised(row: Row, text: str) -> str:
+        def normalised(row: Row, name: str) -> str:
+            text = row.get(f"raw_{name}", row[name])
             return (english if languages[row["id"]] in ENGLISH else other)(text)
 
         return {key: by_part(self.name, rows, normalised) for key, rows in given.rows.items()}
@@ -55,12 +56,13 @@ def normalisers() -> tuple[Normaliser, Normaliser]:
 def by_part(name: str, rows: Sequence[Row], normalised: Callable[[Row, str], str]) -> Entry:
     """Return the WER of normalised texts by part under `name`, and its intervals under "ci95".
 
+    `normalised` gives the text that a row has as its "reference" or "hypothesis".
     Utterances of whose reference nothing is left, such as "hmm", are left out.
     """
     counted = []
     for row in rows:
-        if reference := normalised(row, row["reference"]):
-            errors = count_errors(reference, normalised(row, row["hypothesis"]), "word")
+        if reference := normalised(row, "reference"):
+            errors = count_errors(reference, normalised(row, "hypothesis"), "word")
             counted.append({**row, "word_errors": errors.errors, "words": errors.length})
     figures = figures_by_part(counted)
     return {name: figures["wer"], "ci95": {name: figures["ci95"]["wer"]}}

@@ -54,7 +54,7 @@ class Classification(Task):
         check_labels(utterance, [classes[label]], outputs, source="label2id")
         return torch.tensor([classes[label]])
 
-    def reference(self, utterance: Utterance) -> str:
+    def written_reference(self, utterance: Utterance) -> str:
         return label_of(utterance)
 
     def logits(self, batch: Batch) -> Float[Tensor, "B V"]:

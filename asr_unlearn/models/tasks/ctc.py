@@ -56,7 +56,7 @@ class CTC(Task):
                 "the vocabulary has it for a mark, not for a character; write words and spaces "
                 "only, or leave the utterance out"
             )
-        text = self.reference(utterance)
+        text = self.written_reference(utterance)
         labels = self._labels(text)
         if labels is None:
             raise InputError(f"utterance {utterance.id}: {self._lacking(text)}")
@@ -87,7 +87,7 @@ class CTC(Task):
         marks = {getattr(self.processor.tokenizer, name, None) for name in names}
         return sorted(mark for mark in marks if mark and mark != " ")
 
-    def reference(self, utterance: Utterance) -> str:
+    def written_reference(self, utterance: Utterance) -> str:
         return respelled(utterance.text or "", self.spelling)
 
     def frames(self, samples: Int[Tensor, " B"]) -> Int[Tensor, " B"]:

@@ -133,12 +133,8 @@ class Seq2Seq(Task):
         """The spelling of a text where none has been chosen: the case of the vocabulary."""
         return tokenizer_spelling(self.tokenizer)
 
-    def reference(self, utterance: Utterance) -> str:
-        return self._compared(self._spelled(utterance.text or ""), utterance.language)
-
-    def _compared(self, text: str, language: str | None) -> str:
-        """A text as it is compared with another; the language is that of the manifest, if any."""
-        return text.strip()
+    def written_reference(self, utterance: Utterance) -> str:
+        return self._spelled(utterance.text or "").strip()
 
     def _decoder_inputs(self, batch: Batch) -> Int[Tensor, "B P"]:
         """The prompt and all labels but the last, padded."""
@@ -192,7 +188,7 @@ class Seq2Seq(Task):
         return [*model.model.encoder.layers, *model.model.decoder.layers, self.head]
 
     def transcripts(self, encoded: Float[Tensor, "B T C"], batch: Batch) -> list[str]:
-        """The decoder's transcripts for the encoder's states, spelled as references are.
+        """What the decoder writes for the encoder's states.
 
         Raises:
             InputError: the model is sharded.
@@ -211,13 +207,13 @@ class Seq2Seq(Task):
                 num_beams=self.beams,
                 do_sample=False,
             )
-        return [text for (text,) in self._written(tokens, batch)]
+        return [text for (text,) in self._texts(tokens, batch)]
 
     def best_transcripts(self, batch: Batch, count: int) -> list[list[str]]:
         """The likeliest transcripts of each utterance that a search with as many beams finds.
 
-        They are spelled as references are, the likeliest first. None is longer than twice the
-        longest target: a decoder that repeats words would write until the longest length.
+        The likeliest is the first. None is longer than twice the longest target: a decoder that
+        repeats words would write until the longest length.
         """
         longest = len(self.prompt) + 2 * batch.targets.shape[1]
         encoded = self._output(batch).encoder_last_hidden_state
@@ -232,17 +228,14 @@ class Seq2Seq(Task):
                 num_return_sequences=count,
                 do_sample=False,
             )
-        return self._written(tokens, batch)
+        return self._texts(tokens, batch)
 
-    def _written(self, tokens: Int[Tensor, "N L"], batch: Batch) -> list[list[str]]:
+    def _texts(self, tokens: Int[Tensor, "N L"], batch: Batch) -> list[list[str]]:
         """The texts of each utterance, which has as many rows of tokens as the others."""
-        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        found = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        texts = [text.strip() for text in found]
         count = len(texts) // len(batch)
-        languages = batch.languages or [None] * len(batch)
-        return [
-            [self._compared(text, own) for text in texts[i * count : (i + 1) * count]]
-            for i, own in enumerate(languages)
-        ]
+        return [texts[i : i + count] for i in range(0, len(texts), count)]
 
     def _search(self, batch: Batch) -> dict[str, Any]:
         """What the search for transcripts is given beside the encoder's states."""

@@ -60,9 +60,22 @@ class Task(ABC):
     def target(self, utterance: Utterance) -> Int[Tensor, " labels"]:
         """Label ids of one utterance; raises InputError, naming it, where it can have none."""
 
+    @property
+    def normalises(self) -> bool:
+        """Whether error rates compare normalised texts, and not those that are written."""
+        return False
+
     @abstractmethod
+    def written_reference(self, utterance: Utterance) -> str:
+        """The reference of an utterance, spelled as the model is to write it."""
+
+    def compared(self, text: str, language: str | None) -> str:
+        """A text as error rates compare it; the language is that of the manifest, if any."""
+        return text
+
     def reference(self, utterance: Utterance) -> str:
-        """The reference of an utterance, spelled as `score` spells predictions."""
+        """The reference of an utterance as error rates compare it."""
+        return self.compared(self.written_reference(utterance), utterance.language)
 
     @abstractmethod
     def logits(self, batch: Batch) -> Float[Tensor, "..."]:

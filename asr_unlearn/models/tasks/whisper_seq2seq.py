@@ -101,9 +101,14 @@ class WhisperSeq2Seq(Seq2Seq):
         ]
         return prompts.new_tensor([[start, token, *rest] for token in tokens])
 
-    def _compared(self, text: str, language: str | None) -> str:
+    @property
+    def normalises(self) -> bool:
+        """True for a vocabulary of OpenAI's."""
+        return self.normalised is not None
+
+    def compared(self, text: str, language: str | None) -> str:
         if self.normalised is None:
-            return text.strip()
+            return text
         return self.normalised(text) if language is None else self._normaliser(language)(text)
 
     def _normaliser(self, language: str) -> Callable[[str], str]:

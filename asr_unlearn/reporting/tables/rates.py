@@ -1,7 +1,15 @@
 """Error rate or accuracy and loss of every model on every part."""
 
 from asr_unlearn.reporting import formats
-from asr_unlearn.reporting.columns import CER, NORMALISED_WER, SIZES, losses, present, rates
+from asr_unlearn.reporting.columns import (
+    CER,
+    NORMALISED_WER,
+    RAW_WER,
+    SIZES,
+    losses,
+    present,
+    rates,
+)
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import figures, interval, seed_remark
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
@@ -21,6 +29,7 @@ def details(found: Comparison) -> list[Table]:
     """Further error rates, all losses, and the size of models and runs."""
     columns = [
         ("Character error rate", CER),
+        ("WER before normalisation", RAW_WER),
         ("WER after normalisation", NORMALISED_WER),
         ("Loss by part", losses()),
         ("Steps, memory and size", SIZES),
