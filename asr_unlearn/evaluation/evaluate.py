@@ -144,7 +144,7 @@ def evaluate(
     # All models have one task: trials are for speaker classifiers, a judge is for the others.
     own_trials = Trials.of(data, trials) if names_speakers(models[0], manifest) else None
     own_judge = Judge.at(judge, data, root) if judge else None
-    given = Evaluated(models, data, root, workers, device)
+    given = Evaluated(models, data, root, workers, device, beams=beams)
     check_measures(measures, given)
     check_all_targets(
         [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data

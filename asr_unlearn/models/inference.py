@@ -77,11 +77,16 @@ def score(
         for utterance, text, (loss, confidence, entropy) in zip(
             group, output.texts, numbers, strict=True
         ):
-            raw = (text, task.written_reference(utterance))
-            compared = (task.compared(one, utterance.language) for one in raw)
+            right = task.written_reference(utterance)
             found[utterance.id] = Score(
-                *(utterance, loss, confidence, entropy, *compared, task.one_label),
-                raw=raw if task.normalises else None,
+                utterance,
+                loss,
+                confidence,
+                entropy,
+                hypothesis=task.compared(text, utterance.language),
+                reference=task.compared(right, utterance.language),
+                one_label=task.one_label,
+                raw=(text, right) if task.normalises else None,
             )
     return [found[u.id] for u in utterances]
 

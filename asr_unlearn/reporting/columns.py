@@ -162,6 +162,21 @@ MASKING = [
 MASKING_SIZES = _utterances("masking")
 
 
+FURTHER_TEST = [
+    Column("WER", ("further_test", "wer"), formats.percent, formats.points),
+    Column("CER", ("further_test", "cer"), formats.percent, formats.points),
+    Column("Raw WER", ("further_test", "raw_wer"), formats.percent, formats.points),
+    Column("Accuracy", ("further_test", "accuracy"), formats.percent, formats.points),
+    Column("Loss", ("further_test", "loss"), formats.number, formats.difference),
+]
+FURTHER_TEST_SIZES = [
+    Column("Overlong", ("further_test", "overlong"), formats.count),
+    Column("WER by overlong", ("further_test", "overlong_wer"), formats.percent),
+    Column("Utterances", ("further_test", "utterances"), formats.count),
+    Column("Speakers", ("further_test", "speakers"), formats.count),
+]
+
+
 NEAREST_VOICES = [
     Column(f"{rate}, {group}", ("nearest_voices", f"{key}_{name}"), formats.percent, formats.points)
     for rate, name in (("WER", "wer"), ("Accuracy", "accuracy"))

@@ -124,6 +124,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.closest(found),
         tables.rates_and_loss(found),
         tables.differences(found),
+        tables.further_test(found),
         tables.membership(found),
         tables.true_positives(found),
         tables.speaker_membership(found),

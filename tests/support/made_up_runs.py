@@ -110,6 +110,11 @@ def attacked(path: Path) -> None:
             for part in ("forget", "unseen")
             for key, value in (("utterances", 40), ("written", 0.1))
         }
+        model["further_test"] = {
+            "utterances": 80, "speakers": 7, "wer": rng.uniform(0.1, 0.2), "cer": 0.05,
+            "raw_wer": 0.3, "loss": 0.4, "overlong": 1, "overlong_wer": 0.02,
+        }  # fmt: skip
+        model["ci95"]["further_test"] = {"wer": [0.05, 0.3]}
         model["nearest_voices"] = {"speakers": 6, "nearest_wer": 0.04, "other_wer": 0.02}
         model["relearning"] = {"one_utterance_steps": rng.randint(2, 90), "limit": 200}
         model["cka"] = {

@@ -26,6 +26,7 @@ class Evaluated:
         root: folder of results.json.
         workers: where jobs run.
         rows: of each model, by its name and seed; empty before they are transcribed.
+        beams: of a decoder's search; 1 is greedy.
     """
 
     models: Sequence[SavedModel]
@@ -34,6 +35,7 @@ class Evaluated:
     workers: Workers
     device: torch.device
     rows: Mapping[Key, Sequence[Row]] = field(default_factory=dict)
+    beams: int = 1
 
     def originals(self) -> dict[int, SavedModel]:
         """Return the original of each seed that has one."""
@@ -58,7 +60,8 @@ class Evaluated:
 class Measure(ABC):
     """Something measured of each model. A new one is one file with a subclass, in this package.
 
-    Its results are kept in files called NAME.json or NAME-*.json, so that `purge` finds them.
+    What it keeps of each model is in NAME.json, NAME-*.json or the folder NAME among the model's
+    predictions, so that `purge` finds it.
 
     Attributes:
         argument: what was given for `takes`.

@@ -38,7 +38,7 @@ class NormalisedWerMeasure(Measure):
         english, other = normalisers()
 
         def normalised(row: Row, name: str) -> str:
-            text = row.get(f"raw_{name}", row[name])
+            text: str = row[name if (raw := f"raw_{name}") not in row else raw]
             return (english if languages[row["id"]] in ENGLISH else other)(text)
 
         return {key: by_part(self.name, rows, normalised) for key, rows in given.rows.items()}

@@ -6,6 +6,7 @@ from asr_unlearn.reporting.tables.differences import closest, differences
 from asr_unlearn.reporting.tables.each_speaker import each_speaker
 from asr_unlearn.reporting.tables.extraction import extraction
 from asr_unlearn.reporting.tables.further import further
+from asr_unlearn.reporting.tables.further_test import further_test
 from asr_unlearn.reporting.tables.headline import headline
 from asr_unlearn.reporting.tables.layers import layers
 from asr_unlearn.reporting.tables.masking import masking
@@ -26,9 +27,9 @@ from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost",
-    "each_seed", "each_speaker", "endings", "extraction", "further", "headline", "judge",
-    "layers", "left_out", "masking", "membership", "nbest", "nearest_voices", "options", "phases",
-    "probe", "quantisation", "rates_and_loss", "record_inputs", "records", "relearning", "requests",
-    "speaker_membership", "split", "true_positives", "unlearned_shadows", "verification",
-    "versions",
+    "each_seed", "each_speaker", "endings", "extraction", "further", "further_test", "headline",
+    "judge", "layers", "left_out", "masking", "membership", "nbest", "nearest_voices", "options",
+    "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records", "relearning",
+    "requests", "speaker_membership", "split", "true_positives", "unlearned_shadows",
+    "verification", "versions",
 ]  # fmt: skip
