@@ -12,6 +12,7 @@ from typing import Any
 
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.text import names_in
 from data_prep.prepare import command_line, prepare
 from data_prep.segments import Segments, file_for
 from data_prep.table import PARTS, USUAL, Columns, add_column_flags, given_columns
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of a corpus of the Hub."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        splits = [name for name in (options.splits or "").split(",") if name]
+        splits = names_in(options.splits or "")
         return scan(
             options.data.as_posix(),
             Segments(options.out).folder,

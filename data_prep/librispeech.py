@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.text import names_in
 from data_prep.download import Archive
 from data_prep.lists import read_lines
 from data_prep.prepare import add_download_flags, command_line, locate, prepare
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of some subsets of LibriSpeech."""
 
     def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
-        subsets = [name for given in options.subsets or () for name in given.split(",") if name]
+        subsets = [name for given in options.subsets or () for name in names_in(given)]
         if options.download and not subsets:
             raise InputError("--download needs --subsets, any of " + ", ".join(ARCHIVES))
         # A local archive may be any of those that are published.

@@ -18,6 +18,7 @@ from asr_unlearn.data.audio import SAMPLE_RATE, load_audio
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write
+from asr_unlearn.runtime.text import names_in
 from data_prep.download import Archive
 from data_prep.lists import check_matches, key_of, read_lines
 from data_prep.prepare import add_download_flags, check_number, command_line, locate, prepare
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for flag in ("unknown", "silence"):
             check_number(f"--{flag}", getattr(options, flag), at_least=0)
         check_number("--seed", options.seed, at_least=0)
-        words = [name for word in (options.words or "").split(",") if (name := word.strip())]
+        words = names_in(options.words or "")
         if options.unknown and not words:
             raise InputError("--unknown needs --words: without them no word is another")
         folder = locate(options, ARCHIVES)

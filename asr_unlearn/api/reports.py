@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr_unlearn.evaluation.results import Results, read_results
 from asr_unlearn.reporting.write import write_report
+from asr_unlearn.runtime.text import names_in
 from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 
 
@@ -59,8 +60,7 @@ def report(
     """
     path = Path(results)
     check_tracker(track)
-    names = earlier.split(",") if isinstance(earlier, str) else earlier
-    before = [Path(name) for name in names if str(name).strip()]
+    before = [Path(name) for name in names_in(earlier)]
     markdown, html = write_report(path, audio=audio, private=private, earlier=before)
     with tracking(track, path) as tracker:
         if tracker is not None:

@@ -15,7 +15,7 @@ from asr_unlearn.data.split import Split
 from asr_unlearn.data.split_file import SPLIT_KEYS, read_split, write_split
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_file
-from asr_unlearn.runtime.text import normal_name
+from asr_unlearn.runtime.text import names_in, normal_name
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def _is_file(names: str | Path | Sequence[str] | None) -> bool:
 def _labels(given: str | Path | Sequence[str], utterances: Sequence[Utterance]) -> list[str]:
     if _is_file(given):
         return read_names(Path(str(given)), {u.label for u in utterances if u.label})
-    words = str(given).split(",") if isinstance(given, Path | str) else given
+    words = names_in(str(given) if isinstance(given, Path) else given)
     return [name for word in words if (name := normal_name(word))]
 
 

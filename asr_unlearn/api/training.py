@@ -20,6 +20,7 @@ from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.device import Device, pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_model_folder
+from asr_unlearn.runtime.text import names_in
 from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 from asr_unlearn.training.finetune import Setup, train_model
 from asr_unlearn.training.outcome import Outcome
@@ -168,9 +169,11 @@ def parts_of(given: str | Sequence[str]) -> list[str]:
     """The names of parts, given as a list or as "retain,forget".
 
     Raises:
-        InputError: there is no such part, or one is given twice.
+        InputError: none is given, there is no such part, or one is given twice.
     """
-    parts = [p.strip() for p in given.split(",")] if isinstance(given, str) else list(given)
+    parts = names_in(given)
+    if not parts:
+        raise InputError(f"--parts is empty: name some of {', '.join(PARTS)}")
     for part, count in Counter(parts).items():
         if part not in PARTS:
             raise InputError(f"no part is called {part!r}; there are {', '.join(PARTS)}")

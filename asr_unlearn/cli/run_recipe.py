@@ -201,7 +201,7 @@ def make_plan(recipe: Recipe, folder: Path, given: argparse.Namespace) -> Plan:
     config = read_config(model)
     if not is_bare_config(model):
         recipe.use_pretrained(recipe.finetune.get("task") or task_of(config))
-    names = [name.strip() for name in given.methods.split(",")] if given.methods else []
+    names = names_in(given.methods or "")
     if names:
         recipe.choose_methods(names)
     for setting in given.set:

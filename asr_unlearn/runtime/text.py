@@ -12,7 +12,7 @@ INVISIBLE = ("Cc", "Cf")
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
-def names_in(given: str | Sequence[str]) -> list[str]:
+def names_in(given: str | Sequence[object]) -> list[str]:
     """The names in a text with commas, or in a list, without those that are empty."""
     names = given.split(",") if isinstance(given, str) else given
     return [stripped for name in names if (stripped := str(name).strip())]
