@@ -30,6 +30,7 @@ class RecordCheck:
         states: of each file, by its name in the record.
         figures: which figures differ when they are computed again; None if they were not.
         signed: whether the signature is that of the key; None if no key was given.
+        original: folder of the model that this one was unlearned from, if it is still there.
         earlier: the check of the model that this one was unlearned from, for an earlier request;
             None where that was not unlearned, or has no record.
     """
@@ -40,6 +41,7 @@ class RecordCheck:
     figures: tuple[str, ...] | None
     signed: bool | None = None
     earlier: "RecordCheck | None" = None
+    original: Path | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -57,6 +59,11 @@ class RecordCheck:
             lines.append(UNSIGNED)
         else:
             lines.append("signature: " + ("of this key" if self.signed else "NOT OF THIS KEY"))
+        if self.original is not None:
+            lines.append(
+                f"original: {self.original} is still there; whoever has both models can tell who "
+                "was forgotten: delete it once nothing is to be evaluated again"
+            )
         if self.earlier is not None:
             lines += [f"earlier request, {self.earlier.model}:", str(self.earlier)]
         return "\n".join(lines)
@@ -127,4 +134,5 @@ def verify(
         earlier = verify(before, full=full, device=device, verify_key=verify_key)
         if earlier.record["sha256"]["weights_after"] != record["sha256"]["weights_before"]:
             states["weights_before"] = "CHANGED"
-    return RecordCheck(folder, record, states, figures, signed, earlier)
+    kept = before if before.is_dir() else None
+    return RecordCheck(folder, record, states, figures, signed, earlier, kept)

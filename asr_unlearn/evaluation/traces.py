@@ -22,7 +22,11 @@ FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "cka.json"),
     *("neighbours.json", "neighbours.log", "transcription.log"),
     *("informed.log", "shadows.log", "unlearned_shadows.log"),
-    *(f"{name}{end}" for name in MEASURES for end in (".json", "-*.json", ".log", "-*.log")),
+    *(
+        f"{name}{end}"
+        for name in MEASURES
+        for end in (".json", "-*.json", ".npz", ".log", "-*.log")
+    ),
     *(
         "best-*.weights",
         "best-*.safetensors",

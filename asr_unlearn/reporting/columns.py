@@ -162,6 +162,13 @@ MASKING = [
 MASKING_SIZES = _utterances("masking")
 
 
+UPDATE_LEAKAGE = [
+    Column("AUC", ("update_leakage", "auc"), formats.number, formats.difference, chance=0.5),
+    Column("AUC, speakers", ("update_leakage", "speaker_auc"), formats.number, chance=0.5),
+    Column("p, speakers", ("update_leakage", "speaker_p"), formats.number),
+]
+
+
 FURTHER_TEST = [
     Column("WER", ("further_test", "wer"), formats.percent, formats.points),
     Column("CER", ("further_test", "cer"), formats.percent, formats.points),

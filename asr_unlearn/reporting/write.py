@@ -129,6 +129,7 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.true_positives(found),
         tables.speaker_membership(found),
         tables.unlearned_shadows(found),
+        tables.update_leakage(found),
         tables.relearning(found),
         tables.quantisation(found),
         tables.nbest(found),
@@ -139,6 +140,8 @@ def _main_tables(found: Comparison) -> list[tables.Table]:
         tables.judge(found),
         tables.verification(found),
         tables.layers(found),
+        tables.layer_probes(found),
+        tables.principal_components(found),
         tables.distance_and_cost(found),
     )
 

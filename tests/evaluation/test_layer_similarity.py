@@ -12,12 +12,11 @@ from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.evaluation import layer_similarity
 from asr_unlearn.evaluation.layer_similarity import (
-    FRAMES,
     LayerSimilarity,
     compared_utterances,
-    layer_states,
     similarity,
 )
+from asr_unlearn.evaluation.layer_states import FRAMES, layer_states
 from asr_unlearn.models.ecapa import EcapaConfig
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config, save_model

@@ -121,6 +121,14 @@ def attacked(path: Path) -> None:
             "forget": {"1": rng.uniform(0.9, 1.0), "2": rng.uniform(0.5, 0.9)},
             "test": {"1": 0.99, "2": 0.95},
         }  # fmt: skip
+        model["layers"] = {
+            "probe_forget": {"1": 0.4, "2": rng.uniform(0.5, 0.9)},
+            "probe_retain": {"1": 0.6, "2": 0.7},
+            "principal_cosine": {"1": 1.0, "2": rng.uniform(0, 1)},
+            "principal_shift": {"1": 0.1, "2": 1.4},
+        }  # fmt: skip
+        model["update_leakage"] = {"auc": 0.97, "speaker_auc": 1.0, "speaker_p": 0.002}
+        model["ci95"]["update_leakage"] = {"auc": [0.9, 1.0]}
         model["speaker_membership"] = {
             **areas, **{f"{name.removesuffix('_auc')}_p": 0.01 for name in areas},
             "members": 6, "others": 8,

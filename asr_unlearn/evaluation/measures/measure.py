@@ -60,8 +60,8 @@ class Evaluated:
 class Measure(ABC):
     """Something measured of each model. A new one is one file with a subclass, in this package.
 
-    What it keeps of each model is in NAME.json, NAME-*.json or the folder NAME among the model's
-    predictions, so that `purge` finds it.
+    What it keeps of each model is in NAME.json, NAME-*.json, NAME.npz or the folder NAME among the
+    model's predictions, so that `purge` finds it.
 
     Attributes:
         argument: what was given for `takes`.

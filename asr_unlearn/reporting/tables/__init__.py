@@ -8,7 +8,7 @@ from asr_unlearn.reporting.tables.extraction import extraction
 from asr_unlearn.reporting.tables.further import further
 from asr_unlearn.reporting.tables.further_test import further_test
 from asr_unlearn.reporting.tables.headline import headline
-from asr_unlearn.reporting.tables.layers import layers
+from asr_unlearn.reporting.tables.layers import layer_probes, layers, principal_components
 from asr_unlearn.reporting.tables.masking import masking
 from asr_unlearn.reporting.tables.membership import (
     membership,
@@ -24,12 +24,13 @@ from asr_unlearn.reporting.tables.records import record_inputs, records
 from asr_unlearn.reporting.tables.requests import requests
 from asr_unlearn.reporting.tables.speakers import judge, nearest_voices, probe, verification
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
+from asr_unlearn.reporting.tables.update_leakage import update_leakage
 
 __all__ = [
-    "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost",
-    "each_seed", "each_speaker", "endings", "extraction", "further", "further_test", "headline",
-    "judge", "layers", "left_out", "masking", "membership", "nbest", "nearest_voices", "options",
-    "phases", "probe", "quantisation", "rates_and_loss", "record_inputs", "records", "relearning",
-    "requests", "speaker_membership", "split", "true_positives", "unlearned_shadows",
-    "verification", "versions",
+    "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
+    "each_speaker", "endings", "extraction", "further", "further_test", "headline", "judge",
+    "layer_probes", "layers", "left_out", "masking", "membership", "nbest", "nearest_voices",
+    "options", "phases", "principal_components", "probe", "quantisation", "rates_and_loss",
+    "record_inputs", "records", "relearning", "requests", "speaker_membership", "split",
+    "true_positives", "unlearned_shadows", "update_leakage", "verification", "versions",
 ]  # fmt: skip

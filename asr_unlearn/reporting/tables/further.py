@@ -9,7 +9,7 @@ from asr_unlearn.reporting.tables.table import Table
 
 BLOCKS_SHOWN = {
     *("parameters", "seconds", "unlearn_seconds", "steps", "cost"),
-    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka", "overlong"),
+    *("wer", "cer", "accuracy", "loss", "relearning", "quantisation", "cka", "layers", "overlong"),
 }
 
 

@@ -48,7 +48,7 @@ def test_what_cannot_be_chosen_is_refused(asked, message):
 def test_without_an_original_what_needs_it_is_refused_or_left_out():
     given = SimpleNamespace(originals=dict)
     needing = [name for name, kind in MEASURES.items() if kind.needs_original]
-    assert needing == ["masking", "quantisation", "relearning"]
+    assert needing == ["masking", "quantisation", "relearning", "update_leakage"]
     for name in needing:
         with pytest.raises(InputError, match=f"--measures {name}: no model is called original"):
             check_measures(chosen([name]), given)
