@@ -50,9 +50,14 @@ def remember_assignments(
 
 def in_runs(assignment: Assignment, utterances: int) -> bool:
     """Whether the utterances have runs of equal length, in their order."""
-    share, remainder = divmod(len(assignment), utterances)
-    order = torch.arange(utterances, device=assignment.device)
-    return not remainder and torch.equal(assignment, order.repeat_interleave(share))
+    whole = len(assignment) % utterances == 0
+    return whole and torch.equal(assignment, _runs(assignment, utterances))
+
+
+def _runs(positions: Tensor, utterances: int) -> Assignment:
+    """As many positions, in runs of equal length."""
+    order = torch.arange(utterances, device=positions.device)
+    return order.repeat_interleave(len(positions) // utterances)
 
 
 def one_of_equals(assignments: Sequence[Assignment | None]) -> list[Assignment | None]:
@@ -123,9 +128,6 @@ def assign(
     fits = error <= tolerance * weighted.norm(dim=1)
     if not (fits | silent).all() or (silent.any() and positions % utterances):
         return None, True
-    expected = torch.arange(utterances, device=assignment.device).repeat_interleave(
-        positions // utterances
-    )
     if silent.any():
-        assignment = torch.where(silent, expected, assignment)
+        assignment = torch.where(silent, _runs(assignment, utterances), assignment)
     return assignment, not bool(silent.any())

@@ -1,6 +1,7 @@
 """Progress bars with the time left on a terminal, and plain lines in a file."""
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -45,6 +46,10 @@ class _Bar(tqdm):  # type: ignore[type-arg]
         if shown and self.leave and self._written != self.n:
             self.display()
 
+
+# By default tqdm makes a lock for all processes, which one that is killed leaves behind: Python
+# then warns of it. No two of ours write to the same terminal.
+_Bar.set_lock(threading.RLock())
 
 if TYPE_CHECKING:
     Bar = tqdm

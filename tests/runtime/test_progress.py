@@ -1,6 +1,8 @@
 """Progress is shown where people look, and readable where it is kept."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +50,17 @@ def test_a_bar_on_a_terminal():
     file = Terminal()
     list(Bar(range(20), desc="training", file=file))
     assert "\rtraining: 100%" in file.getvalue()
+
+
+def test_no_lock_is_made_that_a_killed_process_would_leave_behind():
+    """Python's resource tracker starts with the first lock in a process that was spawned."""
+    code = (
+        "import multiprocessing\n"
+        "from multiprocessing import resource_tracker\n"
+        "multiprocessing.set_start_method('spawn')\n"
+        "from asr_unlearn.runtime.progress import Bar\n"
+        "list(Bar(range(3)))\n"
+        "print(resource_tracker._resource_tracker._pid)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
