@@ -16,6 +16,7 @@ from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.text import names_in
 
 REFERENCE_MODEL = "reference_model"
+RETRAINED_SHORT = "retrained_short"
 # As the model of `reference_model`: the pretrained model that the original is fine-tuned from.
 BASE = "base"
 STAGES = ("data", "split", "original", "retrained", "unlearn", "evaluate", "report")
@@ -110,6 +111,8 @@ class Plan:
             if not self.after:
                 steps.append(self._train(3, "original", "retain,forget", seed))
             steps.append(self._train(4, "retrained", "retain", seed))
+            if changes := self.recipe.retrained_short:
+                steps.append(self._train(4, RETRAINED_SHORT, "retain", seed, changes))
             if self._reference_model() not in (None, BASE):
                 steps.append(self._train_reference_model(seed))
             steps += [self._unlearn(method, seed) for method in self.recipe.methods]
@@ -157,9 +160,11 @@ class Plan:
         """A name with the folder of a later request before it."""
         return str(self.out.relative_to(self.root) / name)
 
-    def _train(self, stage: int, name: str, parts: str, seed: int) -> Command:
+    def _train(
+        self, stage: int, name: str, parts: str, seed: int, changes: Mapping[str, Any] | None = None
+    ) -> Command:
         argv = ["train", *self._corpus(), "--model", self.model, "--parts", parts]
-        argv += _finetune_flags(self.recipe.finetune)
+        argv += _finetune_flags({**self.recipe.finetune, **(changes or {})})
         source = [Path(self.model)] if Path(self.model).exists() else []
         return self._publish(stage, name, argv, seed, source)
 

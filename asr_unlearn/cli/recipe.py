@@ -26,6 +26,8 @@ class Recipe:
             "base" it is the pretrained model that the original is fine-tuned from, as it is.
         finetune: options of fine-tuning the original and the retrained model (`--finetune.*`), and
             other flags of `asr-unlearn train`.
+        retrained_short: what differs from `finetune` in a second retrained model, such as fewer
+            `epochs`: what the cost of unlearning would buy in retraining. None without any.
         unlearn: other flags of `asr-unlearn unlearn`, for every method: `freeze_encoder`, `lora.r`,
             `compute.precision`.
         pretrained: by task ("ctc", "seq2seq", "classification"), what `finetune` is when `--model`
@@ -42,6 +44,7 @@ class Recipe:
     stop: dict[str, Any] = field(default_factory=dict)
     reference_model: dict[str, Any] = field(default_factory=dict)
     finetune: dict[str, Any] = field(default_factory=dict)
+    retrained_short: dict[str, Any] = field(default_factory=dict)
     unlearn: dict[str, Any] = field(default_factory=dict)
     pretrained: dict[str, dict[str, Any]] = field(default_factory=dict)
     evaluate: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,10 @@ from asr_unlearn.models.supported import TaskName
 from asr_unlearn.runtime.errors import InputError
 
 # Flags of a command each.
-SECTIONS = ("prepare", "split", "stop", "reference_model", "finetune", "unlearn", "evaluate")
+SECTIONS = (
+    *("prepare", "split", "stop", "reference_model", "finetune", "retrained_short"),
+    *("unlearn", "evaluate"),
+)
 MAPPINGS = (*SECTIONS, "pretrained", "methods", "presets")
 TEXTS = ("corpus", "model")
 # Flags that the recipe gives itself.
@@ -18,6 +21,7 @@ OWN_FLAGS = {
     "split": ("manifest", "out", "forget"),
     "reference_model": ("manifest", "split", "out", "device", "seed", "parts", "config"),
     "finetune": ("manifest", "split", "out", "device", "seed", "parts", "model", "config"),
+    "retrained_short": ("manifest", "split", "out", "device", "seed", "parts", "model", "config"),
     "unlearn": ("manifest", "split", "out", "device", "seed", "model", "method", "config"),
     "evaluate": ("manifest", "split", "out", "device", "models", "config"),
 }

@@ -42,6 +42,21 @@ def test_a_section_and_the_method_of_its_name_are_both_set(tmp_path: Path) -> No
     assert made.recipe.methods == {"finetune": {"lr": "0.5"}}
 
 
+def test_a_short_retraining_stands_beside_the_whole_one(tmp_path: Path) -> None:
+    settings = ["finetune.epochs=7", "finetune.lr=0.5"]
+    made = plan(tmp_path, "--methods", "npo", "--set", *settings)
+    assert "retrained_short" not in {command.name for command in made.commands()}
+    made = plan(tmp_path, "--methods", "npo", "--set", *settings, "retrained_short.epochs=2")
+    commands = {command.name: command for command in made.commands()}
+    whole, short = (" ".join(commands[n].argv) for n in ("retrained", "retrained_short"))
+    assert "--parts retain --" in short
+    assert commands["retrained_short"].stage == 4
+    assert short == whole.replace("epochs 7", "epochs 2").replace("/retrained", "/retrained_short")
+    evaluated = commands["evaluate"].argv
+    models = evaluated[evaluated.index("--models") + 1].split(",")
+    assert models == ["original", "retrained", "retrained_short", "npo"]
+
+
 def test_flags_of_unlearning_go_to_every_method(tmp_path: Path) -> None:
     settings = [
         "unlearn.compute.precision=bf16",
@@ -62,6 +77,8 @@ def test_flags_of_unlearning_go_to_every_method(tmp_path: Path) -> None:
     [
         ("unlearn.lora.rank=2", "unrecognized arguments: --lora.rank 2"),
         ("unlearn.model=x", "unlearn.model: the recipe gives this flag itself"),
+        ("retrained_short.parts=x", "retrained_short.parts: the recipe gives this flag itself"),
+        ("retrained_short.epohcs=1", "unrecognized arguments: --epohcs 1"),
         ("orthograd_tau.powre=1", r"orthograd_tau has no option 'powre' \(did you mean 'power'"),
         ("finetune.epohcs=1", "unrecognized arguments: --epohcs 1"),
         ("stop.evry=2", "unrecognized arguments: --stop.evry 2"),
