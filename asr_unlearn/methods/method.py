@@ -58,6 +58,8 @@ class Method(ABC):
     """Whether dropout and SpecAugment are on; off, gradients are those of the saved model."""
     needs_base: ClassVar[bool] = False
     """Whether it needs the model that the original was fine-tuned from (see `context.base`)."""
+    stops_at_target: ClassVar[bool] = True
+    """Whether the stop rule may end a run; otherwise it takes all its epochs."""
     projectable: ClassVar[bool] = True
     """Whether a step may move along any direction."""
     shardable: ClassVar[bool] = False

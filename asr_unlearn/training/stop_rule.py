@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from asr_unlearn.methods import Method
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.runtime.errors import InputError
 
@@ -144,9 +145,10 @@ class Stop:
                 "stop.reference_model measures a difficulty that stop.by_difficulty leaves out"
             )
 
-    def of_method(self, *, plans_losses: bool) -> Self:
-        """The rule with the default of `on` for a method that plans the losses, or for another."""
-        return replace(self, on=self.on or ("loss" if plans_losses else "any"))
+    def of_method(self, method: Method) -> Self:
+        """The rule for a method: with its default of `on`, and its epochs if it has no target."""
+        on = self.on or ("loss" if method.lr == "auto" else "any")
+        return replace(self, on=on, rule=self.rule if method.stops_at_target else "steps")
 
     def recorded(self) -> dict[str, Any]:
         """The rule as options of a run; the reference model is recorded beside it."""

@@ -93,7 +93,7 @@ def unlearn_model(
             nothing was unlearned.
     """
     made_from = {"original": SavedModel.at(original).as_source(out)}
-    stop = with_reference_model(stop, corpus.split)
+    stop = with_reference_model(stop, corpus.split).of_method(method)
     if stop.reference_model is not None:
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
     task = original_task(original, device, trained, seed)
@@ -171,7 +171,7 @@ def run_unlearning(
             unlearned, since the original must not be published as unlearned.
     """
     parts = data.parts
-    stop = stop.of_method(plans_losses=method.lr == "auto")
+    stop = stop.of_method(method)
     needed = {*method.parts, "forget"}
     if stop.rule == "unseen" or method.lr == "auto":
         needed.add("unseen")

@@ -98,8 +98,9 @@ def test_two_steps(name, kind, data, tmp_path):
 
 
 # Of others dropout draws other noise for pieces, or the first gradient, of a divergence from the
-# model itself, is rounding alone.
-EXACT = [n for n, m in METHODS.items() if not m.trains and n not in ("bad_teacher", "scrub")]
+# model itself or from one near it, is little more than rounding.
+DISTILLED = ("bad_teacher", "scrub", "undo")
+EXACT = [n for n, m in METHODS.items() if not m.trains and n not in DISTILLED]
 
 
 @pytest.mark.parametrize("kind", ["ctc", "seq2seq"])
@@ -122,7 +123,7 @@ def test_batches_in_pieces_give_the_same_steps(name, kind, data, tmp_path):
 
 
 def test_the_methods_are_all_there():
-    assert len(METHODS) == 20
+    assert len(METHODS) == 21
 
 
 @pytest.mark.parametrize("kind", KINDS)

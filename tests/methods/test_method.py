@@ -22,7 +22,7 @@ from tests.support.toy_task import close, context, gradients, mean_of, step
 ALL = {
     "attention_smoothing", "bad_teacher", "cf_k", "finetune", "gradient_ascent", "l1_sparse",
     "msa", "nabla_tau", "neggrad_plus", "npo", "orthograd", "orthograd_tau", "random_label", "rmu",
-    "salun", "scrub", "selective_amnesia", "sfr_on", "simnpo", "ssd",
+    "salun", "scrub", "selective_amnesia", "sfr_on", "simnpo", "ssd", "undo",
 }  # fmt: skip
 
 

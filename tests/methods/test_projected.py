@@ -15,7 +15,7 @@ from tests.support.tiny_training import tiny_training
 
 REFUSED = (
     *("finetune", "cf_k", "l1_sparse", "msa", "salun", "ssd", "sfr_on", "orthograd"),
-    "orthograd_tau",
+    *("orthograd_tau", "undo"),
 )
 PROJECTED = sorted(METHODS.keys() - {*REFUSED})
 
