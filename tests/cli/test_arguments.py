@@ -61,7 +61,7 @@ BAD = [
     ("train --split C/split.json --model K", 2, "the following arguments are required: --manifes"),
     ("train DATA --model T/no/where --out T/m", 1, "there is no model folder T/no/where; in T/no"),
     (f"{TRAIN} --parts nosuch", 1, "no part is called 'nosuch'; there are forget, forget_heldout"),
-    (f"{TRAIN} --parts ''", 1, "no part is called ''; there are forget, forget_heldout, retain"),
+    (f"{TRAIN} --parts ''", 1, "--parts is empty: name some of forget, forget_heldout, retain"),
     (f"{TRAIN} --parts retain,retain", 1, "--parts retain,retain names retain 2 times; name it"),
     (f"{TRAIN} --seed -1", 2, "seed: Not of type Seed: -1 does not conform"),
     (f"{TRAIN} --seed 4294967296", 2, "seed: Not of type Seed: 4294967296"),
