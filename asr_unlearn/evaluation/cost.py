@@ -34,11 +34,18 @@ def cost_of(run: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, A
         entry |= {"unlearn_seconds": run["seconds"], "stopped": run["stopped"]}
         if run.get("warning"):
             entry["warning"] = run["warning"]
+    if run["kind"] == "unlearn" or _is_another_retraining(run, retrained):
         if retrained.get("seconds"):
             cost["relative_to_retraining"] = run["seconds"] / retrained["seconds"]
         if passes and (whole := _passes(retrained)):
             cost["passes_relative_to_retraining"] = passes / whole
     return entry
+
+
+def _is_another_retraining(run: Mapping[str, Any], retrained: Mapping[str, Any]) -> bool:
+    """Whether a model was trained on the parts of the retrained one, for a shorter time perhaps."""
+    own, parts = (given.get("options", {}).get("parts") for given in (run, retrained))
+    return own is not None and own == parts and run["name"] != retrained["name"]
 
 
 def _passes(run: Mapping[str, Any]) -> int:

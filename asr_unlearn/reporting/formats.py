@@ -67,9 +67,10 @@ def _two_below_ten(value: float) -> int:
 
 def _three_or_more(value: float) -> int:
     """Three decimals; more for a small value, so that it does not read as zero."""
-    if value == 0 or abs(value) >= 0.01:
+    # What is below is rounding.
+    if abs(value) < 1e-9 or abs(value) >= 0.01:
         return 3
-    return min(1 - math.floor(math.log10(abs(value))), 9)
+    return 1 - math.floor(math.log10(abs(value)))
 
 
 percent = Form(_two_below_ten, scale=100, unit="%")

@@ -23,6 +23,7 @@ from asr_unlearn.reporting.comparison import Spread
         (formats.points, -0.00001, "0.00"),
         (formats.number, 0.58, "0.580"),
         (formats.number, 0.00042, "0.00042"),
+        (formats.difference, 2e-17, "0.000"),
         (formats.number, 0.0, "0.000"),
         (formats.difference, -0.03, "−0.030"),
         (formats.times, 0.19, "0.190×"),
