@@ -46,7 +46,10 @@ class FurtherTestMeasure(Measure):
             )
         utterances = self._utterances(given.corpus)
         task = long_enough(given.models[0], utterances).task(torch.device("cpu"))
-        check_targets(task, with_known_labels(task, utterances))
+        known = with_known_labels(task, utterances)
+        if not known:
+            raise InputError(f"{self.name}={self.argument}: the models have none of its classes")
+        check_targets(task, known)
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         utterances = self._utterances(given.corpus)

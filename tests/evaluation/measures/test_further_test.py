@@ -8,6 +8,7 @@ import pytest
 
 from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import write_manifest
+from asr_unlearn.evaluation.measures import further_test
 from asr_unlearn.evaluation.measures.further_test import FurtherTestMeasure, entry, long_enough
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.saved_model import SavedModel
@@ -60,6 +61,12 @@ def test_an_utterance_without_a_target_is_named_before_anything_is_transcribed(d
     unmeasured = replace(odd, text="a", seconds=0.0)
     with pytest.raises(InputError, match="utterance odd has 0 seconds; run python -m data_prep"):
         evaluated_on(data, [unmeasured])
+
+
+def test_labels_that_no_model_has_are_refused(data, evaluated, monkeypatch):
+    monkeypatch.setattr(further_test, "with_known_labels", lambda task, utterances: [])
+    with pytest.raises(InputError, match=r"further_test=\S+: the models have none of its classes"):
+        evaluated_on(data, data.part("test"))
 
 
 def test_a_classifier_of_speakers_is_refused():
