@@ -127,7 +127,7 @@ def test_interrupted_equals_uninterrupted(name, corpus, tiny_config, tmp_path):
 
 def test_other_methods_need_a_rate():
     others = [name for name in METHODS if name not in BY_PREDICTION]
-    assert len(others) == 13
+    assert len(others) == 14
     assert len(BY_PREDICTION) == 7
     for name in others:
         with pytest.raises(InputError, match=f"{name}: lr must be above 0, not auto"):
