@@ -16,12 +16,13 @@ SECTIONS = (
 MAPPINGS = (*SECTIONS, "pretrained", "methods", "presets")
 TEXTS = ("corpus", "model")
 # Flags that the recipe gives itself.
+OF_TRAIN = ("manifest", "split", "out", "device", "seed", "parts", "config")
 OWN_FLAGS = {
     "prepare": ("data", "out", "config", "alphabet"),
     "split": ("manifest", "out", "forget"),
-    "reference_model": ("manifest", "split", "out", "device", "seed", "parts", "config"),
-    "finetune": ("manifest", "split", "out", "device", "seed", "parts", "model", "config"),
-    "retrained_short": ("manifest", "split", "out", "device", "seed", "parts", "model", "config"),
+    "reference_model": OF_TRAIN,
+    "finetune": (*OF_TRAIN, "model"),
+    "retrained_short": (*OF_TRAIN, "model"),
     "unlearn": ("manifest", "split", "out", "device", "seed", "model", "method", "config"),
     "evaluate": ("manifest", "split", "out", "device", "models", "config"),
 }

@@ -1,5 +1,6 @@
 """The corpus of a run: a manifest of utterances and its split."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,20 @@ from asr_unlearn.data.manifest import Utterance, content, read_manifest
 from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.data.split_file import read_split
 from asr_unlearn.runtime.errors import InputError
+
+
+def check_measured(utterances: Sequence[Utterance], manifest: Path, then: str) -> None:
+    """Raise InputError for an utterance without measured seconds.
+
+    Args:
+        manifest: that they were read from.
+        then: what to do once they are measured, for the message.
+    """
+    if unmeasured := [u.id for u in utterances if not u.seconds]:
+        raise InputError(
+            f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m data_prep.check "
+            f"first ({manifest} --out checked.jsonl), and {then}"
+        )
 
 
 @dataclass(frozen=True)
@@ -27,11 +42,7 @@ class Corpus:
     def read(cls, manifest: Path, split: Path, cache: Path | None = None) -> "Corpus":
         """Read both files; raises InputError for an utterance without measured seconds."""
         utterances = read_manifest(manifest)
-        if unmeasured := [u.id for u in utterances if not u.seconds]:
-            raise InputError(
-                f"{manifest}: utterance {unmeasured[0]} has 0 seconds; run python -m "
-                f"data_prep.check first ({manifest} --out checked.jsonl), and split what it writes"
-            )
+        check_measured(utterances, manifest, "split what it writes")
         return cls(utterances, read_split(split, manifest, utterances), cache)
 
     @property

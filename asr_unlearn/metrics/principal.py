@@ -30,10 +30,10 @@ def principal_change(
     """
     if states.shape != reference.shape:
         return None
-    pair = [_first_component(own) for own in (states, reference)]
-    if pair[0] is None or pair[1] is None:
+    own, other = _first_component(states), _first_component(reference)
+    if own is None or other is None:
         return None
-    (direction, _), (expected, deviation) = pair[0], pair[1]
+    (direction, _), (expected, deviation) = own, other
     moved = float((states.mean(0) - reference.mean(0)) @ expected)
     # Rounding may put what is one above it.
     cosine = min(1.0, abs(float(direction @ expected)))

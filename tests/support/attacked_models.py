@@ -7,6 +7,7 @@ from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.run_record import read_run
 
 CPU = torch.device("cpu")
+MODELS = "original,retrained,forgotten"
 FLAGS = ["--informed", "2", "--shadows", "2", "--unlearn_shadows", "true"]
 FLAGS += ["--measures", "relearning,quantisation", "--neighbours", "true"]
 FLAGS += ["--workers", "1"]
@@ -22,10 +23,18 @@ def of(data):
 
 
 def evaluate(data):
-    models = "original,retrained,forgotten"
-    main(["evaluate", *of(data), "--models", models, "--out", str(data.cache / "r.json"), *FLAGS])
-    entries = read_results(data.cache / "r.json").record["models"]
-    return {entry["name"]: entry for entry in entries}
+    return _entries(data, MODELS, "r.json", FLAGS)
+
+
+def measured(data, measures, models=MODELS):
+    """The entries, by name, of an evaluation with these measures alone."""
+    return _entries(data, models, "measured.json", ["--measures", measures])
+
+
+def _entries(data, models, out, flags):
+    results = data.cache / out
+    main(["evaluate", *of(data), "--models", models, "--out", str(results), *flags])
+    return {entry["name"]: entry for entry in read_results(results).record["models"]}
 
 
 def run_of(folder):

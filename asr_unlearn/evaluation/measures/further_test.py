@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import torch
 
-from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.corpus import Corpus, check_measured
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split import Split
 from asr_unlearn.evaluation.error_rates import figures_by_part, overlong_transcripts
@@ -77,11 +77,7 @@ class FurtherTestMeasure(Measure):
                 f"{self.name}={path}: all its speakers are in the forget, retain or unseen part of "
                 "the split"
             )
-        if unmeasured := [u.id for u in found if not u.seconds]:
-            raise InputError(
-                f"{path}: utterance {unmeasured[0]} has 0 seconds; run python -m data_prep.check "
-                f"({path} --out checked.jsonl), and give what it writes"
-            )
+        check_measured(found, path, "give what it writes")
         return found
 
 

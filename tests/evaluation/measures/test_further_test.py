@@ -6,24 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import write_manifest
 from asr_unlearn.evaluation.measures import further_test
 from asr_unlearn.evaluation.measures.further_test import FurtherTestMeasure, entry, long_enough
-from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
-from tests.support.attacked_models import of
+from tests.support.attacked_models import measured
 
 
 def evaluated_on(data, utterances):
     """The entry of the original, evaluated on a further manifest of these utterances."""
-    manifest, out = data.cache / "further.jsonl", data.cache / "further.json"
+    manifest = data.cache / "further.jsonl"
     write_manifest(manifest, utterances)
-    measures = ["--measures", f"further_test={manifest}"]
-    main(["evaluate", *of(data), "--models", "original", "--out", str(out), *measures])
-    (found,) = read_results(out).record["models"]
-    return found
+    return measured(data, f"further_test={manifest}", "original")["original"]
 
 
 def test_on_the_test_part_itself_the_figures_are_the_same(data, evaluated):

@@ -11,7 +11,7 @@ from asr_unlearn.evaluation.measures.layers import LayerStates, changes, probes
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.evaluation.speaker_probe import probed_utterances
 from asr_unlearn.models.saved_model import SavedModel
-from tests.support.attacked_models import of
+from tests.support.attacked_models import measured, of
 
 CPU = torch.device("cpu")
 
@@ -56,10 +56,7 @@ def test_states_are_means_over_the_frames_of_each_utterance(data, evaluated):
 
 def test_from_the_command_line(data, evaluated):
     """Speakers of so few utterances cannot be probed."""
-    out = data.cache / "layers.json"
-    models = ["--models", "original,retrained,forgotten", "--out", str(out)]
-    main(["evaluate", *of(data), *models, "--measures", "layers"])
-    found = {entry["name"]: entry for entry in read_results(out).record["models"]}
+    found = measured(data, "layers")
     assert "layers" not in found["retrained"]
     for name in ("original", "forgotten"):
         assert found[name]["layers"].keys() == {"principal_cosine", "principal_shift"}

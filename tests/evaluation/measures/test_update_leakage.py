@@ -4,13 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from asr_unlearn.cli.main import main
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import Split
 from asr_unlearn.evaluation.measures.update_leakage import UpdateLeakageMeasure, leakage
-from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.runtime.errors import InputError
-from tests.support.attacked_models import of
+from tests.support.attacked_models import measured
 
 OTHER = {"seconds": 1.0, "characters": 3, "words": 1, "word_errors": 0, "reference": "a"}
 OTHER |= {"confidence": 1.0, "entropy": 0.0}
@@ -44,10 +42,7 @@ def test_it_needs_somebody_retained(tmp_path):
 
 
 def test_from_the_command_line_every_model_but_the_original_has_it(data, evaluated):
-    out = data.cache / "leakage.json"
-    models = ["--models", "original,retrained,forgotten", "--out", str(out)]
-    main(["evaluate", *of(data), *models, "--measures", "update_leakage"])
-    found = {entry["name"]: entry for entry in read_results(out).record["models"]}
+    found = measured(data, "update_leakage")
     assert "update_leakage" not in found["original"]
     assert {"auc", "speaker_auc"} <= found["retrained"]["update_leakage"].keys()
     assert {"auc", "speaker_auc"} <= found["forgotten"]["update_leakage"].keys()
