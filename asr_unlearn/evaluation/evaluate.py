@@ -36,12 +36,10 @@ from asr_unlearn.evaluation.results import RETRAINED, SCHEMA, Model, models_of, 
 from asr_unlearn.evaluation.speaker_probe import probe_speakers
 from asr_unlearn.evaluation.speaker_verification import Judge, Trials, names_speakers, verification
 from asr_unlearn.metrics.gap import gap
-from asr_unlearn.models.inference import with_known_labels
 from asr_unlearn.models.saved_model import Key, SavedModel
-from asr_unlearn.models.targets import check_targets
+from asr_unlearn.models.targets import check_targets_of_all
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
-from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.provenance import invocation, versions
 
 
@@ -146,9 +144,8 @@ def evaluate(
     own_judge = Judge.at(judge, data, root) if judge else None
     given = Evaluated(models, data, root, workers, device, beams=beams)
     check_measures(measures, given)
-    check_all_targets(
-        [m for m in models if not is_transcribed(m, manifest, split, beams=beams)], data
-    )
+    untranscribed = [m for m in models if not is_transcribed(m, manifest, split, beams=beams)]
+    check_targets_of_all(untranscribed, data.part(*PARTS))
     runner = workers.transcriptions(device)
     if distributed.launched() or not runner.is_this_process:
         transcriptions = [Transcription(m, manifest, split, device, beams) for m in models]
@@ -190,20 +187,6 @@ def evaluate(
         "models": entries,
     }
     return Evaluation(results, models_of(results, root))
-
-
-def check_all_targets(models: Sequence[SavedModel], corpus: Corpus) -> None:
-    """Check that each model has a target for every utterance, before any is transcribed.
-
-    Models of the same settings spell alike: one of them is checked for all.
-
-    Raises:
-        InputError: naming utterances without a target.
-    """
-    kinds = {digest_of(model.settings()): model for model in models}
-    for model in kinds.values():
-        task = model.task(torch.device("cpu"))
-        check_targets(task, with_known_labels(task, corpus.part(*PARTS)))
 
 
 def _split_summary(corpus: Corpus) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.models.inference import with_known_labels
+from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.progress import Bar
 
 NAMED = 10
@@ -59,3 +63,19 @@ def check_parts(task: Task, corpus: Corpus, parts: Sequence[str], fastest: float
     others = corpus.part(*(part for part in PARTS if part not in parts))
     check_targets(task, corpus.part(*parts), fastest)
     check_targets(task, with_known_labels(task, others))
+
+
+def check_targets_of_all(models: Sequence[SavedModel], utterances: Sequence[Utterance]) -> None:
+    """Check the targets that each model has for utterances, before any is transcribed.
+
+    Models of the same settings spell alike: one of them is checked for all.
+
+    Raises:
+        InputError: naming the utterances without a target, or a classifier without their classes.
+    """
+    kinds = {digest_of(model.settings()): model for model in models}
+    for model in kinds.values():
+        task = model.task(torch.device("cpu"))
+        if not (known := with_known_labels(task, utterances)):
+            raise InputError(f"{model.folder}: no utterance is of one of its classes")
+        check_targets(task, known)

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
 from asr_unlearn.data.corpus import Corpus, check_measured
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split import Split
@@ -18,9 +16,8 @@ from asr_unlearn.evaluation.error_rates import figures_by_part, overlong_transcr
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row, Transcription, transcribe
 from asr_unlearn.evaluation.speaker_verification import names_speakers
-from asr_unlearn.models.inference import with_known_labels
 from asr_unlearn.models.saved_model import Key, SavedModel
-from asr_unlearn.models.targets import check_targets
+from asr_unlearn.models.targets import check_targets_of_all
 from asr_unlearn.models.tasks.window import longest_seconds
 from asr_unlearn.runtime.errors import InputError
 
@@ -45,11 +42,11 @@ class FurtherTestMeasure(Measure):
                 "these are left out"
             )
         utterances = self._utterances(given.corpus)
-        task = long_enough(given.models[0], utterances).task(torch.device("cpu"))
-        known = with_known_labels(task, utterances)
-        if not known:
-            raise InputError(f"{self.name}={self.argument}: the models have none of its classes")
-        check_targets(task, known)
+        models = [long_enough(model, utterances) for model in given.models]
+        try:
+            check_targets_of_all(models, utterances)
+        except InputError as error:
+            raise InputError(f"{self.name}={self.argument}: {error}") from None
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
         utterances = self._utterances(given.corpus)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from asr_unlearn.data.manifest import write_manifest
-from asr_unlearn.evaluation.measures import further_test
 from asr_unlearn.evaluation.measures.further_test import FurtherTestMeasure, entry, long_enough
+from asr_unlearn.models import targets
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
 from tests.support.attacked_models import measured
@@ -59,8 +59,8 @@ def test_an_utterance_without_a_target_is_named_before_anything_is_transcribed(d
 
 
 def test_labels_that_no_model_has_are_refused(data, evaluated, monkeypatch):
-    monkeypatch.setattr(further_test, "with_known_labels", lambda task, utterances: [])
-    with pytest.raises(InputError, match=r"further_test=\S+: the models have none of its classes"):
+    monkeypatch.setattr(targets, "with_known_labels", lambda task, utterances: [])
+    with pytest.raises(InputError, match=r"further_test=\S+: \S+: no utterance is of one of its"):
         evaluated_on(data, data.part("test"))
 
 
