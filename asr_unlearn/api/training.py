@@ -22,8 +22,9 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_model_folder
 from asr_unlearn.runtime.text import names_in
 from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
-from asr_unlearn.training.finetune import Setup, train_model
+from asr_unlearn.training.finetune import train_model
 from asr_unlearn.training.outcome import Outcome
+from asr_unlearn.training.setup import Setup
 
 
 @dataclass(frozen=True)

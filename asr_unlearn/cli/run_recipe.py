@@ -36,7 +36,7 @@ from asr_unlearn.evaluation.jobs import Workers
 from asr_unlearn.evaluation.measures.registry import chosen
 from asr_unlearn.evaluation.speaker_verification import check_judge
 from asr_unlearn.methods.registry import find_method
-from asr_unlearn.models.loading import is_bare_config, read_config, task_of
+from asr_unlearn.models.config import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.window import check_window
@@ -47,7 +47,7 @@ from asr_unlearn.runtime.outputs import check_apart, check_folder
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.runner import LOCAL, Runner
 from asr_unlearn.runtime.text import names_in
-from asr_unlearn.training.finetune import Setup
+from asr_unlearn.training.setup import Setup
 
 logger = logging.getLogger(__name__)
 

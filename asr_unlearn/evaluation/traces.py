@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asr_unlearn.evaluation.measures.registry import MEASURES
-from asr_unlearn.models.loading import read_config, task_of
+from asr_unlearn.models.config import read_config, task_of
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.errors import InputError
 

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError, StrictDataclassFieldValidationError
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     AutoModelForAudioClassification,
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
     GenerationConfig,
-    PreTrainedConfig,
     PreTrainedModel,
     WhisperTokenizer,
 )
@@ -28,19 +26,17 @@ from asr_unlearn.models.checks import (
     ModelError,
     damaged,
     lacking_weights,
-    unusable,
     without_processor,
     wrapper,
 )
+from asr_unlearn.models.config import MALFORMED, cannot_load, read_config, task_of
 from asr_unlearn.models.processors import new_processor, own_processor
 from asr_unlearn.models.speechbrain_checkpoint import (
-    WEIGHTS,
     from_speechbrain,
-    speechbrain_config,
     speechbrain_folder,
 )
-from asr_unlearn.models.supported import CLASSES, unsupported
 from asr_unlearn.models.supported import TaskName as TaskName
+from asr_unlearn.models.supported import unsupported
 from asr_unlearn.models.whisper import generation, save_spellings
 from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.log import warn_once
@@ -53,11 +49,6 @@ LOADERS: dict[TaskName, Any] = {
     "seq2seq": AutoModelForSpeechSeq2Seq,
     "classification": AutoModelForAudioClassification,
 }
-# What transformers raises for settings of another kind than it wrote.
-MALFORMED = (
-    *(TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
-    StrictDataclassError,
-)
 # What a new vocabulary or new classes replace, by the names that models have for it.
 HEADS = ("lm_head", "ctc_head", "encoder.out_mid", "classifier", "classifier.dense")
 
@@ -73,17 +64,6 @@ def output_layers(model: PreTrainedModel, task: TaskName) -> list[str]:
     return [name for name, layer in layers if name in HEADS and not list(layer.children())]
 
 
-def task_of(config: Any) -> TaskName:
-    """The task of a model, by the class that its config names, else by its family."""
-    for name in config.architectures or ():
-        if name.endswith(("ForSequenceClassification", "ForAudioClassification")):
-            return "classification"
-    for task, names in CLASSES.items():
-        if config.model_type in names:
-            return task
-    raise ModelError(unsupported(config.to_dict()))
-
-
 def _task(source: str, config: Any, given: TaskName | None) -> TaskName:
     """The given task, else the model's own; raises ModelError if its family has no head for it."""
     task = given or task_of(config)
@@ -97,16 +77,6 @@ def vocabulary_of(utterances: Sequence[Utterance], task: TaskName) -> list[str]:
     if task == "classification":
         return sorted({label_of(u) for u in utterances})
     return alphabet_of(utterances)
-
-
-def is_bare_config(source: str) -> bool:
-    """Whether `source` is a config.json, or a folder with a config and no weights."""
-    path = Path(source)
-    if path.is_file():
-        return path.suffix == ".json"
-    has_weights = any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json"))
-    has_weights |= (path / WEIGHTS).is_file()
-    return (path / "config.json").is_file() and not has_weights
 
 
 def model_from_config(
@@ -231,7 +201,7 @@ def _with_weights(
         raise ModelError(damaged(source, error)) from error
     # RuntimeError where the shapes of the weights differ from those of the config.
     except (OSError, ValueError, RuntimeError, *MALFORMED) as error:
-        raise ModelError(_cannot_load(source, error)) from error
+        raise ModelError(cannot_load(source, error)) from error
     # Some classes hold their encoder beside the head, and not within a base model.
     backbone = f"{'encoder' if model.base_model is model else model.base_model_prefix}."
     lacking = [
@@ -243,43 +213,6 @@ def _with_weights(
     if lacking:
         raise ModelError(lacking_weights(source, lacking, sorted(found["unexpected_keys"])))
     return model
-
-
-def read_config(source: str) -> Any:
-    """A model's config; of adapters, that saved with them or else their base's.
-
-    Raises:
-        ModelError: there is none, the files beside it cannot be used, or the model's class is not
-            supported.
-    """
-    if problem := unusable(Path(source)):
-        raise ModelError(problem)
-    if not (Path(source) / "config.json").exists() and (base := base_of(source)) is not None:
-        return read_config(base)
-    try:
-        if (folder := speechbrain_folder(source)) is not None:
-            return speechbrain_config(folder)
-        content, _ = PreTrainedConfig.get_config_dict(source)
-        # Before its class reads the config, which fails for some.
-        if problem := unsupported(content):
-            raise ModelError(f"{source}: {problem}")
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        if not all(isinstance(name, str) for name in config.architectures or ()):
-            raise ModelError(f"{source}: its architectures are no list of names of classes")
-        return config
-    except ModelError:
-        raise
-    except (OSError, ValueError, *MALFORMED) as error:
-        raise ModelError(_cannot_load(source, error)) from error
-
-
-def _cannot_load(source: str, error: Exception) -> str:
-    gone = "" if Path(source).exists() else "there is no such folder here; "
-    return (
-        f"cannot load a model from {source!r}: {gone}give a Hugging Face name that can be reached, "
-        f"a folder with config.json and model.safetensors, or a config.json to train from scratch "
-        f"({' '.join(str(error).split()) or type(error).__name__})"
-    )
 
 
 def load_model(source: str) -> tuple[PreTrainedModel, Any]:

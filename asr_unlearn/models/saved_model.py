@@ -12,8 +12,9 @@ from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import Spelling
 from asr_unlearn.data.split import Split
 from asr_unlearn.models.adapters import base_of
+from asr_unlearn.models.config import read_config, task_of
 from asr_unlearn.models.hub import model_folder
-from asr_unlearn.models.loading import load_model, read_config, task_of
+from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.run_record import read_run
 from asr_unlearn.models.supported import TaskName
 from asr_unlearn.models.tasks import Task, task_for

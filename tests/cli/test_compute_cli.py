@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from asr_unlearn.cli.main import main
 from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.training.finetune import Setup
+from asr_unlearn.training.setup import Setup
 
 FLAGS = ["--compute.precision", "bf16", "--compute.max_seconds", "1.5"]
 

@@ -18,17 +18,15 @@ from asr_unlearn.gradients import (
     trainable_parameters,
 )
 from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.models.config import is_bare_config, read_config, task_of
 from asr_unlearn.models.ecapa import EcapaConfig, mirrored
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import (
     ModelError,
-    is_bare_config,
     load_model,
     model_from_config,
     pretrained_model,
-    read_config,
     save_model,
-    task_of,
 )
 from asr_unlearn.models.speechbrain_checkpoint import SETTINGS, WEIGHTS
 from asr_unlearn.models.tasks import Classification, task_for

@@ -22,14 +22,10 @@ from transformers import (
 
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.config import read_config
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.features import FEATURES, FeatureFrontEnd
-from asr_unlearn.models.loading import (
-    ModelError,
-    model_from_config,
-    pretrained_model,
-    read_config,
-)
+from asr_unlearn.models.loading import ModelError, model_from_config, pretrained_model
 from asr_unlearn.models.supported import FEATURE_MODELS
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.runtime.errors import InputError

@@ -21,7 +21,8 @@ from asr_unlearn.models.tasks.from_scratch import (
     TrainingAids,
     remove_head,
 )
-from asr_unlearn.training.finetune import Setup, train_model
+from asr_unlearn.training.finetune import train_model
+from asr_unlearn.training.setup import Setup
 from tests.support.killing import run_until_killed
 from tests.support.tiny_model import tiny_whisper_options
 from tests.support.tiny_training import tiny_training

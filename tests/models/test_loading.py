@@ -18,11 +18,11 @@ from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.models.config import is_bare_config
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.front_ends.waveform import ConvFrontEnd
 from asr_unlearn.models.loading import (
     ModelError,
-    is_bare_config,
     load_model,
     model_from_config,
     pretrained_model,

@@ -11,14 +11,9 @@ from transformers import AutoConfig
 
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.config import read_config, task_of
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.loading import (
-    ModelError,
-    load_model,
-    model_from_config,
-    read_config,
-    task_of,
-)
+from asr_unlearn.models.loading import ModelError, load_model, model_from_config
 from asr_unlearn.models.supported import CLASSES, MAPPINGS, REFUSED, TAKEN
 from asr_unlearn.models.tasks import task_for
 from tests.support.tiny_families import tiny_config

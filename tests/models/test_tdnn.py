@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from asr_unlearn.data.augmentation import PolarityAndShift
 from asr_unlearn.data.batching import collate
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.config import task_of
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.loading import model_from_config, task_of
+from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC, task_for
 from asr_unlearn.models.tdnn import TdnnConfig
 from tests.support.saved_again import says_the_same_when_loaded

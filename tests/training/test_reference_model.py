@@ -27,7 +27,8 @@ from asr_unlearn.training.difficulty import (
     fewer_speakers_factor,
     hardness,
 )
-from asr_unlearn.training.finetune import Setup, train_model
+from asr_unlearn.training.finetune import train_model
+from asr_unlearn.training.setup import Setup
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     OriginalScores,

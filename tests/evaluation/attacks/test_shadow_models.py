@@ -12,7 +12,7 @@ from asr_unlearn.models.adapters import Lora
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
-from asr_unlearn.training.finetune import Setup
+from asr_unlearn.training.setup import Setup
 from tests.support.attacked_models import CPU, run_of
 
 
