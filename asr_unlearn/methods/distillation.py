@@ -41,12 +41,36 @@ def divergence_from(teacher: Task, task: Task, temperature: float = 1.0) -> Loss
     """
 
     def losses(batch: Batch) -> Float[Tensor, " B"]:
-        with torch.no_grad():
-            reference, true = teacher.distributions(batch)
-        model, _ = task.distributions(batch)
-        if temperature != 1:
-            reference = (reference / temperature).log_softmax(-1)
-            model = (model / temperature).log_softmax(-1)
-        return temperature**2 * divergences(reference, model, true)
+        return _divergences(teacher, task, batch, task.logits(batch), temperature)
 
     return losses
+
+
+def divergence_and_loss(
+    teacher: Task, task: Task, temperature: float, coefficients: tuple[float, float]
+) -> Losses[Batch]:
+    """Per-utterance losses α·T²·KL(teacher ‖ model) + γ·ℓ, of one pass through the model.
+
+    Args:
+        coefficients: α and γ.
+    """
+    alpha, gamma = coefficients
+
+    def losses(batch: Batch) -> Float[Tensor, " B"]:
+        logits = task.logits(batch)
+        divergence = _divergences(teacher, task, batch, logits, temperature)
+        return alpha * divergence + gamma * task.losses_from_logits(logits, batch)
+
+    return losses
+
+
+def _divergences(
+    teacher: Task, task: Task, batch: Batch, logits: Float[Tensor, "B T V"], temperature: float
+) -> Float[Tensor, " B"]:
+    with torch.no_grad():
+        reference, true = teacher.distributions(batch)
+    model, _ = task.distributions_from_logits(logits, batch)
+    if temperature != 1:
+        reference = (reference / temperature).log_softmax(-1)
+        model = (model / temperature).log_softmax(-1)
+    return temperature**2 * divergences(reference, model, true)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, ClassVar
 
 import torch
@@ -17,16 +16,13 @@ from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.distillation import frozen_copy
 from asr_unlearn.methods.option_types import Auto, Positive, PositiveInt, ShareBelowOne
 from asr_unlearn.methods.preconditioned import Preconditioned
+from asr_unlearn.methods.step_length import UsualLength
 from asr_unlearn.metrics.divergence import divergences
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.distributed import gathered
 
 # Added to losses, so that one near 0 does not take all the weight.
 SMALL = 1e-3
-# A step is shortened if it is LEAP times as long as the median of the last USUAL steps, of which
-# there must be FEWEST. Of 284 steps on AN4 and Speech Commands, one was 43 times as long as that
-# median, and no other more than 5.4 times.
-LEAP, USUAL, FEWEST = 6.0, 32, 8
 
 
 @dataclass(kw_only=True)
@@ -71,7 +67,7 @@ class OrthoGradTau(Preconditioned):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._lengths: list[float] = []
+        self._usual = UsualLength()
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
@@ -114,20 +110,15 @@ class OrthoGradTau(Preconditioned):
         length = math.sqrt(
             sum(float(g.square().sum(dtype=torch.float64)) for g in gradient.values())
         )
-        before = self._lengths[-USUAL:]
-        usual = median(before) if len(before) >= FEWEST else 0.0
-        if usual > 0 and length > LEAP * usual:
-            gradient = {name: g * (usual / length) for name, g in gradient.items()}
-            length = usual
-        self._lengths = [*before, length]
-        return gradient
+        share = self._usual.share(length)
+        return {name: g * share for name, g in gradient.items()} if share < 1 else gradient
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "lengths": self._lengths}
+        return {**super().state_dict(), "lengths": self._usual.lengths}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._lengths = state["lengths"]
+        self._usual.lengths = state["lengths"]
 
     def _forget_weights(self, step: Step) -> Weights:
         ids = gathered([name for batch in pieces_of(step.batch("forget")) for name in batch.ids])

@@ -14,6 +14,7 @@ from asr_unlearn.methods.direction import Loss, Term
 from asr_unlearn.methods.distillation import frozen_copy
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt
+from asr_unlearn.runtime.distributed import gathered
 
 
 @dataclass(kw_only=True)
@@ -50,12 +51,12 @@ class RMU(Method):
 
     def prepare(self, context: TrainingContext) -> None:
         self._task, self._original = context.task, frozen_copy(context.task)
-        norms = []
+        norms: list[float] = []
         with torch.no_grad():
             for batch in context.sources["retain"].pieces(0):
                 states, true = self._original.states(batch)
-                norms.append(states[true].square().sum(-1))
-        self._square = torch.cat(norms).mean()
+                norms += states[true].square().sum(-1).tolist()
+        self._square = states.new_tensor(gathered(norms)).mean()
         direction = torch.rand(
             states.shape[-1], generator=torch.Generator().manual_seed(context.seed)
         ).to(states)

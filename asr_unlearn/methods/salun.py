@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from asr_unlearn.gradients import Gradient
-from asr_unlearn.methods.context import Step, TrainingContext
+from asr_unlearn.methods.context import Step, TrainingContext, in_one
 from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.option_types import Share
 from asr_unlearn.methods.random_label import RandomLabel
@@ -35,10 +37,15 @@ class SalUn(RandomLabel):
     def prepare(self, context: TrainingContext) -> None:
         super().prepare(context)
         mean: Gradient = {}
-        utterances = context.sources["forget"].utterances
-        for batch in context.one_epoch("forget"):
-            weights = torch.full((len(batch.ids),), 1 / len(utterances))
-            gradient, _ = context.gradient(batch, weights)
+        source = context.sources["forget"]
+        count = len(source.utterances)
+
+        def share(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+            return torch.full_like(losses, 1 / count)
+
+        for number in range(source.steps_per_epoch):
+            # All processes sum as many gradients, into however many pieces their shares are cut.
+            gradient, _ = context.gradient(in_one(source.pieces(number)), share)
             for name, g in gradient.items():
                 mean[name] = mean[name].add_(g) if name in mean else g
         saliency = torch.cat([g.abs().flatten() for g in mean.values()])

@@ -22,6 +22,8 @@ from asr_unlearn.methods.option_types import (
 )
 
 TINY = 1e-15
+# Of a loss in its weight: one of 0, whose gradient is 0, would take all the weight.
+LEAST = 1e-3
 
 
 @dataclass(kw_only=True)
@@ -36,8 +38,9 @@ class SFROn(Method):
     After each round the slow weights follow the fast ones, θ ← θ_slow + β(θ − θ_slow). β = 1, the
     default and the released code's value, changes nothing.
 
-    Deviation: Fisher information is from per-utterance gradients, where the released code squares
-    the gradient of a batch's mean; and the mask is computed once, on the original model.
+    Deviations: Fisher information is from per-utterance gradients, where the released code squares
+    the gradient of a batch's mean; the mask is computed once, on the original model; and a loss
+    below 10⁻³ has the coefficient of one of 10⁻³.
 
     The learning rate rises over `warmup` and falls along a cosine to `final_lr`; only the ascent
     steps are clipped.
@@ -109,7 +112,7 @@ class SFROn(Method):
         return [Term("forget", -scale, weights=self._forget_weights)]
 
     def _forget_weights(self, losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        weights = losses.clamp(min=TINY) ** -self.lam
+        weights = losses.clamp(min=LEAST) ** -self.lam
         return weights / weights.sum()
 
     def after_step(self, step: Step) -> None:

@@ -18,7 +18,7 @@ from asr_unlearn.runtime.io import atomic_write, digest, flush, write_json
 logger = logging.getLogger(__name__)
 
 # Of a checkpoint's content: a run does not resume from one of another format.
-FORMAT = 6
+FORMAT = 7
 WEIGHTS, STATE, DIGESTS = "model.safetensors", "state.pt", "sha256.json"
 # What each of several processes has of the optimizer's state, beside the checkpoints.
 PARTS = "optimizer-*.part"

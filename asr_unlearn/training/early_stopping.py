@@ -60,7 +60,9 @@ class EarlyStopping:
         measured, target, state = known or self._measure(), self.rule.target, self.state
         state.distance = self.rule.distance(measured)
         state.stopped = self.rule.reached(measured) or ""
-        if not state.stopped and state.distance < state.nearest_distance:
+        # Of equally near ones the last; where distances are infinite none.
+        nearer = float("inf") > state.distance <= state.nearest_distance
+        if not state.stopped and nearer:
             state.nearest = step
             # A run that overshoots at once starts from the original, but must not end with it.
             state.nearest_distance = state.distance if step else float("inf")

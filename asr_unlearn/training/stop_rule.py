@@ -78,15 +78,13 @@ class StopRule:
     def distance(self, now: MeanScore) -> float:
         """The relative distance to the target in the figures of `on`, summed.
 
-        With "all" it is only what is missing: 0 at the target and beyond. Infinite where the
-        target has a CER that was not measured now.
+        With "all" it is only what is missing: 0 at the target and beyond. A CER that was not
+        measured counts as 0: it is left out far below the target.
         """
         loss = (now.loss - self.target.loss) / max(self.target.loss, 1e-8)
         cer = 0.0
         if self.target.cer:
-            if now.cer is None:
-                return float("inf")
-            cer = (now.cer - self.target.cer) / self.target.cer
+            cer = ((now.cer or 0.0) - self.target.cer) / self.target.cer
         if self.on == "all":
             return max(0.0, -loss) + max(0.0, -cer)
         return {"loss": abs(loss), "cer": abs(cer), "any": abs(loss) + abs(cer)}[self.on]

@@ -60,7 +60,7 @@ def target_interval(
     difficulty: float,
     reference_losses: Sequence[UtteranceLoss] = (),
 ) -> tuple[float, float] | None:
-    """95% confidence interval, over speakers, of the loss of `forgetting_target`.
+    """95% confidence interval of the loss of `forgetting_target`, over speakers, given difficulty.
 
     Args:
         unseen: losses of the unseen utterances by the original.

@@ -12,7 +12,7 @@ from asr_unlearn.gradients import Gradient, trainable_parameters
 from asr_unlearn.methods import Method, Step
 from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.projected import Projection
-from asr_unlearn.methods.step_length import scaled_to
+from asr_unlearn.methods.step_length import UsualLength, scaled_to
 from asr_unlearn.runtime import sharding
 from asr_unlearn.runtime.distributed import gathered
 from asr_unlearn.training.earlier_requests import keep_off, orthonormal
@@ -47,6 +47,7 @@ class Update:
             else torch.optim.SGD(weights, lr=method.highest_rate)
         )
         self.scale = method.highest_rate
+        self._usual = UsualLength()
 
     def set_rate(self, share: float) -> None:
         """Set the learning rate to a share of the highest."""
@@ -92,7 +93,7 @@ class Update:
         before = self._weights()
         self.optimizer.step()
         wanted = step.wanted_rise(losses, weights)
-        self.scale = scaled_to(wanted, self.parameters, before, descent, self._summed)
+        self.scale = scaled_to(wanted, self.parameters, before, descent, self._usual, self._summed)
 
     def _norm(self, gradient: Gradient) -> Float[Tensor, ""]:
         """The norm of a gradient of which this process may have a part."""
@@ -111,10 +112,12 @@ class Update:
         return {
             "method": self.method.state_dict(),
             "projection": self.projection.state_dict() if self.projection else {},
+            "lengths": self._usual.lengths,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.method.load_state_dict(state["method"])
+        self._usual.lengths = state["lengths"]
         if self.projection is not None:
             self.projection.load_state_dict(state["projection"])

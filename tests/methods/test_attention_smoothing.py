@@ -7,6 +7,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_unlearn.methods import METHODS, TrainingContext
 from asr_unlearn.methods.attention_smoothing import smoothed_copy
+from asr_unlearn.models.adapters import Lora, add_adapters
 from asr_unlearn.models.processors import character_processor
 from asr_unlearn.models.tasks import CTC
 from tests.support.toy_task import context, step
@@ -33,6 +34,20 @@ def test_attention_is_raised_to_a_temperature(recogniser):
     torch.testing.assert_close(smooth, (sharp.log() / 3).softmax(-1))
     assert (sharp - smooth).abs().max() > 1e-5
     assert not any(p.requires_grad for p in teacher.model.parameters())
+
+
+def test_adapters_are_smoothed_with_what_they_change(recogniser):
+    """As the model that they make when they are merged."""
+    add_adapters(recogniser.model, Lora(r=2))
+    with torch.no_grad():
+        for name, parameter in recogniser.model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_()
+    wave = torch.randn(1, 8000)
+    sharp = first_attention(recogniser, wave)
+    smooth = first_attention(smoothed_copy(recogniser, 3.0), wave)
+    torch.testing.assert_close(smooth, (sharp.log() / 3).softmax(-1))
+    assert any("lora_" in name for name, _ in recogniser.model.named_parameters())
 
 
 def test_a_model_without_attention_is_refused():

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.option_types import ranges
 from asr_unlearn.methods.step_length import (
+    FEWEST,
     POWER,
     RESERVE,
     SMALL,
     StepLength,
+    UsualLength,
     first_order,
     scaled_to,
 )
@@ -30,13 +32,32 @@ def test_a_linear_loss_rises_by_what_is_wanted(pairs, wanted):
     slope, change = (torch.tensor(each, dtype=torch.float64) for each in zip(*pairs, strict=True))
     before = {"p": torch.ones_like(slope)}
     parameters = {"p": before["p"] + change}
-    factor = scaled_to(wanted, parameters, before, {"p": -slope})
+    factor = scaled_to(wanted, parameters, before, {"p": -slope}, UsualLength())
     rise = float(slope @ (parameters["p"] - before["p"]))
     if float(slope @ change) > 0:
         assert rise == pytest.approx(wanted, rel=1e-6)
         assert factor > 0
     else:
         assert rise == factor == 0
+
+
+def test_a_step_that_hardly_raises_the_losses_is_no_longer_than_usual():
+    """One mostly of descent on retain: for the rise that is wanted it would be very long."""
+    slope, usual = torch.tensor([1.0, 0.0], dtype=torch.float64), UsualLength()
+    lengths = []
+    for change in (*[[1.0, 0.0]] * FEWEST, [1e-3, 1.0]):
+        before = {"p": torch.zeros_like(slope)}
+        parameters = {"p": torch.tensor(change, dtype=torch.float64)}
+        scaled_to(0.1, parameters, before, {"p": -slope}, usual)
+        lengths.append(float(parameters["p"].norm()))
+    assert lengths == pytest.approx([0.1] * (FEWEST + 1))
+    assert usual.lengths == pytest.approx(lengths)
+
+
+def test_what_changes_nothing_is_no_usual_step():
+    usual = UsualLength()
+    assert [usual.share(length) for length in (0.0, 1.0, 0.0)] == [1, 1, 1]
+    assert usual.lengths == [1.0]
 
 
 def plan(original, targets, epochs=8.0):

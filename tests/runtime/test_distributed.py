@@ -46,6 +46,8 @@ CASES = {
     "nabla_tau": {},
     "sfr_on": {},
     "msa": {},
+    "rmu": {},
+    "salun": {"share": 1.0},
     "finetune": {},
     "npo projected": {"lr": 1e-2, "project": True, "sam": 0.1},
 }

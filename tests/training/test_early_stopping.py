@@ -62,6 +62,24 @@ def test_stops_at_the_first_figure_and_interpolates_back_to_the_target(
         assert torch.equal(tensor, between(after[2][key], after[3][key], 0.25)), key
 
 
+@pytest.mark.parametrize("on", ["any", "cer", "all"])
+def test_without_transcripts_far_below_the_target_an_overshoot_goes_back_too(
+    on, corpus, tiny_config, tmp_path, monkeypatch
+):
+    """Whisper's error rate is not measured there: the last such check is the end to go back to."""
+    beyond = [MeanScore(3.0, 0.9)] * (1 + HALVINGS)
+    scripted(
+        [MeanScore(0.1, None), MeanScore(0.2, None), MeanScore(0.3, None), *beyond], monkeypatch
+    )
+    rule = StopRule(target=MeanScore(loss=1.0, cer=0.5), on=on, every=1)
+    run = make(corpus, tiny_config, tmp_path, stop=rule)
+    after = remembering(run, monkeypatch)
+    kept = run().kept_step
+    assert 2 <= kept < 3
+    for key, tensor in weights(run).items():
+        assert torch.equal(tensor, between(after[2][key], after[3][key], kept - 2)), key
+
+
 def test_keeps_the_step_before_if_no_point_between_is_nearer(
     corpus, tiny_config, tmp_path, monkeypatch
 ):

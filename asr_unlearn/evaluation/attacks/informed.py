@@ -119,6 +119,8 @@ class Unlearning(AttackModel):
             trained=TrainedWeights.of(options),
             compute=Compute(**options.get("compute", {})),
             window=options.get("window") or "full",
+            spelling=options.get("spelling", "auto"),
+            protect_earlier=options.get("protect_earlier", True),
         )
 
     def _own_reference_model(self) -> Path | None:

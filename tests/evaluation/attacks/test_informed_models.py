@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.make_split import make_split
 from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.evaluation.attacks import informed
 from asr_unlearn.evaluation.attacks.informed import other_request, unlearning_of, unlearnings
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
@@ -31,13 +33,25 @@ def test_attackers_do_to_others_what_was_done(data, evaluated):
         assert {r["part"] for r in rows} == {"forget", "unseen"}
 
 
+def test_attackers_get_every_option_that_a_run_records(data, evaluated, monkeypatch, tmp_path):
+    given = {}
+    monkeypatch.setattr(informed, "unlearn_model", lambda *_, **options: given.update(options))
+    forgotten = SavedModel("forgotten", 0, data.cache / "forgotten")
+    found = unlearning_of(forgotten, data, device=torch.device("cpu"))
+    recorded = {"spelling": "upper", "protect_earlier": False, "window": 5.0}
+    options = {**found.run["options"], **recorded}
+    (model,) = unlearnings(replace(found, run={**found.run, "options": options}), tmp_path, 1)
+    model.make()
+    assert {name: given[name] for name in recorded} == recorded
+
+
 def test_a_model_of_which_nothing_is_to_be_unlearned_stays_as_it_is(
     data, evaluated, monkeypatch, tmp_path, caplog
 ):
     def refuse(*_, **__):
         raise NothingUnlearnedError("nothing was unlearned", MeanScore(0.25, None))
 
-    monkeypatch.setattr("asr_unlearn.evaluation.attacks.informed.unlearn_model", refuse)
+    monkeypatch.setattr(informed, "unlearn_model", refuse)
     forgotten = SavedModel("forgotten", 0, data.cache / "forgotten")
     given = unlearning_of(forgotten, data, device=torch.device("cpu"))
     (model,) = unlearnings(given, tmp_path, 1)
