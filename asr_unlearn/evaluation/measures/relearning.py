@@ -32,7 +32,7 @@ from asr_unlearn.models.adapters import (
 )
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore
-from asr_unlearn.models.saved_model import Key
+from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
@@ -46,12 +46,13 @@ LIMIT, EVERY = 100, 4
 # Relearned: within this share of the way from the original's loss on the forget speakers to its
 # loss on unseen speakers.
 TOLERANCE = 0.1
-LR = 3e-4
-# Of the adapters, which begin at zero and take a higher rate.
-LORA, LORA_LR = Lora(r=8), 3e-3
+# The learning rate is at most HIGHEST, and UNKNOWN for an original that does not say its own.
+HIGHEST, UNKNOWN = 3e-4, 3e-5
+# Adapters begin at zero, and take a rate so many times as high.
+LORA, LORA_FACTOR = Lora(r=8), 10.0
 ADAPTERS = "adapters"
 # Of relearning.json.
-VERSION = 3
+VERSION = 4
 
 
 def relearned_target(rows: Sequence[Row]) -> MeanScore:
@@ -67,6 +68,16 @@ def relearned_target(rows: Sequence[Row]) -> MeanScore:
     return MeanScore(loss=own + TOLERANCE * max(0.0, unseen - own), cer=None)
 
 
+def relearning_rate(original: SavedModel) -> float:
+    """Return the learning rate to relearn with: the highest that the original was trained with.
+
+    A pretrained model would be ruined by a rate at which a small one of random weights learns:
+    nothing would be relearned, and it would look forgotten for good.
+    """
+    rate = original.run().get("options", {}).get("lr")
+    return min(HIGHEST, rate) if isinstance(rate, int | float) else UNKNOWN
+
+
 @dataclass(frozen=True)
 class Relearning(ModelJob):
     """Fine-tuning of one model in each of three ways, until its mean forget loss is `target`'s.
@@ -77,6 +88,7 @@ class Relearning(ModelJob):
     file: ClassVar[str] = "relearning.json"
 
     target: MeanScore
+    rate: float
 
     def sets(self) -> dict[str, list[Utterance]]:
         """Return what each way fine-tunes on."""
@@ -87,11 +99,11 @@ class Relearning(ModelJob):
     def made_from(self) -> Any:
         trained_on = {name: content(utterances) for name, utterances in self.sets().items()}
         checked = content(self.corpus.part("forget"))
-        settings = [VERSION, LIMIT, EVERY, LR, asdict(LORA), LORA_LR, self.target.loss]
+        settings = [VERSION, LIMIT, EVERY, self.rate, asdict(LORA), LORA_FACTOR, self.target.loss]
         return [self.model.files(), trained_on, checked, settings]
 
     def make(self) -> None:
-        found: dict[str, float] = {"limit": LIMIT}
+        found: dict[str, float] = {"limit": LIMIT, "rate": self.rate}
         for name, utterances in self.sets().items():
             try:
                 steps, loss = self._steps(utterances, name)
@@ -124,7 +136,7 @@ class Relearning(ModelJob):
         set_window(task, "auto", self.corpus.part(*PARTS))
         batches = -(-len(utterances) // Finetune.retain_batch)
         # A constant rate, so that no step depends on the limit.
-        rate = LORA_LR if name == ADAPTERS else LR
+        rate = self.rate * (LORA_FACTOR if name == ADAPTERS else 1)
         method = Finetune(lr=rate, warmup=0.0, final_lr=1.0, epochs=LIMIT / batches)
         with TemporaryDirectory() as folder:
             training = Training(
@@ -152,12 +164,12 @@ class RelearningMeasure(Measure):
     needs_original: ClassVar[bool] = True
 
     def entries(self, given: Evaluated) -> Mapping[Key, Entry]:
-        targets = {
-            seed: relearned_target(given.rows[original.key])
+        attacks = {
+            seed: (relearned_target(given.rows[original.key]), relearning_rate(original))
             for seed, original in given.originals().items()
         }
         jobs = [
-            Relearning(model, given.corpus, given.device, targets[model.seed])
+            Relearning(model, given.corpus, given.device, *attacks[model.seed])
             for model in given.with_original()
         ]
         given.run(jobs, self.name)

@@ -91,7 +91,7 @@ def test_what_is_kept_goes_by_what_is_said_in_the_recordings(data, evaluated):
         yield Unlearning(**given, **made).entry.key
         yield Shadow(run=original.run(), number=0, **made).entry.key
         yield UnlearnedShadow(**given, **made).entry.key
-        yield Relearning(original, corpus, CPU, MeanScore(loss=1.0, cer=0.0)).entry.key
+        yield Relearning(original, corpus, CPU, MeanScore(1.0, 0.0), 3e-4).entry.key
         yield Quantisation(original, corpus, CPU).entry.key
 
     before, after = kept(data), kept(replace(data, manifest=said))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from asr_unlearn.evaluation.measures.relearning import (
     Relearning,
     one_utterance_a_speaker,
     relearned_target,
+    relearning_rate,
 )
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.saved_model import SavedModel
@@ -23,7 +25,7 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     now = evaluated["retrained"]["loss"]["forget"]
 
     def relearned(share):
-        job = Relearning(model, data, CPU, MeanScore(share * now, 0.0))
+        job = Relearning(model, data, CPU, MeanScore(share * now, 0.0), 3e-4)
         assert not job.is_done()
         job()
         assert job.is_done()
@@ -34,7 +36,9 @@ def test_relearning_counts_steps_to_a_loss(data, evaluated, tmp_path, monkeypatc
     assert found[1.01]["retain_loss"] == pytest.approx(now, rel=1e-4)
     assert 0 < found[0.998]["one_utterance_steps"] <= 12
     assert found[1.01]["adapters_steps"] == 0
-    assert set(found[0.0]) == {"limit", "one_utterance_loss", "retain_loss", "adapters_loss"}
+    losses = {"one_utterance_loss", "retain_loss", "adapters_loss"}
+    assert set(found[0.0]) == {"limit", "rate", *losses}
+    assert found[0.0]["rate"] == 3e-4
     assert found[0.0]["one_utterance_loss"] < now
     assert found[0.0]["adapters_loss"] < now
     assert found[0.0]["adapters_loss"] != found[0.0]["one_utterance_loss"]
@@ -50,10 +54,20 @@ def test_a_model_that_takes_no_adapters_is_relearned_without(data, tmp_path, mon
     monkeypatch.setattr("asr_unlearn.evaluation.measures.relearning.add_adapters", refuse)
     shutil.copytree(data.cache / "retrained", tmp_path / "retrained")
     model = SavedModel("retrained", 0, tmp_path / "retrained")
-    job = Relearning(model, data, CPU, MeanScore(0.0, 0.0))
+    job = Relearning(model, data, CPU, MeanScore(0.0, 0.0), 3e-4)
     job()
-    assert set(job.found()) == {"limit", "one_utterance_loss", "retain_loss"}
+    assert set(job.found()) == {"limit", "rate", "one_utterance_loss", "retain_loss"}
     assert "retrained: not relearned by adapters: peft cannot adapt it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [({"lr": 1e-5}, 1e-5), ({"lr": 2e-3}, 3e-4), ({"lr": "auto"}, 3e-5), ({}, 3e-5)],
+)
+def test_a_model_is_relearned_at_the_rate_that_its_original_was_trained_with(options, rate):
+    original = SimpleNamespace(run=lambda: {"options": options})
+    assert relearning_rate(original) == rate
+    assert relearning_rate(SimpleNamespace(run=dict)) == 3e-5
 
 
 def test_the_loss_to_come_back_to():
