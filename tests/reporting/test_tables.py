@@ -76,7 +76,7 @@ def test_a_limit_that_was_reached_is_no_number_of_steps(make_run: MakeRun) -> No
     assert [row.label for row in table.rows] == ["retrained", "orthograd_tau"]
     never = _cell(table, "retrained", "On one utterance of each")
     assert (never.text, never.value) == ("not within 1\u202f500", None)
-    assert never.detail == "loss 0.250 then"
+    assert never.detail == "lowest loss 0.250"
     once = _cell(table, "orthograd_tau", "On one utterance of each")
     assert (once.text, once.detail) == ("30", "1 of 2 seeds, the rest not within 1\u202f500")
     assert _cell(table, "orthograd_tau", "On retain data").text == "110 ± 14"

@@ -142,13 +142,13 @@ def _tolerance(found: Comparison) -> str:
 
 
 def _steps_cell(model: str, start: str, found: Comparison) -> Cell:
-    """Mean steps; a run that reached the limit is named with its loss, never averaged in."""
+    """Mean steps; one that reached the limit is named with its lowest loss, not averaged in."""
     row, limit = (found.row(model, "relearning", key) for key in (f"{start}_steps", "limit"))
     assert limit is not None
     missed = f"not within {formats.count(max(limit.value.values))}"
     if row is None:
         loss = found.value(model, "relearning", f"{start}_loss")
-        return Cell(missed, f"loss {formats.number(loss.mean)} then" if loss else "")
+        return Cell(missed, f"lowest loss {formats.number(loss.mean)}" if loss else "")
     steps = row.value
     text = formats.count.spread(steps)
     if len(steps.values) < len(limit.value.values):
