@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from data_prep.lists import read_lines
 from data_prep.prepare import command_line
@@ -13,8 +14,8 @@ from data_prep.segments import Segments, prepare_with_segments
 
 def scan(
     folder: Path, segments: Segments, *, root: Path | None = None, subset: str | None = None
-) -> Iterator[Utterance]:
-    """The utterances of a data folder.
+) -> Iterator[Utterance | Problem]:
+    """The utterances of a data folder, and why others of its files are none.
 
     Args:
         folder: with the files.
@@ -23,28 +24,33 @@ def scan(
         subset: that all of them belong to.
 
     Raises:
-        InputError: a file is missing or does not fit the others; or a recording is the output of a
-            command, which is not run.
+        InputError: a file is missing, or has a line that cannot be read; or a recording is the
+            output of a command, which is not run.
     """
     recordings = {name: _path(path, name, folder) for name, path in pairs(folder / "wav.scp")}
     speakers = dict(pairs(folder / "utt2spk"))
     texts = dict(pairs(folder / "text", may_be_empty=True)) if _has(folder, "text") else None
     cut = dict(pairs(folder / "segments")) if _has(folder, "segments") else None
-    for name, speaker in speakers.items():
+    for name in dict.fromkeys([*speakers, *(recordings if cut is None else cut), *(texts or ())]):
+        if name not in speakers:
+            yield Problem(name, "no speaker", f"{folder}/utt2spk has no line for it")
+            continue
         source, start, end = (name, None, None) if cut is None else _segment(cut, name, folder)
         if source not in recordings:
-            raise InputError(f"{folder}/wav.scp has no recording {source}, of utterance {name}")
-        audio = (root or Path()) / recordings[source]
-        if start is not None:
-            audio = segments.cut(audio, name, start, None if end is None else end - start)
-        yield Utterance(
+            yield Problem(name, "missing audio", f"{folder}/wav.scp has no recording {source}")
+            continue
+        utterance = Utterance(
             id=name,
-            audio=audio,
-            speaker=speaker,
+            audio=(root or Path()) / recordings[source],
+            speaker=speakers[name],
             seconds=0.0,
             text=None if texts is None else texts.get(name, ""),
             subset=subset,
         )
+        if start is None:
+            yield utterance
+        else:
+            yield segments.part(utterance, start, None if end is None else end - start)
 
 
 def _has(folder: Path, name: str) -> bool:

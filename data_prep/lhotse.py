@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text
 from data_prep.json_lines import json_lines
@@ -17,7 +18,7 @@ from data_prep.segments import Segments, prepare_with_segments
 
 def scan(
     source: Path, segments: Segments, *, root: Path | None = None, subset: str | None = None
-) -> Iterator[Utterance]:
+) -> Iterator[Utterance | Problem]:
     """The supervisions of recordings or cuts, one utterance each.
 
     Args:
@@ -60,7 +61,7 @@ def _utterance(
     root: Path,
     subset: str | None,
     segments: Segments,
-) -> Utterance:
+) -> Utterance | Problem:
     name = str(supervision.get("id"))
     if recording is None:
         raise InputError(f"supervision {name}: there is no recording of it")
@@ -71,19 +72,17 @@ def _utterance(
         )
     if not supervision.get("speaker"):
         raise InputError(f"supervision {name} names no speaker")
-    audio = root / sources[0]["source"]
-    seconds = supervision.get("duration")
-    audio = segments.cut(audio, name, max(start, 0.0), None if seconds is None else float(seconds))
-    text = supervision.get("text")
-    return Utterance(
+    seconds, text = supervision.get("duration"), supervision.get("text")
+    utterance = Utterance(
         id=name,
-        audio=audio,
+        audio=root / sources[0]["source"],
         speaker=str(supervision["speaker"]),
         seconds=0.0,
         text=None if text is None else str(text),
         subset=subset,
         language=supervision.get("language"),
     )
+    return segments.part(utterance, max(start, 0.0), None if seconds is None else float(seconds))
 
 
 def _one(folder: Path, kind: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.duplicates import find_copies
 from asr_unlearn.data.manifest import Utterance, write_manifest
-from asr_unlearn.data.validation import Validation, conv_frames, validate
+from asr_unlearn.data.validation import Problem, Validation, conv_frames, validate
 from asr_unlearn.runtime import program
 from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
@@ -123,7 +123,7 @@ def locate(options: argparse.Namespace, archives: Mapping[str, Archive]) -> Path
 def prepare(
     parser: argparse.ArgumentParser,
     arguments: Sequence[str] | None,
-    scan: Callable[[argparse.Namespace], Iterable[Utterance]],
+    scan: Callable[[argparse.Namespace], Iterable[Utterance | Problem]],
 ) -> int:
     """Parse, scan, validate and write; returns the exit status."""
     given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)

@@ -2,16 +2,24 @@
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import soundfile
 
 from asr_unlearn.data.manifest import SUBSETS, Utterance
+from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from data_prep.prepare import prepare
 
 # Seconds that a part may lack of its recording and still be the whole: tables round.
 SLACK = 0.01
+# Seconds that it may claim beyond the end, as in Kaldi's own extract-segments.
+OVERSHOOT = 0.5
+
+
+class NoSuchPartError(InputError):
+    """A recording does not have a part that an utterance is said to be."""
 
 
 def file_for(folder: Path, name: str, suffix: str) -> Path:
@@ -29,6 +37,22 @@ class Segments:
     def __init__(self, manifest: Path) -> None:
         self.folder = manifest.with_name(f"{manifest.stem}.audio")
 
+    def part(
+        self, utterance: Utterance, start: float, seconds: float | None
+    ) -> Utterance | Problem:
+        """The utterance with a part of its recording as its audio, or why there is no such part.
+
+        Args:
+            utterance: with the whole recording.
+            start: seconds before the part.
+            seconds: length of the part; None up to the end.
+        """
+        try:
+            audio = self.cut(utterance.audio, utterance.id, start, seconds)
+        except NoSuchPartError as error:
+            return Problem(utterance.id, "no such part", str(error))
+        return replace(utterance, audio=audio)
+
     def cut(self, recording: Path, name: str, start: float, seconds: float | None) -> Path:
         """The path of a FLAC file with a part of a recording, all its channels.
 
@@ -42,21 +66,22 @@ class Segments:
             seconds: length of the part; None up to the end.
 
         Raises:
-            InputError: the part does not begin within the recording.
+            NoSuchPartError: the part does not begin within the recording, ends before it begins, or
+                ends beyond the recording.
         """
         path = file_for(self.folder, name, ".flac")
         try:
             with soundfile.SoundFile(recording) as file:
-                rate = file.samplerate
+                rate, whole = file.samplerate, file.frames / file.samplerate
+                end = whole if seconds is None else start + seconds
                 first = round(start * rate)
                 if not 0 <= first < file.frames:
-                    raise InputError(
-                        f"utterance {name}: begins at {start:g} s, and {recording} has "
-                        f"{file.frames / rate:g} s"
-                    )
-                count = file.frames - first
-                if seconds is not None:
-                    count = min(count, round((start + seconds) * rate) - first)
+                    raise NoSuchPartError(f"begins at {start:g} s, and {recording} has {whole:g} s")
+                if end <= start:
+                    raise NoSuchPartError(f"begins at {start:g} s, and ends at {end:g} s")
+                if end > whole + OVERSHOOT:
+                    raise NoSuchPartError(f"ends at {end:g} s, and {recording} has {whole:g} s")
+                count = min(file.frames, round(end * rate)) - first
                 if count >= file.frames - SLACK * rate:
                     return recording
                 file.seek(first)
@@ -71,7 +96,7 @@ class Segments:
 def prepare_with_segments(
     parser: argparse.ArgumentParser,
     arguments: Sequence[str] | None,
-    scan: Callable[..., Iterable[Utterance]],
+    scan: Callable[..., Iterable[Utterance | Problem]],
 ) -> int:
     """Add the flags of formats that name recordings and parts of them, and run the program.
 
@@ -81,7 +106,7 @@ def prepare_with_segments(
         scan: takes the data and `Segments`, `root`, where relative paths begin, and `subset`.
     """
 
-    def scanned(options: argparse.Namespace) -> Iterable[Utterance]:
+    def scanned(options: argparse.Namespace) -> Iterable[Utterance | Problem]:
         segments = Segments(options.out)
         return scan(options.data, segments, root=options.root, subset=options.subset)
 

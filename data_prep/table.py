@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.data.manifest import SUBSETS, Utterance
+from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text
 from data_prep.json_lines import json_lines
@@ -95,7 +96,7 @@ def scan(
     columns: Mapping[str, str | None] | None = None,
     folder: Path | None = None,
     variables: Mapping[str, str] | None = None,
-) -> Iterator[Utterance]:
+) -> Iterator[Utterance | Problem]:
     """The utterances of a table, or of the tables in a folder.
 
     Args:
@@ -196,7 +197,7 @@ def _utterance(
     variables: Mapping[str, str],
     part: str | None,
     segments: Segments,
-) -> Utterance:
+) -> Utterance | Problem:
     written = columns.of(row, "audio")
     speaker = columns.of(row, "speaker")
     if written is None or speaker is None:
@@ -206,10 +207,8 @@ def _utterance(
     name = columns.of(row, "id") or Path(written).with_suffix("").as_posix()
     if start is not None and columns.of(row, "id") is None:
         name = f"{name}-{round(1000 * start):07d}"
-    if start is not None:
-        audio = segments.cut(audio, name, start, seconds)
     subset = columns.of(row, "subset") or part
-    return Utterance(
+    utterance = Utterance(
         id=name,
         audio=audio,
         speaker=speaker,
@@ -217,6 +216,7 @@ def _utterance(
         subset=None if subset is None else PARTS.get(subset.lower(), "train"),
         **columns.description(row),
     )
+    return utterance if start is None else segments.part(utterance, start, seconds)
 
 
 def _filled(path: str, variables: Mapping[str, str], where: str) -> str:
@@ -256,7 +256,7 @@ def given_columns(options: argparse.Namespace) -> dict[str, str | None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of a table."""
 
-    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance | Problem]:
         given = [entry.partition("=") for entry in options.set]
         if wrong := [name for name, equals, value in given if not (name and equals and value)]:
             raise InputError(f"--set {wrong[0]}: give NAME=FOLDER")

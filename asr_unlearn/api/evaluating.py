@@ -190,7 +190,9 @@ def _models(wanted: Sequence[str], root: Path, **renamed: str) -> list[SavedMode
         for name, path in renamed.items()
         if path
     ]
-    return [*others, *chosen]
+    # A folder that is given in its role, and among the models too, is one model.
+    given = {model.folder for model in others}
+    return [*others, *(model for model in chosen if model.folder not in given)]
 
 
 def _with_window(models: list[SavedModel], window: Window, data: Corpus) -> list[SavedModel]:

@@ -15,11 +15,13 @@ from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import make_method, users_method
 from asr_unlearn.models.adapters import NO_LORA, Lora
 from asr_unlearn.models.hub import check_push, push
+from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice
 from asr_unlearn.models.tasks.window import Window
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.device import Device, pick_device
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_model_folder
 from asr_unlearn.runtime.tracking import TrackerName, check_tracker, tracking
 from asr_unlearn.training.outcome import Outcome
@@ -104,10 +106,13 @@ def unlearn_folder(
     check_tracker(track)
     check_push(push_to_hub)
     chosen = make_method(method, options) if isinstance(method, str) else method
+    corpus = read_corpus(manifest, split, out)
+    if why := SavedModel.at(Path(model)).nothing_to_forget(corpus.split):
+        raise InputError(f"--model {model}: {why}")
     computing_on = distributed.join(pick_device(device))
     with tracking(track, out):
         outcome = unlearn_model(
-            read_corpus(manifest, split, out),
+            corpus,
             Path(model),
             chosen,
             out,

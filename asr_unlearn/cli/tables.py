@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -35,9 +36,11 @@ def methods_listing(methods: Mapping[str, type[Method]]) -> RenderableType:
 
 
 def _type_name(kind: Any) -> str:
-    """`float`, or the choices of a literal."""
+    """`float`, or the choices of a literal or a union."""
     if get_origin(kind) is Literal:
         return " | ".join(map(repr, get_args(kind)))
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(map(_type_name, get_args(kind)))
     return getattr(kind, "__name__", str(kind))
 
 

@@ -12,7 +12,7 @@ import soxr
 from jaxtyping import Float
 
 from asr_unlearn.data.byte_order import decode_headerless
-from asr_unlearn.data.stated_length import impossible_claim, without_length
+from asr_unlearn.data.stated_length import cut_short, impossible_claim, without_length
 from asr_unlearn.runtime.errors import InputError
 
 SAMPLE_RATE = 16_000
@@ -51,7 +51,7 @@ def load_audio(
 
     Raises TooLongError for a recording of more than `longest` seconds.
     Raises AudioError when the content is missing, not audio, without samples, damaged, cut short
-    (where the format holds the length: flac and mp3 mostly do, a cut wav or ogg is a shorter one),
+    (where the format holds the length: flac, wav and mp3 mostly do, a cut ogg is a shorter one),
     not finite or far beyond full scale, or headerless with a byte order that cannot be determined.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
@@ -156,6 +156,8 @@ class _ToTheEnd(soundfile.SoundFile):  # type: ignore[misc]
 def _decode(content: bytes, name: str, longest: float) -> tuple[Float[np.ndarray, " samples"], int]:
     if (claimed := impossible_claim(content)) is not None:
         raise AudioError(f"{name}: damaged: its header claims {claimed} samples or bytes")
+    if (bytes_of := cut_short(content)) is not None:
+        raise AudioError(f"{name}: truncated: {bytes_of[0]} of {bytes_of[1]} bytes of samples")
     endless, stated = without_length(content)
     with _ToTheEnd(io.BytesIO(endless)) as file:
         if file.samplerate > MOST_RATE:

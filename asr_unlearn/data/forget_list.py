@@ -55,5 +55,6 @@ def check_request(
                 "the model was not trained on it"
             )
         if name not in known:
-            hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known)[:5])} …"
+            some = f"; there are {', '.join(sorted(known)[:5])} …"
+            hint = did_you_mean(name, known) or (some if known else "; the manifest has none")
             raise SplitError(f"unknown {kind} {name!r} in the forget list{hint}")

@@ -14,6 +14,8 @@ from asr_unlearn.runtime.io import absolute, atomic_write, read_lines
 from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
 
 SUBSETS = ("train", "dev", "test")
+# Of each line.
+REQUIRED = {"id", "audio", "speaker", "seconds"}
 
 
 OPTIONAL = ("text", "label", "subset", "sha256", "language")
@@ -72,12 +74,13 @@ def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
     ]
 
 
-def read_manifest(path: Path) -> list[Utterance]:
+def read_manifest(path: Path | str) -> list[Utterance]:
     """Read JSON lines; relative audio paths are resolved against the manifest's folder.
 
     Raises ValueError naming file and line for a line that is not an utterance, that names no
     speaker, or that has the id of another; and for a file that is not UTF-8.
     """
+    path = Path(path)
     folder = absolute(path).parent
     utterances: list[Utterance] = []
     first: dict[str, int] = {}
@@ -121,7 +124,7 @@ def _parse(row: Any, folder: Path) -> Utterance:
     known = {field.name for field in fields(Utterance)}
     if unknown := row.keys() - known:
         raise InputError(f"unknown keys {sorted(unknown)}; known are {sorted(known)}")
-    if missing := {"id", "audio", "speaker", "seconds"} - row.keys():
+    if missing := REQUIRED - row.keys():
         raise InputError(f"missing keys {sorted(missing)}")
     for key, value in row.items():
         required = (int, float) if key == "seconds" else (str,)

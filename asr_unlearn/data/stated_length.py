@@ -10,6 +10,8 @@ SIDE_BYTES = {(True, False): 32, (True, True): 17, (False, False): 17, (False, T
 MIDDLING_BITRATE = 8 << 4
 # Programs that write to a pipe claim about all that the field can hold, of 64 and of 32 bits.
 UNKNOWN_CLAIM, UNKNOWN_WAV_CLAIM = 1 << 62, 0x7FFF_0000
+# Bytes that a WAV may lack of what it claims.
+MISCOUNTED = 256
 LEAST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
 
 
@@ -49,22 +51,33 @@ def impossible_claim(content: bytes) -> int | None:
         claimed = int.from_bytes(content[at + 16 : at + 24], "little")
     elif content[:4] == b"RF64" and content[12:16] == b"ds64":
         claimed = int.from_bytes(content[28:36], "little")
-    elif content[:4] == b"RIFF":
-        claimed = _wav_claim(content)
+    else:
+        _, claimed = _wav_samples(content)
     # A bit is the least that a sample takes.
     return claimed if 8 * len(content) < claimed < UNKNOWN_CLAIM else None
 
 
-def _wav_claim(content: bytes) -> int:
-    """The bytes of samples that the header of a WAV claims; 0 where it does not know."""
+def cut_short(content: bytes) -> tuple[int, int] | None:
+    """The bytes of samples that a WAV has and that its header claims, if many are missing.
+
+    A few may be: some programs count the header itself.
+    """
+    there, claimed = _wav_samples(content)
+    return (there, claimed) if claimed - there > max(MISCOUNTED, claimed // 100) else None
+
+
+def _wav_samples(content: bytes) -> tuple[int, int]:
+    """The bytes of samples that a WAV has, and that its header claims; 0 where it does not know."""
+    if content[:4] != b"RIFF":
+        return 0, 0
     at = 12
     while at + 8 <= len(content):
         size = int.from_bytes(content[at + 4 : at + 8], "little")
         if content[at : at + 4] == b"data":
-            return size if size < UNKNOWN_WAV_CLAIM else 0
+            return len(content) - at - 8, size if size < UNKNOWN_WAV_CLAIM else 0
         # Chunks begin at even bytes.
         at += 8 + size + size % 2
-    return 0
+    return 0, 0
 
 
 def _after_tag(content: bytes) -> int:

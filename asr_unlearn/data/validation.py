@@ -43,7 +43,7 @@ def conv_frames(samples: int, kernels: Sequence[int], strides: Sequence[int]) ->
 
 
 def validate(
-    utterances: Iterable[Utterance],
+    utterances: Iterable[Utterance | Problem],
     *,
     alphabet: Collection[str] | None = None,
     frames: Callable[[int], int] | None = None,
@@ -59,7 +59,7 @@ def validate(
     None, a corpus for classification) skip the transcript checks.
 
     Args:
-        utterances: to check.
+        utterances: to check, and problems that were found before.
         alphabet: characters that a transcript may contain besides spaces; where its letters have
             one case, transcripts are changed to that case.
         frames: maps samples at 16 kHz to CTC frames.
@@ -81,6 +81,9 @@ def validate(
     readable: list[Utterance] = []
     first: dict[str, Utterance] = {}
     for utterance in utterances:
+        if isinstance(utterance, Problem):
+            problems.append(utterance)
+            continue
         if utterance.id in first:
             detail = f"{utterance.audio} has the id of {first[utterance.id].audio}"
             problems.append(Problem(utterance.id, "duplicate id", detail))

@@ -3,19 +3,28 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from asr_unlearn.data.manifest import REQUIRED
 from asr_unlearn.evaluation.measures.registry import MEASURES
+from asr_unlearn.evaluation.results import ORIGINAL
 from asr_unlearn.models.config import read_config, task_of
+from asr_unlearn.models.run_record import read_run
 from asr_unlearn.runtime.cache import cache_folder
+from asr_unlearn.runtime.documents import parse_json, read_json
 from asr_unlearn.runtime.errors import InputError
 
 # Folders: work that was interrupted, replaced models, models that attacks trained, what recipes
 # printed, and reports that TensorBoard got.
 FOLDERS = (
-    *("*.partial", "*.old-*", "checkpoint-*", "logs", "*.tensorboard"),
+    *("*.partial", "*.old-*", "checkpoint-*", "*.tensorboard"),
     *("informed", "shadows", "unlearned_shadows"),
 )
+# Folders of these names may be somebody else's: ours hold such a file.
+MARKS = {"checkpoint-*": "sha256.json", "*.old-*": "run.json"}
 # Files: predictions, which earlier versions kept in a model's folder, states, what other processes
 # printed, and reports.
 FILES = (
@@ -27,18 +36,16 @@ FILES = (
         for name in MEASURES
         for end in (".json", "-*.json", ".npz", ".log", "-*.log")
     ),
-    *(
-        "best-*.weights",
-        "best-*.safetensors",
-        "report.md",
-        "report.html",
-        "*-report.md",
-        "*-report.html",
-    ),
+    *("best-*.weights", "best-*.safetensors", "report.md", "report.html"),
 )
+REPORTS = ("*-report.md", "*-report.html")
 PRIVATE = "private-*"
-# What purge leaves to its owner, since it holds or is made from the speakers.
-INPUTS = ("original", "manifest.jsonl", "split.json", "results.json", "corpus")
+# Entries of JSON files that name speakers.
+OF_A_SPLIT, OF_RESULTS = {"forget_speakers", "parts"}, {"schema", "split", "models"}
+# What cached files are in, and what tells a folder in which the program has written.
+CACHE, CACHES = ".cache", {"features", "predictions", "recordings.json"}
+LOGS, NOTES = "logs", ".*.key"
+WRITTEN = ("run.json", "results.json", NOTES)
 
 
 def remove_traces(out: Path) -> list[Path]:
@@ -52,8 +59,10 @@ def remove_traces(out: Path) -> list[Path]:
     if not (out / "results.json").is_file() and not any(out.glob("*/deletion_record.json")):
         raise InputError(f"{out} holds no results.json and no deletion record; give --out's folder")
     removed = []
-    cache = cache_folder(out / "results.json")
-    for path in [*([cache] if cache.is_dir() else []), *_traces(out)]:
+    # That of a folder seed1 is beside it.
+    shared = cache_folder(out / "results.json")
+    beside = [shared] if shared.parent != out and shared.is_dir() else []
+    for path in [*beside, *_traces(out)]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -64,17 +73,55 @@ def remove_traces(out: Path) -> list[Path]:
 
 
 def remaining(out: Path) -> list[Path]:
-    """The inputs and results in `out` that name the speakers or were made from them."""
-    folders = [out, *sorted(path for path in out.glob("seed*") if path.is_dir())]
-    return [folder / name for folder in folders for name in INPUTS if (folder / name).exists()]
+    """What is in `out` that names the speakers or was trained on them.
+
+    Models that were trained on the forget part, or that another one was unlearned from; manifests,
+    splits and results.
+    """
+    folders = [Path(place) for place, _ in _places(out)]
+    runs = {folder: _run(folder) for folder in folders}
+    unlearned = {folder: run for folder, run in runs.items() if run.get("kind") == "unlearn"}
+    sources = {
+        Path(os.path.normpath(folder / run["original"]["path"]))
+        for folder, run in unlearned.items()
+        if "original" in run
+    }
+    models = {
+        folder
+        for folder in folders
+        if (folder in sources and folder not in unlearned)
+        or "forget" in runs[folder].get("options", {}).get("parts", ())
+        or folder.name == ORIGINAL
+    }
+    files = (file for folder in folders for file in folder.glob("*.json*") if _names_speakers(file))
+    corpora = {folder / "corpus" for folder in folders if (folder / "corpus").is_dir()}
+    return [*sorted(models), *sorted(files), *sorted(corpora)]
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """The run.json of a folder; empty where it has none of ours."""
+    with suppress(InputError):
+        return read_run(folder)
+    return {}
+
+
+def _names_speakers(file: Path) -> bool:
+    """Whether a file is a manifest, a split or the results of an evaluation."""
+    with suppress(InputError, OSError, UnicodeDecodeError):
+        if file.suffix == ".jsonl":
+            with file.open(encoding="utf-8") as lines:
+                rows = [parse_json(line) for line in islice(lines, 1)]
+            return bool(rows) and isinstance(rows[0], dict) and rows[0].keys() >= REQUIRED
+        keys = set(read_json(file)) if file.suffix == ".json" else set()
+        return any(keys >= needed for needed in (OF_A_SPLIT, OF_RESULTS))
+    return False
 
 
 def classifiers(out: Path) -> list[Path]:
     """The configs of our models in `out` that name classes, without those of `remaining`."""
-    folders = [out, *sorted(path for path in out.glob("seed*") if path.is_dir())]
-    found = (path for folder in folders for path in sorted(folder.glob("*/config.json")))
-    ours = (path.parent for path in found if (path.parent / "run.json").is_file())
-    models = (folder for folder in ours if folder.name not in INPUTS)
+    folders = {Path(place) for place, _ in _places(out)} - set(remaining(out))
+    settings = ("config.json", "run.json")
+    models = [f for f in sorted(folders) if all((f / name).is_file() for name in settings)]
     return [
         folder / "config.json"
         for folder in models
@@ -84,15 +131,42 @@ def classifiers(out: Path) -> list[Path]:
 
 def _traces(out: Path) -> Iterator[Path]:
     """The outermost files and folders with traces, without those behind links."""
-    for place, folders, files in os.walk(out):
+    for place, names in _places(out):
         here = Path(place)
-        traces = [name for name in folders if _matches(name, FOLDERS)]
-        yield from (here / name for name in sorted(traces))
-        # A corpus is the user's own.
-        folders[:] = [name for name in folders if name not in {*traces, ".cache", "corpus"}]
-        yield from (here / name for name in sorted(files) if _matches(name, FILES))
+        ours = [name for name in sorted(names) if _is_ours(here / name)]
+        names -= set(ours)
+        yield from (here / name for name in ours)
+        if here == out or any(any(here.glob(mark)) for mark in WRITTEN):
+            files = (path for path in sorted(here.iterdir()) if path.is_file())
+            yield from (path for path in files if _is_trace(path))
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    path = Path(name)
-    return any(map(path.match, patterns)) and not path.match(PRIVATE)
+def _places(out: Path) -> Iterator[tuple[str, set[str]]]:
+    """Each folder below `out`, and the set of its folders; what is taken out is not entered.
+
+    A corpus is the user's own.
+    """
+    for place, folders, _ in os.walk(out):
+        names = set(folders)
+        yield place, names
+        folders[:] = sorted(names - {CACHE, "corpus"})
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is one that the program leaves behind, and not somebody else's."""
+    if folder.name == CACHE:
+        return any((folder / name).exists() for name in CACHES)
+    if folder.name == LOGS:
+        # Those of a recipe, which notes beside them what it made.
+        return any(folder.parent.glob(NOTES))
+    found = [MARKS.get(pattern) for pattern in FOLDERS if folder.match(pattern)]
+    return any(mark is None or (folder / mark).is_file() for mark in found)
+
+
+def _is_trace(file: Path) -> bool:
+    if file.match(PRIVATE):
+        return False
+    if any(map(file.match, REPORTS)):
+        stem = file.name.removesuffix(file.suffix).removesuffix("-report")
+        return file.with_name(f"{stem}.json").is_file()
+    return any(map(file.match, FILES))

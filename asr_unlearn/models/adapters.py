@@ -5,6 +5,7 @@ its class: layers are replaced in place.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.extras import need_extra
 from asr_unlearn.runtime.text import names_in
+
+# Where bitsandbytes is installed, it warns with every import of peft that it cannot download a
+# kernel, which is not used here.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # What peft puts before the names of the wrapped model's weights.

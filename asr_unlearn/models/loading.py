@@ -1,5 +1,6 @@
 """Load models by Hub name, folder or config to train from scratch, and save them."""
 
+import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -240,6 +241,9 @@ def save_model(
         if model.can_generate():
             model.generation_config.save_pretrained(folder)
     processor.save_pretrained(folder)
+    # safetensors keeps its files from everybody else.
+    for weights in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", weights)
     tokenizer = getattr(processor, "tokenizer", None)
     if isinstance(tokenizer, WhisperTokenizer):
         save_spellings(tokenizer, folder)

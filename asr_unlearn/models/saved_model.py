@@ -132,6 +132,24 @@ class SavedModel:
             )
         return None
 
+    def nothing_to_forget(self, split: Split) -> str | None:
+        """Why, by its run.json, it is not the model to unlearn for this request; else None."""
+        run = self.run()
+        if run.get("kind") != "train" or "request" not in run:
+            return None
+        trained, same = run["options"]["parts"], run["request"] == split.digest
+        if same and "forget" not in trained:
+            return (
+                f"it was trained on the parts {', '.join(trained)} alone, so that there is nothing "
+                "to forget in it; give the model that was trained on the forget part"
+            )
+        if split.forgotten_speakers and not same and "forget" in trained:
+            return (
+                "it was trained before the earlier requests, whose speakers it would remember; "
+                "give the model that was unlearned for the last of them"
+            )
+        return None
+
     def check_weights(self) -> None:
         """Check that an unlearned model's weights are those that its run published.
 

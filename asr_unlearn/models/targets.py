@@ -34,7 +34,7 @@ def check_targets(task: Task, utterances: Sequence[Utterance], fastest: float = 
     if len(problems) > NAMED:
         problems[NAMED:] = [f"and {len(problems) - NAMED} more"]
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError("; ".join(problems))
 
 
 def _problem(task: Task, utterance: Utterance, fastest: float) -> str | None:

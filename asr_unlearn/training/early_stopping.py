@@ -17,6 +17,8 @@ from asr_unlearn.training.stop_rule import StopRule
 
 # Share of the target's loss from which transcripts are generated.
 NEAR = 0.5
+# Share of the way to the target's loss from which it counts as reached.
+REACHED = 0.9
 
 
 @dataclass
@@ -25,13 +27,19 @@ class CheckState:
 
     Attributes:
         distance: from the target, at the last check.
+        loss: of the forget set, then.
+        original_loss: of the forget set, before the first step.
         nearest, nearest_distance: step of the nearest check before the target, and its distance.
+        nearest_loss: of the forget set, at that step.
         stopped: why the run ends; empty while it goes on.
     """
 
     distance: float = float("inf")
     nearest: int | None = None
     nearest_distance: float = float("inf")
+    loss: float = float("nan")
+    original_loss: float = float("nan")
+    nearest_loss: float = float("nan")
     stopped: str = ""
 
 
@@ -58,12 +66,14 @@ class EarlyStopping:
             The measured and the target score, for the log.
         """
         measured, target, state = known or self._measure(), self.rule.target, self.state
-        state.distance = self.rule.distance(measured)
+        state.distance, state.loss = self.rule.distance(measured), measured.loss
+        if not step:
+            state.original_loss = measured.loss
         state.stopped = self.rule.reached(measured) or ""
         # Of equally near ones the last; where distances are infinite none.
         nearer = float("inf") > state.distance <= state.nearest_distance
         if not state.stopped and nearer:
-            state.nearest = step
+            state.nearest, state.nearest_loss = step, measured.loss
             # A run that overshoots at once starts from the original, but must not end with it.
             state.nearest_distance = state.distance if step else float("inf")
             model = whole(self.inputs.task.model)
@@ -111,6 +121,24 @@ class EarlyStopping:
         if position == 1:
             return kept, ""
         return kept, f"nearest between steps {state.nearest} and {step}, and kept there"
+
+    def missed(self, step: int) -> str | None:
+        """A sentence where the weights that are kept are far from a loss wanted; else None.
+
+        Args:
+            step: the last step.
+        """
+        state, target = self.state, self.rule.target.loss
+        if state.stopped or self.rule.on == "cer":
+            return None
+        kept = state.loss if state.nearest in (None, step) else state.nearest_loss
+        if kept - state.original_loss >= REACHED * (target - state.original_loss):
+            return None
+        return (
+            f"the target was not reached: the forget loss is {kept:.3g}, {state.original_loss:.3g} "
+            f"before, and {target:.3g} was wanted; give more epochs, a higher lr if the method has "
+            "one, or another method"
+        )
 
     def flush(self) -> None:
         """Write the nearest weights to the disk, before a checkpoint refers to them."""

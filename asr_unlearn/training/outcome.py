@@ -37,7 +37,8 @@ class Outcome:
         peak_bytes: peak memory; None if unknown.
         target: of the stop rule; None without one.
         costs: of each phase; the passes are those of all processes.
-        kept, warning: figures of the retain check after unlearning, and its warning.
+        kept: figures of the retain check after unlearning.
+        warning: of what was lost, or that the target was not reached.
     """
 
     steps: int

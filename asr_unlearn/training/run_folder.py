@@ -29,7 +29,7 @@ from asr_unlearn.runtime.io import digest_of, naming, publish_folder, write_json
 from asr_unlearn.runtime.provenance import command, versions
 from asr_unlearn.training.checkpoint import FORMAT, PARTS, checkpoints
 from asr_unlearn.training.model_card import CARD, model_card
-from asr_unlearn.training.outcome import Outcome
+from asr_unlearn.training.outcome import NothingUnlearnedError, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +105,8 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and distributed.is_first() and not checkpoints(self.path):
-            # Nothing to resume.
+        resumable = checkpoints(self.path) and not isinstance(error, NothingUnlearnedError)
+        if error is not None and distributed.is_first() and not resumable:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
         if kind is None:

@@ -276,6 +276,7 @@ class Training:
             stopped=stopped,
             peak_bytes=peak_memory(self.task.device),
             target=self.early_stopping.rule.target if self.early_stopping else None,
+            warning=self.early_stopping.missed(now.step) if self.early_stopping else None,
         )
 
 

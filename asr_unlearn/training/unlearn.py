@@ -229,7 +229,7 @@ def run_unlearning(
         outputs(inputs.task),
         mean_score(original.unseen).loss if original.unseen else None,
     )
-    return replace(outcome, kept=check.recorded(), warning=check.warning)
+    return replace(outcome, kept=check.recorded(), warning=check.warning or outcome.warning)
 
 
 def _refuse_the_original(outcome: Outcome, method: Method, *, same: bool) -> None:

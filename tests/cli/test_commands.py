@@ -75,6 +75,8 @@ def test_from_corpus_to_report(corpus, tiny_config, tmp_path, capsys):
     assert record["command"].startswith("asr-unlearn unlearn --manifest")
     assert not list(out.glob("*.partial"))
     assert {p.name for p in (out / "orthograd").glob("*.safetensors")} == {"model.safetensors"}
+    modes = [(out / "orthograd" / n).stat().st_mode for n in ("model.safetensors", "config.json")]
+    assert modes[0] == modes[1]
 
 
 def test_models_that_are_not_there_are_named(corpus, tmp_path):

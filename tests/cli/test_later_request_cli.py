@@ -42,6 +42,24 @@ def unlearned(out, name, *flags):
           *flags])  # fmt: skip
 
 
+def test_a_folder_among_the_models_that_has_a_role_is_one_model(finished):
+    models = json.loads((finished / "results2.json").read_text())["models"]
+    assert {(m["name"], m["path"]) for m in models} == {
+        *((name, name) for name in ("original", "forgotten", "both")),
+        ("retrained", "retrained2"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [("original", "was trained before the earlier requests"), ("retrained2", "retain alone")],
+)
+def test_a_model_that_is_not_the_one_to_unlearn_is_refused(model, why, finished):
+    with pytest.raises(InputError, match=f"{model}: it .*{why}"):
+        main(["unlearn", *of(finished), "--model", str(finished / model), "--out",
+              str(finished / "wrong")])  # fmt: skip
+
+
 def change(out, after, before):
     weights = [load_file(out / name / "model.safetensors") for name in (after, before)]
     return torch.cat([(weights[0][n] - weights[1][n]).flatten().double() for n in weights[0]])

@@ -73,15 +73,26 @@ def test_bad_audio_is_named() -> None:
     noise = np.random.default_rng(0).normal(scale=0.1, size=SAMPLE_RATE)
     flac = encoded(noise, SAMPLE_RATE, "FLAC")
     infinite = encoded(np.array([0.0, np.inf]), SAMPLE_RATE, "WAV", "FLOAT")
+    wav = encoded(noise, SAMPLE_RATE, "WAV")
     for content, name in (
         (b"", "empty.flac"),
         (b"words, not audio", "text.wav"),
         (flac[: len(flac) // 2], "cut.flac"),
+        (wav[: len(wav) // 2], "cut.wav"),
         (infinite, "infinite.wav"),
         (b"\x00\x01\x02", "odd.raw"),
     ):
         with pytest.raises(AudioError, match=name):
             load_audio(content, name=name)
+
+
+def test_a_wav_whose_header_counts_itself_is_whole() -> None:
+    wav = encoded(tone(440, 0.2, SAMPLE_RATE), SAMPLE_RATE, "WAV")
+    claimed = int.from_bytes(wav[40:44], "little") + 44
+    np.testing.assert_array_equal(
+        load_audio(wav[:40] + claimed.to_bytes(4, "little") + wav[44:], name="a.wav"),
+        load_audio(wav, name="a.wav"),
+    )
 
 
 def test_bad_audio_ends_a_command_with_its_reason(tmp_path: Path) -> None:

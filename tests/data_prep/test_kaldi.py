@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from asr_unlearn.data.manifest import read_manifest
+from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from data_prep import kaldi
 from data_prep.segments import Segments
@@ -62,18 +63,47 @@ def test_without_segments_a_recording_is_an_utterance(folder, tmp_path):
             "rec1 sph2pipe -f wav a.sph |\n",
             "rec1 is the output of a command, which",
         ),
-        ("wav.scp", "rec1 wav/rec1.wav\n", "has no recording rec2, of utterance b-1"),
         ("wav.scp", "rec1 x\nrec1 y\n", r"wav\.scp, lines 1 and 2: both are for rec1"),
         ("utt2spk", "a-1\n", "utt2spk, line 1: nothing after a-1"),
         ("utt2spk", "c-1 carl\n", "segments has no line for the utterance c-1"),
         ("segments", "a-1 rec1 0\n", "a-1 rec1 0 is no recording, start and end"),
-        ("segments", "a-1 rec1 5 6\n", "utterance a-1: begins at 5 s"),
     ],
 )
 def test_files_that_do_not_fit_are_named(name, content, message, folder, tmp_path):
     (folder / name).write_text(content)
     with pytest.raises(InputError, match=message):
         scanned(folder, tmp_path)
+
+
+def problems(folder, tmp_path):
+    return {one.id: one.detail for one in scanned(folder, tmp_path) if isinstance(one, Problem)}
+
+
+def test_what_has_no_speaker_or_no_recording_is_left_out_by_name(folder, tmp_path):
+    speakers = (folder / "utt2spk").read_text().splitlines()
+    (folder / "utt2spk").write_text("\n".join(speakers[1:]))
+    first = speakers[0].split()[0]
+    assert problems(folder, tmp_path) == {first: f"{folder}/utt2spk has no line for it"}
+    (folder / "wav.scp").write_text("rec1 wav/rec1.wav\n")
+    assert problems(folder, tmp_path)["b-1"] == f"{folder}/wav.scp has no recording rec2"
+
+
+@pytest.mark.parametrize(
+    ("times", "why"),
+    [
+        ("5 6", "begins at 5 s"),
+        ("1.0 0.5", "begins at 1 s, and ends at 0.5 s"),
+        ("0.5 900", "ends at 900 s"),
+    ],
+)
+def test_a_segment_that_its_recording_does_not_have_is_left_out_by_name(
+    times, why, folder, tmp_path
+):
+    lines = (folder / "segments").read_text().splitlines()
+    (folder / "segments").write_text("\n".join([f"a-1 rec1 {times}", *lines[1:]]))
+    found = problems(folder, tmp_path)
+    assert found.keys() == {"a-1"}
+    assert found["a-1"].startswith(why)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -109,7 +109,6 @@ def test_what_lhotse_writes(tmp_path):
         ({"sources": [{"type": "command", "source": "x"}]}, {}, "its recording rec is no single"),
         ({"sources": []}, {}, "its recording rec is no single file"),
         ({}, {"speaker": None}, "supervision u1 names no speaker"),
-        ({}, {"start": 9.0}, "utterance u1: begins at 9 s"),
     ],
 )
 def test_what_cannot_be_an_utterance_is_named(recording, supervision, message, corpus, tmp_path):
@@ -117,6 +116,13 @@ def test_what_cannot_be_an_utterance_is_named(recording, supervision, message, c
     lines(corpus / "x_supervisions_train.jsonl", [{**SUPERVISIONS[0], **supervision}])
     with pytest.raises(InputError, match=message):
         scanned(corpus, tmp_path)
+
+
+def test_a_part_beyond_its_recording_is_left_out(corpus, tmp_path):
+    lines(corpus / "x_recordings_train.jsonl.gz", [RECORDING])
+    lines(corpus / "x_supervisions_train.jsonl", [{**SUPERVISIONS[0], "start": 9.0}])
+    (found,) = scanned(corpus, tmp_path)
+    assert (found.id, found.reason) == ("u1", "no such part")
 
 
 def test_files_that_cannot_be_read_are_named(corpus, tmp_path):

@@ -77,6 +77,8 @@ def test_purge_removes_the_traces_and_says_so(copied, corpus, capsys):
     for path in (*(forgotten / name for name in names), *(copied / n for n in working + attacks)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("s0-0")
+    # What a recipe notes of what it made.
+    (copied / ".manifest.jsonl.key").write_text("{}")
     published_files = ("forgotten/model.safetensors", "forgotten/run.json", "original/run.json")
     kept = {name: (copied / name).read_bytes() for name in published_files}
     main(["report", "--results", str(copied / "results.json"), "--private", "true"])
@@ -123,6 +125,39 @@ def test_purge_says_that_a_speaker_classifier_names_its_classes(copied):
     named = (copied / "forgotten" / "config.json", copied / "seed0" / "forgotten" / "config.json")
     assert purged.classifiers == named
     assert f"left: {named[0]} names the model's classes" in str(purged)
+
+
+def test_purge_leaves_what_others_have_put_there(copied):
+    own = [
+        "logs/mine.log", "notes/layers.json", "notes/quarterly-report.md", "annual-report.md",
+        "finetuned/checkpoint-500/optimizer.bin", "drafts.old-1/text", "notes/.cache/theirs",
+    ]  # fmt: skip
+    for name in own:
+        (copied / name).parent.mkdir(parents=True, exist_ok=True)
+        (copied / name).write_text("mine")
+    (copied / "attacks.json").write_text("{}")
+    (copied / "attacks-report.md").write_text("s0-0")
+    removed = asr_unlearn.purge(copied).removed
+    assert copied / "attacks-report.md" in removed
+    assert all((copied / name).read_text() == "mine" for name in own)
+
+
+def test_purge_finds_caches_and_inputs_by_what_they_are(copied, corpus):
+    """Whatever they are called, and in whichever folder models were made."""
+    for cache in ("may/.cache/features/a", "may/.cache/recordings.json"):
+        (copied / cache).parent.mkdir(parents=True, exist_ok=True)
+        (copied / cache).write_text("s0")
+    (copied / "original").rename(copied / "may" / "finetuned")
+    run = json.loads((copied / "forgotten" / "run.json").read_text())
+    run["original"]["path"] = "../may/finetuned"
+    (copied / "forgotten" / "run.json").write_text(json.dumps(run))
+    for name in ("manifest.jsonl", "split.json"):
+        shutil.copy(corpus / name, copied / f"checked-{name}")
+    (copied / "results.json").rename(copied / "results2.json")
+    purged = asr_unlearn.purge(copied)
+    assert copied / "may" / ".cache" in purged.removed
+    left = ("may/finetuned", "checked-manifest.jsonl", "checked-split.json", "results2.json")
+    assert set(purged.remaining) == {copied / name for name in left}
 
 
 def test_purge_follows_no_link(copied, tmp_path):

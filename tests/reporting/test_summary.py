@@ -183,6 +183,18 @@ def test_methods_that_tie_are_all_named(make_run: MakeRun) -> None:
         assert nearest[figure] == "orthograd_tau"
 
 
+def test_figures_on_both_sides_of_the_retrained_model_are_all_shown(make_run: MakeRun) -> None:
+    def change(models: dict[str, Any]) -> None:
+        for name, wer, gap in (("orthograd 0", 0.5, 0.25), ("orthograd_tau 0", 0.0, -0.25)):
+            _gaps(models[name], retain=gap)
+            models[name]["wer"]["retain"] = wer
+
+    table = tables.closest(comparison_of(make_run(models=FOUR), change))
+    assert table is not None
+    row = next(row for row in table.rows if row.label == "WER retain")
+    assert [cell.text for cell in row.cells[2:4]] == ["orthograd and orthograd_tau", "50.0%, 0.00%"]
+
+
 def _nearest(path: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, str]:
     table = tables.closest(comparison_of(path, change))
     assert table is not None

@@ -128,6 +128,17 @@ def test_a_run_that_is_killed_while_interpolating_interpolates_again(
     assert all(torch.equal(t, known[k]) for k, t in weights(resumed).items())
 
 
+@pytest.mark.parametrize(("last", "missed"), [(0.4, True), (0.92, False)])
+def test_a_run_that_ends_far_below_its_target_says_so(
+    last, missed, corpus, tiny_config, tmp_path, monkeypatch
+):
+    scripted([MeanScore(0.1, 0.0)] + [MeanScore(last, 0.3)] * 12, monkeypatch)
+    warning = make(corpus, tiny_config, tmp_path)().warning
+    assert bool(warning) == missed
+    if warning:
+        assert "the forget loss is 0.4, 0.1 before, and 1 was wanted" in warning
+
+
 def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_path, monkeypatch):
     scripted([MeanScore(1.2, 0.0)], monkeypatch)
     rule = StopRule(target=MeanScore(loss=1.0, cer=0.5))

@@ -1,6 +1,7 @@
 """Difference of every model from the retrained one, and the nearest method by figure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.reporting import formats
@@ -93,7 +94,10 @@ def _cells(found: Comparison, column: Column, best: list[ComparisonRow]) -> Iter
     yield plain(ORIGINAL)
     yield plain(RETRAINED)
     yield Cell(formats.listed([row.model for row in best]))
-    yield plain(best[0].model)
+    # Equally near ones may be on both sides.
+    figures = {cell.text: cell for cell in map(plain, (row.model for row in best))}
+    nearest, *others = figures.values()
+    yield replace(nearest, text=", ".join(figures)) if others else nearest
     if found.retrained is not None and len(found.retrained.models) > 1:
         rows = [found.row(entry.name, *column.keys) for entry in found.methods]
         same = [row.model for row in rows if row and row.verdict == "no difference"]
