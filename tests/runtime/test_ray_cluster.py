@@ -51,7 +51,7 @@ def test_a_training_whose_node_is_lost_goes_on_elsewhere(cluster, corpus, tiny_c
         pid = int((folder / "begun").read_text().split()[0])
         node = next(n for n in cluster.nodes if pid in descendants(raylet(n).pid))
         cluster.remove_node(node, allow_graceful=False)
-        assert future.result(timeout=120) == steps
+        assert future.result(timeout=400) == steps
     (first, start), (second, resumed) = (
         map(int, line.split()) for line in (folder / "begun").read_text().splitlines()
     )
@@ -131,7 +131,7 @@ def remove(path):
 @pytest.mark.slow
 def test_an_error_is_the_one_that_the_call_raised(cluster):
     with ray_tasks("ray") as submit, pytest.raises(InputError, match=r"^model\.json: there is no"):
-        submit(Failing()).result(timeout=90)
+        submit(Failing()).result(timeout=300)
 
 
 @pytest.mark.slow
