@@ -54,4 +54,5 @@ def purge(out: Path | str) -> Purged:
     """
     folder = Path(out)
     removed = remove_traces(folder)
-    return Purged(tuple(removed), tuple(remaining(folder)), tuple(classifiers(folder)))
+    left = remaining(folder)
+    return Purged(tuple(removed), tuple(left), tuple(classifiers(folder, left)))

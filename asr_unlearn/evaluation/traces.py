@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from asr_unlearn.models.run_record import read_run
 from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.documents import parse_json, read_json
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.training.checkpoint import DIGESTS
 
 # Folders: work that was interrupted, replaced models, models that attacks trained, what recipes
 # printed, and reports that TensorBoard got.
@@ -24,7 +25,7 @@ FOLDERS = (
     *("informed", "shadows", "unlearned_shadows"),
 )
 # Folders of these names may be somebody else's: ours hold such a file.
-MARKS = {"checkpoint-*": "sha256.json", "*.old-*": "run.json"}
+MARKS = {"checkpoint-*": DIGESTS, "*.old-*": "run.json"}
 # Files: predictions, which earlier versions kept in a model's folder, states, what other processes
 # printed, and reports.
 FILES = (
@@ -78,7 +79,7 @@ def remaining(out: Path) -> list[Path]:
     Models that were trained on the forget part, or that another one was unlearned from; manifests,
     splits and results.
     """
-    folders = [Path(place) for place, _ in _places(out)]
+    folders = [place for place, _ in _places(out)]
     runs = {folder: _run(folder) for folder in folders}
     unlearned = {folder: run for folder, run in runs.items() if run.get("kind") == "unlearn"}
     sources = {
@@ -117,9 +118,9 @@ def _names_speakers(file: Path) -> bool:
     return False
 
 
-def classifiers(out: Path) -> list[Path]:
-    """The configs of our models in `out` that name classes, without those of `remaining`."""
-    folders = {Path(place) for place, _ in _places(out)} - set(remaining(out))
+def classifiers(out: Path, left: Collection[Path]) -> list[Path]:
+    """The configs of our models in `out` that name classes, without the models in `left`."""
+    folders = {place for place, _ in _places(out)}.difference(left)
     settings = ("config.json", "run.json")
     models = [f for f in sorted(folders) if all((f / name).is_file() for name in settings)]
     return [
@@ -131,8 +132,7 @@ def classifiers(out: Path) -> list[Path]:
 
 def _traces(out: Path) -> Iterator[Path]:
     """The outermost files and folders with traces, without those behind links."""
-    for place, names in _places(out):
-        here = Path(place)
+    for here, names in _places(out):
         ours = [name for name in sorted(names) if _is_ours(here / name)]
         names -= set(ours)
         yield from (here / name for name in ours)
@@ -141,14 +141,14 @@ def _traces(out: Path) -> Iterator[Path]:
             yield from (path for path in files if _is_trace(path))
 
 
-def _places(out: Path) -> Iterator[tuple[str, set[str]]]:
+def _places(out: Path) -> Iterator[tuple[Path, set[str]]]:
     """Each folder below `out`, and the set of its folders; what is taken out is not entered.
 
     A corpus is the user's own.
     """
     for place, folders, _ in os.walk(out):
         names = set(folders)
-        yield place, names
+        yield Path(place), names
         folders[:] = sorted(names - {CACHE, "corpus"})
 
 
