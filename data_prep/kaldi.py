@@ -35,7 +35,7 @@ def scan(
         if name not in speakers:
             yield Problem(name, "no speaker", f"{folder}/utt2spk has no line for it")
             continue
-        source, start, end = (name, None, None) if cut is None else _segment(cut, name, folder)
+        source, start, seconds = (name, None, None) if cut is None else _segment(cut, name, folder)
         if source not in recordings:
             yield Problem(name, "missing audio", f"{folder}/wav.scp has no recording {source}")
             continue
@@ -47,10 +47,7 @@ def scan(
             text=None if texts is None else texts.get(name, ""),
             subset=subset,
         )
-        if start is None:
-            yield utterance
-        else:
-            yield segments.part(utterance, start, None if end is None else end - start)
+        yield segments.part(utterance, start, seconds)
 
 
 def _has(folder: Path, name: str) -> bool:
@@ -86,10 +83,10 @@ def _path(entry: str, name: str, folder: Path) -> Path:
 
 
 def _segment(cut: dict[str, str], name: str, folder: Path) -> tuple[str, float, float | None]:
-    """Recording, start and end of an utterance; an end of -1 is the recording's."""
+    """Recording, start and length of an utterance, None up to the end: that is an end of -1."""
     try:
         source, start, end = cut[name].split()
-        return source, float(start), None if float(end) < 0 else float(end)
+        return source, float(start), None if float(end) < 0 else float(end) - float(start)
     except KeyError as error:
         raise InputError(f"{folder}/segments has no line for the utterance {name}") from error
     except ValueError as error:

@@ -38,15 +38,17 @@ class Segments:
         self.folder = manifest.with_name(f"{manifest.stem}.audio")
 
     def part(
-        self, utterance: Utterance, start: float, seconds: float | None
+        self, utterance: Utterance, start: float | None, seconds: float | None
     ) -> Utterance | Problem:
         """The utterance with a part of its recording as its audio, or why there is no such part.
 
         Args:
             utterance: with the whole recording.
-            start: seconds before the part.
+            start: seconds before the part; None where the utterance is the whole recording.
             seconds: length of the part; None up to the end.
         """
+        if start is None:
+            return utterance
         try:
             audio = self.cut(utterance.audio, utterance.id, start, seconds)
         except NoSuchPartError as error:

@@ -216,7 +216,7 @@ def _utterance(
         subset=None if subset is None else PARTS.get(subset.lower(), "train"),
         **columns.description(row),
     )
-    return utterance if start is None else segments.part(utterance, start, seconds)
+    return segments.part(utterance, start, seconds)
 
 
 def _filled(path: str, variables: Mapping[str, str], where: str) -> str:

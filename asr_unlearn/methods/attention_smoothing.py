@@ -11,7 +11,7 @@ from asr_unlearn.methods.direction import Loss, Term
 from asr_unlearn.methods.distillation import divergence_from, frozen_copy
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
-from asr_unlearn.models.adapters import has_adapters, merge_adapters
+from asr_unlearn.models.adapters import merge_adapters
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.errors import InputError
 
@@ -29,9 +29,8 @@ def smoothed_copy(task: Task, temperature: float) -> Task:
         InputError: the model has no attention with a projection to queries.
     """
     teacher = frozen_copy(task)
-    if has_adapters(teacher.model):
-        # Divided by themselves, both factors of an adapter would divide what it adds twice.
-        merge_adapters(teacher.model)
+    # Divided by themselves, both factors of an adapter would divide what it adds twice.
+    merge_adapters(teacher.model)
     found = [m for name, m in teacher.model.named_modules() if name.split(".")[-1] in QUERIES]
     if not found:
         raise InputError(

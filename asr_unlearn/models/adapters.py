@@ -120,11 +120,13 @@ def has_adapters(model: nn.Module) -> bool:
     return bool(getattr(model, "peft_config", None))
 
 
-def merge_adapters(model: PreTrainedModel) -> None:
+def merge_adapters(model: nn.Module) -> None:
     """Add the adapters' change to the weights: the model is then as if it never had any.
 
-    Its outputs stay the same up to rounding.
+    Its outputs stay the same up to rounding. A model without adapters is left as it is.
     """
+    if not has_adapters(model):
+        return
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils import ModulesToSaveWrapper
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 from filelock import FileLock, Timeout
 from transformers import PreTrainedModel
 
-from asr_unlearn.models.adapters import has_adapters, merge_adapters
+from asr_unlearn.models.adapters import merge_adapters
 from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.loading import save_model
 from asr_unlearn.models.saved_model import SavedModel, weights_of_base
@@ -131,7 +131,7 @@ class RunFolder:
         if not distributed.is_first():
             return
         remove_head(self.task.model)
-        if base is None and has_adapters(self.task.model):
+        if base is None:
             merge_adapters(self.task.model)
         with naming(self.path):
             save_model(self.task.model, self.task.processor, self.path, base)

@@ -21,7 +21,7 @@ from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.evaluation.predictions import Row
 from asr_unlearn.metrics.recovery import brought_back
 from asr_unlearn.metrics.rounding import GROUP, PRECISIONS, PRUNED, Precision, rounded
-from asr_unlearn.models.adapters import has_adapters, merge_adapters
+from asr_unlearn.models.adapters import merge_adapters
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import measure_losses, with_known_labels
 from asr_unlearn.models.saved_model import Key
@@ -93,8 +93,7 @@ class Quantisation(ModelJob):
         count = 0
         for precision in PRECISIONS:
             task = self.model.task(self.device)
-            if has_adapters(task.model):
-                merge_adapters(task.model)
+            merge_adapters(task.model)
             count = round_weights(task.model, precision)
             losses = measure_losses(
                 task,
