@@ -17,15 +17,15 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read the record at `path`.
 
     Raises:
-        InputError: it is damaged, or of an earlier version, which binds less.
+        InputError: it is damaged, or of another schema version.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         record = None
     remedy = "evaluate the model again, which writes it anew"
-    if isinstance(record, dict) and record.get("schema") == 1:
-        raise InputError(f"{path} is of an earlier version: {remedy}")
+    if isinstance(record, dict) and record.get("schema", SCHEMA) != SCHEMA:
+        raise InputError(f"{path} has schema {record['schema']!r}, not {SCHEMA}: {remedy}")
     kinds = {"created": str, "beams": int, "paths": dict, "sha256": dict, "figures": dict}
     if not isinstance(record, dict) or not (
         all(isinstance(record.get(name), kind) for name, kind in kinds.items())

@@ -11,7 +11,6 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from asr_unlearn.models.run_record import upgraded_run
 from asr_unlearn.runtime.documents import parse_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
@@ -62,11 +61,11 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read and check a results.json; files of earlier schema versions are converted.
+    """Read and check a results.json.
 
     Raises:
-        ResultsError: there is no such file, it does not fit the schema, or a later version of
-            asr_unlearn wrote it.
+        ResultsError: there is no such file, it does not fit the schema, or another version
+            of asr_unlearn wrote it.
     """
     try:
         record = parse_json(path.read_text(encoding="utf-8"))
@@ -77,7 +76,6 @@ def read_results(path: Path) -> Results:
     except InputError as error:
         raise ResultsError(f"{path}: {error}; run the evaluation again") from None
     _check_version(record, path)
-    record = upgraded(record)
     _check(record, path)
     return Results(path, record, models_of(record, path.parent))
 
@@ -100,26 +98,6 @@ def models_of(record: Mapping[str, Any], root: Path) -> tuple[Model, ...]:
         Model(entry["name"], entry["seed"], root / entry["path"], entry)
         for entry in record["models"]
     )
-
-
-def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the results of any earlier schema version in the present one, step by step."""
-    found = dict(record)
-    while (version := found["schema"]) in _STEPS:
-        found = {**_STEPS[version](found), "schema": version + 1}
-    return found
-
-
-def _from_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Schema 2 names recorded options and the reason for stopping as run.json does today."""
-    models = record.get("models")
-    if not isinstance(models, list):
-        return dict(record)
-    return {**record, "models": [upgraded_run(m) if isinstance(m, dict) else m for m in models]}
-
-
-# The conversion from each schema version to the next.
-_STEPS = {1: _from_1}
 
 
 @cache
@@ -148,21 +126,19 @@ def _check(record: Any, path: Path) -> None:
 
 
 def _check_version(record: Any, path: Path) -> None:
-    """Raises ResultsError if the schema version cannot be read."""
+    """Raises ResultsError if the file is of another schema version."""
     version = record.get("schema") if isinstance(record, Mapping) else None
     if version is None:
         raise ResultsError(f'{path}: has no "schema" key, so asr_unlearn did not write it')
-    known = isinstance(version, int) and not isinstance(version, bool)
-    if known and (version in _STEPS or version == SCHEMA):
+    if version == SCHEMA and not isinstance(version, bool | float):
         return
     versions = record.get("versions")
     writer = versions.get("asr_unlearn") if isinstance(versions, Mapping) else None
     by = f" (written by asr_unlearn {writer})" if writer else ""
-    newer = known and version > SCHEMA
+    newer = isinstance(version, int) and version > SCHEMA
     remedy = "update asr_unlearn" if newer else "run the evaluation again to write it anew"
     raise ResultsError(
-        f"{path}: schema {version!r}{by}, but this asr_unlearn reads schema {min(_STEPS)} "
-        f"to {SCHEMA}: {remedy}"
+        f"{path}: schema {version!r}{by}, but this asr_unlearn reads schema {SCHEMA}: {remedy}"
     )
 
 

@@ -26,8 +26,7 @@ FOLDERS = (
 )
 # Folders of these names may be somebody else's: ours hold such a file.
 MARKS = {"checkpoint-*": DIGESTS, "*.old-*": "run.json"}
-# Files: predictions, which earlier versions kept in a model's folder, states, what other processes
-# printed, and reports.
+# Files: predictions, states, what other processes printed, and reports.
 FILES = (
     *("utterances.jsonl", "states.npz", "embeddings.npz", "divergence.json", "cka.json"),
     *("neighbours.json", "neighbours.log", "transcription.log"),
@@ -37,7 +36,7 @@ FILES = (
         for name in MEASURES
         for end in (".json", "-*.json", ".npz", ".log", "-*.log")
     ),
-    *("best-*.weights", "best-*.safetensors", "report.md", "report.html"),
+    *("best-*.weights", "report.md", "report.html"),
 )
 REPORTS = ("*-report.md", "*-report.html")
 PRIVATE = "private-*"

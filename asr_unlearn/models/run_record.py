@@ -1,4 +1,4 @@
-"""run.json of a model folder; files of earlier versions are converted on reading."""
+"""run.json of a model folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     if not path.exists():
         return {}
-    run = upgraded_run(read_json(path))
+    run = dict(read_json(path))
     _check(run, path)
     return run
 
@@ -39,24 +39,3 @@ def _check(run: Mapping[str, Any], path: Path) -> None:
                 f"{path}: {name} is {value!r}, which asr_unlearn did not write; make the model "
                 "again, or remove the file if the model was made elsewhere"
             )
-
-
-def upgraded_run(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run.json of any version with the present keys and values.
-
-    An entry of results.json has the same keys and is converted likewise.
-    """
-    run = _renamed(record)
-    if isinstance(options := run.get("options"), Mapping):
-        options = run["options"] = _renamed(options)
-        stop = options.get("stop")
-        if isinstance(stop, Mapping) and stop.get("on") == "both":
-            options["stop"] = {**stop, "on": "any"}
-    if isinstance(stopped := run.get("stopped"), str):
-        run["stopped"] = stopped.replace("reached a stranger's", "reached the target")
-    return run
-
-
-def _renamed(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping with the present name of the reference model, in the same order."""
-    return {("reference_model" if k == "outsider" else k): v for k, v in mapping.items()}

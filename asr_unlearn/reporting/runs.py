@@ -54,20 +54,18 @@ def key(model: Model) -> tuple[str, int]:
     return model.name, model.seed
 
 
-def read_run(folder: Path, predictions: Path | None = None) -> Run:
+def read_run_files(folder: Path, predictions: Path) -> Run:
     """Read the files that exist.
 
     Args:
-        predictions: folder of the predictions (`asr_unlearn.runtime.cache.predictions_folder`);
-            earlier versions kept them in `folder`.
+        folder: of the model.
+        predictions: folder of its predictions (`asr_unlearn.runtime.cache.predictions_folder`).
 
     Raises:
         ResultsError: a file is broken, or predictions are not those of the evaluation; names file
             and line.
     """
-    rows = None if predictions is None else _predictions(predictions / ROWS)
-    if rows is None:
-        rows = _predictions(folder / ROWS)
+    rows = _predictions(predictions / ROWS)
     metrics = _lines(folder / "metrics.jsonl", _numbers_only)
     settings = _object(folder / "run.json", "write the run folder again")
     record = _object(folder / "deletion_record.json", "evaluate the model again")

@@ -16,7 +16,7 @@ from asr_unlearn.reporting.figures.gallery import draw_all
 from asr_unlearn.reporting.private import without_names
 from asr_unlearn.reporting.render_html import html
 from asr_unlearn.reporting.render_markdown import draw, markdown, sentences
-from asr_unlearn.reporting.runs import Runs, key, read_run
+from asr_unlearn.reporting.runs import Runs, key, read_run_files
 from asr_unlearn.reporting.summary import summary
 from asr_unlearn.runtime.cache import predictions_folder
 from asr_unlearn.runtime.io import atomic_write, digest
@@ -38,13 +38,15 @@ def write_report(
 
     Raises:
         ResultsError: results.json or a file of a run folder is broken, or results.json is not what
-            a deletion record is about. A missing file of a run
-            folder is named in the report instead.
+            a deletion record is about. A missing file of a run folder is named in the report
+            instead.
     """
     results = read_results(results_path)
     models = Bar(results.models, desc="reading the runs", leave=False, delay=2)
     root = results_path.parent
-    runs: Runs = {key(m): read_run(m.folder, predictions_folder(m.folder, root)) for m in models}
+    runs: Runs = {
+        key(m): read_run_files(m.folder, predictions_folder(m.folder, root)) for m in models
+    }
     _check_records(results, runs)
     if private:
         results, runs = without_names(results, runs)

@@ -114,8 +114,7 @@ class RunFolder:
 
     def _others(self) -> list[Path]:
         """The folders of interrupted runs to the same output with another key."""
-        # Earlier versions had no key in the name.
-        name = re.compile(rf"{re.escape(self.out.name)}(\.[0-9a-f]{{{KEY_DIGITS}}})?\.partial")
+        name = re.compile(rf"{re.escape(self.out.name)}\.[0-9a-f]{{{KEY_DIGITS}}}\.partial")
         found = (p for p in self.out.parent.iterdir() if name.fullmatch(p.name) and p.is_dir())
         return sorted(path for path in found if path != self.path)
 
@@ -181,7 +180,7 @@ def _began(folder: Path) -> str:
     """What an interrupted run is, for a message."""
     path = folder / COMMAND
     if not path.is_file():
-        return "an interrupted run of a command of an earlier version"
+        return "an interrupted run"
     return f"an interrupted run of `{path.read_text(encoding='utf-8')}`"
 
 

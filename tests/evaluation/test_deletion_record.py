@@ -455,7 +455,7 @@ def test_a_split_without_salt_leaves_the_forget_list_out(folder):
     verify(folder)
 
 
-def test_a_record_of_an_earlier_version_is_named(folder):
+def test_a_record_of_another_version_is_named(folder):
     edit(folder / "forgotten" / "deletion_record.json", lambda r: r.update(schema=1))
-    with pytest.raises(ValueError, match="is of an earlier version: evaluate the model again"):
+    with pytest.raises(ValueError, match="has schema 1, not 2: evaluate the model again"):
         verify(folder)

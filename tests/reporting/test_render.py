@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ import asr_unlearn.reporting
 from asr_unlearn.evaluation.results import ResultsError, read_results, write_results
 from asr_unlearn.reporting import table, write_report
 from asr_unlearn.runtime.cache import cached
+from tests.support.made_up_runs import predictions
 
 MakeRun = Callable[..., Path]
 FOUR = ("original", "retrained", "neggrad_plus", "orthograd_tau")
@@ -203,8 +205,8 @@ def test_missing_figures_are_dashes_or_left_out(make_run: MakeRun) -> None:
     record["models"][1]["wer"] = {"test": 0.25}
     write_results(path, record)
     for model in record["models"]:
-        for file in (path.parent / model["path"]).iterdir():
-            file.unlink()
+        for folder in (path.parent / model["path"], predictions(path, model["path"])):
+            shutil.rmtree(folder)
     written, page = write_report(path)
     html = _page(page)
     markdown = written.read_text(encoding="utf-8")
@@ -221,7 +223,7 @@ def test_missing_figures_are_dashes_or_left_out(make_run: MakeRun) -> None:
 
 def test_an_utterance_without_a_loss_or_text_is_no_zero(make_run: MakeRun) -> None:
     path = make_run()
-    for file in path.parent.glob("*/utterances.jsonl"):
+    for file in (path.parent / ".cache").rglob("utterances.jsonl"):
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         for row in rows:
             row["loss"] = float("nan") if row["part"] == "forget" else row["loss"]
@@ -249,7 +251,7 @@ def test_figures_without_a_place_of_their_own_are_shown(make_run: MakeRun) -> No
 
 def test_a_broken_run_file_is_named_with_its_line(make_run: MakeRun) -> None:
     path = make_run()
-    file = path.parent / "retrained" / "utterances.jsonl"
+    file = predictions(path, "retrained") / "utterances.jsonl"
     rows = file.read_text().splitlines()
     rows[6] = '{"id": "x"}'
     file.write_text("\n".join(rows))
@@ -260,14 +262,14 @@ def test_a_broken_run_file_is_named_with_its_line(make_run: MakeRun) -> None:
 
 def test_predictions_that_were_edited_are_named(make_run: MakeRun) -> None:
     path = make_run()
-    predictions = path.parent / "retrained" / "utterances.jsonl"
-    cached(predictions, "an evaluation").save()
+    file = predictions(path, "retrained") / "utterances.jsonl"
+    cached(file, "an evaluation").save()
     write_report(path)
-    lines = predictions.read_text(encoding="utf-8").splitlines(keepends=True)
-    predictions.write_text("".join(lines[:-1]), encoding="utf-8")
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:-1]), encoding="utf-8")
     with pytest.raises(ResultsError, match=r"retrained/utterances\.jsonl is not as .* evaluate"):
         write_report(path)
-    predictions.unlink()
+    file.unlink()
     write_report(path)
 
 

@@ -12,7 +12,7 @@ from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.reporting import tables, write_report
 from asr_unlearn.reporting.comparison import compare
 from asr_unlearn.reporting.tables import Cell, Table
-from tests.support.made_up_runs import attacked, comparison_of
+from tests.support.made_up_runs import attacked, comparison_of, predictions
 
 MakeRun = Callable[..., Path]
 FOUR = ("original", "retrained", "orthograd", "orthograd_tau")
@@ -176,10 +176,14 @@ def test_without_records_there_is_no_section_for_them(make_run: MakeRun) -> None
 
 
 def test_the_longer_side_of_the_speakers_goes_down_the_page(make_run: MakeRun) -> None:
-    from asr_unlearn.reporting.runs import key, read_run
+    from asr_unlearn.reporting.runs import key, read_run_files
 
-    results = read_results(make_run(models=FOUR))
-    runs = {key(model): read_run(model.folder) for model in results.models}
+    path = make_run(models=FOUR)
+    results = read_results(path)
+    runs = {
+        key(model): read_run_files(model.folder, predictions(path, model.name))
+        for model in results.models
+    }
     found = compare(results)
     upright = tables.each_speaker(found, runs, "forget")  # six speakers, four models
     assert upright is not None

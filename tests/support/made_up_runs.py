@@ -13,7 +13,9 @@ import soundfile
 from asr_unlearn.data.split import OF_EVERY_SPLIT
 from asr_unlearn.evaluation.results import read_results, write_results
 from asr_unlearn.reporting.comparison import Comparison, compare
+from asr_unlearn.reporting.runs import ROWS
 from asr_unlearn.reporting.summary import Summary, summary
+from asr_unlearn.runtime.cache import predictions_folder
 
 # Word error rates by part, similar to a small model on AN4.
 RATES = {
@@ -62,9 +64,14 @@ def set_task(path: Path, task: str) -> None:
         gaps = model.get("gap_to_retrained", {"wer": {}, "cer": {}})
         gaps["accuracy"] = {part: -gap for part, gap in gaps.pop("wer").items()}
         del model["cer"], gaps["cer"]
-        _as_classes(path.parent / model["path"] / "utterances.jsonl")
+        _as_classes(predictions(path, model["path"]) / ROWS)
         model["confusion"] = {"labels": ["yes", "no"], "counts": [[7, 3], [0, 10]]}
     write_results(path, record)
+
+
+def predictions(results: Path, model: str) -> Path:
+    """Where the predictions of a model are, whose path is relative to results.json."""
+    return predictions_folder(results.parent / model, results.parent)
 
 
 def _as_classes(path: Path) -> None:
@@ -203,7 +210,9 @@ def _write_model(
     path = f"seed{seed}/{name}" if nested else name
     (folder / path).mkdir(parents=True)
     rows = [row for part in SIZES for row in _rows(name, seed, part, texts)]
-    _write_lines(folder / path / "utterances.jsonl", rows)
+    quoted = predictions(folder / "results.json", path)
+    quoted.mkdir(parents=True)
+    _write_lines(quoted / ROWS, rows)
     (folder / path / "run.json").write_text(json.dumps({"config": {"lr": 5e-4}, "seed": seed}))
     rates = {part: _pooled(rows, part) for part in SIZES}
     model: dict[str, Any] = {
@@ -232,7 +241,7 @@ def _write_model(
                      "relative_to_retraining": model["seconds"] / SECONDS["retrained"]},
         }  # fmt: skip
     else:
-        rows = [{"step": step, "retain_loss": 300 / step} for step in range(1, 301)]
+        rows = [{"step": step, "train_loss": 300 / step} for step in range(1, 301)]
         _write_lines(folder / path / "metrics.jsonl", rows)
     return model
 

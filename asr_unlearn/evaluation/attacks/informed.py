@@ -209,9 +209,7 @@ def _trusted_method(model: SavedModel, method_files: Collection[str]) -> str:
 
     A run.json is data: a file is never run because a run.json names it.
     """
-    run = model.run()
-    # Early versions did not record the method: the model's folder had its name.
-    name: str = run["options"].get("method", run["name"])
+    name: str = model.run()["options"]["method"]
     if (wanted := users_method(name)) is None:
         return name
     for given in method_files:

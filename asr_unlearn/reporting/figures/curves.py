@@ -47,9 +47,7 @@ def training_curves(trained: Mapping[str, Curves], looks: Looks) -> str | None:
 
 def _training_line(rows: Curve) -> tuple[np.ndarray, np.ndarray] | None:
     """Steps and losses [points], each the mean of as many steps as make at most POINTS of them."""
-    # Earlier versions logged the training loss as the retain loss.
-    losses = [(row, row.get("train_loss", row.get("retain_loss", 0))) for row in rows]
-    logged = [(row["step"], loss) for row, loss in losses if loss > 0]
+    logged = [(row["step"], row["train_loss"]) for row in rows if row.get("train_loss", 0) > 0]
     if len(logged) < 2:
         return None
     chunks = np.array_split(np.array(logged), min(POINTS, len(logged)))
