@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from asr_unlearn.data.corpus import Corpus
+from asr_unlearn.data.manifest import content
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.cache import Cached, cached
 
@@ -67,6 +68,10 @@ class ModelJob(CachedJob):
 
 class PartsJob(ModelJob):
     """A job whose result has for each part a list with an entry for each utterance."""
+
+    def contents(self, parts: Sequence[str]) -> dict[str, list[Any]]:
+        """Return what the result depends on of the utterances of each part."""
+        return {part: content(self.corpus.part(part)) for part in parts}
 
     @abstractmethod
     def of_part(self, entries: Sequence[Any]) -> dict[str, float]:

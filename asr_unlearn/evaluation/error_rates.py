@@ -1,11 +1,12 @@
 """Loss, error rates and confusion matrix of a model, by part of the split."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.predictions import Row, classified
 from asr_unlearn.metrics.accuracy import accuracy, confusion
+from asr_unlearn.metrics.intervals import signed_ratio_interval
 from asr_unlearn.metrics.wer import Errors, rate, speaker_interval
 
 # Errors and lengths of an utterance, by the rate that they make.
@@ -92,6 +93,36 @@ def confusion_on_test(rows: Sequence[Row]) -> dict[str, Any]:
     return {} if found is None else {"confusion": found}
 
 
-def forget_losses(rows: Sequence[Row]) -> list[float]:
-    """Return the loss of each forget utterance, in nats a label."""
-    return [r["loss"] for r in rows if r["part"] == "forget"]
+def forget_losses(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the loss of each forget utterance, in nats a label, by id."""
+    return {r["id"]: r["loss"] for r in rows if r["part"] == "forget"}
+
+
+def gap_intervals(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, dict[str, list[float]]]:
+    """Return 95% intervals over speakers of rows' figures minus the others', by figure and part.
+
+    Both models have the same utterances, so that what makes these hard is no part of the
+    difference, as it is of either model's own interval.
+    """
+    theirs = {r["id"]: r for r in others}
+    found: dict[str, dict[str, list[float]]] = {}
+    for part in PARTS:
+        pairs = [(r, theirs[r["id"]]) for r in rows if r["part"] == part and r["id"] in theirs]
+        speakers = [own["speaker"] for own, _ in pairs]
+        for figure, above, below in _differences(pairs):
+            if bounds := signed_ratio_interval(above, below, speakers):
+                found.setdefault(figure, {})[part] = list(bounds)
+    return found
+
+
+def _differences(pairs: Sequence[tuple[Row, Row]]) -> Iterator[tuple[str, list[float], list[int]]]:
+    """Of each figure the differences of utterances, and what their sum is divided by."""
+    ones = [1] * len(pairs)
+    yield "loss", [own["loss"] - other["loss"] for own, other in pairs], ones
+    for name in rate_names([own for own, _ in pairs]) if pairs else ():
+        if name == "accuracy":
+            yield name, [other["errors"] - own["errors"] for own, other in pairs], ones
+        else:
+            errors, words = COUNTS[name]
+            above = [own[errors] - other[errors] for own, other in pairs]
+            yield name, above, [own[words] for own, _ in pairs]

@@ -24,6 +24,7 @@ from asr_unlearn.evaluation.cost import cost_of
 from asr_unlearn.evaluation.error_rates import (
     confusion_on_test,
     figures_by_part,
+    gap_intervals,
     overlong_transcripts,
 )
 from asr_unlearn.evaluation.gap_to_retrained import add_gum, divergence_from_retrained
@@ -190,9 +191,11 @@ def evaluate(
 
 
 def _split_summary(corpus: Corpus) -> dict[str, Any]:
-    """Who is forgotten; and utterances, seconds and speakers of every part."""
+    """Who is forgotten; utterances, seconds and speakers of every part, and how many of these
+    are retain speakers."""
     split = corpus.split
     parts = {part: corpus.part(part) for part in PARTS if part in split.parts}
+    retained = {u.speaker for u in corpus.part("retain")}
     return {
         "seed": split.seed,
         "forget_speakers": list(split.forget_speakers),
@@ -201,7 +204,8 @@ def _split_summary(corpus: Corpus) -> dict[str, Any]:
             part: {
                 "utterances": len(utterances),
                 "seconds": round(sum(u.seconds for u in utterances), 2),
-                "speakers": len({u.speaker for u in utterances}),
+                "speakers": len(speakers := {u.speaker for u in utterances}),
+                "retain_speakers": len(speakers & retained),
             }
             for part, utterances in parts.items()
         },
@@ -244,6 +248,7 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["speaker_id"] = speaker_id
     if retrained := inputs.models.get(retrained_key):
         entry["gap_to_retrained"] = gap(inputs.figures[key], inputs.figures[retrained_key])
+        entry["gap_ci95"] = gap_intervals(rows, inputs.rows[retrained_key])
         pair = {"retrained": inputs.rows[retrained_key], "model": rows}
         entry["divergence"] = divergence_from_retrained(
             retrained, model, pair, corpus, device=device

@@ -34,18 +34,26 @@ def divergence_from_retrained(
         "emd_forget_loss", the earth mover's distance of the forget losses in nats;
         "ks_forget_loss" and "ks_p", the statistic and p of the Kolmogorov-Smirnov test on them; and
         "kl_forget" and "kl_test", KL(retrained ‖ model) in nats: mean over frames or tokens, then
-        over utterances. The KLs are absent where the two models cannot be compared.
+        over utterances. The KLs are absent where the two models cannot be compared, the others
+        where they have no forget utterance in common, as where the retrained one lacks the class.
     """
     evaluated = {row["part"] for row in rows["model"]}
     parts = {part: corpus.part(part) for part in DIVERGENCE_PARTS if part in evaluated}
-    losses, expected = (forget_losses(rows[key]) for key in ("model", "retrained"))
-    statistic, p = kolmogorov_smirnov(losses, expected)
-    return {
-        "emd_forget_loss": earth_mover(losses, expected),
-        "ks_forget_loss": statistic,
-        "ks_p": p,
-        **_mean_divergence(retrained, model, parts, device),
-    }
+    return _of_losses(rows) | _mean_divergence(retrained, model, parts, device)
+
+
+def _of_losses(rows: Mapping[str, Sequence[Row]]) -> dict[str, float]:
+    """Distances of the forget losses of the utterances that both models have."""
+    own, theirs = (forget_losses(rows[key]) for key in ("model", "retrained"))
+    ids = [name for name in own if name in theirs]
+    if not ids:
+        return {}
+    losses, expected = [own[name] for name in ids], [theirs[name] for name in ids]
+    speaker_of = {row["id"]: row["speaker"] for row in rows["model"]}
+    speakers = [speaker_of[name] for name in ids]
+    statistic, p = kolmogorov_smirnov(losses, expected, speakers)
+    distance = earth_mover(losses, expected)
+    return {"emd_forget_loss": distance, "ks_forget_loss": statistic, "ks_p": p}
 
 
 def add_gum(entries: Sequence[dict[str, Any]]) -> None:
@@ -95,8 +103,8 @@ def _mean_divergence(
     if each is None:
         return {}
     return {
-        # Rounding may put what is zero below it.
-        f"kl_{part}": max(0.0, sum(each[u.id] for u in utterances) / len(utterances))
+        # Rounding may put what is zero below it. A NaN stays one, which results.json refuses.
+        f"kl_{part}": max(sum(each[u.id] for u in utterances) / len(utterances), 0.0)
         for part, utterances in parts.items()
         if utterances
     }

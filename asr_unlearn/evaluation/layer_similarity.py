@@ -20,18 +20,20 @@ from asr_unlearn.runtime.cache import cached
 logger = logging.getLogger(__name__)
 
 PARTS = ("forget", "test")
-# Of each part at most so many utterances.
+# At most so many of each part.
 UTTERANCES = 64
 # Of cka.json.
-VERSION = 1
+VERSION = 2
 
 
 class LayerSimilarity:
     """CKA by layer between models and a reference, whose states are computed once."""
 
     def __init__(self, corpus: Corpus, device: torch.device) -> None:
+        # Of each part equally many: CKA is the higher, the fewer there are.
+        count = min([UTTERANCES, *filter(None, (len(corpus.part(part)) for part in PARTS))])
         self._parts = {
-            part: chosen for part in PARTS if (chosen := compared_utterances(corpus, part))
+            part: chosen for part in PARTS if (chosen := compared_utterances(corpus, part, count))
         }
         self._device = device
         self._reference: tuple[Key, dict[str, Layers] | None] | None = None
@@ -92,8 +94,8 @@ def similarity(layers: Layers, reference: Layers) -> dict[str, float]:
     return {str(n): cka for n, cka in enumerate(each, start=1) if cka is not None}
 
 
-def compared_utterances(corpus: Corpus, part: str) -> list[Utterance]:
-    """Return up to 64 utterances of a part, drawn by the split's seed."""
+def compared_utterances(corpus: Corpus, part: str, count: int) -> list[Utterance]:
+    """Return up to `count` utterances of a part, drawn by the split's seed."""
     utterances = corpus.part(part)
     order = np.random.default_rng([corpus.split.seed, 5]).permutation(len(utterances))
-    return [utterances[i] for i in order[:UTTERANCES]]
+    return [utterances[i] for i in order[:count]]

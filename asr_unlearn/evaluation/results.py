@@ -47,8 +47,16 @@ class Model:
 
     def interval(self, metric: str, part: str) -> tuple[float, float] | None:
         """Return the 95% interval of a figure over speakers; None where it was not computed."""
-        bounds = self.record.get("ci95", {}).get(metric, {}).get(part)
-        return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        return _bounds(self.record.get("ci95"), metric, part)
+
+    def gap_interval(self, metric: str, part: str) -> tuple[float, float] | None:
+        """Return that of the figure's difference from the retrained model's."""
+        return _bounds(self.record.get("gap_ci95"), metric, part)
+
+
+def _bounds(intervals: Any, metric: str, part: str) -> tuple[float, float] | None:
+    bounds = (intervals or {}).get(metric, {}).get(part)
+    return None if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
 @dataclass(frozen=True, slots=True)

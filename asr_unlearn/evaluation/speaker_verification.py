@@ -46,8 +46,8 @@ class Trials:
     def of(cls, corpus: Corpus, listed: Path | None = None) -> "Trials":
         """Return the corpus' own trials if `listed` exists, else trials drawn by the split's seed.
 
-        Raises:
-            InputError: every listed trial has an utterance that a model may be trained on.
+        Listed trials with a speaker that models were trained on are left out; they are drawn, with
+        a warning, where that leaves none.
         """
         trained = {u.speaker for u in corpus.part(*TRAINED_ON)}
         others = corpus.part("unseen", "test")
@@ -55,13 +55,15 @@ class Trials:
         forget = {u.id: u.speaker for u in corpus.part("forget", "forget_heldout")}
         seed = corpus.split.seed
         about = draw_trials(unseen | forget, seed=seed, about=set(corpus.split.forget_speakers))
-        if listed is None or not listed.exists():
-            return cls(draw_trials(unseen, seed=seed), about)
-        held_out = {u.id for u in corpus.part("unseen", "test", "forget_heldout")}
-        usable = [t for t in read_trials(listed) if held_out.issuperset((t.first, t.second))]
-        if not usable:
-            raise InputError(f"{listed}: no trial of two utterances that were kept from training")
-        return cls(usable, about)
+        if listed is not None and listed.exists():
+            among = unseen.keys()
+            if usable := [t for t in read_trials(listed) if {t.first, t.second} <= among]:
+                return cls(usable, about)
+            logger.warning(
+                "%s: each trial has a speaker that models were trained on; others are drawn",
+                listed,
+            )
+        return cls(draw_trials(unseen, seed=seed), about)
 
     def ids(self) -> set[str]:
         """Return the ids of all utterances in the trials."""
@@ -138,7 +140,7 @@ class Judge:
         """Return accuracy on forget and retain speakers, and equal error rate on unseen speakers.
 
         They are those of the classifier that was trained and unlearned as the model was; empty,
-        with a warning, without one.
+        with a warning, without one. The accuracy on speakers it has no class for is left out.
         """
         classifier = self.classifier(model)
         if classifier is None:
@@ -148,7 +150,8 @@ class Judge:
             )
             return {}
         rows = transcribe(classifier, self.corpus.manifest, self.corpus.split, device=device)
-        found = {f"judge_{part}": _accuracy(rows, part) for part in TRAINED_ON}
+        judged = {part for part in TRAINED_ON if any(row["part"] == part for row in rows)}
+        found = {f"judge_{part}": _accuracy(rows, part) for part in sorted(judged)}
         verified = verification(classifier, self.corpus, self.trials, device=device)
         return found | ({"judge_eer": verified["eer"]} if "eer" in verified else {})
 

@@ -16,11 +16,11 @@ def accuracy(
 ) -> tuple[float, tuple[float, float] | None]:
     """Return the share of correct predictions (`wrong` is 0), and its 95% interval over speakers.
 
-    The interval is None with fewer than two speakers.
+    The interval is None with fewer than three speakers, and without any error.
     """
     counts = [Errors(errors, 1) for errors in wrong]
     bounds = speaker_interval(counts, speakers)
-    return 1 - rate(counts), bounds and (1 - bounds[1], 1 - bounds[0])
+    return 1 - rate(counts), bounds and (max(0.0, 1 - bounds[1]), 1 - bounds[0])
 
 
 def confusion(

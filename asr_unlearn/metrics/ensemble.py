@@ -4,6 +4,8 @@ Both functions take a statistic of each utterance by each model, such as the log
 which models count for it.
 """
 
+import math
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -11,6 +13,8 @@ from asr_unlearn.metrics.mia.lira import moments
 
 # Of the NeurIPS 2023 challenge: bins of ε that are so wide, and no more than so many.
 BIN_WIDTH, BINS = 0.5, 13
+# Utterances to find out on what models that do not differ have.
+SIMULATED = 2000
 
 
 def klom(
@@ -44,18 +48,34 @@ def forgetting_quality(
     retrained: Float[np.ndarray, "t x"],
     without: Bool[np.ndarray, "t x"],
 ) -> float:
-    """Return the forgetting quality of the NeurIPS 2023 challenge: 1 is best, 2⁻¹² worst.
+    """Return the forgetting quality of the NeurIPS 2023 challenge, from 1 down to 2⁻¹².
 
     ε of an utterance is that of the best threshold on its statistic: the largest
     log((1 − a) / b) of the false positive and false negative rates a and b, either way round; no
     end where a threshold separates the models, and 0 where each leaves one of the rates at 0. An ε
     in the n-th bin counts 2 / 2ⁿ; the quality is the mean over utterances (Triantafillou et al.,
-    arXiv 2406.09073). Few models make ε coarse: five and five cannot tell 0 from log 4.
+    arXiv 2406.09073). Models that do not differ have far less than 1, as the best threshold on a
+    sample is better than chance; see `identical`.
     """
     names = range(unlearned.shape[1])
     epsilons = [_epsilon(unlearned[forgot[:, x], x], retrained[without[:, x], x]) for x in names]
     bins = np.minimum(np.floor(np.array(epsilons) / BIN_WIDTH) + 1, BINS)
     return float(np.mean(2 / 2**bins))
+
+
+def identical(
+    forgot: Bool[np.ndarray, "s x"], without: Bool[np.ndarray, "t x"]
+) -> tuple[float, float]:
+    """Return mean KLoM and forgetting quality of as many models that do not differ, by simulation.
+
+    Both are what to compare an unlearned model's with: few models give neither 0 nor 1.
+    """
+    repeats = math.ceil(SIMULATED / forgot.shape[1])
+    masks = [np.tile(mask, (1, repeats)) for mask in (forgot, without)]
+    rng = np.random.default_rng(0)
+    ours, theirs = (rng.normal(size=mask.shape) for mask in masks)
+    pair = (ours, masks[0], theirs, masks[1])
+    return float(klom(*pair).mean()), forgetting_quality(*pair)
 
 
 def _epsilon(one: Float[np.ndarray, " n"], other: Float[np.ndarray, " m"]) -> float:

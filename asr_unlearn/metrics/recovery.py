@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from asr_unlearn.metrics.bootstrap import ratio_interval
+from asr_unlearn.metrics.intervals import signed_ratio_interval
 
 # Of the unlearned model's loss: a rise above the original's that is smaller is taken for none.
 SMALLEST_RISE = 0.01
@@ -26,8 +26,8 @@ def brought_back(
 
     Returns:
         None where a hundredth of the unlearned model's loss or less is a rise above the original's.
-        The interval, by bootstrap over speakers, is None with fewer than two speakers, or where
-        some speaker's loss has not risen.
+        The interval is None with fewer than three speakers, or where some speaker's loss has not
+        risen.
     """
     back = [u - c for u, c in zip(unlearned, changed, strict=True)]
     risen = [u - o for u, o in zip(unlearned, original, strict=True)]
@@ -36,5 +36,5 @@ def brought_back(
     by_speaker = dict.fromkeys(speakers, 0.0)
     for speaker, rise in zip(speakers, risen, strict=True):
         by_speaker[speaker] += rise
-    interval = ratio_interval(back, risen, speakers) if min(by_speaker.values()) > 0 else None
-    return sum(back) / sum(risen), interval
+    interval = signed_ratio_interval(back, risen, speakers)
+    return sum(back) / sum(risen), interval if min(by_speaker.values()) > 0 else None

@@ -6,7 +6,7 @@ from typing import Literal
 
 import jiwer
 
-from asr_unlearn.metrics.bootstrap import RESAMPLES, ratio_interval
+from asr_unlearn.metrics.intervals import ratio_interval
 from asr_unlearn.runtime.errors import InputError
 
 
@@ -38,12 +38,7 @@ def rate(counts: Sequence[Errors]) -> float:
 
 
 def speaker_interval(
-    counts: Sequence[Errors],
-    speakers: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    counts: Sequence[Errors], speakers: Sequence[str]
 ) -> tuple[float, float] | None:
     """Return the 95% interval of the pooled rate over speakers (see `ratio_interval`)."""
-    errors, lengths = [c.errors for c in counts], [c.length for c in counts]
-    return ratio_interval(errors, lengths, speakers, resamples=resamples, seed=seed)
+    return ratio_interval([c.errors for c in counts], [c.length for c in counts], speakers)

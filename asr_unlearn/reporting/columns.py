@@ -88,6 +88,7 @@ AUC = [
 ]
 ATTACK_SIZES = [
     Column("Pairs", ("membership", "pairs"), formats.count),
+    Column("AUC lengths", ("membership", "length_auc"), formats.number),
     Column("Informed by", ("membership", "informed_models"), formats.count),
     Column("Shadow models", ("membership", "shadow_models"), formats.count),
 ]
@@ -126,8 +127,14 @@ UNLEARNED_SHADOWS = [
     Column("AUC U-LiRA", ("membership", "ulira_auc"), formats.number, chance=0.5),
     Column("On the retrained", ("unlearned_shadows", "retrained_auc"), formats.number),
     Column("Most memorised", ("unlearned_shadows", "memorised_auc"), formats.number),
+    Column("Of retrained", ("unlearned_shadows", "memorised_retrained_auc"), formats.number),
+    Column("Memorised", ("unlearned_shadows", "memorised_utterances"), formats.count),
     Column("KLoM", ("unlearned_shadows", "klom"), formats.number),
+    Column("By chance", ("unlearned_shadows", "klom_by_chance"), formats.number),
     Column("Forgetting quality", ("unlearned_shadows", "forgetting_quality"), formats.number),
+    Column(
+        "Quality by chance", ("unlearned_shadows", "forgetting_quality_by_chance"), formats.number
+    ),
     Column("Models", ("unlearned_shadows", "models"), formats.count),
 ]
 
@@ -165,7 +172,7 @@ MASKING_SIZES = _utterances("masking")
 UPDATE_LEAKAGE = [
     Column("AUC", ("update_leakage", "auc"), formats.number, formats.difference, chance=0.5),
     Column("AUC, speakers", ("update_leakage", "speaker_auc"), formats.number, chance=0.5),
-    Column("p, speakers", ("update_leakage", "speaker_p"), formats.number),
+    Column("p, speakers", ("update_leakage", "speaker_p"), formats.probability),
 ]
 
 

@@ -15,10 +15,12 @@ from asr_unlearn.reporting.quantity import Quantity, quantity
 # Retrained models may agree to the last digit; what is left of subtracting equal figures does not.
 ROUNDING = 1e-9
 # Blocks of a model's record that are no figures: intervals and gaps belong to other rows.
-NO_FIGURES = ("seed", "options", "ci95")
+NO_FIGURES = ("seed", "options", "ci95", "gap_ci95")
+# Distances from the retrained model, which its own are 0 from: there is no range to compare with.
+DISTANCES = "divergence"
 
 Keys = tuple[str, ...]
-Verdict = Literal["no difference", "in retrained's interval", "differs", ""]
+Verdict = Literal["no difference", "interval holds 0", "differs", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,15 @@ class ComparisonRow:
         seed: of one run; None for all runs of the model together.
         keys: path of the figure in results.json, ("wer", "forget") for one.
         value: the figure of every seed that has it.
-        interval: 95% interval, bootstrapped over speakers; only of a single run.
+        interval: 95% interval over speakers; only of a single run.
         seeds: seeds that the figure and its difference from retrained are known for.
         gap: model minus retrained model of the same seed; None for the retrained model itself.
+        gap_interval: 95% interval of the gap over speakers; only of a single run.
         shared, target: the model's and the retrained model's figure at `seeds`; without a gap,
             `shared` is `value`.
         verdict: "no difference" where the gaps are on average no larger than retrained models of
-            different seeds differ; "in retrained's interval" where the figure lies in the 95%
-            interval of the only retrained model; else "differs"; "" where there is neither range
-            nor interval to compare with.
+            different seeds differ; "interval holds 0" where the interval of the only gap does; else
+            "differs"; "" where there is neither range nor interval to compare with.
     """
 
     model: str
@@ -73,6 +75,7 @@ class ComparisonRow:
     interval: tuple[float, float] | None
     seeds: frozenset[int]
     gap: Spread | None
+    gap_interval: tuple[float, float] | None
     shared: Spread
     target: Spread | None
     verdict: Verdict
@@ -80,7 +83,7 @@ class ComparisonRow:
     @property
     def alike(self) -> bool:
         """Whether the figure is the retrained model's within its variation."""
-        return self.verdict in ("no difference", "in retrained's interval")
+        return self.verdict in ("no difference", "interval holds 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,30 +235,37 @@ def _row(
     if gap is not None:
         shared = _spread([m.figure(*keys) for m in models if m.seed in seeds]) or value
         target = _spread([targets[seed].figure(*keys) for seed in sorted(seeds & targets.keys())])
+    single = len(models) == 1 and len(keys) == 2
+    bounds = models[0].gap_interval(*keys) if single and entry is not retrained else None
     return ComparisonRow(
         model=entry.name,
         seed=seed,
         keys=keys,
         value=value,
-        interval=_interval(models, keys),
+        interval=models[0].interval(*keys) if single else None,
         seeds=seeds,
         gap=gap,
+        gap_interval=bounds,
         shared=shared,
         target=target,
-        verdict=_verdict(gap, shared, list(targets.values()), keys),
+        verdict=_verdict(gap, bounds, list(targets.values()), keys),
     )
 
 
-def _verdict(gap: Spread | None, shared: Spread, retrained: Sequence[Model], keys: Keys) -> Verdict:
-    if gap is None:
+def _verdict(
+    gap: Spread | None,
+    bounds: tuple[float, float] | None,
+    retrained: Sequence[Model],
+    keys: Keys,
+) -> Verdict:
+    if gap is None or keys[0] == DISTANCES:
         return ""
     every = _spread([model.figure(*keys) for model in retrained])
     if every is not None and len(every.values) > 1:
         return "no difference" if no_difference(gap, every) else "differs"
-    bounds = _interval(retrained, keys)
     if bounds is None:
         return ""
-    return "in retrained's interval" if bounds[0] <= shared.mean <= bounds[1] else "differs"
+    return "interval holds 0" if bounds[0] <= 0 <= bounds[1] else "differs"
 
 
 def _gap(model: Model, retrained: Model | None, keys: Keys) -> float | None:
@@ -265,10 +275,6 @@ def _gap(model: Model, retrained: Model | None, keys: Keys) -> float | None:
         return stated
     own, target = model.figure(*keys), retrained.figure(*keys)
     return None if own is None or target is None else own - target
-
-
-def _interval(models: Sequence[Model], keys: Keys) -> tuple[float, float] | None:
-    return models[0].interval(*keys) if len(models) == 1 and len(keys) == 2 else None
 
 
 def _spread(values: Sequence[float | None]) -> Spread | None:

@@ -21,7 +21,8 @@ PART_NAMES = {
 class Form:
     """How a kind of figure is written: decimals, scale, unit, and whether it always has a sign.
 
-    A positive figure below `least` is written as that.
+    A positive figure below `least` is written as that. With `of_each`, several seeds' figures stand
+    beside each other: a mean of probabilities means nothing.
     """
 
     decimals: Callable[[float], int]
@@ -29,6 +30,7 @@ class Form:
     unit: str = ""
     signed: bool = False
     least: float = 0.0
+    of_each: bool = False
 
     def __call__(self, value: float) -> str:
         if 0 <= value < self.least:
@@ -43,6 +45,8 @@ class Form:
         """One seed's figure, mean ± standard deviation over several that differ, or a dash."""
         if found is None:
             return MISSING
+        if self.of_each:
+            return ", ".join(dict.fromkeys(map(self, found.values)))
         # One seed, the same in each, or too small to say more of it.
         if not found.deviation or 0 <= found.mean < self.least:
             return self(found.mean)
@@ -77,7 +81,7 @@ percent = Form(_two_below_ten, scale=100, unit="%")
 points = Form(_two_below_ten, scale=100, signed=True)  # percentage points
 number = Form(_three_or_more)
 difference = Form(_three_or_more, signed=True)
-probability = Form(lambda _: 3, least=0.001)
+probability = Form(lambda _: 3, least=0.001, of_each=True)
 times = Form(lambda _: 3, unit="×")
 count = Form(lambda _: 0)
 megabytes = Form(lambda _: 0, scale=2**-20, unit=" MiB")
@@ -103,8 +107,3 @@ def bracketed(*notes: str) -> str:
     """("a", "", "b") -> " (a, b)"; empty without notes."""
     given = ", ".join(filter(None, notes))
     return f" ({given})" if given else ""
-
-
-def share(value: float) -> str:
-    """A fraction as percent: 0.0312 -> "3.1%", 0.31 -> "31%"."""
-    return f"{100 * value:.{0 if value >= 0.1 else 1}f}%"

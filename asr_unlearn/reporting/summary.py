@@ -12,6 +12,8 @@ from asr_unlearn.reporting.formats import MISSING, bracketed, listed, number
 NAMED = 3
 # An original and a retrained model less than half a point apart leave nothing to measure.
 SMALLEST_DIFFERENCE = 0.005
+# Groups of an attack that their lengths tell apart by more than this, beyond chance, are named.
+LENGTHS, LENGTHS_APART = ("membership", "length_auc"), 0.1
 
 
 class Summary(NamedTuple):
@@ -54,17 +56,23 @@ def _listed(found: Comparison, models: list[str], columns: list[Column], heading
 
 
 def _attacks(found: Comparison, models: list[str]) -> str:
-    """The AUC that is farthest from 0.5 for each model, with the attack's name."""
-    areas = {
-        m: [(v.mean, a.name) for a in ATTACKS if (v := found.value(m, *a.auc))] for m in models
-    }
-    listing = [
-        f"{model} {number(area)} ({name})"
-        for model, known in areas.items()
-        for area, name in sorted(known, key=lambda one: -abs(one[0] - 0.5))[:1]
-    ]
-    heading = "AUC of the strongest attack (farthest from 0.5)"
+    """Of each model the attack whose AUC is farthest from that on the retrained model."""
+    listing = []
+    for model in models:
+        known = [
+            (abs(row.gap.mean), row.shared.mean, row.target.mean, attack.name)
+            for attack in ATTACKS
+            if (row := found.row(model, *attack.auc)) and row.gap and row.target
+        ]
+        if known:
+            _, own, target, name = max(known)
+            listing.append(f"{model} {number(own)} for {number(target)} ({name})")
+    heading = "AUC of the attack that is farthest from its AUC on the retrained model"
     return f"{heading}: {', '.join(listing)}" if listing else ""
+
+
+def _from_chance(area: float) -> float:
+    return abs(area - 0.5)
 
 
 def _notes(found: Comparison) -> list[str]:
@@ -81,6 +89,12 @@ def _notes(found: Comparison) -> list[str]:
         for name, model in runs
         for part, own in model.record.get("overlong", {}).items()
     ]
+    areas = [v.mean for e in found.entries if (v := found.value(e.name, *LENGTHS))]
+    if areas and _from_chance(area := max(areas, key=_from_chance)) > LENGTHS_APART:
+        notes.append(
+            "The attacks' groups differ in duration or length of text, which alone has an AUC of "
+            f"{number(area)}: an AUC near it tells nothing of membership."
+        )
     if retrained is None:
         notes.append("There is no retrained model, so forgetting cannot be judged.")
     elif apart := [m.name for m in found.methods if not m.seeds & retrained.seeds]:

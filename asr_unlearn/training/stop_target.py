@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 
 from asr_unlearn.data.split import PARTS, Part, Split
-from asr_unlearn.metrics.bootstrap import ratio_interval
+from asr_unlearn.metrics.intervals import ratio_interval
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.inference import (
@@ -69,7 +69,7 @@ def target_interval(
             are hard, so that the interval depends less on who the unseen speakers are.
 
     Returns:
-        The ends; None with fewer than two speakers.
+        The ends; None with fewer than three speakers.
     """
     losses = [difficulty * one.loss for one in unseen]
     weights = [1.0] * len(losses)

@@ -149,14 +149,13 @@ def test_the_figures_are_cached_and_the_reference_is_encoded_once(data, made, mo
     assert likeness.of(models[2], models[1]) != found[0]
 
 
-def test_a_sample_is_drawn_by_the_seed_of_the_split(data, monkeypatch):
-    monkeypatch.setattr(layer_similarity, "UTTERANCES", 3)
-    chosen = compared_utterances(data, "forget")
+def test_a_sample_is_drawn_by_the_seed_of_the_split(data):
+    chosen = compared_utterances(data, "forget", 3)
     assert len(chosen) == 3
     assert {u.id for u in chosen} < {u.id for u in data.part("forget")}
-    assert compared_utterances(data, "forget") == chosen
+    assert compared_utterances(data, "forget", 3) == chosen
     others = [
-        compared_utterances(replace(data, split=replace(data.split, seed=seed)), "forget")
+        compared_utterances(replace(data, split=replace(data.split, seed=seed)), "forget", 3)
         for seed in range(1, 6)
     ]
     assert any(other != chosen for other in others)

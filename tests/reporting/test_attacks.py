@@ -1,6 +1,6 @@
 """Membership inference: verdicts only where the figures support them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,27 @@ def _difference(found: Comparison, attack: str, model: str = "orthograd_tau") ->
     return cells[table.columns.index(f"AUC {attack}") - 1]
 
 
-def _attacked(auc: float, interval: Sequence[float]) -> Callable[[dict[str, Any]], None]:
+def _attacked(auc: float) -> Callable[[dict[str, Any]], None]:
     """The informed attack on one method; the retrained model's own AUC is 0.55."""
 
     def change(models: dict[str, Any]) -> None:
         for name, area in (("retrained 0", 0.55), ("orthograd_tau 0", auc)):
             models[name]["membership"] = {"informed_auc": area, "informed_models": 4}
-        models["retrained 0"]["ci95"]["membership"] = {"informed_auc": list(interval)}
 
     return change
 
 
 @pytest.mark.parametrize(
-    ("auc", "verdict", "difference"),
-    [(0.56, "in interval", "+0.010"), (0.71, "", "+0.160"), (0.3, "", "−0.250")],
+    ("auc", "difference"), [(0.56, "+0.010"), (0.71, "+0.160"), (0.3, "−0.250")]
 )
 def test_the_informed_attack_is_compared_with_the_retrained_model(
-    make_run: MakeRun, auc: float, verdict: str, difference: str
+    make_run: MakeRun, auc: float, difference: str
 ) -> None:
     path = make_run()
-    found = comparison_of(path, _attacked(auc, (0.5, 0.6)))
+    found = comparison_of(path, _attacked(auc))
     cell = _difference(found, "informed")
-    assert (cell.text, cell.detail) == (difference, verdict)
+    # One retrained model tells nothing of how far AUCs of retrained models are apart.
+    assert (cell.text, cell.detail) == (difference, "")
     table = tables.membership(found)
     assert table is not None
     assert table.columns == ("Model", "AUC informed", "Informed by")
@@ -50,24 +49,21 @@ def test_the_informed_attack_is_compared_with_the_retrained_model(
     assert "0.5 is chance; 0.2 distinguishes them as well as 0.8" in table.caption
     assert "Informed: " in table.caption
     assert "Loss: " not in table.caption
-    assert (
-        summary_of(path)
-        .sentences[2]
-        .endswith(f"retrained 0.550 (informed), orthograd_tau {auc:.3f} (informed).")
-    )
+    assert summary_of(path).sentences[2].endswith(f"orthograd_tau {auc:.3f} for 0.550 (informed).")
 
 
-def test_one_attack_without_success_is_not_all(make_run: MakeRun) -> None:
+def test_the_attack_farthest_from_the_retrained_model_is_named(make_run: MakeRun) -> None:
+    """Not the one farthest from 0.5, where the retrained model may be as well."""
+
     def change(models: dict[str, Any]) -> None:
-        _attacked(0.56, (0.5, 0.6))(models)
-        for name, area in (("retrained 0", 0.55), ("orthograd_tau 0", 0.8)):
+        _attacked(0.7)(models)
+        for name, area in (("retrained 0", 0.9), ("orthograd_tau 0", 0.85)):
             models[name]["membership"]["lira_auc"] = area
 
     path = make_run()
     found = comparison_of(path, change)
-    assert _difference(found, "informed").detail == "in interval"
-    assert (_difference(found, "LiRA").text, _difference(found, "LiRA").detail) == ("+0.250", "")
-    assert "orthograd_tau 0.800 (LiRA)" in summary_of(path).sentences[2]
+    assert _difference(found, "LiRA").text == "−0.050"
+    assert "orthograd_tau 0.700 for 0.550 (informed)" in summary_of(path).sentences[2]
 
 
 def test_an_attack_without_the_retrained_model_has_no_verdict(make_run: MakeRun) -> None:
@@ -82,13 +78,7 @@ def test_an_attack_without_the_retrained_model_has_no_verdict(make_run: MakeRun)
     table = tables.differences(found)
     assert table is not None
     assert not any(column.startswith("AUC") for column in table.columns)
-    assert (
-        summary_of(path)
-        .sentences[2]
-        .endswith(
-            "AUC of the strongest attack (farthest from 0.5): orthograd_tau 0.710 (informed)."
-        )
-    )
+    assert "AUC" not in "".join(summary_of(path).sentences)
 
 
 def _by_loss(*seeds: tuple[float, float, float]) -> Callable[[dict[str, Any]], None]:
@@ -136,15 +126,14 @@ def test_seeds_that_differ_in_both_directions_are_a_difference(make_run: MakeRun
     assert _difference(found, "loss").text == "0.000 ± 0.283"
 
 
-def test_an_attack_that_fails_on_the_original_too_shows_it(make_run: MakeRun) -> None:
+@pytest.mark.parametrize(("area", "noted"), [(0.55, False), (0.68, True), (0.3, True)])
+def test_groups_of_other_lengths_are_noted(make_run: MakeRun, area: float, noted: bool) -> None:
     def change(models: dict[str, Any]) -> None:
-        _by_loss((0.58, 0.51, 0.58))(models)
-        models["retrained 0"]["ci95"]["membership"] = {"loss_auc": [0.33, 0.65]}
+        for model in models.values():
+            model["membership"] = {"loss_auc": 0.6, "length_auc": area}
 
-    found = comparison_of(make_run(), change)
-    for model in ("original", "orthograd_tau"):
-        cell = _difference(found, "loss", model)
-        assert (cell.text, cell.detail) == ("+0.070", "in interval")
+    notes = summary_of(make_run(), change).notes
+    assert any(f"which alone has an AUC of {area:.3f}" in note for note in notes) == noted
 
 
 def test_attacks_on_speakers_have_their_table(make_run: MakeRun) -> None:

@@ -62,10 +62,12 @@ def test_each_figure_has_a_row_for_all_seeds_and_one_for_each(make_run: MakeRun)
     assert len(keys) == len(set(keys))
 
 
-def test_a_verdict_of_one_seed_is_by_the_retrained_models_interval(make_run: MakeRun) -> None:
+def test_a_verdict_of_one_seed_is_by_the_interval_of_the_difference(make_run: MakeRun) -> None:
     def change(models: dict[str, Any]) -> None:
-        models["retrained 0"]["ci95"]["wer"] = {"forget": [0.25, 0.4], "test": [0.1, 0.2]}
-        models["orthograd_tau 0"]["wer"] |= {"forget": 0.26, "test": 0.21}
+        # The intervals of the two models overlap in either case.
+        models["orthograd_tau 0"]["gap_ci95"] = {
+            "wer": {"forget": [-0.02, 0.03], "test": [0.01, 0.03]}
+        }
 
     found = comparison_of(make_run(), change)
     verdicts = {
@@ -73,4 +75,21 @@ def test_a_verdict_of_one_seed_is_by_the_retrained_models_interval(make_run: Mak
         for part in ("forget", "test", "retain")
         if (row := found.row("orthograd_tau", "wer", part))
     }
-    assert verdicts == {"forget": "in retrained's interval", "test": "differs", "retain": ""}
+    assert verdicts == {"forget": "interval holds 0", "test": "differs", "retain": ""}
+
+
+def test_a_distance_from_the_retrained_model_has_no_range_to_compare_with(
+    make_run: MakeRun,
+) -> None:
+    """That of a retrained model from itself is 0 for each seed."""
+
+    def change(models: dict[str, Any]) -> None:
+        for model in models.values():
+            far = 0.0 if model["name"] == "retrained" else 0.03
+            model["divergence"] = {"kl_forget": far}
+
+    row = comparison_of(make_run(seeds=(0, 1)), change).row(
+        "orthograd_tau", "divergence", "kl_forget"
+    )
+    assert row is not None
+    assert row.verdict == ""

@@ -107,21 +107,24 @@ def test_a_gap_stands_beside_the_figures_of_its_own_seeds(make_run: MakeRun) -> 
     ) in notes
 
 
-def test_the_only_retrained_model_has_an_interval_for_its_own_seed(make_run: MakeRun) -> None:
+def test_the_only_difference_has_an_interval_for_its_own_seed(make_run: MakeRun) -> None:
     path = make_run(seeds=(0, 1))
     _without(path, "retrained 1")
 
     def change(models: dict[str, Any]) -> None:
         _set(models["orthograd_tau 0"], 0.35, 0.05)
         _set(models["orthograd_tau 1"], 0.9, 0.6)
-        models["retrained 0"]["wer"]["forget"] = 0.3
-        models["retrained 0"]["ci95"] = {"wer": {"forget": [0.25, 0.4]}}
+        models["orthograd_tau 0"]["gap_ci95"] = {"wer": {"forget": [-0.1, 0.2]}}
 
-    row = comparison_of(path, change).row("orthograd_tau", "wer", "forget")
+    found = comparison_of(path, change)
+    row = found.row("orthograd_tau", "wer", "forget")
     assert row is not None
     assert row.gap is not None
     assert row.gap.values == (0.05,)
-    assert row.verdict == "in retrained's interval"
+    assert row.verdict == ""
+    own = found.row("orthograd_tau", "wer", "forget", seed=0)
+    assert own is not None
+    assert (own.gap_interval, own.verdict) == ((-0.1, 0.2), "interval holds 0")
 
 
 def test_models_with_fewer_seeds_say_so(make_run: MakeRun) -> None:

@@ -243,13 +243,12 @@ def test_the_strongest_attack_of_each_model_is_named(make_run: MakeRun) -> None:
             loss, rmia = areas
             models[f"{name} 0"]["membership"] = {"loss_auc": loss, "rmia_auc": rmia}
 
-    # 0.17 distinguishes better than 0.6.
     assert (
         summary_of(path, change)
         .sentences[2]
         .endswith(
-            "AUC of the strongest attack (farthest from 0.5): original 0.950 (RMIA), "
-            "retrained 0.550 (loss), orthograd_tau 0.170 (RMIA)."
+            "AUC of the attack that is farthest from its AUC on the retrained model: "
+            "original 0.950 for 0.500 (RMIA), orthograd_tau 0.170 for 0.500 (RMIA)."
         )
     )
 

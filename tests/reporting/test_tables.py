@@ -201,7 +201,7 @@ def test_an_interval_is_explained_where_there_is_one(make_run: MakeRun) -> None:
     found = comparison_of(path)
     table = tables.membership(found)
     assert table is not None
-    assert table.caption.endswith("Below a figure: 95% interval, bootstrapped over speakers.")
+    assert table.caption.endswith("Below a figure: 95% interval over speakers.")
     table = tables.probe(found)
     assert table is not None
     assert "interval" not in table.caption
@@ -244,5 +244,24 @@ def test_the_test_of_the_losses_is_explained_where_there_is_one(make_run: MakeRu
     table = tables.distance_and_cost(found)
     assert _cell(table, "orthograd_tau", "KS").text == "0.400"
     assert _cell(table, "orthograd_tau", "KS p").text == "0.002"
-    assert "utterances of one speaker are not independent" in table.caption
+    assert "speaker by speaker" in table.caption
     assert tables.further(found) is None
+
+
+@pytest.mark.parametrize(
+    ("retained", "said"),
+    [
+        (None, "test: speakers that were not trained on."),
+        (0, "test: speakers that were not trained on."),
+        (6, "test: utterances of the retain speakers that were not trained on."),
+        (2, "test: utterances that were not trained on, of 2 retain speakers and of others."),
+    ],
+)
+def test_who_is_tested_is_said(make_run: MakeRun, retained: int | None, said: str) -> None:
+    path = make_run()
+    record = json.loads(path.read_text())
+    record["split"]["parts"]["test"] |= {"speakers": 6}
+    if retained is not None:
+        record["split"]["parts"]["test"]["retain_speakers"] = retained
+    path.write_text(json.dumps(record))
+    assert said in tables.split(read_results(path)).caption

@@ -28,6 +28,7 @@ from asr_unlearn.metrics.mia import KnownUnlearning
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.io import digest
 from asr_unlearn.training.finetune import train_alike
 from asr_unlearn.training.outcome import NothingUnlearnedError
 from asr_unlearn.training.run_log import RunLog
@@ -94,6 +95,8 @@ class Unlearning(AttackModel):
         made_from = [weights, self.run["options"], self.run["seed"], self.corpus.content()]
         if self.reference_model is not None:
             made_from.append(SavedModel.at(self.reference_model).run()["options"])
+        if users := users_method(self.method):
+            made_from.append(digest(Path(users[0])))
         return made_from
 
     def make(self) -> None:

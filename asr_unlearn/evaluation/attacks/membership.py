@@ -27,6 +27,7 @@ from asr_unlearn.metrics.mia import (
     KnownUnlearning,
     classifier_attack,
     informed_attack,
+    length_auc,
     loss_attack,
     matched,
     neighbours_attack,
@@ -167,7 +168,7 @@ def membership(
     }
     if nearby is not None:
         found["neighbours"] = neighbours_attack(inside, outside, nearby)
-    figures: dict[str, Any] = {"pairs": len(inside)}
+    figures: dict[str, Any] = {"pairs": len(inside), "length_auc": length_auc(inside, outside)}
     if own := attackers.unlearnings.get(model.key):
         known: list[KnownUnlearning] = [job.known() for job in own]
         found["informed"] = informed_attack(known, inside, outside)
@@ -178,9 +179,7 @@ def membership(
     own_shadows: dict[str, float] = {}
     if unlearned := attackers.unlearned_shadows.get(model.key):
         found["ulira"] = unlearned.attack(rows, inside, outside)
-        own_shadows = unlearned.figures(rows, inside, outside)
-        if retrained is not None:
-            own_shadows["retrained_auc"] = unlearned.attack(retrained, inside, outside).auc
+        own_shadows = unlearned.figures(rows, retrained, inside, outside)
     intervals: dict[str, list[float]] = {}
     speakers: dict[str, float] = {}
     for name, attack in found.items():

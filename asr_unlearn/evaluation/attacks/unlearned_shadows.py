@@ -21,13 +21,13 @@ from jaxtyping import Float
 from asr_unlearn.evaluation.attacks.informed import Unlearning
 from asr_unlearn.evaluation.attacks.shadows import Shadow, Shadows
 from asr_unlearn.evaluation.predictions import Row
-from asr_unlearn.metrics.ensemble import forgetting_quality, klom
+from asr_unlearn.metrics.ensemble import forgetting_quality, identical, klom
 from asr_unlearn.metrics.mia import Attack, Observation, likelihood_ratios, logit_scaled
 from asr_unlearn.metrics.mia.lira import moments
 
-# Fewer on either side say nothing of a distribution.
+# Fewer, of which half have unlearned an utterance, say nothing of a distribution.
 MODELS_FOR_DISTANCES = 8
-# The share of utterances that the original has memorised most.
+# The share of utterances that are memorised most.
 MEMORISED = 0.1
 
 
@@ -83,28 +83,45 @@ class UnlearnedShadows:
         return unlearned.attack(ratios, inside, outside)
 
     def figures(
-        self, rows: Sequence[Row], inside: Sequence[Observation], outside: Sequence[Observation]
+        self,
+        rows: Sequence[Row],
+        retrained: Sequence[Row] | None,
+        inside: Sequence[Observation],
+        outside: Sequence[Observation],
     ) -> dict[str, float]:
         """Return how many models there are, and what they tell beside the attack.
 
+        Args:
+            rows: of the attacked model.
+            retrained: of the retrained model, which the same shadow models attack too.
+
         Returns:
-            "models"; "memorised_auc", the attack on the tenth of the pairs whose members are
-            memorised most; and with eight models or more "klom" and "forgetting_quality" of the
-            forget utterances, see `metrics.ensemble`.
+            "models"; "memorised_auc", the attack on the `memorised_utterances` of either group that
+            are memorised most; "retrained_auc" and "memorised_retrained_auc"; and with eight models
+            or more "klom" and "forgetting_quality" of the forget utterances, and both "by_chance",
+            of models that do not differ (see `metrics.ensemble`).
         """
         models = len(self.unlearned.losses)
-        memorised = self._memorised_most(inside, outside)
-        found = {"models": models, "memorised_auc": self.attack(rows, *memorised).auc}
+        most = self._memorised_most(inside), self._memorised_most(outside)
+        found = {
+            "models": models,
+            "memorised_utterances": len(most[0]),
+            "memorised_auc": self.attack(rows, *most).auc,
+        }
+        if retrained is not None:
+            found["retrained_auc"] = self.attack(retrained, inside, outside).auc
+            found["memorised_retrained_auc"] = self.attack(retrained, *most).auc
         return found | (self._distances(rows) if models >= MODELS_FOR_DISTANCES else {})
 
-    def _memorised_most(
-        self, inside: Sequence[Observation], outside: Sequence[Observation]
-    ) -> tuple[list[Observation], list[Observation]]:
-        """The tenth of the pairs whose members the shadow models trained on them know best."""
+    def _memorised_most(self, group: Sequence[Observation]) -> list[Observation]:
+        """The tenth of a group that shadow models trained on them know best.
+
+        Chosen alike from members and others: memorised ones look forgotten to the attack, whoever
+        was never trained on them, where others do not.
+        """
         memorised = dict(zip(self.trained.ids, self.memorised.tolist(), strict=True))
-        order = sorted(range(len(inside)), key=lambda i: -memorised[inside[i].id])
-        chosen = order[: max(1, round(MEMORISED * len(inside)))]
-        return [inside[i] for i in chosen], [outside[i] for i in chosen]
+        ranked = sorted(group, key=lambda one: -memorised[one.id])
+        return ranked[: max(1, round(MEMORISED * len(group)))]
 
     @cached_property
     def memorised(self) -> Float[np.ndarray, " x"]:
@@ -120,4 +137,10 @@ class UnlearnedShadows:
         chosen = np.array([name in forget for name in self.unlearned.ids])
         phi, theirs = (logit_scaled(s.losses[:, chosen]) for s in (self.unlearned, self.trained))
         pair = (phi, self.unlearned.member[:, chosen], theirs, ~self.trained.member[:, chosen])
-        return {"klom": float(klom(*pair).mean()), "forgetting_quality": forgetting_quality(*pair)}
+        chance = identical(pair[1], pair[3])
+        return {
+            "klom": float(klom(*pair).mean()),
+            "klom_by_chance": chance[0],
+            "forgetting_quality": forgetting_quality(*pair),
+            "forgetting_quality_by_chance": chance[1],
+        }

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asr_unlearn.data.audio import SAMPLE_RATE
 from asr_unlearn.data.batching import Batch
-from asr_unlearn.data.manifest import Utterance, content
+from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.noise import white_noise
 from asr_unlearn.evaluation.cached_job import PartsJob
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
@@ -48,7 +48,7 @@ class Extraction(PartsJob):
 
     def made_from(self) -> Any:
         settings = [VERSION, AMPLITUDE, FEWEST_LABELS]
-        return [settings, self.model.files(), content(self.corpus.part(*PARTS))]
+        return [settings, self.model.files(), self.contents(PARTS)]
 
     def make(self) -> None:
         task = self.model.task(self.device)

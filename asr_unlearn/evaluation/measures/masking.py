@@ -99,7 +99,7 @@ class Masking(PartsJob):
         return Alignment(self.original, self.corpus, self.device)
 
     def made_from(self) -> Any:
-        return [self.model.files(), self.alignment.made_from()]
+        return [self.model.files(), self.alignment.made_from(), self.contents(PARTS)]
 
     def make(self) -> None:
         self.alignment()

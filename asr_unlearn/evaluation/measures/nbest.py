@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from asr_unlearn.data.batching import Batch
-from asr_unlearn.data.manifest import content
 from asr_unlearn.evaluation.cached_job import PartsJob
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
 from asr_unlearn.metrics.wer import Errors, count_errors, rate
@@ -38,7 +37,7 @@ class NBest(PartsJob):
     file: ClassVar[str] = "nbest.json"
 
     def made_from(self) -> Any:
-        return [[VERSION, COUNT], self.model.files(), content(self.corpus.part(*PARTS))]
+        return [[VERSION, COUNT], self.model.files(), self.contents(PARTS)]
 
     def make(self) -> None:
         task = self.model.task(self.device)

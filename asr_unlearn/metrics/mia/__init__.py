@@ -9,7 +9,7 @@ from asr_unlearn.metrics.mia.classifier import classifier_attack
 from asr_unlearn.metrics.mia.informed import KnownUnlearning, informed_attack
 from asr_unlearn.metrics.mia.lira import likelihood_ratios, logit_scaled
 from asr_unlearn.metrics.mia.loss import loss_attack
-from asr_unlearn.metrics.mia.matching import Observation, matched
+from asr_unlearn.metrics.mia.matching import Observation, length_auc, matched
 from asr_unlearn.metrics.mia.neighbours import neighbours_attack
 from asr_unlearn.metrics.mia.rmia import relative_ratios
 from asr_unlearn.metrics.mia.roc import Attack, attack_by_scores
@@ -23,6 +23,7 @@ __all__ = [
     "attack_by_scores",
     "classifier_attack",
     "informed_attack",
+    "length_auc",
     "likelihood_ratios",
     "logit_scaled",
     "loss_attack",

@@ -1,21 +1,21 @@
 """Attack by a classifier that is trained on the membership of other speakers.
 
 Shokri et al. (S&P 2017) and Salem et al. (NDSS 2019), with features of a recogniser. Speakers are
-either in the classifier's training data or attacked: recognising a speaker is not evidence of
-membership.
+either in the classifier's training data or attacked, with all their utterances of both groups:
+recognising a speaker is not evidence of membership.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from asr_unlearn.metrics.mia.matching import Observation, features
-from asr_unlearn.metrics.mia.roc import Attack, Comparisons, attack_by_comparisons, speaker_masks
+from asr_unlearn.metrics.mia.roc import Attack, Comparisons, attack_by_comparisons
 
 FOLDS, REPEATS = 5, 3
 
@@ -58,13 +58,15 @@ def classifier_attack(
     A member is compared with the non-members of the same fold, scored by the same classifier. None
     with fewer than two speakers in a group: none would be left to train on.
     """
-    folds = min(FOLDS, len(speaker_masks(inside)), len(speaker_masks(outside)))
+    groups = [sorted({o.speaker for o in group}) for group in (inside, outside)]
+    folds = min(FOLDS, *map(len, groups))
     if folds < 2:
         return None
     rng = np.random.default_rng(seed)
     found = Comparisons.none(inside, outside)
     for repeat in range(REPEATS):
-        ours, theirs = (_folds(group, folds, rng) for group in (inside, outside))
+        fold_of = _folds(groups[0], groups[1], folds, rng)
+        ours, theirs = (np.array([fold_of[o.speaker] for o in own]) for own in (inside, outside))
         for fold in range(folds):
             classifier = fitted(
                 [o for o, f in zip(inside, ours, strict=True) if f != fold],
@@ -82,10 +84,13 @@ def classifier_attack(
 
 
 def _folds(
-    group: Sequence[Observation], folds: int, rng: np.random.Generator
-) -> Int[np.ndarray, " n"]:
-    """The fold of each utterance: that of its speaker. Folds have equally many speakers."""
-    masks = speaker_masks(group)
-    fold_of: Int[np.ndarray, " speakers"] = rng.permutation(len(masks)) % folds
-    own: Int[np.ndarray, " n"] = fold_of[masks.argmax(axis=0)]
-    return own
+    members: Sequence[str], others: Sequence[str], folds: int, rng: np.random.Generator
+) -> dict[str, int]:
+    """The fold of each speaker. Folds have equally many speakers of each group, and of both."""
+    both = set(members) & set(others)
+    groups = sorted(both), sorted(set(members) - both), sorted(set(others) - both)
+    return {
+        name: int(number) % folds
+        for group in groups
+        for name, number in zip(group, rng.permutation(len(group)), strict=True)
+    }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import roc_auc_score
 
 from asr_unlearn.runtime.errors import InputError
 
@@ -66,7 +67,8 @@ def matched(
 
     Losses depend on both lengths, which must not look like membership. The pairs have the smallest
     total distance (lengths in logarithms, scaled to unit variance over both groups), and the same
-    class as far as possible.
+    class as far as possible. Groups of equal size are paired as they are: `length_auc` says what is
+    left of a difference.
 
     Raises:
         InputError: a group is empty.
@@ -84,3 +86,17 @@ def matched(
     distance[names[0][:, None] != names[1][None]] += OTHER_CLASS
     rows, columns = linear_sum_assignment(distance)
     return [members[i] for i in rows], [others[j] for j in columns]
+
+
+def length_auc(members: Sequence[Observation], others: Sequence[Observation]) -> float:
+    """Return the AUC by which duration or length of text alone separates two groups.
+
+    Of the two the one that is farther from 0.5, which an attack by lengths alone would have.
+    """
+    truth = np.repeat([1, 0], [len(members), len(others)])
+    both = [*members, *others]
+    areas = [
+        float(roc_auc_score(truth, lengths))
+        for lengths in ([o.seconds for o in both], [o.labels for o in both])
+    ]
+    return max(areas, key=lambda area: abs(area - 0.5))

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
-from asr_unlearn.metrics.bootstrap import RESAMPLES, percentile_interval
+from asr_unlearn.metrics.intervals import RESAMPLES, percentile_interval
 from asr_unlearn.metrics.mia.matching import Observation
 from asr_unlearn.metrics.mia.speakers import SpeakerAttack, SpeakerScores
+
+# Of a group: an AUC's interval with fewer does not cover 95%.
+FEWEST_SPEAKERS = 4
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,13 @@ class Attack:
 
     Attributes:
         auc: area under the ROC curve; 0.5 is guessing.
-        interval: 95% interval of the AUC, by bootstrap over the speakers of both groups; None with
-            fewer than two speakers in a group, and for a classifier that is cross-validated over
+        interval: 95% interval of the AUC, by bootstrap over the speakers; None with fewer than
+            four speakers in a group, and for a classifier that is cross-validated over
             the attacked speakers. It would have to be trained again on each resample: without
             that, intervals with seven speakers cover 83%.
-        tpr_at_1_percent_fpr, tpr_at_0_1_percent_fpr: true positive rate at a false positive rate of
-            1% and 0.1%; None where a member is compared with fewer than 100, or 1000, non-members.
+        tpr_at_1_percent_fpr, tpr_at_0_1_percent_fpr: true positive rate where a non-member is
+            taken for a member with a probability of at most 1% and 0.1%; None where a member is
+            compared with fewer than 100, or 1000, non-members.
         speakers: success on speakers instead of utterances; None where a speaker is in both groups.
     """
 
@@ -105,12 +109,15 @@ def attack_by_comparisons(
     Args:
         cross_validated: whether the classifiers were trained on other attacked speakers.
     """
-    # A threshold that accepts a member accepts everything with the same score.
-    alarms = 1 - found.higher.sum(axis=1) / found.times.sum(axis=1)
-    fewest = (found.times > 0).sum(axis=1).min()
+    # A threshold that accepts a member accepts everything with the same score. A member counts as
+    # one more non-member: the share of the others alone would be right by chance twice as often as
+    # the rate says, with a hundred of them.
+    others = (found.times > 0).sum(axis=1)
+    alarms = others * (1 - found.higher.sum(axis=1) / found.times.sum(axis=1))
 
     def caught(rate: float) -> float | None:
-        return float((alarms <= rate + 1e-12).mean()) if fewest * rate >= 1 else None
+        found_by = (alarms + 1) / (others + 1) <= rate + 1e-12
+        return float(found_by.mean()) if others.min() * rate >= 1 else None
 
     return Attack(
         auc=float(found.won.sum() / found.times.sum()),
@@ -122,20 +129,25 @@ def attack_by_comparisons(
 
 
 def _interval(found: Comparisons, seed: int) -> tuple[float, float] | None:
-    rng = np.random.default_rng(seed)
     rows, columns = speaker_masks(found.inside), speaker_masks(found.outside)
-    if len(rows) < 2 or len(columns) < 2:
+    names = [sorted({o.speaker for o in group}) for group in (found.inside, found.outside)]
+    # A speaker of both groups is drawn equally often for both.
+    shared = not set(names[0]).isdisjoint(names[1])
+    groups = [sorted({*names[0], *names[1]})] if shared else names
+    if min(map(len, names)) < FEWEST_SPEAKERS:
         return None
-    a, b = (
-        rng.multinomial(len(masks), [1 / len(masks)] * len(masks), size=RESAMPLES)
-        for masks in (rows, columns)
-    )
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, Int[np.ndarray, " d"]] = {}
+    for group in groups:
+        times = rng.multinomial(len(group), [1 / len(group)] * len(group), size=RESAMPLES)
+        drawn |= zip(group, times.T, strict=True)
+    a, b = (np.stack([drawn[name] for name in own], axis=1) for own in names)
     # Summed over pairs of speakers first, which leaves less to resample.
     above, below = (
         ((a @ (rows @ pairs @ columns.T)) * b).sum(axis=1) for pairs in (found.won, found.times)
     )
     areas = above[below > 0] / below[below > 0]
-    return percentile_interval(areas, [len(rows), len(columns)])
+    return percentile_interval(areas, list(map(len, groups)))
 
 
 def speaker_masks(group: Sequence[Observation]) -> Bool[np.ndarray, "speakers n"]:

@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 from jaxtyping import Bool, Float
 
-from asr_unlearn.metrics.bootstrap import RESAMPLES
+from asr_unlearn.metrics.intervals import RESAMPLES
 from asr_unlearn.metrics.mia.matching import Observation
 
 # Up to so many ways to choose the members, all are compared; beyond that, RESAMPLES random ones.

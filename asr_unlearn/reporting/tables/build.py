@@ -8,9 +8,6 @@ from asr_unlearn.reporting.comparison import Comparison, ComparisonRow, Spread
 from asr_unlearn.reporting.formats import Form
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
 
-# Verdicts short enough for a cell; the caption explains them.
-ALIKE = {"no difference": "no difference", "in retrained's interval": "in interval"}
-
 
 def figures(
     title: str,
@@ -53,11 +50,12 @@ def figure_cell(spread: Spread | None, form: Form, detail: str = "") -> Cell:
 
 
 def gap_cell(model: str, column: Column, found: Comparison) -> Cell:
-    """Difference from the retrained model, the verdict below it."""
+    """Difference from the retrained model; below it its interval, or the verdict over seeds."""
     row = found.row(model, *column.keys)
     if row is None or row.gap is None or column.gap is None:
         return Cell(formats.MISSING)
-    notes = (ALIKE.get(row.verdict, ""), found.fewer_seeds(row.gap))
+    same = row.verdict if row.verdict == "no difference" else ""
+    notes = (interval(row.gap_interval, column.gap), same, found.fewer_seeds(row.gap))
     return figure_cell(row.gap, column.gap, ", ".join(filter(None, notes)))
 
 
@@ -93,7 +91,7 @@ def below(found: Comparison, columns: Sequence[Column]) -> str:
     if len(found.seeds) == 1:
         keys = {column.keys for column in columns}
         has_interval = any(row.interval for row in found.rows if row.keys in keys)
-        return "Below a figure: 95% interval, bootstrapped over speakers." if has_interval else ""
+        return "Below a figure: 95% interval over speakers." if has_interval else ""
     return (
         "Below a figure: its difference from the retrained model's; “no difference” where the "
         "mean absolute difference over seeds is within the range of the retrained models."

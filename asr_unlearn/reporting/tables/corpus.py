@@ -1,6 +1,7 @@
 """The data and the runs: split, left-out utterances, versions, options."""
 
 import json
+from collections.abc import Mapping
 
 from asr_unlearn.data.split import PARTS
 from asr_unlearn.evaluation.results import Results
@@ -33,7 +34,8 @@ def split(results: Results) -> Table:
         caption = (
             "Forget: training utterances of the speakers to be forgotten; held-out: their "
             "utterances that were not trained on; retain: training utterances of all other "
-            "speakers; unseen and test: speakers that were not trained on."
+            "speakers; unseen: speakers that were not trained on; test: "
+            f"{_tested(parts.get('test', {}))}."
         )
     if "forgotten" in parts:
         caption += " Earlier: training utterances of the speakers of earlier requests."
@@ -42,6 +44,18 @@ def split(results: Results) -> Table:
         ("Part", "Utterances", "Speech", "Speakers"),
         rows,
         caption,
+    )
+
+
+def _tested(part: Mapping[str, int]) -> str:
+    """Who is in the part test: for a corpus of speaker identification, those who are retained."""
+    if not part.get("retain_speakers"):
+        return "speakers that were not trained on"
+    if part["retain_speakers"] == part["speakers"]:
+        return "utterances of the retain speakers that were not trained on"
+    return (
+        "utterances that were not trained on, "
+        f"of {part['retain_speakers']} retain speakers and of others"
     )
 
 

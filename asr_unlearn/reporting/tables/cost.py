@@ -56,8 +56,8 @@ def _test_of_losses(found: Comparison) -> str:
         return ""
     return (
         "KS: largest difference between the distribution functions of the same losses, 0 is best; "
-        "a small p means that they differ by more than chance, but p is only indicative, as "
-        "utterances of one speaker are not independent. "
+        "p: the share of all ways to exchange the two models, speaker by speaker, that give as "
+        "large a difference: with S speakers never less than 2 in 2 to the power of S. "
     )
 
 

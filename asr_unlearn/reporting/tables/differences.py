@@ -40,8 +40,11 @@ def _verdicts(found: Comparison) -> str:
             "No difference: the mean absolute difference over seeds is within the range of the "
             "retrained models."
         )
-    if "in retrained's interval" in shown:
-        return "In interval: the figure is inside the 95% interval of the retrained model."
+    if any(row.gap_interval for row in found.rows):
+        return (
+            "Below a difference: its 95% interval over the speakers, of the same utterances by "
+            "both models."
+        )
     return ""
 
 
@@ -100,6 +103,9 @@ def _cells(found: Comparison, column: Column, best: list[ComparisonRow]) -> Iter
     yield replace(nearest, text=", ".join(figures)) if others else nearest
     if found.retrained is not None and len(found.retrained.models) > 1:
         rows = [found.row(entry.name, *column.keys) for entry in found.methods]
+        if not any(row and row.verdict for row in rows):
+            yield Cell(formats.MISSING)
+            return
         same = [row.model for row in rows if row and row.verdict == "no difference"]
         every = len(same) == len(found.methods)
         yield Cell("all methods" if every else ", ".join(same) or "none")

@@ -29,10 +29,12 @@ def membership(found: Comparison) -> Table | None:
     known = {attack.key for attack in ATTACKS if found.has(*attack.auc)}
     caption = (
         f"AUC: training utterances of the forgotten {found.forgotten.many} against "
-        f"{found.forgotten.others}, matched in duration and length of text. 0.5 is chance; 0.2 "
-        "distinguishes them as well as 0.8. The target is the retrained model's AUC, not 0.5: "
-        "voices differ. "
+        f"{found.forgotten.others}, matched in duration and length of text as far as these go. 0.5 "
+        "is chance; 0.2 distinguishes them as well as 0.8. The target is the retrained model's "
+        "AUC, not 0.5: voices differ. "
     )
+    if found.has("membership", "length_auc"):
+        caption += "Lengths: what duration or length of text alone would tell after matching. "
     if found.forgotten.matches_target:
         caption += (
             "Unlearning stops at the loss of these same unseen speakers, which moves the AUC of "
@@ -71,8 +73,8 @@ def true_positives(found: Comparison) -> Table | None:
     """Share of members that each attack finds at a low false positive rate."""
     caption = (
         f"Share of the forgotten {found.forgotten.many}' training utterances that each attack "
-        f"finds at a false positive rate of 1% or 0.1% on {found.forgotten.others}; chance is the "
-        "same 1% or 0.1%."
+        f"finds at a false positive rate of 1% or 0.1% on {found.forgotten.others}; chance is at "
+        "most the same 1% or 0.1%."
     )
     title = "True positives at a low false positive rate"
     return figures(title, caption, TRUE_POSITIVES, found, gaps=True)
@@ -102,10 +104,10 @@ def unlearned_shadows(found: Comparison) -> Table | None:
         "were unlearned from it by the model's own method. U-LiRA asks of each utterance whether "
         "the model's loss is more like that of models that unlearned it, or of models trained "
         "without it; beside it stands the same attack on the retrained model, which is the "
-        "target, and the attack on the tenth of the utterances that shadow models have memorised "
-        "most. KLoM: divergence between the two groups of models, mean over utterances; 0 is "
-        "best, and few models give more than 0 by chance. Forgetting quality is that of the "
-        "NeurIPS 2023 challenge: 1 is best; it is coarse with few models."
+        "target, and both on the tenth of either group that shadow models have memorised most. "
+        "KLoM: divergence between the two groups of models, mean over utterances. Forgetting "
+        "quality: that of the NeurIPS 2023 challenge. By chance: what as many models that do not "
+        "differ have; the target, which for few models is neither 0 nor 1."
     )
     return figures("Unlearned shadow models", caption, UNLEARNED_SHADOWS, found)
 

@@ -19,7 +19,7 @@ def rates_and_loss(found: Comparison) -> Table | None:
     """The rate by part, and the losses that the stopping rule checks."""
     rate = found.rate
     columns = [*rates(rate), *losses("forget", "unseen")]
-    below = f" Below each {rate.name}: 95% interval, bootstrapped over speakers."
+    below = f" Below each {rate.name}: 95% interval over speakers."
     caption = f"{seed_remark(found)}{below if len(found.seeds) == 1 else ''}"
     title = f"{rate.heading} and loss"
     return figures(title, f"{caption} Loss: mean over utterances.", columns, found)
@@ -57,5 +57,5 @@ def each_seed(found: Comparison) -> Table | None:
                     cells.append(Cell(formats.percent(value), interval(row.interval), value))
             rows.append(Row(entry.name, tuple(cells)))
     headings = ("Model", "Seed", *(column.heading for column in columns))
-    caption = f"Below each {rate.name}: 95% interval, bootstrapped over speakers."
+    caption = f"Below each {rate.name}: 95% interval over speakers."
     return Table(f"{rate.heading} of each seed", headings, tuple(rows), caption, of_models=True)

@@ -28,15 +28,16 @@ def test_figures_of_every_attack(evaluated):
         attacks = ["loss", "neighbours", "classifier", "lira", "rmia"]
         attacks += ["informed", "ulira"] * (name == "forgotten")
         names = {f"{attack}_auc" for attack in attacks}
-        assert names == {k for k in found if k.endswith("_auc")}
-        # That of a cross-validated classifier would not hold.
-        assert set(intervals) == names - {"classifier_auc"}
+        assert names | {"length_auc"} == {k for k in found if k.endswith("_auc")}
+        # Two speakers in a group are too few.
+        assert not intervals
         speakers = {f"{attack}_{figure}" for attack in attacks for figure in ("auc", "p")}
         assert set(entry["speaker_membership"]) == speakers | {"members", "others"}
         assert [entry["speaker_membership"][group] for group in ("members", "others")] == [2, 2]
         assert found["shadow_models"] == 2
         assert found.get("informed_models") == (2 if name == "forgotten" else None)
-        own = {"models", "memorised_auc", "retrained_auc"}
+        own = {"models", "memorised_utterances", "memorised_auc"}
+        own |= {"retrained_auc", "memorised_retrained_auc"}
         assert set(entry.get("unlearned_shadows", ())) == (own if name == "forgotten" else set())
         assert entry["relearning"]["limit"] == 100
         assert {f"{precision}_forget_loss" for precision in PRECISIONS} < set(entry["quantisation"])

@@ -117,3 +117,8 @@ def test_a_method_file_that_a_run_names_is_not_run(data, evaluated, tmp_path):
     assert not (tmp_path / "ran").exists()
     (own,) = attackers(method_files=("my/own/evil.py:Evil",))
     assert own.method == "my/own/evil.py:Evil"
+    # Models that another algorithm unlearned are not those of the file as it is now.
+    (own,) = attackers(method_files=(f"{evil}:Evil",))
+    before = own.made_from()
+    evil.write_text("pass")
+    assert own.made_from() != before

@@ -54,21 +54,29 @@ def groups(rows):
 
 
 def test_where_unlearning_is_retraining_it_is_chance():
-    shadows, rows, _ = made_up(left=0.0)
-    found = shadows.figures(rows, *groups(rows))
+    shadows, rows, retrained = made_up(left=0.0)
+    found = shadows.figures(rows, retrained, *groups(rows))
     assert shadows.attack(rows, *groups(rows)).auc == pytest.approx(0.5, abs=0.12)
     assert found["models"] == MODELS
     # By chance alone, with eight models on either side: 1 / 8.
     assert found["klom"] == pytest.approx(1 / 8, abs=0.1)
+    assert found["klom"] == pytest.approx(found["klom_by_chance"], abs=0.1)
+    by_chance = found["forgetting_quality_by_chance"]
+    assert found["forgetting_quality"] == pytest.approx(by_chance, abs=0.05)
+    assert by_chance < 0.4
+    # Members and others are chosen alike, so that being memorised does not tell them apart.
+    assert found["memorised_utterances"] == UTTERANCES // 2 // 10
+    for name in ("memorised_auc", "memorised_retrained_auc"):
+        assert found[name] == pytest.approx(0.5, abs=0.35)
 
 
 def test_where_nothing_was_unlearned_it_finds_what_is_memorised():
     shadows, rows, retrained = made_up(left=1.0)
-    found = shadows.figures(rows, *groups(rows))
+    found = shadows.figures(rows, retrained, *groups(rows))
     assert 0.7 < shadows.attack(rows, *groups(rows)).auc < 0.9
-    assert found["memorised_auc"] > 0.98
+    assert found["memorised_auc"] > 0.98 > 0.85 > found["memorised_retrained_auc"]
     assert found["klom"] > 5
-    assert found["forgetting_quality"] < 0.6
+    assert found["forgetting_quality"] < found["forgetting_quality_by_chance"]
     # A model that was trained on none of them is like those that were not either.
     assert shadows.attack(retrained, *groups(retrained)).auc == pytest.approx(0.5, abs=0.12)
 

@@ -9,6 +9,7 @@ from asr_unlearn.data.batching import collate
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.split import Split
 from asr_unlearn.evaluation.measures.extraction import Extraction, near_silence, second_half
+from asr_unlearn.evaluation.measures.nbest import NBest
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.seq2seq import PADDING
@@ -87,3 +88,18 @@ def test_silence_is_the_same_for_the_same_utterance():
     assert (near_silence(one) == near_silence(one)).all()
     assert len(near_silence(one)) == whisper_task.WAVES["a"]
     assert not (near_silence(one)[:100] == near_silence(other)[:100]).any()
+
+
+def test_an_utterance_that_goes_to_another_part_is_measured_again(tmp_path):
+    """Another request of the same folder: figures are by part."""
+    utterances = whisper_task.utterances(TEXTS)
+    (tmp_path / "model").mkdir()
+    before = {"forget": ("a", "b"), "unseen": ("c",)}
+    after = {"forget": ("a",), "unseen": ("b", "c")}
+    for job in (Extraction, NBest):
+        keys = []
+        for parts in (before, after):
+            corpus = Corpus(utterances, Split(0, ("s",), (), parts), tmp_path)
+            model = SavedModel("m", 0, tmp_path / "model")
+            keys.append(job(model, corpus, torch.device("cpu")).made_from())
+        assert keys[0] != keys[1]

@@ -37,11 +37,11 @@ def test_other_speakers_and_recordings_count(data, evaluated):
     others = [replace(u, id=f"new-{u.id}", speaker="new") for u in data.part("retain")]
     given = [*data.part("test"), *others, *data.part("forget")]
     found = evaluated_on(data, given)
-    further, interval = found["further_test"], found["ci95"]["further_test"]
+    further = found["further_test"]
     assert further["utterances"] == len(data.part("test")) + len(others)
     assert further["speakers"] == len({u.speaker for u in data.part("test")}) + 1
-    assert interval.keys() == {"wer", "cer"}
-    assert interval["wer"][0] <= further["wer"] <= interval["wer"][1]
+    speakers = further["speakers"] >= 3
+    assert bool(found["ci95"].get("further_test")) == speakers
 
 
 def test_a_manifest_of_known_speakers_alone_is_refused(data, evaluated):

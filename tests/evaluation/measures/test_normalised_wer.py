@@ -34,8 +34,7 @@ def test_spellings_numbers_and_contractions_count_as_alike():
         rows(("I'M TWENTY ONE", "i am 21"), ("THE COLOUR, UM, GREY", "the color gray red"))
     )
     assert found["normalised_wer"] == {"test": pytest.approx(1 / 6)}
-    low, high = found["ci95"]["normalised_wer"]["test"]
-    assert 0 <= low <= 1 / 6 <= high
+    assert found["ci95"]["normalised_wer"] == {}  # of two speakers
 
 
 def test_a_reference_of_fillers_alone_is_left_out():

@@ -53,3 +53,20 @@ def test_trained_attacks_find_nothing_in_noise():
     for attacks in found.values():
         assert np.mean([a.auc for a in attacks]) == pytest.approx(0.5, abs=0.07)
     assert sum(a.interval[0] <= 0.5 <= a.interval[1] for a in found["informed"]) >= 3
+
+
+def test_of_speakers_in_both_groups_nothing_is_found_in_noise():
+    """Where classes are forgotten, members and others have the same speakers."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(6):
+        voices = rng.normal(size=7)
+        losses = np.exp(np.tile(voices, 12) + 0.1 * rng.normal(size=(2, 84)))
+        members, others = (group(rng, own, speakers=7) for own in losses)
+        found.append((classifier_attack(members, others), loss_attack(members, others)))
+    # Folds of their own for each group would give 0.35.
+    assert np.mean([one.auc for one, _ in found]) == pytest.approx(0.5, abs=0.07)
+    for _, attack in found:
+        low, high = attack.interval
+        # Resampled apart, speakers would spread the AUC by more than 0.4.
+        assert low <= attack.auc <= high < low + 0.25

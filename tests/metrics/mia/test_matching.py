@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from asr_unlearn.metrics.mia import loss_attack, matched
+from asr_unlearn.metrics.mia import length_auc, loss_attack, matched
 from tests.support.observations import group, unseen
 
 
@@ -22,3 +22,13 @@ def test_length_alone_gives_nobody_away():
     assert np.mean([x.seconds for x in a]) == pytest.approx(
         np.mean([x.seconds for x in b]), abs=0.1
     )
+
+
+def test_what_is_left_of_a_difference_in_lengths_is_reported():
+    """Groups of equal size are paired as they are, however long."""
+    rng = np.random.default_rng(0)
+    members = group(rng, np.ones(60), seconds=rng.uniform(6, 12, 60))
+    others = unseen(rng, np.ones(60), seconds=rng.uniform(2, 6, 60))
+    assert length_auc(*matched(members, others)) > 0.98
+    more = unseen(rng, np.ones(900), seconds=rng.uniform(2, 12, 900))
+    assert length_auc(*matched(members, more)) == pytest.approx(0.5, abs=0.06)
