@@ -189,7 +189,7 @@ def transcribe_ours(job: Job) -> Figures:
     set_window(task, "auto", job.utterances)
 
     def transcribe() -> dict[str, str]:
-        found = score(task, Inputs(task), job.utterances, batch_size=EVALUATION_BATCH)
+        found = score(task, Inputs(task), job.utterances)
         return {one.utterance.id: one.hypothesis for one in found}
 
     return transcribed(job, transcribe)

@@ -13,10 +13,10 @@ from torch.func import functional_call
 
 from asr_unlearn.gradients import (
     MicroBatches,
-    projection_coefficients,
     streaming_step,
     trainable_parameters,
 )
+from asr_unlearn.gradients.projection import project
 from benchmarks.problems import Batch, Problem
 
 ALPHA, LEARNING_RATE = 0.5, 1e-6
@@ -120,7 +120,7 @@ def vmap(problem: Problem, forget: Batch, retain: Batch) -> None:
     for name, g in retained.items():
         gram += g @ g.T
         products += g @ forget_mean[name].flatten()
-    coefficients = projection_coefficients(gram, products).float()
+    coefficients = project(gram, products).coefficients.float()
     orthogonal = {
         name: forget_mean[name] - (coefficients @ g).view_as(forget_mean[name])
         for name, g in retained.items()
@@ -144,7 +144,7 @@ def torchjd(problem: Problem, forget: Batch, retain: Batch) -> None:
     losses = problem.losses(both)
     gram = engine.compute_gramian(losses)
     size, mean = len(retain), torch.full((len(forget),), 1 / len(forget))
-    coefficients = projection_coefficients(gram[:size, :size], gram[:size, size:] @ mean).float()
+    coefficients = project(gram[:size, :size], gram[:size, size:] @ mean).coefficients.float()
     losses.backward(torch.cat([ALPHA / size + (1 - ALPHA) * coefficients, -(1 - ALPHA) * mean]))
     _apply_gradients(problem)
 

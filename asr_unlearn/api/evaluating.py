@@ -81,18 +81,19 @@ def evaluate(
         neighbours: attack also by the losses on the recordings with noise, quieter and faster.
         measures: what else to measure of each model, names with commas, such as relearning and
             quantisation: docs/evaluation.md lists them, and so does the message for an unknown one.
-        workers: of these trainings side by side; 0 for as many as there are cores, one on a GPU.
-            As many models are transcribed at the same time, one after the other with 0.
-        runner: where this is done: local, or ray or ray://HOST:PORT for a Ray cluster whose nodes
-            share all folders (extra ray).
+        workers: trainings of the attacks side by side; 0 for one for each core, one on a GPU. As
+            many models are transcribed at the same time, one after the other with 0.
+        runner: where attacks are trained and models transcribed: local, or ray or ray://HOST:PORT
+            for a Ray cluster whose nodes share all folders (extra ray).
         method_files: methods of your own, as path/to/file.py:ClassName with commas, that the
             informed attack may run; none is run because a model's run.json names it.
         judge: output folder of a speaker classifier's run on the same split: for each recogniser,
             how well the classifier of the same method and seed names the speakers.
         original: folder beside results.json of the model that all were unlearned from, if it is not
             called original and among the models.
-        retrained: the same for the model trained without the forget speakers.
-        window: of a Whisper's encoder: full, as it was saved; auto for the longest utterance
+        retrained: folder beside results.json of the model trained without the forget speakers, if
+            it is not called retrained and among the models.
+        window: window of a Whisper's encoder: full, as it was saved; auto for the longest utterance
             rounded up to whole seconds, which takes less time; or seconds.
         sign: PEM file of an Ed25519 private key, to sign the deletion records with.
         track: send the figures to an experiment tracker too: tensorboard, trackio, wandb or mlflow.
@@ -147,7 +148,7 @@ def evaluate(
     )
     if evaluation is None:
         # Another process has the figures, and writes them.
-        distributed.meet()
+        distributed.barrier_without_group()
         written = read_results(out)
         return Evaluation(written.record, written.models, out)
     evaluation = evaluation.write(out)
@@ -170,7 +171,7 @@ def evaluate(
             folder,
             split,
         )
-    distributed.meet()
+    distributed.barrier_without_group()
     return evaluation
 
 

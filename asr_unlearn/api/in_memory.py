@@ -26,9 +26,9 @@ from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.text import normal_name
-from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.unlearn import run_unlearning
+from asr_unlearn.training.unlearning_data import UnlearningData
 
 Wave = Float[np.ndarray, " samples"] | Float[Tensor, " samples"] | Sequence[float]
 

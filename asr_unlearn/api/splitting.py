@@ -63,11 +63,12 @@ def split(
         draw: in place of both, how many speakers to draw, for an experiment.
         after: split.json of the request before, for the next request on the same model: all parts
             stay, but for the speakers to forget now, who leave `retain`.
-        seed: of every draw, 0 or more; with `after` that of the request before.
+        seed: seed of every draw, 0 or more; with `after` that of the request before.
         heldout: share of the utterances to forget that is never trained on.
         unseen: share of the other speakers that is never trained on; not used where the corpus has
             a development set of its own.
-        test: the same for the test part.
+        test: share of the other speakers that is kept for the test part; not used where the corpus
+            has a test set of its own.
 
     Returns:
         The split, which has been written.
@@ -85,7 +86,7 @@ def split(
     manifest, out = Path(manifest), Path(out)
     listed = [Path(str(names)) for names in (forget, forget_labels) if _is_file(names)]
     check_file(out, manifest, *listed, *([Path(after)] if after else []), keys=SPLIT_KEYS)
-    check_request(forget=forget, forget_labels=forget_labels, draw=draw or None)
+    check_one_request(forget=forget, forget_labels=forget_labels, draw=draw or None)
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
     if after is not None:
@@ -123,7 +124,7 @@ def _after(
     return later_split(earlier, utterances, _speakers(forget, utterances), heldout=heldout)
 
 
-def check_request(**given: str | Path | Sequence[str] | int | None) -> None:
+def check_one_request(**given: str | Path | Sequence[str] | int | None) -> None:
     """Raises InputError unless exactly one request is given, and it names somebody."""
     named = {f"--{name}": value for name, value in given.items() if value is not None}
     if not named:

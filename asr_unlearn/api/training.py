@@ -81,7 +81,7 @@ def train(
         out: folder to publish the model at; what is there already is kept as out.old-N.
         parts: parts to train on, with commas.
         finetune: epochs, learning rate, batch size and the like.
-        seed: of the weights, the order and the dropout.
+        seed: seed of new weights, of the order of the batches and of dropout.
         device: auto, cpu or cuda.
         freeze_front_end: keep the convolutional front end as it is; by default unless the model
             starts from random weights.
@@ -91,16 +91,17 @@ def train(
         crop_seconds: length of the random pieces of utterances to train on; 0 takes them whole.
         task: what to train for; by default what the model was made for. A class is an utterance's
             label, or its speaker where it has none.
-        language: of a multilingual Whisper; by default the language in its settings, or English.
-        spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
-            itself writes, by its loss on a few utterances.
+        language: language that a multilingual Whisper writes; by default that of its settings, or
+            English.
+        spelling: spelling of a Whisper's transcripts: as_given, lower or upper; auto is what the
+            model itself writes, by its loss on a few utterances.
         auxiliary_ctc: for a Whisper from scratch: share of a CTC loss on its encoder in the loss.
         token_noise: for a Whisper from scratch: share of random tokens among its decoder's inputs.
         joined: for a Whisper from scratch: probability that an utterance is followed by another.
-        window: of a Whisper's encoder while it is trained: auto for the longest utterance rounded
-            up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. The saved
-            model has its own; but a classifier, which averages over its window, is trained and
-            saved with the seconds that are given, and else keeps its own.
+        window: window of a Whisper's encoder while it is trained: auto for the longest utterance
+            rounded up to whole seconds; full for the model's own, 30 s in OpenAI's; or seconds. The
+            saved model has its own; but a classifier, which averages over its window, is trained
+            and saved with the seconds that are given, and else keeps its own.
         lora: train new low-rank adapters alone, and the output layer of a recogniser by CTC or of a
             classifier. Adapters that a model has are trained alone without this.
         merge: publish a whole model; False publishes the adapters alone.

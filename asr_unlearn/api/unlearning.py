@@ -80,14 +80,15 @@ def unlearn_folder(
         model: folder of the model that was trained on them.
         out: folder to publish the result at; what is there already is kept as out.old-N.
         method: a name from `asr-unlearn methods`, or path/to/file.py:ClassName.
-        stop: when to end.
-        seed: of the order of the batches.
+        stop: rule and target of early stopping.
+        seed: seed of the order of the batches, and of new adapters.
         device: auto, cpu or cuda.
         freeze_front_end: leave the convolutional front end as it is.
         freeze_encoder: of a Whisper, change the decoder alone; each utterance is encoded once.
-        window: of a Whisper's encoder (see `train`).
-        spelling: of a Whisper's transcripts: as_given, lower or upper; auto is what the model
-            itself writes, by its loss on a few utterances, unless that has been recorded.
+        window: window of a Whisper's encoder: auto for the longest utterance rounded up to whole
+            seconds; full for the model's own; or seconds.
+        spelling: spelling of a Whisper's transcripts: as_given, lower or upper; auto is what the
+            model itself writes, by its loss on a few utterances, unless that has been recorded.
         lora: change the model by new low-rank adapters alone. Adapters that a model has are changed
             alone without this.
         merge: publish a whole model; False publishes the adapters alone.

@@ -77,13 +77,13 @@ def command_parser() -> Parser:
                 "--method",
                 type=Method,
                 enable_path=True,
-                required=True,
                 help=f"name from `asr-unlearn methods` (default: {DEFAULT_METHOD}), or "
                 "path/to/file.py:ClassName; --method.help NAME lists its options",
             )
         if "finetune" in parameters:
-            # Training forgets nothing that could be projected.
-            subparser.add_class_arguments(Finetune, "finetune", skip={"project", "sam"})
+            # Training forgets nothing.
+            unused = {"project", "sam", "forget_batch"}
+            subparser.add_class_arguments(Finetune, "finetune", skip=unused)
         subparser.add_argument(
             "--config", action="config", help="YAML file with any of these flags"
         )

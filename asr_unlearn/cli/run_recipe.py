@@ -22,7 +22,7 @@ if __name__ == "__main__":
     program.spare_waiting_threads()
     end_without_torchaudio(Path(sys.argv[1]).name if sys.argv[1:] else "asr_unlearn.cli.run_recipe")
 
-from asr_unlearn.api.splitting import check_request
+from asr_unlearn.api.splitting import check_one_request
 from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.plan import BASE, STAGES, Command, Plan
@@ -74,7 +74,7 @@ def check(command: Command) -> None:
     if name == "split":
         check_shares(**{part: options[part] for part in ("heldout", "unseen", "test")})
         request = {part: options[part] for part in ("forget", "forget_labels")}
-        check_request(**request, draw=options["draw"] or None)
+        check_one_request(**request, draw=options["draw"] or None)
     if name == "train":
         parts_of(options["parts"])
         aids = {aid: options[flag] for flag, aid in AIDS.items()}
@@ -128,14 +128,14 @@ def parser(recipe: Recipe, folder: Path) -> argparse.ArgumentParser:
     last = len(STAGES)
     stage: dict[str, Any] = {"type": int, "choices": range(1, last + 1), "metavar": "N"}
     flags.add_argument("--stage", default=1, help="first stage (default: 1)", **stage)
-    flags.add_argument("--stop-stage", default=last, help="last stage", **stage)
+    flags.add_argument("--stop-stage", default=last, help=f"last stage (default: {last})", **stage)
     flags.add_argument(
         "--set",
         nargs="+",
         action="extend",
         default=[],
         metavar="key=value",
-        help="finetune.epochs=2",
+        help="settings of the recipe to replace, such as finetune.epochs=2 split.seed=1",
     )
     flags.add_argument(
         "--workers",

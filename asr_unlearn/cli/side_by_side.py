@@ -11,7 +11,7 @@ from pathlib import Path
 from asr_unlearn.cli import main as commands
 from asr_unlearn.cli.plan import Command
 from asr_unlearn.cli.stages import begin, end, title
-from asr_unlearn.runtime.runner import Elsewhere, Runner
+from asr_unlearn.runtime.runner import LoggedCall, Runner
 
 LOGS = "logs"
 
@@ -40,7 +40,7 @@ def run_side_by_side(steps: Sequence[Command], out: Path, runner: Runner) -> Non
     order.prepare()
     ready: deque[int] = deque()
     free = deque(runner.gpu_of_each)
-    running: dict[Future[None], tuple[int, Elsewhere[None], float]] = {}
+    running: dict[Future[None], tuple[int, LoggedCall[None], float]] = {}
     with runner.start() as submit:
         while order.is_active():
             ready.extend(order.get_ready())
@@ -49,7 +49,7 @@ def run_side_by_side(steps: Sequence[Command], out: Path, runner: Runner) -> Non
                 if not begin(steps[number], out):
                     order.done(number)
                     continue
-                call = Elsewhere(
+                call = LoggedCall(
                     call=partial(commands.main, steps[number].argv),
                     log=out / LOGS / f"{steps[number].name.replace('/', '-')}.log",
                     folder=Path.cwd(),

@@ -49,10 +49,12 @@ def load_audio(
 
     At most `longest` seconds are decoded, whatever the header says and however small the file is.
 
-    Raises TooLongError for a recording of more than `longest` seconds.
-    Raises AudioError when the content is missing, not audio, without samples, damaged, cut short
-    (where the format holds the length: flac, wav and mp3 mostly do, a cut ogg is a shorter one),
-    not finite or far beyond full scale, or headerless with a byte order that cannot be determined.
+    Raises:
+        TooLongError: the recording has more than `longest` seconds.
+        AudioError: the content is missing, not audio, without samples, damaged, cut short (where
+            the format holds the length: flac, wav and mp3 mostly do, a cut ogg is a shorter one),
+            not finite or far beyond full scale, or headerless with a byte order that cannot be
+            determined.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_content(Path(source), name, longest)

@@ -146,10 +146,10 @@ class BatchSource:
         if not utterances:
             raise InputError("no utterances to draw batches from")
         self.steps_per_epoch = -(-len(utterances) // batch_size)
-        if len(utterances) // self.steps_per_epoch < share.of:
+        if len(utterances) // self.steps_per_epoch < share.world_size:
             raise InputError(
                 f"batches of {batch_size} of {len(utterances)} utterances do not give each of "
-                f"{share.of} processes one; use larger batches or fewer processes"
+                f"{share.world_size} processes one; use larger batches or fewer processes"
             )
         self.utterances = list(utterances)
         self.example = example

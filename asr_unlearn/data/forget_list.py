@@ -40,7 +40,7 @@ def check_names(kind: Literal["speaker", "label"], forget: Sequence[str]) -> Non
         raise SplitError(f"the forget list names {', '.join(repeated)} more than once")
 
 
-def check_request(
+def check_known(
     kind: Literal["speaker", "label"],
     forget: Sequence[str],
     known: Collection[str],

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from asr_unlearn.data.draws import generator, hold_out, ids_by
 from asr_unlearn.data.duplicates import check_copies
-from asr_unlearn.data.forget_list import SplitError, check_request
+from asr_unlearn.data.forget_list import SplitError, check_known
 from asr_unlearn.data.make_split import check_shares
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Split
@@ -44,7 +44,7 @@ def later_split(
     if again := sorted(gone.intersection(forget)):
         raise SplitError(f"speaker {again[0]} is in an earlier request; name the new ones alone")
     others = {u.speaker for u in utterances} - {u.speaker for u in retained}
-    check_request("speaker", forget, {u.speaker for u in retained}, others)
+    check_known("speaker", forget, {u.speaker for u in retained}, others)
     wanted = set(forget)
     # The corpus' own test set may have their utterances.
     tested = [u for u in utterances if part_of.get(u.id) == "test" and u.speaker in wanted]

@@ -6,7 +6,7 @@ import numpy as np
 
 from asr_unlearn.data.draws import draw_parts, generator, hold_out, ids_by
 from asr_unlearn.data.duplicates import check_copies
-from asr_unlearn.data.forget_list import SplitError, check_request
+from asr_unlearn.data.forget_list import SplitError, check_known
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import OF_EVERY_SPLIT, Split
 
@@ -57,7 +57,7 @@ def make_split(
     rng = generator(seed, 0)
     train = [u for u in utterances if u.subset not in HELD_OUT_SETS]
     set_aside = {u.speaker for u in utterances if u.subset in HELD_OUT_SETS}
-    check_request("speaker", forget, {u.speaker for u in train}, set_aside)
+    check_known("speaker", forget, {u.speaker for u in train}, set_aside)
     wanted = set(forget)
     spared = _tests_of_the_same_people(utterances)
     others = [u for u in utterances if u.id not in spared]
@@ -122,7 +122,7 @@ def make_label_split(
     away = _held_out_speakers(utterances, set(), unseen, test, rng)
     train = [u for u in utterances if u.speaker not in away]
     set_aside = {u.label for u in utterances if u.label and u.speaker in away}
-    check_request("label", forget, {u.label for u in train if u.label}, set_aside)
+    check_known("label", forget, {u.label for u in train if u.label}, set_aside)
     wanted = set(forget)
     by_label = ids_by((u.label, u.id) for u in train if u.label and u.label in wanted)
     others = [u for u in utterances if u.label not in wanted]

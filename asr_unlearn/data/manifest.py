@@ -14,7 +14,7 @@ from asr_unlearn.runtime.io import absolute, atomic_write, read_lines
 from asr_unlearn.runtime.text import is_utf8, normal_name, normal_text
 
 SUBSETS = ("train", "dev", "test")
-# Of each line.
+# Keys of each line.
 REQUIRED = {"id", "audio", "speaker", "seconds"}
 
 
@@ -77,8 +77,9 @@ def content(utterances: Iterable[Utterance]) -> list[list[Any]]:
 def read_manifest(path: Path | str) -> list[Utterance]:
     """Read JSON lines; relative audio paths are resolved against the manifest's folder.
 
-    Raises ValueError naming file and line for a line that is not an utterance, that names no
-    speaker, or that has the id of another; and for a file that is not UTF-8.
+    Raises:
+        InputError: a line, which is named, is not an utterance, names no speaker, or has the id of
+            another; or the file is not UTF-8.
     """
     path = Path(path)
     folder = absolute(path).parent

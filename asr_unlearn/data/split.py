@@ -48,12 +48,6 @@ class Split:
                 del content[name]
         return digest_of(content)
 
-    def utterances(self, part: str, manifest: Iterable[Utterance]) -> list[Utterance]:
-        """The utterances of a part, in the manifest's order; raises SplitError without it."""
-        self.check_part(part)
-        ids = set(self.parts.get(part, ()))
-        return [u for u in manifest if u.id in ids]
-
     def check_part(self, part: str) -> None:
         """Raises SplitError for an unknown part."""
         if part not in PARTS:

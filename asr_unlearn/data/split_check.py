@@ -8,7 +8,7 @@ from asr_unlearn.data.forget_list import SplitError
 from asr_unlearn.data.manifest import Utterance
 
 
-def check_parts(
+def check_split_parts(
     path: Path,
     parts: Mapping[str, Sequence[str]],
     utterances: Sequence[Utterance],

@@ -9,13 +9,13 @@ from typing import Any
 from asr_unlearn.data.forget_list import SplitError
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.split import OF_EVERY_SPLIT, PARTS, Split
-from asr_unlearn.data.split_check import check_parts
+from asr_unlearn.data.split_check import check_split_parts
 from asr_unlearn.runtime.documents import parse_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest, read_text, write_json
 from asr_unlearn.runtime.text import normal_name
 
-# Of a split file: its lists of names.
+# The lists of names in a split file.
 NAMED = ("forget_speakers", "unseen_speakers", "forget_labels", "forgotten_speakers")
 SCHEMA = 1
 # What distinguishes a split from other files.
@@ -88,7 +88,7 @@ def read_split(path: Path, manifest: Path, utterances: Sequence[Utterance] | Non
     split = _split_of(path, content)
     if content["manifest_sha256"] != digest(manifest):
         raise SplitError(f"{path} was made for another {manifest.name}; split again")
-    check_parts(
+    check_split_parts(
         path,
         split.parts,
         read_manifest(manifest) if utterances is None else utterances,

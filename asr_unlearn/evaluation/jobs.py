@@ -13,7 +13,7 @@ from joblib import cpu_count
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.progress import Bar
-from asr_unlearn.runtime.runner import LOCAL, Elsewhere, Runner, check_runner
+from asr_unlearn.runtime.runner import LOCAL, LoggedCall, Runner, check_runner
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run_jobs(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -
     """
     own = distributed.launched_share().of_all(jobs)
     _run([job for job in own if not job.is_done()], runner, log, description)
-    distributed.meet()
+    distributed.barrier_without_group()
 
 
 def _run(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> None:
@@ -78,7 +78,7 @@ def _run(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -> No
         return
     bar = Bar(total=len(jobs), desc=description, unit="model")
     with runner.start(one_call_each=False) as submit, bar:
-        calls = (Elsewhere(job, log, Path.cwd(), runner.threads) for job in jobs)
+        calls = (LoggedCall(job, log, Path.cwd(), runner.threads) for job in jobs)
         running = {submit(call) for call in islice(calls, runner.workers)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 PARTS = ("forget", "test")
 # At most so many of each part.
 UTTERANCES = 64
-# Of cka.json.
+# Increase when the content of cka.json changes.
 VERSION = 2
 
 

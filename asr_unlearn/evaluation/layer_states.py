@@ -16,10 +16,10 @@ from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.progress import Bar
 
-# Of each utterance, by `spaced_frames`.
+# Frames that are kept of each utterance, by `spaced_frames`.
 FRAMES = 16
 
-# Of each layer, the frames that are kept of each utterance, one utterance after the other.
+# For each layer the kept frames of all utterances, one utterance after the other.
 Layers = list[Float[Tensor, "frames C"]]
 
 

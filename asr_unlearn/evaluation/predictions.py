@@ -22,7 +22,7 @@ from asr_unlearn.data.split import PARTS, Split
 from asr_unlearn.metrics.divergence import divergences
 from asr_unlearn.metrics.wer import count_errors
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import Score, score, with_known_labels
+from asr_unlearn.models.inference import Score, in_batches, score, together, with_known_labels
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import Classification, Task
 from asr_unlearn.runtime.cache import Cached, cached
@@ -43,7 +43,6 @@ def transcribe(
     split: Split,
     *,
     device: torch.device,
-    batch_size: int = 16,
     beams: int = 1,
     parts: Sequence[str] = PARTS,
 ) -> list[Row]:
@@ -63,7 +62,7 @@ def transcribe(
                 "%s has no class for %d of %d utterances of %s: they are not evaluated",
                 *(saved.name, count, wanted[part], part),
             )
-        scored = score(task, Inputs(task), known, batch_size=batch_size, description=saved.name)
+        scored = score(task, Inputs(task), known, description=saved.name)
         rows = [_row(part_of[one.utterance.id], one) for one in scored]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with entry.write() as partial:
@@ -157,7 +156,6 @@ def mean_states(
     utterances: Sequence[Utterance],
     *,
     device: torch.device,
-    batch_size: int = 16,
 ) -> Float[np.ndarray, "N C"]:
     """Return the encoder's states, averaged over each utterance; cached in states.npz."""
 
@@ -165,7 +163,7 @@ def mean_states(
         states, true = task.states(batch)
         return (states * true[..., None]).sum(1) / true.sum(1, keepdim=True)
 
-    return _vectors(saved, utterances, "states", mean, device, batch_size)
+    return _vectors(saved, utterances, "states", mean, device)
 
 
 def embeddings(
@@ -173,7 +171,6 @@ def embeddings(
     utterances: Sequence[Utterance],
     *,
     device: torch.device,
-    batch_size: int = 16,
 ) -> Float[np.ndarray, "N C"]:
     """Return the input of a classifier's last layer for each utterance; cached in embeddings.npz.
 
@@ -186,7 +183,7 @@ def embeddings(
             raise InputError(f"{saved.folder} is not a classifier: it has no embeddings")
         return task.embeddings(batch)
 
-    return _vectors(saved, utterances, "embeddings", embedding, device, batch_size)
+    return _vectors(saved, utterances, "embeddings", embedding, device)
 
 
 def _vectors(
@@ -195,7 +192,6 @@ def _vectors(
     name: str,
     of: Callable[[Task, Batch], Float[Tensor, "B C"]],
     device: torch.device,
-    batch_size: int,
 ) -> Float[np.ndarray, "N C"]:
     """One vector per utterance, cached in NAME.npz among the model's predictions."""
     made_from = [VECTORS, saved.files(), content(utterances)]
@@ -203,15 +199,15 @@ def _vectors(
     if not entry.is_current:
         task = saved.task(device)
         inputs = Inputs(task, targets=False)
-        size = batch_size if task.batches_are_exact else 1
         found: dict[str, Float[np.ndarray, " C"]] = {}
-        bar = Bar(total=len(utterances), desc=f"{saved.name}, {name}", unit="utt", delay=2)
-        with torch.inference_mode(), bar:
-            for group in by_length(utterances, size):
-                batch = collate([inputs(u) for u in group]).to(device)
-                vectors = of(task, batch).float().cpu().numpy()
-                found.update(zip(batch.ids, vectors, strict=True))
-                bar.update(len(group))
+        for group, vectors in in_batches(
+            lambda batch: of(task, batch).float().cpu().numpy(),
+            task,
+            inputs,
+            utterances,
+            f"{saved.name}, {name}",
+        ):
+            found.update(zip([u.id for u in group], vectors, strict=True))
         with entry.write() as partial, partial.open("wb") as file:
             np.savez(file, vectors=np.stack([found[u.id] for u in utterances]))
     with np.load(entry.path) as stored:
@@ -225,7 +221,6 @@ def divergence(
     utterances: Sequence[Utterance],
     *,
     device: torch.device,
-    batch_size: int = 16,
 ) -> dict[str, float] | None:
     """Return KL(reference ‖ model) of each utterance id, in nats, mean over frames or tokens.
 
@@ -236,7 +231,7 @@ def divergence(
     entry = cached(saved.predictions / "divergence.json", made_from)
     if not entry.is_current:
         pair = (reference.task(device), saved.task(device))
-        found = _divergence(pair, utterances, batch_size, f"{saved.name}, divergence")
+        found = _divergence(pair, utterances, f"{saved.name}, divergence")
         with entry.write() as partial:
             partial.write_text(json.dumps(found))
     each: dict[str, float] | None = json.loads(entry.path.read_text())
@@ -244,14 +239,13 @@ def divergence(
 
 
 def _divergence(
-    pair: tuple[Task, Task], utterances: Sequence[Utterance], batch_size: int, description: str
+    pair: tuple[Task, Task], utterances: Sequence[Utterance], description: str
 ) -> dict[str, float] | None:
     inputs = [Inputs(task) for task in pair]
-    size = batch_size if all(task.batches_are_exact for task in pair) else 1
     found: dict[str, float] = {}
     bar = Bar(total=len(utterances), desc=description, unit="utt", delay=2)
     with torch.inference_mode(), bar:
-        for group in by_length(utterances, size):
+        for group in by_length(utterances, together(*pair)):
             (expected, true), (model, _) = (
                 task.distributions(collate([example(u) for u in group]).to(task.device))
                 for task, example in zip(pair, inputs, strict=True)

@@ -2,7 +2,7 @@
 
 from asr_unlearn.gradients.cgls import PoolStep, pool_step
 from asr_unlearn.gradients.fisher import diagonal_fisher
-from asr_unlearn.gradients.projection import projection_coefficients
+from asr_unlearn.gradients.metric import norm
 from asr_unlearn.gradients.reference import per_utterance_gradients, stacked_step
 from asr_unlearn.gradients.streaming import orthogonal_part, streaming_step
 from asr_unlearn.gradients.types import (
@@ -17,7 +17,11 @@ from asr_unlearn.gradients.types import (
     Weights,
     pieces_of,
 )
-from asr_unlearn.gradients.weighted_gradient import trainable_parameters, weighted_gradient
+from asr_unlearn.gradients.weighted_gradient import (
+    copied,
+    trainable_parameters,
+    weighted_gradient,
+)
 
 __all__ = [
     "Batch",
@@ -30,12 +34,13 @@ __all__ = [
     "Rises",
     "Scope",
     "Weights",
+    "copied",
     "diagonal_fisher",
+    "norm",
     "orthogonal_part",
     "per_utterance_gradients",
     "pieces_of",
     "pool_step",
-    "projection_coefficients",
     "stacked_step",
     "streaming_step",
     "trainable_parameters",

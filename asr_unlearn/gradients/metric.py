@@ -1,5 +1,6 @@
 """The diagonal metric D of a preconditioned orthogonal step."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -40,6 +41,11 @@ def square(gradient: Gradient, metric: Gradient | None) -> float:
         _square(value if metric is None else value / metric[name].sqrt())
         for name, value in gradient.items()
     )
+
+
+def norm(gradient: Gradient) -> float:
+    """‖v‖ of a gradient v."""
+    return math.sqrt(square(gradient, None))
 
 
 def _square(values: Tensor) -> float:

@@ -147,13 +147,6 @@ def prescribed(
     return Prescribed(length, found, kept)
 
 
-def projection_coefficients(
-    gram: Float[Tensor, "B B"], products: Float[Tensor, "B"], *, rtol: float | None = None
-) -> Float[Tensor, "B"]:
-    """c = K⁺ b in float64; see `project`."""
-    return project(gram, products, rtol=rtol).coefficients
-
-
 def project_parameters(
     grams: Mapping[str, Float[Tensor, "B B"]],
     products: Mapping[str, Float[Tensor, "B"]],

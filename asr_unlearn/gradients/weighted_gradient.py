@@ -1,6 +1,6 @@
 """Weighted sums of per-utterance gradients, by one backward pass of autograd."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,12 @@ from asr_unlearn.gradients.types import (
     resolve_weights,
 )
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.sharding import is_sharded, own_gradients, own_part
+from asr_unlearn.runtime.sharding import is_sharded, local_shard, own_gradients
+
+
+def copied(parameters: Mapping[str, Tensor]) -> Gradient:
+    """The values that parameters have now."""
+    return {name: p.detach().clone() for name, p in parameters.items()}
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -31,7 +36,7 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """
     parameters = _trainable(model)
     if is_sharded(model):
-        return {name: own_part(p) for name, p in parameters.items()}
+        return {name: local_shard(p) for name, p in parameters.items()}
     return parameters
 
 

@@ -22,7 +22,7 @@ from asr_unlearn.gradients import (
 from asr_unlearn.gradients.types import resolve_weights
 from asr_unlearn.methods.step_length import StepLength
 from asr_unlearn.models.tasks.task import Task
-from asr_unlearn.runtime.distributed import gathered
+from asr_unlearn.runtime.distributed import gathered, gathered_tensor
 
 Batches = Batch | MicroBatches[Batch]
 
@@ -148,10 +148,13 @@ class Step:
             losses: of this process's forget utterances.
             weights: w, for the utterances of all processes; 1/B by default.
         """
-        everyones = losses.new_tensor(gathered(losses.tolist()))
-        ids = gathered([i for batch in pieces_of(self.batch("forget")) for i in batch.ids])
+        everyones, ids = gathered_tensor(losses), self.ids("forget")
         epoch = self.number / self.context.sources["forget"].steps_per_epoch
         return self.length.rise(ids, everyones, resolve_weights(weights, everyones), epoch)
+
+    def ids(self, part: Part) -> list[str]:
+        """Those of this step's utterances of a part, of all processes."""
+        return gathered([name for batch in pieces_of(self.batch(part)) for name in batch.ids])
 
     @property
     def done(self) -> float:

@@ -22,7 +22,7 @@ class Finetune(Method):
     As an unlearning method it is FT: catastrophic forgetting, with nothing that enforces it.
 
     Attributes:
-        weight_decay: AdamW's.
+        weight_decay: weight decay of AdamW.
         eight_bit: keep the state of AdamW in 8 bits, by bitsandbytes: 2 bytes a trained weight in
             place of 8.
 

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient
+from asr_unlearn.gradients import Gradient, copied
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.direction import Direction, Term
-from asr_unlearn.methods.elsewhere import weights_set_to
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt, Share
+from asr_unlearn.methods.temporary_weights import weights_set_to
 
 
 @dataclass(kw_only=True)
@@ -114,7 +114,7 @@ class TaskVector:
             What a step of that rate descends along to subtract the vector's growth times `share`,
             with the losses before the growth.
         """
-        before = {name: v.detach().clone() for name, v in self.vector.items()}
+        before = copied(self.vector)
         with weights_set_to(step.model, {name: w + before[name] for name, w in self.base.items()}):
             found = Term(self.part).direction(step)
         for name, numbers in self.vector.items():

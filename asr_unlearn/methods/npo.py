@@ -47,9 +47,10 @@ class NPO(NegGradPlus):
     def forget_weights(self, step: Step) -> Weights:
         """2r/(1 + r)·n/B for the utterances of all processes."""
         pieces = pieces_of(step.batch("forget"))
-        ids = gathered([name for batch in pieces for name in batch.ids])
         labels = gathered([n for batch in pieces for n in batch.target_lengths.tolist()])
-        original = torch.tensor([self._original[name] for name in ids], dtype=torch.float64)
+        original = torch.tensor(
+            [self._original[name] for name in step.ids("forget")], dtype=torch.float64
+        )
         lengths = torch.tensor(labels, dtype=torch.float64)
 
         def weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:

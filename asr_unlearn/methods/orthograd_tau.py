@@ -1,6 +1,5 @@
 """OrthoGrad with a target loss for each utterance, and no learning rate."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,16 +9,15 @@ from torch import Tensor
 
 from asr_unlearn.data.batching import Batch
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient, Rises, Weights, pieces_of, streaming_step
+from asr_unlearn.gradients import Gradient, Rises, Weights, norm, streaming_step
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.distillation import frozen_copy
 from asr_unlearn.methods.option_types import Auto, Positive, PositiveInt, ShareBelowOne
 from asr_unlearn.methods.preconditioned import Preconditioned
-from asr_unlearn.methods.step_length import UsualLength
+from asr_unlearn.methods.step_length import StepLengthLimit
 from asr_unlearn.metrics.divergence import divergences
 from asr_unlearn.models.tasks.task import Task
-from asr_unlearn.runtime.distributed import gathered
 
 # Added to losses, so that one near 0 does not take all the weight.
 SMALL = 1e-3
@@ -67,7 +65,7 @@ class OrthoGradTau(Preconditioned):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._usual = UsualLength()
+        self._usual = StepLengthLimit()
 
     @classmethod
     def search_space(cls) -> dict[str, tuple[float, float]]:
@@ -82,7 +80,7 @@ class OrthoGradTau(Preconditioned):
         return {name: self.target * loss for name, loss in expected.items()}
 
     def direction(self, step: Step) -> Direction:
-        weights, kept = self._forget_weights(step), _Kept(step.context.task, self._original)
+        weights, kept = self._forget_weights(step), _RetainLoss(step.context.task, self._original)
         found = streaming_step(
             step.model,
             step.context.task.losses,
@@ -98,19 +96,16 @@ class OrthoGradTau(Preconditioned):
             group=step.context.group,
         )
         self._metric.after_step(found.retain)
-        gradient = self._without_leap({name: -d for name, d in found.orthogonal.items()})
+        gradient = self._limited({name: -d for name, d in found.orthogonal.items()})
         losses: dict[Part, Tensor] = {
             "forget": found.forget_losses,
             "retain": found.retain_losses.new_tensor([*kept.losses.values()]),
         }
         return Direction(gradient, losses, {"lr": found.length})
 
-    def _without_leap(self, gradient: Gradient) -> Gradient:
+    def _limited(self, gradient: Gradient) -> Gradient:
         """The gradient, shortened to the median length of the last ones if it is a leap."""
-        length = math.sqrt(
-            sum(float(g.square().sum(dtype=torch.float64)) for g in gradient.values())
-        )
-        share = self._usual.share(length)
+        share = self._usual.share(norm(gradient))
         return {name: g * share for name, g in gradient.items()} if share < 1 else gradient
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,7 +116,7 @@ class OrthoGradTau(Preconditioned):
         self._usual.lengths = state["lengths"]
 
     def _forget_weights(self, step: Step) -> Weights:
-        ids = gathered([name for batch in pieces_of(step.batch("forget")) for name in batch.ids])
+        ids = step.ids("forget")
 
         def weights(losses: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
             targets = SMALL + losses.new_tensor([step.length.targets[name] for name in ids])
@@ -134,7 +129,7 @@ class OrthoGradTau(Preconditioned):
         return weights
 
 
-class _Kept:
+class _RetainLoss:
     """ℓᵢ + KLᵢ(original ‖ model) of retain utterances, which is ℓᵢ where nothing has changed.
 
     The loss alone leaves a step free to change what the transcript does not show: how sure the

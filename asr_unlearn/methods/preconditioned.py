@@ -22,10 +22,8 @@ class Preconditioned(Method):
     the optimizer is plain SGD, and the rescaling is part of the projection.
 
     Attributes:
-        metric: "euclidean"; "adam", D = √v with v an exponential mean of squared gradients;
-            "fisher", D = F/mean(F) + damping with F the retain set's diagonal Fisher information
-            at the start; or "adam_fisher", D = √(max(v, this step's squares) + F). Learning rates
-            are those of Adam for "adam" and "adam_fisher", those of SGD for the others.
+        metric: D: euclidean, adam, fisher or adam_fisher (see `DiagonalMetric`). Learning rates are
+            those of Adam for "adam" and "adam_fisher", those of SGD for the others.
         decay: decay rate of v.
         damping: smallest D, for "fisher".
         fisher_batches: number of retain batches that F is computed on.

@@ -7,13 +7,13 @@ from asr_unlearn.gradients import Gradient, orthogonal_part
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.diagonal_metric import DiagonalMetric
 from asr_unlearn.methods.direction import Direction
-from asr_unlearn.runtime.distributed import gathered
+from asr_unlearn.runtime.distributed import gathered_tensor
 
 # As few as of orthograd_tau, for the same metric.
 FISHER_BATCHES = 4
 
 
-class Projection:
+class ProjectedStep:
     """The projection of OrthoGrad (arXiv 2503.02312) for what another method does to forget.
 
     Let v be what the method descends along because of forget utterances, whatever loss that is, and
@@ -67,7 +67,7 @@ def _weight(direction: Direction) -> float:
     if direction.ascent is None:
         return 1.0
     losses = direction.losses["forget"]
-    weights = direction.ascent.scaled_weights(losses.new_tensor(gathered(losses.tolist())))
+    weights = direction.ascent.scaled_weights(gathered_tensor(losses))
     return float(weights.abs().sum()) or 1.0
 
 

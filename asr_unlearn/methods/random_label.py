@@ -20,7 +20,7 @@ from asr_unlearn.runtime.errors import InputError
 Targets = dict[str, Int[Tensor, " labels"]]
 
 
-def foreign_targets(context: TrainingContext) -> Targets:
+def wrong_targets(context: TrainingContext) -> Targets:
     """A wrong target for each forget utterance, by id: a transcript or class of the retain set.
 
     A target differs from the utterance's own and fits its length. Transcripts are not drawn twice
@@ -67,9 +67,9 @@ def relabelled(batch: Batch, targets: Targets) -> Batch:
     )
 
 
-def foreign_losses(context: TrainingContext) -> Losses[Batch]:
-    """The task's losses of forget utterances, with the targets of `foreign_targets`."""
-    task, targets = context.task, foreign_targets(context)
+def wrong_losses(context: TrainingContext) -> Losses[Batch]:
+    """The task's losses of forget utterances, with the targets of `wrong_targets`."""
+    task, targets = context.task, wrong_targets(context)
     return lambda batch: task.losses(relabelled(batch, targets))
 
 
@@ -99,7 +99,7 @@ class RandomLabel(Method):
         return {**super().search_space(), "alpha": (0.5, 0.99)}
 
     def prepare(self, context: TrainingContext) -> None:
-        self._wrong = foreign_losses(context)
+        self._wrong = wrong_losses(context)
 
     def loss(self, step: Step) -> Loss:
         return [

@@ -6,12 +6,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import trainable_parameters
+from asr_unlearn.gradients import copied, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.direction import Loss, Penalty, Term
 from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.option_types import NonNegative, Positive, PositiveInt
-from asr_unlearn.methods.random_label import foreign_losses
+from asr_unlearn.methods.random_label import wrong_losses
 
 
 @dataclass(kw_only=True)
@@ -46,10 +46,9 @@ class SelectiveAmnesia(Method):
         return {**super().search_space(), "gamma": (3.0, 100.0), "lam": (10.0, 10000.0)}
 
     def prepare(self, context: TrainingContext) -> None:
-        self._surrogate = foreign_losses(context)
+        self._surrogate = wrong_losses(context)
         self._fisher = context.fisher("retain")
-        weights = trainable_parameters(context.model)
-        self._original = {name: weight.detach().clone() for name, weight in weights.items()}
+        self._original = copied(trainable_parameters(context.model))
 
     def loss(self, step: Step) -> Loss:
         return [

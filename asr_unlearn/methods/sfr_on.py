@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient, trainable_parameters
+from asr_unlearn.gradients import Gradient, copied, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.direction import Direction, Loss, Term
 from asr_unlearn.methods.method import Method
@@ -99,7 +99,7 @@ class SFROn(Method):
             name: (forget[name] + TINY) / (retain[name] + TINY) >= self.gamma for name in forget
         }
         if self.beta != 1:
-            self._slow = {n: p.detach().clone() for n, p in _weights(context).items()}
+            self._slow = copied(trainable_parameters(context.model))
 
     def direction(self, step: Step) -> Direction:
         found = super().direction(step)
@@ -119,7 +119,7 @@ class SFROn(Method):
         if self.beta == 1 or (step.number + 1) % (1 + self.retain_steps):
             return
         with torch.no_grad():
-            for name, weight in _weights(step.context).items():
+            for name, weight in trainable_parameters(step.model).items():
                 weight.copy_(self._slow[name].lerp_(weight, self.beta))
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,10 +127,6 @@ class SFROn(Method):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._slow = state["slow"]
-
-
-def _weights(context: TrainingContext) -> dict[str, torch.nn.Parameter]:
-    return trainable_parameters(context.model)
 
 
 def _cosine(done: float) -> float:

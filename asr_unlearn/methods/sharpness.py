@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from asr_unlearn.gradients import trainable_parameters
+from asr_unlearn.gradients import norm, trainable_parameters
 from asr_unlearn.methods.context import Step
 from asr_unlearn.methods.direction import Direction, Term
-from asr_unlearn.methods.elsewhere import weights_set_to
+from asr_unlearn.methods.temporary_weights import weights_set_to
 
 
 def sharpness_aware(step: Step, term: Term, radius: float) -> Direction:
@@ -22,7 +22,7 @@ def sharpness_aware(step: Step, term: Term, radius: float) -> Direction:
     """
     here = term.direction(step)
     gradient, parameters = here.gradient, trainable_parameters(step.model)
-    length = sum(float(g.square().sum(dtype=torch.float64)) for g in gradient.values()) ** 0.5
+    length = norm(gradient)
     # Every gradient is 0 where the term is least.
     share = radius / length if length > 0 else 0.0
     moved = {n: torch.add(p.detach(), gradient[n], alpha=share) for n, p in parameters.items()}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient, trainable_parameters
+from asr_unlearn.gradients import Gradient, copied, trainable_parameters
 from asr_unlearn.methods.context import Step, TrainingContext
 from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.method import Method
@@ -28,9 +28,9 @@ class SSD(Method):
     gradient of a batch's mean.
 
     Attributes:
-        weakest: the first `a`.
-        strongest: the last `a`.
-        lam: λ.
+        weakest: the `a` to begin with, which dampens least.
+        strongest: the `a` to end with, which dampens most.
+        lam: λ, the factor of the damping.
         levels: largest number of values of `a`.
     """
 
@@ -74,8 +74,7 @@ class SSD(Method):
             name: forget[name] / (share * forget[name] + (1 - share) * g).clamp(min=1e-30)
             for name, g in retain.items()
         }
-        weights = trainable_parameters(context.model)
-        self._original = {name: weight.detach().clone() for name, weight in weights.items()}
+        self._original = copied(trainable_parameters(context.model))
 
     def direction(self, step: Step) -> Direction:
         """The current weights minus those of this level; one SGD step of length 1 sets them."""

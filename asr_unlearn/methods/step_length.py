@@ -25,10 +25,10 @@ POWER = 0.5
 RESERVE = 0.25
 # A step is shortened where the forget losses rose by more than so many times what was planned.
 SURPRISE = 2.0
-# A step is shortened if it is LEAP times as long as the median of the last USUAL steps, of which
+# A step is shortened if it is LIMIT times as long as the median of the last USUAL steps, of which
 # there must be FEWEST. Of 284 steps of orthograd_tau on AN4 and Speech Commands, one was 43 times
 # as long as that median, and no other more than 5.4 times.
-LEAP, USUAL, FEWEST = 6.0, 32, 4
+LIMIT, USUAL, FEWEST = 6.0, 32, 4
 # Added to losses, so that one near 0 does not stay there.
 SMALL = 1e-3
 # The least loss that has a logit.
@@ -112,7 +112,7 @@ class StepLength:
         return float((weights.double().cpu() * wanted).sum())
 
 
-class UsualLength:
+class StepLengthLimit:
     """The length of a run's last steps. One much longer is shortened to their median.
 
     A step that hardly raises the forget losses, as one that descends on retain above all, would
@@ -128,7 +128,7 @@ class UsualLength:
     def share(self, length: float) -> float:
         """The share of a step of this length that is to be taken; it is one of the last then."""
         usual = median(self.lengths) if len(self.lengths) >= FEWEST else math.inf
-        share = usual / length if length > LEAP * usual else 1.0
+        share = usual / length if length > LIMIT * usual else 1.0
         if length > 0:
             self.lengths = [*self.lengths, share * length][-USUAL:]
         return share
@@ -139,7 +139,7 @@ def scaled_to(
     parameters: Mapping[str, Tensor],
     before: Gradient,
     descent: Gradient,
-    usual: UsualLength,
+    usual: StepLengthLimit,
     summed: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> float:
     """Scale the change since `before` so that the forget loss rises by `wanted`, to first order.

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from asr_unlearn.metrics.mia.lira import moments
 
-# Of the NeurIPS 2023 challenge: bins of ε that are so wide, and no more than so many.
+# Width and largest number of the bins of ε in the NeurIPS 2023 challenge.
 BIN_WIDTH, BINS = 0.5, 13
 # Utterances to find out on what models that do not differ have.
 SIMULATED = 2000

@@ -35,8 +35,6 @@ def probe(
     states: Float[np.ndarray, "N C"],
     speakers: Sequence[str],
     forget: Collection[str],
-    *,
-    seed: int = 0,
 ) -> Probe | None:
     """Return the accuracy of a logistic regression, cross-validated within each speaker.
 
@@ -58,7 +56,7 @@ def probe(
     if not forgotten.any() or forgotten.all():
         return None
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     named = cross_val_predict(classifier, states[chosen], labels, cv=folds)
     wrong = (named != labels).astype(int)
     (forget_share, forget_interval), (retain_share, retain_interval) = (

@@ -80,8 +80,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora, whole: Sequence[str] = ()) 
 
     Raises:
         InputError: the model has adapters, is of a class that peft cannot adapt, has no layer of
-            these names, or one that it uses in another
-            way than by calling it; or peft is not installed.
+            these names, or one that it does not call; or peft is not installed.
     """
     need_extra("lora", "--lora")
     from peft import LoraConfig, inject_adapter_in_model

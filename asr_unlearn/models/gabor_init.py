@@ -7,6 +7,7 @@ Gabor filters as a learnable front end: Zeghidour et al., "LEAF", ICLR 2021.
 
 from collections.abc import Sequence
 
+import librosa
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -18,11 +19,6 @@ from asr_unlearn.runtime.errors import InputError
 PRE_EMPHASIS = 0.97
 
 
-def mel_to_hertz(mel: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Hertz of mels by O'Shaughnessy's formula."""
-    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-
-
 def gabor_filters(
     count: int, length: int, low: float = 60.0, high: float = 7600.0
 ) -> Float[Tensor, "count length"]:
@@ -31,8 +27,7 @@ def gabor_filters(
     Each filter is as wide as the gap to its neighbours. Pre-emphasis (0.97), which a separate
     step would need again at inference, is folded into the filters.
     """
-    mels = np.linspace(2595 * np.log10(1 + low / 700), 2595 * np.log10(1 + high / 700), count + 2)
-    hertz = mel_to_hertz(mels)
+    hertz = librosa.mel_frequencies(count + 2, fmin=low, fmax=high, htk=True)
     centre, width = hertz[1:-1, None], (hertz[2:] - hertz[:-2])[:, None] / 2
     time = (np.arange(length - 1) - (length - 2) / 2)[None] / SAMPLE_RATE
     # A Gaussian whose half-height bandwidth in frequency is `width`.

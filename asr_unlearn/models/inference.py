@@ -18,6 +18,8 @@ from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.runtime.sharding import is_sharded
 
 T = TypeVar("T")
+# In one pass of an evaluation.
+UTTERANCES = 16
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,11 @@ def score(
     example: Callable[[Utterance], Example],
     utterances: Sequence[Utterance],
     *,
-    batch_size: int = 16,
     description: str | None = None,
 ) -> list[Score]:
     """Score every utterance, in the order given; a progress bar when described."""
     found: dict[str, Score] = {}
-    for group, output in in_batches(task.score, task, example, utterances, batch_size, description):
+    for group, output in in_batches(task.score, task, example, utterances, description):
         figures = (output.losses, *output.certainty)
         numbers = zip(*(figure.tolist() for figure in figures), strict=True)
         for utterance, text, (loss, confidence, entropy) in zip(
@@ -96,17 +97,19 @@ def measure_losses(
     example: Callable[[Utterance], Example],
     utterances: Sequence[Utterance],
     *,
-    batch_size: int = 16,
     description: str | None = None,
 ) -> list[UtteranceLoss]:
     """The losses alone: decoding, which takes most of the time of `score`, is left out."""
     found: dict[str, UtteranceLoss] = {}
-    for group, losses in in_batches(
-        task.losses, task, example, utterances, batch_size, description
-    ):
+    for group, losses in in_batches(task.losses, task, example, utterances, description):
         for utterance, loss in zip(group, losses.tolist(), strict=True):
             found[utterance.id] = UtteranceLoss(utterance, loss)
     return [found[u.id] for u in utterances]
+
+
+def together(*tasks: Task) -> int:
+    """How many utterances go through these models at once; one where others would change it."""
+    return UTTERANCES if all(task.batches_are_exact for task in tasks) else 1
 
 
 def in_batches(
@@ -114,11 +117,10 @@ def in_batches(
     task: Task,
     example: Callable[[Utterance], Example],
     utterances: Sequence[Utterance],
-    batch_size: int,
     description: str | None,
 ) -> list[tuple[list[Utterance], T]]:
     """Return groups of similar length and the function's outputs on them, in eval mode."""
-    size = batch_size if task.batches_are_exact else 1
+    size = together(task)
     training = task.model.training
     task.model.eval()
     outputs = []

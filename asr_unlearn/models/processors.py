@@ -26,7 +26,7 @@ WITH_LM = "Wav2Vec2ProcessorWithLM"
 BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 
 
-def character_tokenizer(alphabet: Collection[str]) -> Wav2Vec2CTCTokenizer:
+def ctc_tokenizer(alphabet: Collection[str]) -> Wav2Vec2CTCTokenizer:
     """A tokenizer of one label per character; label 0 is the CTC blank.
 
     White space and the word delimiter do not count as characters: the labels are 0 … n-1.
@@ -48,9 +48,9 @@ def character_tokenizer(alphabet: Collection[str]) -> Wav2Vec2CTCTokenizer:
 
 
 def character_processor(alphabet: Collection[str], *, attention_mask: bool) -> Wav2Vec2Processor:
-    """A processor for 16 kHz mono waves and one label per character; see `character_tokenizer`."""
+    """A processor for 16 kHz mono waves and one label per character; see `ctc_tokenizer`."""
     extractor = wave_extractor(attention_mask=attention_mask)
-    return Wav2Vec2Processor(extractor, character_tokenizer(alphabet))
+    return Wav2Vec2Processor(extractor, ctc_tokenizer(alphabet))
 
 
 def new_processor(
@@ -79,7 +79,7 @@ def new_processor(
             )
         whisper = character_whisper(Path(source), config, vocabulary)
         return whisper, token_settings(whisper.tokenizer)
-    tokenizer = character_tokenizer(vocabulary)
+    tokenizer = ctc_tokenizer(vocabulary)
     # A class of another name would not be found when the processor is read again.
     kind: Any = PROCESSOR_MAPPING.get(type(config), Wav2Vec2Processor)
     processor = kind(extractor_for(Path(source), config), tokenizer)

@@ -43,7 +43,6 @@ CLASSES["ctc"][TdnnConfig.model_type] = TdnnForCTC.__name__
 CLASSES["classification"][EcapaConfig.model_type] = EcapaForAudioClassification.__name__
 
 CHAT = "a language model with an audio encoder: its loss covers a chat prompt"
-SPEAKS = "it answers in speech"
 PROMPT = "no rule for its prompt of languages and punctuation"
 TRANSLATES = "a translator: it needs a target language"
 # Why the other classes are refused, in one clause.

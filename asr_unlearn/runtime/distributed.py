@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
 from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
@@ -27,11 +29,11 @@ class Share:
     """The share of one of several processes."""
 
     rank: int
-    of: int
+    world_size: int
 
     def of_all(self, items: Sequence[T]) -> Sequence[T]:
-        """Every `of`-th item, starting at `rank`."""
-        return items[self.rank :: self.of]
+        """Every `world_size`-th item, starting at `rank`."""
+        return items[self.rank :: self.world_size]
 
 
 WHOLE = Share(0, 1)
@@ -39,7 +41,7 @@ WHOLE = Share(0, 1)
 
 def launched() -> bool:
     """Whether this process was started as one of several."""
-    return launched_share().of > 1
+    return launched_share().world_size > 1
 
 
 def launched_share() -> Share:
@@ -56,14 +58,14 @@ def own_device(device: torch.device) -> torch.device:
     return device
 
 
-def meet() -> None:
+def barrier_without_group() -> None:
     """Wait until all launched processes have come as far; for those that have joined no group."""
     if not launched():
         return
     store, own = _store(), launched_share()
     place = next(_PLACES)
     store.set(f"asr_unlearn/{place}/{own.rank}", "")
-    others = [f"asr_unlearn/{place}/{rank}" for rank in range(own.of)]
+    others = [f"asr_unlearn/{place}/{rank}" for rank in range(own.world_size)]
     # Not `store.wait`, which no signal ends.
     while not store.check(others):
         time.sleep(POLL_SECONDS)
@@ -108,7 +110,7 @@ def is_first() -> bool:
     return share().rank == 0
 
 
-def wait() -> None:
+def barrier() -> None:
     """Wait until all processes are here."""
     if group() is not None:
         dist.barrier()
@@ -118,6 +120,11 @@ def gathered(own: Sequence[T]) -> list[T]:
     """The items of all processes, in the order of ranks."""
     if group() is None:
         return list(own)
-    lists: list[list[T]] = [[] for _ in range(share().of)]
+    lists: list[list[T]] = [[] for _ in range(share().world_size)]
     dist.all_gather_object(lists, list(own))
     return [item for items in lists for item in items]
+
+
+def gathered_tensor(own: Float[Tensor, " n"]) -> Float[Tensor, " N"]:
+    """The values of all processes, in the order of ranks, where this one's are."""
+    return own.new_tensor(gathered(own.tolist()))

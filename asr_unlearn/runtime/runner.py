@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Elsewhere(Generic[T]):
+class LoggedCall(Generic[T]):
     """A call for another process; what it prints is appended to a file.
 
     Attributes:

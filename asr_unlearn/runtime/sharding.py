@@ -79,7 +79,7 @@ def _skip_no_layers(model: nn.Module) -> None:
                     setattr(holder, name, 0.0)
 
 
-def whole(model: M) -> M:
+def unsharded(model: M) -> M:
     """The model itself, or that which it is a sharded copy of, with the weights of the copy.
 
     All processes call it.
@@ -94,7 +94,7 @@ def whole(model: M) -> M:
     return source
 
 
-def spread_again(model: nn.Module) -> None:
+def reshard(model: nn.Module) -> None:
     """Set a sharded model to the weights of the whole one; nothing for any other model."""
     if not is_sharded(model):
         return
@@ -109,7 +109,7 @@ def spread_again(model: nn.Module) -> None:
             value.to_local().copy_(part.to_local())
 
 
-def own_part(parameter: nn.Parameter) -> nn.Parameter:
+def local_shard(parameter: nn.Parameter) -> nn.Parameter:
     """The part of a spread parameter that this process has, in the same memory."""
     if parameter not in _PARTS:
         assert isinstance(parameter.data, DTensor)
@@ -126,7 +126,7 @@ def own_gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
         if isinstance(gradient, DTensor):
             found.append(gradient.to_local())
         else:
-            found.append(torch.zeros_like(own_part(parameter)))
+            found.append(torch.zeros_like(local_shard(parameter)))
     return found
 
 

@@ -152,10 +152,6 @@ def damage(checkpoint: Path) -> str | None:
     return None
 
 
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path} is damaged ({' '.join(str(error).split()) or type(error).__name__})"
-
-
 def set_aside_damaged(folder: Path) -> None:
     """Move checkpoints that cannot be read beside `folder`, with a warning."""
     for path in checkpoints(folder):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from asr_unlearn.gradients import Gradient
+from asr_unlearn.gradients import Gradient, norm
 from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
@@ -82,9 +82,8 @@ def orthonormal(changes: Sequence[Gradient], names: Collection[str]) -> list[Gra
         # Twice, as rounding leaves something where a change is nearly a combination of others.
         for _ in range(2):
             remove(rest, found)
-        norm = sum(float(c.square().sum(dtype=torch.float64)) for c in rest.values()) ** 0.5
-        if norm > 0:
-            found.append({name: c / norm for name, c in rest.items()})
+        if (length := norm(rest)) > 0:
+            found.append({name: c / length for name, c in rest.items()})
     return found
 
 

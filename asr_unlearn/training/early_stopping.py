@@ -10,7 +10,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, group_score
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.io import flush
-from asr_unlearn.runtime.sharding import spread_again, whole
+from asr_unlearn.runtime.sharding import reshard, unsharded
 from asr_unlearn.training.checkpoint import best_weights, load_weights, read_weights, save_weights
 from asr_unlearn.training.interpolation import interpolate_to_target
 from asr_unlearn.training.stop_rule import StopRule
@@ -70,13 +70,13 @@ class EarlyStopping:
         if not step:
             state.original_loss = measured.loss
         state.stopped = self.rule.reached(measured) or ""
-        # Of equally near ones the last; where distances are infinite none.
+        # The last of equally near steps; none where distances are infinite.
         nearer = float("inf") > state.distance <= state.nearest_distance
         if not state.stopped and nearer:
             state.nearest, state.nearest_loss = step, measured.loss
             # A run that overshoots at once starts from the original, but must not end with it.
             state.nearest_distance = state.distance if step else float("inf")
-            model = whole(self.inputs.task.model)
+            model = unsharded(self.inputs.task.model)
             if distributed.is_first():
                 # Often replaced before a checkpoint refers to them (see `flush`).
                 save_weights(model, self._nearest_weights(), durable=False)
@@ -101,8 +101,8 @@ class EarlyStopping:
         if state.nearest is None or state.nearest == step:
             return step, ""
         # All processes read the file, which the first one has written and later removes.
-        distributed.wait()
-        model, position = whole(self.inputs.task.model), 0.0
+        distributed.barrier()
+        model, position = unsharded(self.inputs.task.model), 0.0
         if state.stopped:
             position = interpolate_to_target(
                 model,
@@ -113,8 +113,8 @@ class EarlyStopping:
             )
         else:
             load_weights(model, self._nearest_weights())
-        spread_again(self.inputs.task.model)
-        distributed.wait()
+        reshard(self.inputs.task.model)
+        distributed.barrier()
         kept = state.nearest + position * (step - state.nearest)
         if position == 0:
             return kept, f"step {state.nearest} of {step} was nearer and is kept"
@@ -162,7 +162,7 @@ class EarlyStopping:
 
     def _measure_between(self) -> MeanScore:
         """The score of what the whole model has been set to."""
-        spread_again(self.inputs.task.model)
+        reshard(self.inputs.task.model)
         return self._measure("interpolating to the target")
 
     def _measure(self, description: str | None = None) -> MeanScore:

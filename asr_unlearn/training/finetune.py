@@ -39,7 +39,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.run_folder import RunFolder
 from asr_unlearn.training.setup import Setup, crop_error
-from asr_unlearn.training.sharded_task import spread
+from asr_unlearn.training.sharded_task import sharded_task
 from asr_unlearn.training.trainer import Training
 
 # Enough audio to set the filter bank's output variance.
@@ -108,7 +108,7 @@ def train_model(
 
     data = corpus.content()
     with RunFolder(out, task, kind="train", seed=seed, options=options, data=data) as run:
-        with spread(task, method) as own:
+        with sharded_task(task, method) as own:
             training = Training(
                 own,
                 Train(**asdict(method)),

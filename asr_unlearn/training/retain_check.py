@@ -99,7 +99,7 @@ def outputs(task: Task) -> int:
     return int(config.num_labels if task.one_label else config.vocab_size)
 
 
-def check_finite(task: Task, after: MeanScore | None) -> None:
+def check_model_finite(task: Task, after: MeanScore | None) -> None:
     """Raises DivergedError for weights, or a loss on retain utterances, that are not finite."""
     bad = [n for n, p in task.model.named_parameters() if not torch.isfinite(p).all()]
     if bad:

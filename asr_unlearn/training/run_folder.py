@@ -96,7 +96,7 @@ class RunFolder:
                 (self.path / COMMAND).write_bytes(text)
             for path in self._others():
                 logger.warning("%s: %s, which resumes it; or delete it", path, _began(path))
-        distributed.wait()
+        distributed.barrier()
         return self
 
     def __exit__(
@@ -110,7 +110,7 @@ class RunFolder:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
         if kind is None:
-            distributed.wait()
+            distributed.barrier()
 
     def _others(self) -> list[Path]:
         """The folders of interrupted runs to the same output with another key."""
@@ -146,7 +146,7 @@ class RunFolder:
             "name": self.out.name,
             "weights": weights,
             "parameters": count_parameters(self.task.model),
-            "processes": distributed.share().of,
+            "processes": distributed.share().world_size,
             **self._record,
             **asdict(outcome),
             **record,

@@ -60,8 +60,8 @@ class RunState:
         model, optimizer, parts = self.task.model, self.update.optimizer.state_dict(), 0
         if sharding.is_sharded(model):
             save_part(self.folder, self.progress.step, distributed.share().rank, optimizer)
-            model, optimizer, parts = sharding.whole(model), {}, distributed.share().of
-            distributed.wait()
+            model, optimizer, parts = sharding.unsharded(model), {}, distributed.share().world_size
+            distributed.barrier()
         if not distributed.is_first():
             return
         state = {
@@ -86,10 +86,10 @@ class RunState:
         """
         if distributed.is_first():
             set_aside_damaged(self.folder)
-        distributed.wait()
-        state = load_checkpoint(self.folder, sharding.whole(self.task.model))
-        sharding.spread_again(self.task.model)
-        distributed.wait()
+        distributed.barrier()
+        state = load_checkpoint(self.folder, sharding.unsharded(self.task.model))
+        sharding.reshard(self.task.model)
+        distributed.barrier()
         if state is None:
             return False
         self._load_optimizer(state["step"], state.pop("optimizer"), state.pop("parts"))
@@ -104,7 +104,7 @@ class RunState:
     def _load_optimizer(self, step: int, state: dict[str, Any], parts: int) -> None:
         """Take the state that all processes have, or this one's of several parts."""
         own = distributed.share()
-        if parts and parts != own.of:
+        if parts and parts != own.world_size:
             raise InputError(
                 f"{self.folder}: begun by {parts} processes, which each have a part of the "
                 "optimizer's state; go on with as many, or delete the folder to begin anew"

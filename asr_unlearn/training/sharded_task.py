@@ -9,11 +9,11 @@ from asr_unlearn.methods import METHODS, Method
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.sharding import sharded, whole
+from asr_unlearn.runtime.sharding import sharded, unsharded
 
 
 @contextmanager
-def spread(task: Task, method: Method) -> Iterator[Task]:
+def sharded_task(task: Task, method: Method) -> Iterator[Task]:
     """Yield the task itself, or one with a sharded copy of its model if its `compute` says so.
 
     When the context ends the model of `task` has the weights of the copy. Until then it is on the
@@ -30,7 +30,7 @@ def spread(task: Task, method: Method) -> Iterator[Task]:
     nn.Module.to(task.model, "cpu")
     model = sharded(task.model, _blocks(task), task.front_end.parameters(), device)
     yield task.with_model(model)
-    whole(model)
+    unsharded(model)
 
 
 def _blocks(task: Task) -> list[nn.Module]:

@@ -32,7 +32,6 @@ from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock, Cost
 from asr_unlearn.training.difficulty import (
     REFERENCE_POWER,
@@ -43,6 +42,7 @@ from asr_unlearn.training.difficulty import (
 )
 from asr_unlearn.training.retain_check import FEW, MANY, outputs, sample
 from asr_unlearn.training.stop_rule import Stop, StopRule
+from asr_unlearn.training.unlearning_data import UnlearningData
 
 # CER of a reference model above which its losses hardly differ between speakers; and the same as a
 # share of a uniform guess's loss, where transcripts would have to be generated.

@@ -27,7 +27,7 @@ from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.inference import MeanScore, group_score, with_known_labels
 from asr_unlearn.models.tasks.task import Task
 from asr_unlearn.runtime.io import digest_of
-from asr_unlearn.training.class_unlearning import UnlearningData
+from asr_unlearn.training.retain_check import sample
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     OriginalScores,
@@ -36,6 +36,7 @@ from asr_unlearn.training.stop_target import (
 )
 from asr_unlearn.training.trial_storage import is_database, load_study
 from asr_unlearn.training.unlearn import run_unlearning
+from asr_unlearn.training.unlearning_data import UnlearningData
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +105,7 @@ class TuningProblem:
 
         Without the unseen speakers where they are no classes of the model.
         """
-        spread = max(1, len(self.given["retain"]) // RETAIN_SAMPLE)
-        parts = {**self.given, "retain": self.given["retain"][::spread]}
+        parts = {**self.given, "retain": sample(self.given["retain"], RETAIN_SAMPLE)}
         return {
             part: group_score(self.inputs, labelled)
             for part, utterances in parts.items()

@@ -24,15 +24,14 @@ from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
 from asr_unlearn.models.tasks.window import Window, set_window
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.sharding import whole
+from asr_unlearn.runtime.sharding import unsharded
 from asr_unlearn.training.base_weights import base_weights
-from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.earlier_requests import earlier_changes
 from asr_unlearn.training.outcome import NothingUnlearnedError, Outcome
-from asr_unlearn.training.retain_check import RetainCheck, check_finite, outputs
+from asr_unlearn.training.retain_check import RetainCheck, check_model_finite, outputs
 from asr_unlearn.training.run_folder import RunFolder
-from asr_unlearn.training.sharded_task import spread
+from asr_unlearn.training.sharded_task import sharded_task
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import (
     Difficulty,
@@ -43,6 +42,7 @@ from asr_unlearn.training.stop_target import (
 )
 from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.trainer import Training
+from asr_unlearn.training.unlearning_data import UnlearningData
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def unlearn_model(
         protected = earlier_changes(original, parameters) if protect_earlier else []
         if protected and compute.shard:
             raise InputError("--compute.shard: give --protect_earlier false too")
-        with spread(task, method) as own:
+        with sharded_task(task, method) as own:
             inputs = Inputs(own, feature_cache=corpus.features)
             outcome = run_unlearning(inputs, method, data, stop, run.path, seed, protected)
         run.publish(outcome, base=base, **made_from, request=corpus.split.digest)
@@ -185,7 +185,7 @@ def run_unlearning(
     base = None
     if method.needs_base:
         base = base_weights(stop.reference_model, inputs.task.model, method.name)
-    before = fingerprint(whole(inputs.task.model))
+    before = fingerprint(unsharded(inputs.task.model))
     clock, model = Clock(), inputs.task.model
     with clock.phase("preparation"), clock.counting(model):
         original = OriginalScores.of(inputs, data, stop, target="unseen" in needed)
@@ -214,14 +214,14 @@ def run_unlearning(
     )
     clock.costs["preparation"] += difficulty.cost
     outcome = training()
-    _refuse_the_original(outcome, method, same=fingerprint(whole(inputs.task.model)) == before)
+    _refuse_the_original(outcome, method, same=fingerprint(unsharded(inputs.task.model)) == before)
     if not original.retain:
         return outcome
     with clock.phase("checks"), clock.counting(model):
         utterances = [one.utterance for one in original.retain]
         score_after = mean_score(quick_scores(inputs, utterances, "score on retain"))
     outcome = replace(outcome, seconds=round(clock.total.seconds, 2), costs=clock.gathered())
-    check_finite(inputs.task, score_after)
+    check_model_finite(inputs.task, score_after)
     check = RetainCheck(
         mean_score(original.retain),
         score_after,

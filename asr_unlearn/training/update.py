@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asr_unlearn.gradients import Gradient, trainable_parameters
+from asr_unlearn.gradients import Gradient, copied, trainable_parameters
 from asr_unlearn.methods import Method, Step
 from asr_unlearn.methods.direction import Direction
-from asr_unlearn.methods.projected import Projection
-from asr_unlearn.methods.step_length import UsualLength, scaled_to
+from asr_unlearn.methods.projected import ProjectedStep
+from asr_unlearn.methods.step_length import StepLengthLimit, scaled_to
 from asr_unlearn.runtime import sharding
-from asr_unlearn.runtime.distributed import gathered
+from asr_unlearn.runtime.distributed import gathered_tensor
 from asr_unlearn.training.earlier_requests import keep_off, orthonormal
 
 
@@ -39,7 +39,7 @@ class Update:
         self.model, self.method = model, method
         self.parameters = trainable_parameters(model)
         self.protected = orthonormal(protected, self.parameters)
-        self.projection = Projection() if method.project else None
+        self.projection = ProjectedStep() if method.project else None
         weights = list(self.parameters.values())
         self.optimizer = (
             method.optimizer(weights)
@@ -47,7 +47,7 @@ class Update:
             else torch.optim.SGD(weights, lr=method.highest_rate)
         )
         self.scale = method.highest_rate
-        self._usual = UsualLength()
+        self._usual = StepLengthLimit()
 
     def set_rate(self, share: float) -> None:
         """Set the learning rate to a share of the highest."""
@@ -71,7 +71,7 @@ class Update:
             # Not clipped in place: the predicted rise needs the gradient as it is.
             gradient = direction.gradient[name]
             parameter.grad = gradient * share if share < 1 else gradient
-        before = self._weights() if self.protected else {}
+        before = copied(self.parameters) if self.protected else {}
         self._move(step, direction)
         if self.protected:
             keep_off(self.protected, self.parameters, before)
@@ -86,11 +86,11 @@ class Update:
             return
         descent, weights = direction.ascent.descent, direction.ascent.scaled_weights
         losses = direction.losses["forget"]
-        if (weights(losses.new_tensor(gathered(losses.tolist()))) < 0).any():
+        if (weights(gathered_tensor(losses)) < 0).any():
             # The step lowers the loss of some forget utterance.
             self.optimizer.step()
             return
-        before = self._weights()
+        before = copied(self.parameters)
         self.optimizer.step()
         wanted = step.wanted_rise(losses, weights)
         self.scale = scaled_to(wanted, self.parameters, before, descent, self._usual, self._summed)
@@ -102,10 +102,6 @@ class Update:
 
     def _summed(self, value: Tensor) -> Tensor:
         return sharding.summed(self.model, value)
-
-    def _weights(self) -> Gradient:
-        """A copy of the trainable parameters."""
-        return {name: p.detach().clone() for name, p in self.parameters.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What is carried from step to step, beside the state of the optimizer."""

@@ -26,11 +26,11 @@ from asr_unlearn.models.inference import UtteranceLoss, group_score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.cache import predictions_folder
-from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.difficulty import shrunk_difficulty
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.stop_target import OriginalScores, forget_difficulty, stop_rule
 from asr_unlearn.training.unlearn import PARTS_USED
+from asr_unlearn.training.unlearning_data import UnlearningData
 from tests.support.flags import flags
 from tests.support.rates import rate
 from tests.support.tiny_model import tiny_options, tiny_whisper_options

@@ -16,7 +16,7 @@ from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.side_by_side import dependencies, run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.runner import Elsewhere, Runner
+from asr_unlearn.runtime.runner import LoggedCall, Runner
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TWO = Runner("local", 2, ())
@@ -123,7 +123,7 @@ def test_each_worker_has_a_gpu_and_its_share_of_the_threads(monkeypatch, tmp_pat
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.chdir(tmp_path)
-    Elsewhere(partial(noted, ["x"]), Path("logs/x.log"), tmp_path, gpu="7")()
+    LoggedCall(partial(noted, ["x"]), Path("logs/x.log"), tmp_path, gpu="7")()
     assert seen == [(["x"], "7")]
     assert (tmp_path / "logs" / "x.log").read_text() == "done\nwarned\n"
 

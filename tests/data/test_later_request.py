@@ -37,7 +37,7 @@ def test_requests_one_after_the_other_share_nothing_and_lose_nobody(seed, sizes)
     names = iter([str(n) for n in range(20)])
     split = make_split(given_all, list(itertools.islice(names, 2)), seed=seed, unseen=0.1)
     before = [split]
-    retained = sorted({u.speaker for u in split.utterances("retain", given_all)}, key=int)
+    retained = sorted({u.speaker for u in split.by_part(given_all)["retain"]}, key=int)
     asked = iter(retained)
     for size in sizes:
         split = later_split(split, given_all, list(itertools.islice(asked, size)))
@@ -48,10 +48,10 @@ def test_requests_one_after_the_other_share_nothing_and_lose_nobody(seed, sizes)
         assert split.parts[part] == before[0].parts[part]
     earlier = [name for old in before[:-1] for name in old.parts["forget"]]
     assert list(split.parts["forgotten"]) == earlier
-    assert {u.speaker for u in split.utterances("forgotten", given_all)} == set(
+    assert {u.speaker for u in split.by_part(given_all)["forgotten"]} == set(
         split.forgotten_speakers
     )
-    spoken = {u.speaker for u in split.utterances("forget", given_all)}
+    spoken = {u.speaker for u in split.by_part(given_all)["forget"]}
     assert spoken == set(split.forget_speakers)
     # What was held out of an earlier request is in no part.
     held = {name for old in before[:-1] for name in old.parts["forget_heldout"]}

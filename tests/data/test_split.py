@@ -115,7 +115,7 @@ def test_a_split_by_label_is_disjoint_complete_and_keeps_the_label_together(data
     assert sorted(i for part in OF_EVERY_SPLIT for i in split.parts[part]) == sorted(
         u.id for u in corpus
     )
-    of = {part: split.utterances(part, corpus) for part in OF_EVERY_SPLIT}
+    of = split.by_part(corpus)
     for part in OF_EVERY_SPLIT:
         labels = {u.label for u in of[part]}
         assert labels
@@ -278,7 +278,7 @@ def test_what_is_no_split_and_no_part_is_named(tmp_path):
         with pytest.raises(SplitError, match=rf"split\.json lacks {named}; split again"):
             read_split(tmp_path / "split.json", manifest)
     with pytest.raises(SplitError, match="no part is called 'retian'; there are forget, forget_"):
-        split.utterances("retian", corpus)
+        split.check_part("retian")
 
 
 def test_a_name_may_hold_the_sign_of_a_comment(tmp_path):
@@ -364,7 +364,7 @@ def test_the_work_grows_with_utterances_and_not_with_who_is_forgotten(divide, co
 def test_every_part_is_had_in_one_pass():
     corpus = Counted(utterances([3] * 40))
     split = make_split(corpus, ["spk1", "spk2"])
-    expected = {part: split.utterances(part, corpus) for part in OF_EVERY_SPLIT}
+    expected = split.by_part(corpus)
     corpus.reads = 0
     assert split.by_part(corpus) == expected
     assert corpus.reads == len(corpus)

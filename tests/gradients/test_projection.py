@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
-from asr_unlearn.gradients import projection_coefficients
 from asr_unlearn.gradients.projection import project, project_parameters, ranks
 
 COLUMNS = 40
@@ -20,7 +19,7 @@ def random_rows(seed: int, count: int) -> tuple[Tensor, Tensor]:
 
 
 def remainder(rows: Tensor, u: Tensor) -> Tensor:
-    return u - projection_coefficients(rows @ rows.T, rows @ u) @ rows
+    return u - project(rows @ rows.T, rows @ u).coefficients @ rows
 
 
 def least_squares_remainder(rows: Tensor, u: Tensor) -> Tensor:
@@ -32,7 +31,7 @@ def least_squares_remainder(rows: Tensor, u: Tensor) -> Tensor:
 def test_two_dimensions_by_hand():
     # Onto (3, 4): u = (5, 0) has the component 3/5 · (3, 4), so c = 3/5.
     gram, products = torch.tensor([[25.0]]), torch.tensor([15.0])
-    assert projection_coefficients(gram, products).item() == pytest.approx(0.6)
+    assert project(gram, products).coefficients.item() == pytest.approx(0.6)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12))
@@ -65,7 +64,7 @@ def test_the_scale_of_a_row_does_not_matter(seed, exponents):
 
 
 def test_zero_rows_have_zero_coefficients():
-    coefficients = projection_coefficients(torch.zeros(3, 3), torch.zeros(3))
+    coefficients = project(torch.zeros(3, 3), torch.zeros(3)).coefficients
     assert coefficients.tolist() == [0, 0, 0]
     assert coefficients.dtype == torch.float64
     assert project(torch.zeros(3, 3), torch.zeros(3)).rank == 0
@@ -76,7 +75,7 @@ def test_single_precision_sums_are_cut_off_in_time():
     rows, u = random_rows(0, 6)
     rows = torch.cat([rows, rows[:3] + 1e-6 * torch.randn_like(rows[:3])]).float()
     u = u.float()
-    coefficients = projection_coefficients(rows @ rows.T, rows @ u)
+    coefficients = project(rows @ rows.T, rows @ u).coefficients
     assert coefficients.abs().max() < 10
     left = u - coefficients.float() @ rows
     assert ((rows @ left).abs() / rows.norm(dim=1)).max() < 1e-4 * u.norm()
@@ -93,7 +92,7 @@ def test_each_tensor_has_its_own_projection():
     assert ranks(alone, "tensor") == {"a": 3, "b": 3}
     together = project_parameters(grams, products, "global", rtol=1e-12)
     assert together["a"] is together["b"]
-    expected = projection_coefficients(rows @ rows.T, rows @ u)
+    expected = project(rows @ rows.T, rows @ u).coefficients
     torch.testing.assert_close(together["a"].coefficients, expected)
     assert ranks(together, "global") == {"global": 3}
 
@@ -102,8 +101,8 @@ def test_bad_input_is_refused():
     # Raised by the annotations, which are checked in tests, or by the function.
     refused = (ValueError, TypeCheckError)
     with pytest.raises(refused, match="products"):
-        projection_coefficients(torch.eye(2), torch.ones(3))
+        project(torch.eye(2), torch.ones(3))
     with pytest.raises(ValueError, match="not finite"):
-        projection_coefficients(torch.eye(2) * torch.nan, torch.ones(2))
+        project(torch.eye(2) * torch.nan, torch.ones(2))
     with pytest.raises(refused, match="scope"):
         project_parameters({"a": torch.eye(1)}, {"a": torch.ones(1)}, "layer", rtol=0.0)

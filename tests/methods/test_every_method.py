@@ -13,7 +13,7 @@ from asr_unlearn.gradients import trainable_parameters
 from asr_unlearn.methods import METHODS
 from asr_unlearn.methods.attention_smoothing import QUERIES, smoothed_copy
 from asr_unlearn.methods.distillation import untrained
-from asr_unlearn.methods.random_label import foreign_targets
+from asr_unlearn.methods.random_label import wrong_targets
 from asr_unlearn.models.ecapa import EcapaConfig
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config, vocabulary_of
@@ -212,7 +212,7 @@ def test_wrong_targets_are_other_targets(kind, data, tmp_path):
     method = METHODS["random_label"](**OPTIONS)
     parts = {part: data.part(part) for part in method.needs}
     run = Training(task, method, parts, Inputs(task), tmp_path / "run", seed=0)
-    drawn = foreign_targets(run.context)
+    drawn = wrong_targets(run.context)
     others = [task.target(u).tolist() for u in data.part("retain")]
     for utterance in data.part("forget"):
         assert drawn[utterance.id].tolist() != task.target(utterance).tolist()

@@ -143,7 +143,7 @@ def test_a_leap_of_orthograd_tau_is_shortened_to_the_usual_length():
     method = METHODS["orthograd_tau"]()
     unit = torch.tensor([0.6, 0.8])
     lengths = [1.0, 2.0, 3.0, 4.0, 15.1, 14.9, 1e9]
-    found = [method._without_leap({"a": n * unit[:1], "b": n * unit[1:]}) for n in lengths]
+    found = [method._limited({"a": n * unit[:1], "b": n * unit[1:]}) for n in lengths]
     taken = [float(torch.hypot(step["a"], step["b"])) for step in found]
     # The median of the first four is 2.5, of five 2.5, of six (2.5 + 3) / 2.
     assert taken == pytest.approx([*lengths[:4], 2.5, 14.9, 2.75])
@@ -151,10 +151,10 @@ def test_a_leap_of_orthograd_tau_is_shortened_to_the_usual_length():
     again = METHODS["orthograd_tau"]()
     again.load_state_dict(method.state_dict())
     for one in (method, again):
-        assert float(one._without_leap({"a": torch.tensor([1e9])})["a"]) == pytest.approx(2.75)
+        assert float(one._limited({"a": torch.tensor([1e9])})["a"]) == pytest.approx(2.75)
 
 
 def test_early_steps_of_orthograd_tau_are_not_shortened():
     method = METHODS["orthograd_tau"]()
     for length in (1.0, 1e6, *[0.0] * 20, 1.0, 1e6):
-        assert float(method._without_leap({"a": torch.tensor([length])})["a"]) == length
+        assert float(method._limited({"a": torch.tensor([length])})["a"]) == length

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from asr_unlearn.methods import METHODS, Step
-from asr_unlearn.methods.projected import Projection
+from asr_unlearn.methods.projected import ProjectedStep
 from asr_unlearn.runtime.errors import InputError
 from tests.support.linear_task import FORGET, RETAIN, SOURCES, by_hand, linear_context, linear_task
 from tests.support.tiny_training import tiny_training
@@ -28,7 +28,7 @@ def project_out(v, rows):
 def first_step(name, **options):
     method, context = METHODS[name](project=True, **options), linear_context(linear_task())
     method.prepare(context)
-    projection = Projection()
+    projection = ProjectedStep()
     projection.prepare(context)
     step = Step(context, 0, lambda part: SOURCES[part][0])
     found = projection(step, method.direction(step))
@@ -86,7 +86,7 @@ def test_the_forget_part_of_each_step_is_orthogonal(
     # So that the untrained model is below the target of nabla_tau.
     run.context = replace(run.context, difficulty=2.0)
     cosines = []
-    projected = Projection.__call__
+    projected = ProjectedStep.__call__
 
     def checked(projection, step, direction):
         if direction.forget is None:
@@ -110,7 +110,7 @@ def test_the_forget_part_of_each_step_is_orthogonal(
         cosines.append(float((products.abs() / lengths).max()))
         return found
 
-    monkeypatch.setattr(Projection, "__call__", checked)
+    monkeypatch.setattr(ProjectedStep, "__call__", checked)
     outcome = run()
     assert outcome.steps >= 2
     assert cosines
@@ -121,7 +121,7 @@ def test_the_forget_part_of_each_step_is_orthogonal(
 
 def test_a_step_before_any_forget_batch_is_rescaled_too():
     context = linear_context(linear_task())
-    projection = Projection()
+    projection = ProjectedStep()
     projection.prepare(context)
     step = Step(context, 0, lambda part: SOURCES[part][0])
     direction = METHODS["finetune"]().direction(step)

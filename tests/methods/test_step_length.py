@@ -15,7 +15,7 @@ from asr_unlearn.methods.step_length import (
     RESERVE,
     SMALL,
     StepLength,
-    UsualLength,
+    StepLengthLimit,
     first_order,
     scaled_to,
 )
@@ -32,7 +32,7 @@ def test_a_linear_loss_rises_by_what_is_wanted(pairs, wanted):
     slope, change = (torch.tensor(each, dtype=torch.float64) for each in zip(*pairs, strict=True))
     before = {"p": torch.ones_like(slope)}
     parameters = {"p": before["p"] + change}
-    factor = scaled_to(wanted, parameters, before, {"p": -slope}, UsualLength())
+    factor = scaled_to(wanted, parameters, before, {"p": -slope}, StepLengthLimit())
     rise = float(slope @ (parameters["p"] - before["p"]))
     if float(slope @ change) > 0:
         assert rise == pytest.approx(wanted, rel=1e-6)
@@ -43,7 +43,7 @@ def test_a_linear_loss_rises_by_what_is_wanted(pairs, wanted):
 
 def test_a_step_that_hardly_raises_the_losses_is_no_longer_than_usual():
     """One mostly of descent on retain: for the rise that is wanted it would be very long."""
-    slope, usual = torch.tensor([1.0, 0.0], dtype=torch.float64), UsualLength()
+    slope, usual = torch.tensor([1.0, 0.0], dtype=torch.float64), StepLengthLimit()
     lengths = []
     for change in (*[[1.0, 0.0]] * FEWEST, [1e-3, 1.0]):
         before = {"p": torch.zeros_like(slope)}
@@ -55,7 +55,7 @@ def test_a_step_that_hardly_raises_the_losses_is_no_longer_than_usual():
 
 
 def test_what_changes_nothing_is_no_usual_step():
-    usual = UsualLength()
+    usual = StepLengthLimit()
     assert [usual.share(length) for length in (0.0, 1.0, 0.0)] == [1, 1, 1]
     assert usual.lengths == [1.0]
 

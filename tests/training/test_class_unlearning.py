@@ -25,9 +25,9 @@ from asr_unlearn.models.inference import group_score, with_known_labels
 from asr_unlearn.models.loading import model_from_config, save_model, vocabulary_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks import task_for
-from asr_unlearn.training.class_unlearning import UnlearningData, relabelled_unseen
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.tune import TuningProblem, ranked, tune
+from asr_unlearn.training.unlearning_data import UnlearningData, relabelled_unseen
 from tests.support.tiny_model import tiny_options
 
 

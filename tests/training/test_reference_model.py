@@ -19,7 +19,6 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, UtteranceLoss, mean_score, score
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tdnn import TdnnConfig
-from asr_unlearn.training.class_unlearning import UnlearningData
 from asr_unlearn.training.difficulty import (
     REFERENCE_POWER,
     SPEAKERS_POWER,
@@ -38,6 +37,7 @@ from asr_unlearn.training.stop_target import (
     with_reference_model,
 )
 from asr_unlearn.training.unlearn import original_task, unlearn_model
+from asr_unlearn.training.unlearning_data import UnlearningData
 from tests.support.tiny_model import tiny_tdnn_options
 
 CPU = torch.device("cpu")

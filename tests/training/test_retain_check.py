@@ -14,7 +14,7 @@ from asr_unlearn.models.loading import model_from_config, save_model
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.training import unlearn as unlearn_module
 from asr_unlearn.training.outcome import DivergedError
-from asr_unlearn.training.retain_check import RetainCheck, check_finite, sample
+from asr_unlearn.training.retain_check import RetainCheck, check_model_finite, sample
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_model_that_is_as_good_as_before_says_nothing(original, corpus, tmp_pa
 
 
 def test_what_is_not_finite_is_an_error(original):
-    check_finite(original, MeanScore(1.0, 1.0))
+    check_model_finite(original, MeanScore(1.0, 1.0))
     with pytest.raises(DivergedError, match=r"loss on retain utterances is inf; .* lower lr"):
-        check_finite(original, MeanScore(math.inf, 1.0))
+        check_model_finite(original, MeanScore(math.inf, 1.0))
     torch.nn.init.constant_(original.model.lm_head.bias, math.nan)
     with pytest.raises(DivergedError, match=r"1 tensors .*, lm_head\.bias the first"):
-        check_finite(original, None)
+        check_model_finite(original, None)

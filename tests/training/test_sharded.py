@@ -21,7 +21,7 @@ from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks.compute import FULL, Compute
 from asr_unlearn.runtime.sharding import is_sharded
-from asr_unlearn.training.sharded_task import spread
+from asr_unlearn.training.sharded_task import sharded_task
 from asr_unlearn.training.stop_rule import StopRule
 from tests.runtime.test_distributed import LAUNCHERS, NO_NOISE, Place, moved
 from tests.support.killing import run_until_killed
@@ -67,7 +67,7 @@ def trained(place, case, suffix, compute=FULL, **options):
     data, task = task_of(place, lora)
     task.compute = compute
     name = case.split()[0]
-    with spread(task, METHODS[name](**rate(name, 1e-3))) as own:
+    with sharded_task(task, METHODS[name](**rate(name, 1e-3))) as own:
         assert is_sharded(own.model) == compute.shard
         run = training(data, own, case, place.runs / f"{case}-{suffix}", **options)
         outcome = run()
@@ -94,7 +94,7 @@ def killed(place):
     for last in (False, True):
         data, task = task_of(place)
         task.compute = SHARD
-        with spread(task, METHODS["finetune"]()) as own:
+        with sharded_task(task, METHODS["finetune"]()) as own:
             run = training(data, own, "finetune", place.runs / "killed")
             run() if last else run_until_killed(run, 3)
         dist.barrier()
@@ -106,7 +106,7 @@ def share_of(place):
     task = task_of(place)[1]
     task.compute = SHARD
     everything = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
-    with spread(task, METHODS["finetune"]()) as own:
+    with sharded_task(task, METHODS["finetune"]()) as own:
         return sum(p.numel() for p in trainable_parameters(own.model).values()) / everything
 
 
@@ -174,17 +174,20 @@ def test_others_are_refused(together, monkeypatch):
     place, _ = together
     _, task = task_of(place)
     task.compute = SHARD
-    with pytest.raises(ValueError, match="several processes"), spread(task, METHODS["npo"]()):
+    with pytest.raises(ValueError, match="several processes"), sharded_task(task, METHODS["npo"]()):
         pass
     monkeypatch.setattr("asr_unlearn.runtime.distributed.group", lambda: object())
     refused = [METHODS[name] for name in sorted(METHODS.keys() - {c.split()[0] for c in CASES})]
     assert {"orthograd_tau", "sfr_on", "salun", "scrub"} <= {method.name for method in refused}
     for method in [*(m(**rate(m.name, 1e-3)) for m in refused), METHODS["npo"](project=True)]:
-        with pytest.raises(ValueError, match=f"{method.name} needs whole"), spread(task, method):
+        with (
+            pytest.raises(ValueError, match=f"{method.name} needs whole"),
+            sharded_task(task, method),
+        ):
             pass
     for parameter in task.front_end.parameters():
         parameter.requires_grad_(True)
-    with pytest.raises(ValueError, match="stay frozen"), spread(task, METHODS["npo"]()):
+    with pytest.raises(ValueError, match="stay frozen"), sharded_task(task, METHODS["npo"]()):
         pass
 
 

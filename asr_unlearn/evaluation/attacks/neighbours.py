@@ -28,7 +28,7 @@ PARTS = ("forget", "forget_heldout", "unseen")
 # White noise so many dB below the recording, a gain, a speed; none changes the words.
 NOISES, GAIN, SPEED = (20.0, 30.0), 0.5, 1.05
 CHANGES = (*(f"noise {level:g} dB" for level in NOISES), f"gain {GAIN:g}", f"speed {SPEED:g}")
-# Of neighbours.json.
+# Increase when the content of neighbours.json changes.
 VERSION = 1
 
 Wave = Float[np.ndarray, " samples"]

@@ -32,7 +32,7 @@ PARTS = ("forget", "unseen")
 AMPLITUDE = 1e-3
 # Shorter transcripts have no two halves.
 FEWEST_LABELS = 4
-# Of extraction.json.
+# Increase when the content of extraction.json changes.
 VERSION = 1
 
 
@@ -59,7 +59,7 @@ class Extraction(PartsJob):
             shares: list[float] = []
             described = f"{self.model.name}, extraction"
             for _, own in in_batches(
-                lambda batch: second_half(task, batch), task, inputs, utterances, 16, described
+                lambda batch: second_half(task, batch), task, inputs, utterances, described
             ):
                 shares += own.tolist()
             found[part] = shares

@@ -35,7 +35,7 @@ from asr_unlearn.runtime.io import write_json
 
 PARTS = ("forget", "unseen")
 ALIGNMENT = "masking-alignment"
-# Of masking.json.
+# Increase when the content of masking.json changes.
 VERSION = 1
 
 Wave = Float[np.ndarray, " samples"]

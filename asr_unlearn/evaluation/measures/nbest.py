@@ -22,7 +22,7 @@ from asr_unlearn.runtime.io import write_json
 PARTS = ("forget", "unseen")
 # Transcripts of each utterance, and beams of the search.
 COUNT = 5
-# Of nbest.json.
+# Increase when the content of nbest.json changes.
 VERSION = 1
 
 
@@ -50,7 +50,7 @@ class NBest(PartsJob):
         inputs, described = Inputs(task), f"{self.model.name}, {COUNT} best"
         for part in PARTS:
             errors = found[part] = []
-            batches = in_batches(written, task, inputs, self.corpus.part(part), 16, described)
+            batches = in_batches(written, task, inputs, self.corpus.part(part), described)
             for utterances, texts in batches:
                 for utterance, own in zip(utterances, texts, strict=True):
                     compared = [task.compared(text, utterance.language) for text in own]

@@ -30,7 +30,7 @@ from asr_unlearn.runtime.io import write_json
 
 PARTS = ("forget", "unseen")
 ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d)
-# Of quantisation.json.
+# Increase when the content of quantisation.json changes.
 VERSION = 2
 
 

@@ -51,7 +51,7 @@ HIGHEST, UNKNOWN = 3e-4, 3e-5
 # Adapters begin at zero, and take a rate so many times as high.
 LORA, LORA_FACTOR = Lora(r=8), 10.0
 ADAPTERS, CHECKED = "adapters", "check_forget_loss"
-# Of relearning.json.
+# Increase when the content of relearning.json changes.
 VERSION = 5
 
 

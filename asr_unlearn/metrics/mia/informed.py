@@ -28,8 +28,6 @@ def informed_attack(
     known: Sequence[KnownUnlearning],
     inside: Sequence[Observation],
     outside: Sequence[Observation],
-    *,
-    seed: int = 0,
 ) -> Attack | None:
     """Attack matched groups by a classifier that is trained on the attacker's own models.
 
@@ -40,16 +38,16 @@ def informed_attack(
     names = sorted({o.speaker for o in outside})
     if len(names) < 2:
         return None
-    order = np.random.default_rng(seed).permutation(names)
+    order = np.random.default_rng(0).permutation(names)
     found = Comparisons.none(inside, outside)
     for half in (set(order[::2].tolist()), set(order[1::2].tolist())):
         classifier = fitted(
             [o for model in known for o in model.forgotten],
             [o for model in known for o in model.unseen if o.speaker not in half],
-            seed,
+            0,
         )
         columns = [j for j, o in enumerate(outside) if o.speaker in half]
         attacked = [outside[j] for j in columns]
         rows = range(len(inside))
         found.add(rows, columns, scores(classifier, inside), scores(classifier, attacked))
-    return attack_by_comparisons(found, seed=seed)
+    return attack_by_comparisons(found)

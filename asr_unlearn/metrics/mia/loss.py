@@ -8,9 +8,7 @@ from asr_unlearn.metrics.mia.matching import Observation
 from asr_unlearn.metrics.mia.roc import Attack, attack_by_scores
 
 
-def loss_attack(
-    inside: Sequence[Observation], outside: Sequence[Observation], *, seed: int = 0
-) -> Attack:
+def loss_attack(inside: Sequence[Observation], outside: Sequence[Observation]) -> Attack:
     """Attack matched groups by a threshold on the loss."""
     low, high = (-np.array([o.loss for o in group]) for group in (inside, outside))
-    return attack_by_scores(inside, outside, low, high, seed=seed)
+    return attack_by_scores(inside, outside, low, high)

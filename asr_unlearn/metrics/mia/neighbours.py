@@ -17,8 +17,6 @@ def neighbours_attack(
     inside: Sequence[Observation],
     outside: Sequence[Observation],
     nearby: Mapping[str, Sequence[float]],
-    *,
-    seed: int = 0,
 ) -> Attack:
     """Attack matched groups by the rise of the loss from an utterance to its neighbours.
 
@@ -29,4 +27,4 @@ def neighbours_attack(
     def rises(group: Sequence[Observation]) -> Float[np.ndarray, " n"]:
         return np.array([float(np.mean(nearby[o.id])) - o.loss for o in group])
 
-    return attack_by_scores(inside, outside, rises(inside), rises(outside), seed=seed)
+    return attack_by_scores(inside, outside, rises(inside), rises(outside))

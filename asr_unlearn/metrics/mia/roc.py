@@ -92,18 +92,14 @@ def attack_by_scores(
     outside: Sequence[Observation],
     inside_scores: Float[np.ndarray, " n"],
     outside_scores: Float[np.ndarray, " m"],
-    *,
-    seed: int = 0,
 ) -> Attack:
     """Return the success of an attack that gives each utterance one score."""
     found = Comparisons.none(inside, outside)
     found.add(range(len(inside)), range(len(outside)), inside_scores, outside_scores)
-    return attack_by_comparisons(found, seed=seed)
+    return attack_by_comparisons(found)
 
 
-def attack_by_comparisons(
-    found: Comparisons, *, seed: int = 0, cross_validated: bool = False
-) -> Attack:
+def attack_by_comparisons(found: Comparisons, *, cross_validated: bool = False) -> Attack:
     """Return the success of an attack by several classifiers, each scoring some of the pairs.
 
     Args:
@@ -121,14 +117,14 @@ def attack_by_comparisons(
 
     return Attack(
         auc=float(found.won.sum() / found.times.sum()),
-        interval=None if cross_validated else _interval(found, seed),
+        interval=None if cross_validated else _interval(found),
         tpr_at_1_percent_fpr=caught(0.01),
         tpr_at_0_1_percent_fpr=caught(0.001),
-        speakers=None if found.speakers is None else found.speakers.attack(seed),
+        speakers=None if found.speakers is None else found.speakers.attack(),
     )
 
 
-def _interval(found: Comparisons, seed: int) -> tuple[float, float] | None:
+def _interval(found: Comparisons) -> tuple[float, float] | None:
     rows, columns = speaker_masks(found.inside), speaker_masks(found.outside)
     names = [sorted({o.speaker for o in group}) for group in (found.inside, found.outside)]
     # A speaker of both groups is drawn equally often for both.
@@ -136,7 +132,7 @@ def _interval(found: Comparisons, seed: int) -> tuple[float, float] | None:
     groups = [sorted({*names[0], *names[1]})] if shared else names
     if min(map(len, names)) < FEWEST_SPEAKERS:
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn: dict[str, Int[np.ndarray, " d"]] = {}
     for group in groups:
         times = rng.multinomial(len(group), [1 / len(group)] * len(group), size=RESAMPLES)

@@ -77,13 +77,13 @@ class SpeakerScores:
         self.won[cells] += (means[:, None] > means) + 0.5 * (means[:, None] == means)
         self.times[cells] += 1
 
-    def attack(self, seed: int = 0) -> SpeakerAttack | None:
+    def attack(self) -> SpeakerAttack | None:
         """Return the AUC over speakers and its p; None if no member met a non-member.
 
         Choices of members that no classifier compared with others are left out. The p of a
         classifier that was trained on the membership of the other speakers is approximate.
         """
-        chosen, every = _choices(len(self.names), self.members, seed)
+        chosen, every = _choices(len(self.names), self.members)
         areas = self._areas(chosen)
         own = self._areas((np.arange(len(self.names)) < self.members)[None])[0]
         if np.isnan(own):
@@ -104,7 +104,7 @@ class SpeakerScores:
         return areas
 
 
-def _choices(speakers: int, members: int, seed: int) -> tuple[Bool[np.ndarray, "choices S"], bool]:
+def _choices(speakers: int, members: int) -> tuple[Bool[np.ndarray, "choices S"], bool]:
     """Ways to choose the members among the speakers, and whether these are all ways."""
     if comb(speakers, members) <= ALL_CHOICES:
         every = np.array(list(combinations(range(speakers), members)))
@@ -112,4 +112,4 @@ def _choices(speakers: int, members: int, seed: int) -> tuple[Bool[np.ndarray, "
         np.put_along_axis(chosen, every, values=True, axis=1)
         return chosen, True
     own = np.tile(np.arange(speakers) < members, (RESAMPLES, 1))
-    return np.random.default_rng(seed).permuted(own, axis=1), False
+    return np.random.default_rng(0).permuted(own, axis=1), False

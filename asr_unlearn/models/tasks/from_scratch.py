@@ -33,7 +33,7 @@ class TrainingAids:
             decoder does not memorise transcripts by their first words.
 
     Raises:
-        ValueError: one of them is not between 0 and 1.
+        InputError: one of them is not between 0 and 1.
     """
 
     ctc: float = 0.0

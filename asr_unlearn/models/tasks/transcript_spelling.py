@@ -52,7 +52,7 @@ def choose_spelling(
     if wanted != "auto":
         config.transcript_spelling = wanted
     if task.spelling is None:
-        losses = {spelling: _likelihood(task, utterances, spelling, load) for spelling in NAMES}
+        losses = {spelling: _nll(task, utterances, spelling, load) for spelling in NAMES}
         possible = {spelling: loss for spelling, loss in losses.items() if loss is not None}
         config.transcript_spelling = min(possible, key=lambda s: possible[s]) if possible else None
         if possible:
@@ -61,7 +61,7 @@ def choose_spelling(
     return task.spelling
 
 
-def _likelihood(
+def _nll(
     task: Seq2Seq,
     utterances: Sequence[Utterance],
     spelling: Spelling,
