@@ -139,66 +139,6 @@ UNLEARNED_SHADOWS = [
 ]
 
 
-def _utterances(block: str) -> list[Column]:
-    return [
-        Column(f"Utterances, {part}", (block, f"{part}_utterances"), formats.count)
-        for part in ("forget", "unseen")
-    ]
-
-
-EXTRACTION = [
-    Column(f"{heading}, {part}", ("extraction", f"{part}_{key}"), formats.percent, formats.points)
-    for part in ("forget", "unseen")
-    for heading, key in (("Written", "labels"), ("Verbatim", "verbatim"))
-]
-EXTRACTION_SIZES = _utterances("extraction")
-
-
-NBEST = [
-    Column(f"{heading}, {part}", ("nbest", f"{part}_{key}"), formats.percent, formats.points)
-    for part in ("forget", "unseen")
-    for heading, key in (("WER of the best", "oracle_wer"), ("Found", "found"))
-]
-NBEST_SIZES = _utterances("nbest")
-
-
-MASKING = [
-    Column(f"Written, {part}", ("masking", f"{part}_written"), formats.percent, formats.points)
-    for part in ("forget", "unseen")
-]
-MASKING_SIZES = _utterances("masking")
-
-
-UPDATE_LEAKAGE = [
-    Column("AUC", ("update_leakage", "auc"), formats.number, formats.difference, chance=0.5),
-    Column("AUC, speakers", ("update_leakage", "speaker_auc"), formats.number, chance=0.5),
-    Column("p, speakers", ("update_leakage", "speaker_p"), formats.probability),
-]
-
-
-FURTHER_TEST = [
-    Column("WER", ("further_test", "wer"), formats.percent, formats.points),
-    Column("CER", ("further_test", "cer"), formats.percent, formats.points),
-    Column("Raw WER", ("further_test", "raw_wer"), formats.percent, formats.points),
-    Column("Accuracy", ("further_test", "accuracy"), formats.percent, formats.points),
-    Column("Loss", ("further_test", "loss"), formats.number, formats.difference),
-]
-FURTHER_TEST_SIZES = [
-    Column("Overlong", ("further_test", "overlong"), formats.count),
-    Column("WER by overlong", ("further_test", "overlong_wer"), formats.percent),
-    Column("Utterances", ("further_test", "utterances"), formats.count),
-    Column("Speakers", ("further_test", "speakers"), formats.count),
-]
-
-
-NEAREST_VOICES = [
-    Column(f"{rate}, {group}", ("nearest_voices", f"{key}_{name}"), formats.percent, formats.points)
-    for rate, name in (("WER", "wer"), ("Accuracy", "accuracy"))
-    for group, key in (("nearest", "nearest"), ("others", "other"))
-]
-NEAREST_SPEAKERS = Column("Speakers", ("nearest_voices", "speakers"), formats.count)
-
-
 def _speaker_id(heading: str, key: str) -> Column:
     return Column(heading, ("speaker_id", key), formats.percent, formats.points)
 

@@ -4,12 +4,10 @@ from asr_unlearn.reporting.tables.corpus import left_out, options, split, versio
 from asr_unlearn.reporting.tables.cost import distance_and_cost, endings, phases
 from asr_unlearn.reporting.tables.differences import closest, differences
 from asr_unlearn.reporting.tables.each_speaker import each_speaker
-from asr_unlearn.reporting.tables.extraction import extraction
 from asr_unlearn.reporting.tables.further import further
-from asr_unlearn.reporting.tables.further_test import further_test
 from asr_unlearn.reporting.tables.headline import headline
 from asr_unlearn.reporting.tables.layers import layer_probes, layers, principal_components
-from asr_unlearn.reporting.tables.masking import masking
+from asr_unlearn.reporting.tables.measures import measured
 from asr_unlearn.reporting.tables.membership import (
     membership,
     relearning,
@@ -17,20 +15,17 @@ from asr_unlearn.reporting.tables.membership import (
     true_positives,
     unlearned_shadows,
 )
-from asr_unlearn.reporting.tables.nbest import nbest
 from asr_unlearn.reporting.tables.quantisation import quantisation
 from asr_unlearn.reporting.tables.rates import details, each_seed, rates_and_loss
 from asr_unlearn.reporting.tables.records import record_inputs, records
 from asr_unlearn.reporting.tables.requests import requests
-from asr_unlearn.reporting.tables.speakers import judge, nearest_voices, probe, verification
+from asr_unlearn.reporting.tables.speakers import judge, probe, verification
 from asr_unlearn.reporting.tables.table import Cell, Row, Table
-from asr_unlearn.reporting.tables.update_leakage import update_leakage
 
 __all__ = [
     "Cell", "Row", "Table", "closest", "details", "differences", "distance_and_cost", "each_seed",
-    "each_speaker", "endings", "extraction", "further", "further_test", "headline", "judge",
-    "layer_probes", "layers", "left_out", "masking", "membership", "nbest", "nearest_voices",
-    "options", "phases", "principal_components", "probe", "quantisation", "rates_and_loss",
-    "record_inputs", "records", "relearning", "requests", "speaker_membership", "split",
-    "true_positives", "unlearned_shadows", "update_leakage", "verification", "versions",
+    "each_speaker", "endings", "further", "headline", "judge", "layer_probes", "layers", "left_out",
+    "measured", "membership", "options", "phases", "principal_components", "probe", "quantisation",
+    "rates_and_loss", "record_inputs", "records", "relearning", "requests", "speaker_membership",
+    "split", "true_positives", "unlearned_shadows", "verification", "versions",
 ]  # fmt: skip

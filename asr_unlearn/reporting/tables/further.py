@@ -5,6 +5,7 @@ from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import Column
 from asr_unlearn.reporting.comparison import Comparison
 from asr_unlearn.reporting.tables.build import figures, seed_remark
+from asr_unlearn.reporting.tables.measures import measured_columns
 from asr_unlearn.reporting.tables.table import Table
 
 BLOCKS_SHOWN = {
@@ -15,7 +16,7 @@ BLOCKS_SHOWN = {
 
 def further(found: Comparison) -> Table | None:
     """A column for each such figure; None without any."""
-    shown = {column.keys for column in known.defined()}
+    shown = {column.keys for column in [*known.defined(), *measured_columns()]}
     columns = [
         Column(" ".join(keys), keys, formats.number)
         for keys in dict.fromkeys(row.keys for row in found.rows)

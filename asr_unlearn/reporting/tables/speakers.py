@@ -3,8 +3,6 @@
 from asr_unlearn.reporting.columns import (
     CHANCE,
     JUDGE,
-    NEAREST_SPEAKERS,
-    NEAREST_VOICES,
     PROBE,
     TRIALS,
     VERIFICATION,
@@ -38,17 +36,6 @@ def judge(found: Comparison) -> Table | None:
     title = "Speaker classifier unlearned by the same method"
     caption += below(found, JUDGE)
     return figures(title, caption.strip(), JUDGE, found, gaps=True)
-
-
-def nearest_voices(found: Comparison) -> Table | None:
-    """Rates of the retained speakers nearest to the forgotten; None without any."""
-    caption = (
-        "Retained speakers, by how near their voices are to a forgotten one's: the nearest, as "
-        "many as were forgotten, and the others. A method that harms the nearest more than the "
-        "others, beyond the retrained model, has forgotten voices and not speakers."
-    )
-    columns = [*NEAREST_VOICES, NEAREST_SPEAKERS]
-    return figures("Nearest voices", caption, columns, found, gaps=True)
 
 
 def verification(found: Comparison) -> Table | None:
