@@ -28,6 +28,7 @@ from asr_unlearn.training.outcome import Outcome
 from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import unlearn_model
+from asr_unlearn.training.unlearn_setup import UnlearnSetup
 
 DEFAULT_METHOD = "orthograd_tau"
 
@@ -120,14 +121,16 @@ def unlearn_folder(
             seed=seed,
             device=computing_on,
             stop=stop,
-            trained=TrainedWeights(
-                front_end=not freeze_front_end, encoder=not freeze_encoder, lora=lora
+            setup=UnlearnSetup(
+                trained=TrainedWeights(
+                    front_end=not freeze_front_end, encoder=not freeze_encoder, lora=lora
+                ),
+                compute=compute,
+                merge=merge,
+                window=window,
+                spelling=spelling,
+                protect_earlier=protect_earlier,
             ),
-            compute=compute,
-            merge=merge,
-            window=window,
-            spelling=spelling,
-            protect_earlier=protect_earlier,
         )
     push(out, push_to_hub)
     return PublishedModel(out, outcome)

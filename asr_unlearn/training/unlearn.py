@@ -20,9 +20,8 @@ from asr_unlearn.models.loading import load_model
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.targets import check_parts
 from asr_unlearn.models.tasks import Task, task_for
-from asr_unlearn.models.tasks.compute import FULL, Compute
-from asr_unlearn.models.tasks.transcript_spelling import SpellingChoice, choose_spelling
-from asr_unlearn.models.tasks.window import Window, set_window
+from asr_unlearn.models.tasks.transcript_spelling import choose_spelling
+from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.sharding import unsharded
 from asr_unlearn.training.base_weights import base_weights
@@ -42,11 +41,11 @@ from asr_unlearn.training.stop_target import (
 )
 from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.trainer import Training
+from asr_unlearn.training.unlearn_setup import ALL_BUT_FRONT_END, UnlearnSetup
 from asr_unlearn.training.unlearning_data import UnlearningData
 
 logger = logging.getLogger(__name__)
 
-ALL_BUT_FRONT_END = TrainedWeights()
 PARTS_USED: tuple[Part, ...] = ("forget", "retain", "unseen")
 NEED_NO_RETAIN = (
     "; gradient_ascent needs no retain utterances, nor do npo and simnpo with --method.alpha 0, "
@@ -63,12 +62,7 @@ def unlearn_model(
     seed: int,
     device: torch.device,
     stop: Stop,
-    trained: TrainedWeights = ALL_BUT_FRONT_END,
-    compute: Compute = FULL,
-    merge: bool = True,
-    window: Window = "auto",
-    spelling: SpellingChoice = "auto",
-    protect_earlier: bool = True,
+    setup: UnlearnSetup = UnlearnSetup(),  # noqa: B008
 ) -> Outcome:
     """Make the model at `original` forget the split's forget part and publish it at `out`.
 
@@ -80,13 +74,7 @@ def unlearn_model(
         seed: of the order of the batches, and of new adapters.
         device: to compute on.
         stop: when to end.
-        trained: which weights are changed.
-        compute: how passes through the model are computed.
-        merge: publish a whole model; False publishes the adapters that were changed alone.
-        window: of a Whisper's encoder.
-        spelling: of a Whisper's transcripts.
-        protect_earlier: if the original was unlearned itself, change it orthogonally to how it
-            changed then.
+        setup: which weights are changed, and how.
 
     Raises:
         InputError: a part lacks utterances or targets, the reference model cannot be used, or
@@ -96,17 +84,17 @@ def unlearn_model(
     stop = with_reference_model(stop, corpus.split).of_method(method)
     if stop.reference_model is not None:
         made_from["reference_model"] = SavedModel.at(stop.reference_model).as_source(out)
-    task = original_task(original, device, trained, seed)
-    task.compute = compute
-    base = None if merge else base_to_publish_on(task.model, str(original))
+    task = original_task(original, device, setup.trained, seed)
+    task.compute = setup.compute
+    base = None if setup.merge else base_to_publish_on(task.model, str(original))
     if base is not None and base_of(original) is None:
         logger.warning(
             "%s: without its adapters the result is the original, which remembers the forget "
             "speakers: to delete them, merge the adapters (--merge true) and delete the original",
             original,
         )
-    seconds = set_window(task, window, corpus.part(*PARTS))
-    choose_spelling(task, corpus.part("retain") or corpus.part("forget"), spelling)
+    window = set_window(task, setup.window, corpus.part(*PARTS))
+    choose_spelling(task, corpus.part("retain") or corpus.part("forget"), setup.spelling)
     data = UnlearningData.of(task, {part: corpus.part(part) for part in PARTS_USED})
     # A forgotten class's target is measured on the forgotten labels, not on the unseen ones.
     check_parts(task, corpus, ("forget", "retain") if data.classes else PARTS_USED)
@@ -116,24 +104,15 @@ def unlearn_model(
         # Its path, relative to `out`, is in "original".
         "model": original.resolve().name,
         "stop": stop.recorded(),
-        **trained.recorded(task),
-        **compute.recorded(),
+        **setup.recorded(task, window, later=bool(corpus.split.forgotten_speakers)),
     }
-    if not merge:
-        options["merge"] = False
-    if seconds is not None:
-        options["window"] = seconds
-    if spelling != "auto":
-        options["spelling"] = spelling
-    if corpus.split.forgotten_speakers and not protect_earlier:
-        options["protect_earlier"] = False
     if "reference_model" in made_from:
         options["reference_model"] = made_from["reference_model"]["path"]
     read = {**corpus.content(), "made_from": made_from}
     with RunFolder(out, task, kind="unlearn", seed=seed, options=options, data=read) as run:
         parameters = trainable_parameters(task.model)
-        protected = earlier_changes(original, parameters) if protect_earlier else []
-        if protected and compute.shard:
+        protected = earlier_changes(original, parameters) if setup.protect_earlier else []
+        if protected and setup.compute.shard:
             raise InputError("--compute.shard: give --protect_earlier false too")
         with sharded_task(task, method) as own:
             inputs = Inputs(own, feature_cache=corpus.features)

@@ -210,10 +210,12 @@ def test_the_interval_is_narrower_where_the_reference_model_finds_the_same_speak
     unseen = [UtteranceLoss(u, loss) for u, loss in zip(utterances, losses, strict=True)]
     reference_model = [UtteranceLoss(u, 2 * x ** (1 / REFERENCE_POWER)) for u, x in
                 zip(utterances, losses, strict=True)]  # fmt: skip
-    low, high = target_interval(unseen, 1.5, reference_model)
+    # Nearly the same: where they are exactly the same, speakers do not differ at all.
+    nearly = [replace(one, loss=one.loss * (1.01 if i % 2 else 0.99)) for i, one in
+              enumerate(reference_model)]  # fmt: skip
+    low, high = target_interval(unseen, 1.5, nearly)
     mean = 1.5 * float(np.mean(losses))
-    assert low == pytest.approx(mean)
-    assert high == pytest.approx(mean)
+    assert 0.95 * mean < low < mean < high < 1.05 * mean
     wide = target_interval(unseen, 1.5)
     assert wide[0] < 0.8 * mean < 1.2 * mean < wide[1]
     assert difficulty(reference_model, reference_model, REFERENCE_POWER) == pytest.approx(1)

@@ -26,15 +26,14 @@ from asr_unlearn.methods import Method
 from asr_unlearn.methods.registry import find_method, make_method, users_method
 from asr_unlearn.metrics.mia import KnownUnlearning
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.models.tasks.compute import Compute
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import digest
 from asr_unlearn.training.finetune import train_alike
 from asr_unlearn.training.outcome import NothingUnlearnedError
 from asr_unlearn.training.run_log import RunLog
 from asr_unlearn.training.stop_rule import Stop
-from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import unlearn_model
+from asr_unlearn.training.unlearn_setup import UnlearnSetup
 
 logger = logging.getLogger(__name__)
 
@@ -119,11 +118,7 @@ class Unlearning(AttackModel):
             seed=self.run["seed"],
             device=self.device,
             stop=Stop(**options["stop"], reference_model=self._own_reference_model()),
-            trained=TrainedWeights.of(options),
-            compute=Compute(**options.get("compute", {})),
-            window=options.get("window") or "full",
-            spelling=options.get("spelling", "auto"),
-            protect_earlier=options.get("protect_earlier", True),
+            setup=UnlearnSetup.of(options),
         )
 
     def _own_reference_model(self) -> Path | None:

@@ -42,7 +42,7 @@ def test_attackers_get_every_option_that_a_run_records(data, evaluated, monkeypa
     options = {**found.run["options"], **recorded}
     (model,) = unlearnings(replace(found, run={**found.run, "options": options}), tmp_path, 1)
     model.make()
-    assert {name: given[name] for name in recorded} == recorded
+    assert {name: getattr(given["setup"], name) for name in recorded} == recorded
 
 
 def test_a_model_of_which_nothing_is_to_be_unlearned_stays_as_it_is(
