@@ -18,6 +18,20 @@ def relative_folder(folder: Path, root: Path) -> Path:
     return Path(os.path.relpath(folder, root))
 
 
+def check_models(models: Sequence[SavedModel], split: Split, root: Path) -> None:
+    """Check that models can be evaluated beside each other, in a folder `root`.
+
+    Raises:
+        InputError: an unlearned model's weights are not those of its run.json, or what the checks
+            below refuse.
+    """
+    check_folders(models, root)
+    for model in models:
+        model.check_weights()
+    check_retrained(models, split)
+    check_tasks(models)
+
+
 def check_folders(models: Sequence[SavedModel], root: Path) -> None:
     """Check that models have different names or seeds, and are under `root`.
 

@@ -15,9 +15,7 @@ from asr_unlearn.evaluation.attacks.budget import AttackBudget
 from asr_unlearn.evaluation.attacks.membership import Attackers, membership
 from asr_unlearn.evaluation.attacks.neighbours import neighbours
 from asr_unlearn.evaluation.compared_models import (
-    check_folders,
-    check_retrained,
-    check_tasks,
+    check_models,
     relative_folder,
 )
 from asr_unlearn.evaluation.cost import cost_of
@@ -70,14 +68,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """All models and their predictions, by name and seed: what the figures are computed from."""
+    """What the figures are computed from, by name and seed of the models."""
 
-    corpus: Corpus
-    root: Path
-    device: torch.device
+    given: Evaluated
     models: Mapping[Key, SavedModel]
     runs: Mapping[Key, Mapping[str, Any]]
-    rows: Mapping[Key, Sequence[Row]]
     figures: Mapping[Key, dict[str, Any]]
     attackers: Attackers
     nearby: Mapping[Key, Mapping[str, Sequence[float]]]
@@ -128,11 +123,7 @@ def evaluate(
             seed, or one is not under `root`; an attack or measure cannot be made of them; or the
             model called retrained was trained on the forget speakers.
     """
-    check_folders(models, root)
-    for model in models:
-        model.check_weights()
-    check_retrained(models, split)
-    check_tasks(models)
+    check_models(models, split, root)
     data = Corpus(list(manifest), split, cache_folder(root / "results.json"))
     trained = data.part("retain") or data.part("forget")
     models = [
@@ -145,24 +136,14 @@ def evaluate(
     own_judge = Judge.at(judge, data, root) if judge else None
     given = Evaluated(models, data, root, workers, device, beams=beams)
     check_measures(measures, given)
-    untranscribed = [m for m in models if not is_transcribed(m, manifest, split, beams=beams)]
-    check_targets_of_all(untranscribed, data.part(*PARTS))
-    runner = workers.transcriptions(device)
-    if distributed.launched() or not runner.is_this_process:
-        transcriptions = [Transcription(m, manifest, split, device, beams) for m in models]
-        run_jobs(transcriptions, runner, root / "transcription.log", "transcribing")
-    rows = {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
-    given = replace(given, rows=rows)
+    given = replace(given, rows=_transcribed(given))
     attackers.train(root, workers.trainings(device))
     nearby = neighbours(models, data, root, workers, device=device) if budget.neighbours else {}
     inputs = _Inputs(
-        corpus=data,
-        root=root,
-        device=device,
+        given=given,
         models={m.key: m for m in models},
         runs={m.key: m.run() for m in models},
-        rows=rows,
-        figures={key: figures_by_part(own) for key, own in rows.items()},
+        figures={key: figures_by_part(own) for key, own in given.rows.items()},
         attackers=attackers,
         nearby=nearby,
         measured=[measure.entries(given) for measure in measures],
@@ -190,6 +171,19 @@ def evaluate(
     return Evaluation(results, models_of(results, root))
 
 
+def _transcribed(given: Evaluated) -> dict[Key, list[Row]]:
+    """The rows of every model; those that are not kept are computed, side by side if wanted."""
+    manifest, split, device = given.corpus.manifest, given.corpus.split, given.device
+    beams, models = given.beams, given.models
+    untranscribed = [m for m in models if not is_transcribed(m, manifest, split, beams=beams)]
+    check_targets_of_all(untranscribed, given.corpus.part(*PARTS))
+    runner = given.workers.transcriptions(device)
+    if distributed.launched() or not runner.is_this_process:
+        jobs = [Transcription(m, manifest, split, device, beams) for m in models]
+        run_jobs(jobs, runner, given.root / "transcription.log", "transcribing")
+    return {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}
+
+
 def _split_summary(corpus: Corpus) -> dict[str, Any]:
     """Who is forgotten; utterances, seconds and speakers of every part, and how many of these
     are retain speakers."""
@@ -215,18 +209,19 @@ def _split_summary(corpus: Corpus) -> dict[str, Any]:
 def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
     """The entry of one model in results.json."""
     key, retrained_key = model.key, (RETRAINED, model.seed)
-    rows, corpus, device = inputs.rows[key], inputs.corpus, inputs.device
+    given, rows = inputs.given, inputs.given.rows
+    corpus, device = given.corpus, given.device
     entry: dict[str, Any] = {
         "name": model.name,
         "seed": model.seed,
-        "path": str(relative_folder(model.folder, inputs.root)),
+        "path": str(relative_folder(model.folder, given.root)),
         **cost_of(inputs.runs[key], inputs.runs.get(retrained_key, {})),
         **inputs.figures[key],
-        **confusion_on_test(rows),
-        **overlong_transcripts(rows),
+        **confusion_on_test(rows[key]),
+        **overlong_transcripts(rows[key]),
     }
     attacked = membership(
-        model, rows, inputs.attackers, inputs.nearby.get(key), inputs.rows.get(retrained_key)
+        model, rows[key], inputs.attackers, inputs.nearby.get(key), rows.get(retrained_key)
     )
     entry["membership"], entry["ci95"]["membership"] = attacked.figures, attacked.intervals
     if attacked.speakers:
@@ -248,8 +243,8 @@ def _entry(model: SavedModel, inputs: _Inputs) -> dict[str, Any]:
         entry["speaker_id"] = speaker_id
     if retrained := inputs.models.get(retrained_key):
         entry["gap_to_retrained"] = gap(inputs.figures[key], inputs.figures[retrained_key])
-        entry["gap_ci95"] = gap_intervals(rows, inputs.rows[retrained_key])
-        pair = {"retrained": inputs.rows[retrained_key], "model": rows}
+        entry["gap_ci95"] = gap_intervals(rows[key], rows[retrained_key])
+        pair = {"retrained": rows[retrained_key], "model": rows[key]}
         entry["divergence"] = divergence_from_retrained(
             retrained, model, pair, corpus, device=device
         )
