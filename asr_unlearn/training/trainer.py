@@ -15,13 +15,12 @@ from asr_unlearn.data.augmentation import Crop
 from asr_unlearn.data.batching import BatchSource, Change
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.split import Part
-from asr_unlearn.gradients import Gradient, pieces_of
+from asr_unlearn.gradients import pieces_of
 from asr_unlearn.methods import Method, Step, TrainingContext
 from asr_unlearn.methods.context import Batches, in_one
 from asr_unlearn.methods.direction import Direction
 from asr_unlearn.methods.step_length import StepLength
 from asr_unlearn.models.feature_cache import Inputs
-from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks import Task
 from asr_unlearn.runtime import distributed, signals
 from asr_unlearn.runtime.distributed import gathered
@@ -30,9 +29,9 @@ from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.early_stopping import EarlyStopping
 from asr_unlearn.training.outcome import DivergedError, Outcome
+from asr_unlearn.training.preparation import NOTHING, Preparation
 from asr_unlearn.training.run_log import RunLog
 from asr_unlearn.training.run_state import Progress, RunState
-from asr_unlearn.training.stop_rule import StopRule
 from asr_unlearn.training.update import NotFiniteError, Update
 
 
@@ -46,15 +45,8 @@ class Training:
         inputs: of the utterances.
         folder: for checkpoints and metrics.jsonl.
         seed: of batches, dropout and augmentation.
-        stop: ends the run early; None takes all steps.
-        difficulty: of the forget speakers (see `stop_target`), for methods with a target.
-        checked: the utterances that the stop rule measures, the forget set.
-        unchanged: their score by the model as it is, if it was measured.
+        prepared: what unlearning goes by, such as the stop rule.
         clock: counts the cost of the run.
-        known: losses of the original model that were measured beforehand, by part and id.
-        base: trainable weights of the model that this one was fine-tuned from, for methods that
-            need it.
-        protected: changes that no step moves the parameters along, by parameter name.
         changes: augmentation of every batch, in this order; with a frozen front end only a `Crop`.
             The statistics of batch norm are trained with a `Crop` only, since they would count
             the padding of whole utterances.
@@ -71,14 +63,8 @@ class Training:
         folder: Path,
         *,
         seed: int,
-        stop: StopRule | None = None,
-        difficulty: float = 1.0,
-        checked: Sequence[Utterance] = (),
-        unchanged: MeanScore | None = None,
+        prepared: Preparation = NOTHING,
         clock: Clock | None = None,
-        known: Mapping[Part, Mapping[str, float]] | None = None,
-        base: Gradient | None = None,
-        protected: Sequence[Gradient] = (),
         changes: Sequence[Change] = (),
         checkpoint_seconds: float = 60.0,
         description: str = "training",
@@ -88,13 +74,13 @@ class Training:
         self.cropped = any(isinstance(change, Crop) for change in changes)
         self.checkpoint_seconds = checkpoint_seconds
         self.folder, self.run_log = folder, RunLog(folder)
-        self.unchanged, self.clock = unchanged, clock or Clock()
+        self.unchanged, self.clock = prepared.unchanged, clock or Clock()
         self.early_stopping = None
-        if stop is not None:
-            self.early_stopping = EarlyStopping(stop, inputs, checked, folder)
+        if prepared.stop is not None:
+            self.early_stopping = EarlyStopping(prepared.stop, inputs, prepared.checked, folder)
         folder.mkdir(parents=True, exist_ok=True)
         method.freeze_parameters(task)
-        self.update = Update(task.model, method, protected)
+        self.update = Update(task.model, method, prepared.protected)
         self.sources: dict[Part, BatchSource] = {
             part: BatchSource(
                 parts[part],
@@ -117,10 +103,10 @@ class Training:
             method.steps_per_epoch(self.sources),
             self.total,
             seed=seed,
-            difficulty=difficulty,
+            difficulty=prepared.difficulty,
             group=distributed.group(),
-            known=known or {},
-            base=base or {},
+            known=prepared.known,
+            base=prepared.base,
         )
         self.step_length: StepLength | None = None
         self.state = RunState(folder, task, self.update, self.early_stopping, self.clock)

@@ -1,7 +1,7 @@
 """Unlearning: from an original model and a split to a published model folder."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from asr_unlearn.training.base_weights import base_weights
 from asr_unlearn.training.clock import Clock
 from asr_unlearn.training.earlier_requests import earlier_changes
 from asr_unlearn.training.outcome import NothingUnlearnedError, Outcome
+from asr_unlearn.training.preparation import Preparation
 from asr_unlearn.training.retain_check import RetainCheck, check_model_finite, outputs
 from asr_unlearn.training.run_folder import RunFolder
 from asr_unlearn.training.sharded_task import sharded_task
@@ -149,9 +150,34 @@ def run_unlearning(
         InputError: a part that the method or the stop rule needs has no utterances; or nothing was
             unlearned, since the original must not be published as unlearned.
     """
-    parts = data.parts
     stop = stop.of_method(method)
-    needed = {*method.parts, "forget"}
+    needed = _needed_parts(method, data, stop)
+    before = fingerprint(unsharded(inputs.task.model))
+    clock = Clock()
+    original, prepared = _prepared(inputs, method, data, stop, needed, clock)
+    training = Training(
+        inputs.task,
+        method,
+        {part: data.parts[part] for part in method.parts},
+        inputs,
+        folder,
+        seed=seed,
+        prepared=replace(prepared, protected=protected),
+        clock=clock,
+        description=method.name,
+    )
+    outcome = training()
+    _refuse_the_original(outcome, method, same=fingerprint(unsharded(inputs.task.model)) == before)
+    return _with_retain_check(outcome, inputs, original, clock) if original.retain else outcome
+
+
+def _needed_parts(method: Method, data: UnlearningData, stop: Stop) -> set[Part]:
+    """The parts that the method and the stop rule need.
+
+    Raises:
+        InputError: one of them has no utterances.
+    """
+    needed: set[Part] = {*method.parts, "forget"}
     if stop.rule == "unseen" or method.lr == "auto":
         needed.add("unseen")
     lacking = sorted(part for part in needed if not data.given[part])
@@ -161,12 +187,22 @@ def run_unlearning(
         raise InputError(
             f"{method.name} with {by} needs utterances for: {', '.join(lacking)}{remedy}"
         )
-    base = None
+    return needed
+
+
+def _prepared(
+    inputs: Inputs,
+    method: Method,
+    data: UnlearningData,
+    stop: Stop,
+    needed: Collection[Part],
+    clock: Clock,
+) -> tuple[OriginalScores, Preparation]:
+    """The original's scores, and what the run goes by."""
+    base: Gradient = {}
     if method.needs_base:
         base = base_weights(stop.reference_model, inputs.task.model, method.name)
-    before = fingerprint(unsharded(inputs.task.model))
-    clock, model = Clock(), inputs.task.model
-    with clock.phase("preparation"), clock.counting(model):
+    with clock.phase("preparation"), clock.counting(inputs.task.model):
         original = OriginalScores.of(inputs, data, stop, target="unseen" in needed)
         difficulty = Difficulty()
         if "unseen" in needed:
@@ -174,36 +210,33 @@ def run_unlearning(
         rule = None
         if stop.rule == "unseen":
             rule = stop_rule(inputs, original.unseen, stop, difficulty)
-    training = Training(
-        inputs.task,
-        method,
-        {part: parts[part] for part in method.parts},
-        inputs,
-        folder,
-        seed=seed,
+    clock.costs["preparation"] += difficulty.cost
+    return original, Preparation(
         stop=rule,
-        difficulty=difficulty.ratio,
-        checked=parts["forget"],
+        checked=data.parts["forget"],
         unchanged=mean_score(original.forget),
-        clock=clock,
+        difficulty=difficulty.ratio,
         known=original.losses(),
         base=base,
-        protected=protected,
-        description=method.name,
     )
-    clock.costs["preparation"] += difficulty.cost
-    outcome = training()
-    _refuse_the_original(outcome, method, same=fingerprint(unsharded(inputs.task.model)) == before)
-    if not original.retain:
-        return outcome
-    with clock.phase("checks"), clock.counting(model):
+
+
+def _with_retain_check(
+    outcome: Outcome, inputs: Inputs, original: OriginalScores, clock: Clock
+) -> Outcome:
+    """The outcome with what became of the retain utterances that the original was measured on.
+
+    Raises:
+        DivergedError: a weight, or their loss, is not finite.
+    """
+    with clock.phase("checks"), clock.counting(inputs.task.model):
         utterances = [one.utterance for one in original.retain]
-        score_after = mean_score(quick_scores(inputs, utterances, "score on retain"))
+        after = mean_score(quick_scores(inputs, utterances, "score on retain"))
     outcome = replace(outcome, seconds=round(clock.total.seconds, 2), costs=clock.gathered())
-    check_model_finite(inputs.task, score_after)
+    check_model_finite(inputs.task, after)
     check = RetainCheck(
         mean_score(original.retain),
-        score_after,
+        after,
         len(original.retain),
         outputs(inputs.task),
         mean_score(original.unseen).loss if original.unseen else None,

@@ -19,6 +19,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config, vocabulary_of
 from asr_unlearn.models.tasks import task_for
 from asr_unlearn.models.tasks.compute import Compute
+from asr_unlearn.training.preparation import Preparation
 from asr_unlearn.training.trainer import Training
 from tests.support.rates import rate
 from tests.support.tiny_model import tiny_ecapa_options, tiny_options, tiny_whisper_options
@@ -62,8 +63,9 @@ def weights(task):
 def train(task, data, name, folder, **options):
     method = METHODS[name](**(OPTIONS | rate(name, 1e-3) | EXTRA.get(name, {}) | options))
     parts = {part: data.part(part) for part in method.needs}
-    base = trainable_parameters(task.model) if method.needs_base else None
-    outcome = Training(task, method, parts, Inputs(task), folder, seed=0, base=base)()
+    base = trainable_parameters(task.model) if method.needs_base else {}
+    prepared = Preparation(base=base)
+    outcome = Training(task, method, parts, Inputs(task), folder, seed=0, prepared=prepared)()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return outcome, rows
 

@@ -7,6 +7,7 @@ from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC
 from asr_unlearn.models.tasks.compute import FULL
+from asr_unlearn.training.preparation import Preparation
 from asr_unlearn.training.trainer import Training
 
 
@@ -25,7 +26,7 @@ def tiny_run(
     """A method on a model, a checkpoint after each step."""
     method, model = METHODS[name](**options), task.model
     # A base near the model, for methods that need one.
-    base = {n: 0.9 * p.detach() for n, p in model.named_parameters()} if method.needs_base else None
+    base = {n: 0.9 * p.detach() for n, p in model.named_parameters()} if method.needs_base else {}
     return Training(
         task,
         method,
@@ -33,12 +34,14 @@ def tiny_run(
         Inputs(task),
         folder,
         seed=1,
-        stop=stop,
-        checked=data.part("forget"),
+        prepared=Preparation(
+            stop=stop,
+            checked=data.part("forget"),
+            known=known or {},
+            base=base,
+            protected=protected,
+        ),
         changes=changes,
-        known=known,
-        base=base,
-        protected=protected,
         checkpoint_seconds=0.0,
     )
 

@@ -36,6 +36,7 @@ from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
+from asr_unlearn.training.preparation import Preparation
 from asr_unlearn.training.stop_rule import Relearned
 from asr_unlearn.training.trainer import Training
 
@@ -149,8 +150,10 @@ class Relearning(ModelJob):
                 Inputs(task, feature_cache=self.corpus.features),
                 Path(folder),
                 seed=self.corpus.split.seed,
-                stop=Relearned(self.target, on="loss", every=EVERY),
-                checked=self.corpus.part("forget"),
+                prepared=Preparation(
+                    stop=Relearned(self.target, on="loss", every=EVERY),
+                    checked=self.corpus.part("forget"),
+                ),
                 description=f"{self.model.name}, {name}",
             )
             outcome = training()
