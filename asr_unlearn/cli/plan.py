@@ -25,7 +25,7 @@ NEED_ORIGINAL = ("shadows", "unlearn_shadows", "judge")
 
 
 @dataclass(frozen=True)
-class Command:
+class RecipeStep:
     """One command of a stage, its input files and its output.
 
     Attributes:
@@ -103,7 +103,7 @@ class Plan:
         ]
         return [Path(path) for path in given if path]
 
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[RecipeStep]:
         """Every command of every stage, in order."""
         after = self.after
         steps = [self._divide_later(after)] if after else [self._prepare(), self._divide()]
@@ -125,7 +125,7 @@ class Plan:
         # All originals before all retrained models, so that `--stop-stage` means what it says.
         return sorted(steps, key=lambda step: step.stage)
 
-    def _prepare(self) -> Command:
+    def _prepare(self) -> RecipeStep:
         options = dict(self.recipe.prepare)
         module = options.pop("module")
         argv = [module, "--data", str(self.data), "--out", str(self.manifest)]
@@ -134,9 +134,9 @@ class Plan:
             argv += {"true": [f"--{key}"], "false": []}.get(switch, [f"--{key}", str(value)])
         argv += _must_fit(self.model)
         beside = [self.manifest.with_suffix(".problems.json"), self.manifest.with_name(TRIALS)]
-        return Command(1, "data", argv, [self.data], self.manifest, lambda: beside)
+        return RecipeStep(1, "data", argv, [self.data], self.manifest, lambda: beside)
 
-    def _divide(self) -> Command:
+    def _divide(self) -> RecipeStep:
         argv = ["split", "--manifest", str(self.manifest), "--out", str(self.split)]
         options, reads = dict(self.recipe.split), [self.manifest]
         if self.forget:
@@ -147,14 +147,14 @@ class Plan:
             # The recipe draws speakers where nobody is named.
             options.pop("draw", None)
         argv += flags(options)
-        return Command(2, "split", argv, reads, self.split)
+        return RecipeStep(2, "split", argv, reads, self.split)
 
-    def _divide_later(self, after: "Plan") -> Command:
+    def _divide_later(self, after: "Plan") -> RecipeStep:
         argv = ["split", "--manifest", str(self.manifest), "--after", str(after.split)]
         argv += ["--out", str(self.split), "--forget", str(self.forget)]
         kept = {"heldout": self.recipe.split["heldout"]} if "heldout" in self.recipe.split else {}
         reads = [self.manifest, after.split, *([self.forget] if self.forget else [])]
-        return Command(2, self._titled("split"), [*argv, *flags(kept)], reads, self.split)
+        return RecipeStep(2, self._titled("split"), [*argv, *flags(kept)], reads, self.split)
 
     def _titled(self, name: str) -> str:
         """A name with the folder of a later request before it."""
@@ -162,7 +162,7 @@ class Plan:
 
     def _train(
         self, stage: int, name: str, parts: str, seed: int, changes: Mapping[str, Any] | None = None
-    ) -> Command:
+    ) -> RecipeStep:
         argv = ["train", *self._corpus(), "--model", self.model, "--parts", parts]
         argv += _finetune_flags({**self.recipe.finetune, **(changes or {})})
         source = [Path(self.model)] if Path(self.model).exists() else []
@@ -171,7 +171,7 @@ class Plan:
     def _reference_model(self) -> str | None:
         return self.recipe.reference_model.get("model") or None
 
-    def _train_reference_model(self, seed: int) -> Command:
+    def _train_reference_model(self, seed: int) -> RecipeStep:
         options = dict(self.recipe.reference_model)
         model = str(options.pop("model"))
         argv = ["train", *self._corpus(), "--model", model, "--parts", "retain"]
@@ -179,7 +179,7 @@ class Plan:
         source = [Path(model)] if Path(model).exists() else []
         return self._publish(5, REFERENCE_MODEL, argv, seed, source)
 
-    def _unlearn(self, method: str, seed: int) -> Command:
+    def _unlearn(self, method: str, seed: int) -> RecipeStep:
         before = find_method(method).name if self.after else "original"
         original = (self.after or self).folders[seed] / before
         argv = ["unlearn", *self._corpus(), "--model", str(original), "--method", method]
@@ -199,13 +199,13 @@ class Plan:
 
     def _publish(
         self, stage: int, name: str, argv: list[str], seed: int, sources: list[Path]
-    ) -> Command:
+    ) -> RecipeStep:
         folder = self.folders[seed] / name
         argv += ["--out", str(folder), "--seed", str(seed), "--device", self.device]
         title = str(folder.relative_to(self.root))
-        return Command(stage, title, argv, [self.manifest, self.split, *sources], folder)
+        return RecipeStep(stage, title, argv, [self.manifest, self.split, *sources], folder)
 
-    def _evaluate(self, models: list[Path]) -> Command:
+    def _evaluate(self, models: list[Path]) -> RecipeStep:
         names = ",".join(str(model.relative_to(self.out)) for model in models)
         options = dict(self.recipe.evaluate)
         if self.after:
@@ -226,16 +226,16 @@ class Plan:
             predicted = [predictions_folder(model, self.out) / TRANSCRIPTS for model in models]
             return [*predicted, *(model / DELETION_RECORD for model in models)]
 
-        return Command(6, self._titled("evaluate"), argv, reads, self.results, also)
+        return RecipeStep(6, self._titled("evaluate"), argv, reads, self.results, also)
 
-    def _report(self) -> Command:
+    def _report(self) -> RecipeStep:
         argv = ["report", "--results", str(self.results)]
         earlier = [plan.results for plan in self.before]
         if earlier:
             argv += ["--earlier", ",".join(map(str, earlier))]
         page = self.out / "report.html"
         reads = [self.results, *earlier]
-        return Command(
+        return RecipeStep(
             7, self._titled("report"), argv, reads, page, lambda: [page.with_suffix(".md")]
         )
 

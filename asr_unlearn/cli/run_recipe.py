@@ -24,8 +24,8 @@ if __name__ == "__main__":
 
 from asr_unlearn.api.splitting import check_one_request
 from asr_unlearn.api.training import parts_of
-from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.plan import BASE, STAGES, Command, Plan
+from asr_unlearn.cli import main as command_line
+from asr_unlearn.cli.plan import BASE, STAGES, Plan, RecipeStep
 from asr_unlearn.cli.recipe import Recipe, read_recipe
 from asr_unlearn.cli.requests import all_requests, check_requests
 from asr_unlearn.cli.side_by_side import run_side_by_side
@@ -40,7 +40,6 @@ from asr_unlearn.models.config import is_bare_config, read_config, task_of
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.from_scratch import TrainingAids
 from asr_unlearn.models.tasks.window import check_window
-from asr_unlearn.runtime import program
 from asr_unlearn.runtime.device import pick_device
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart, check_folder
@@ -59,7 +58,7 @@ ATTACKS = {
 }
 
 
-def check(command: Command) -> None:
+def check(command: RecipeStep) -> None:
     """Check a command's arguments, before any model is trained.
 
     Those of data preparation are checked by its own program, which runs first.
@@ -70,7 +69,7 @@ def check(command: Command) -> None:
     """
     if command.stage == 1:
         return
-    name, options = commands.understood(command.argv)
+    name, options = command_line.understood(command.argv)
     if name == "split":
         check_shares(**{part: options[part] for part in ("heldout", "unseen", "test")})
         request = {part: options[part] for part in ("forget", "forget_labels")}
@@ -283,12 +282,12 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
     plans = all_requests(plan, given.requests[1:])
     # Stage by stage, the requests in order in each.
     every = [command for each in plans for command in each.commands()]
-    commands = sorted(every, key=lambda command: command.stage)
+    ordered = sorted(every, key=lambda command: command.stage)
     inputs = [path for each in plans for path in each.inputs()]
-    for command in commands:
+    for command in ordered:
         check(command)
         check_apart(command.leaves, inputs)
-    chosen = [step for step in commands if given.stage <= step.stage <= given.stop_stage]
+    chosen = [step for step in ordered if given.stage <= step.stage <= given.stop_stage]
     with recorded_command([f"recipes/{folder.name}/run.sh", *rest]):
         for trains, steps in groupby(chosen, lambda step: step.stage in TRAINING):
             if trains and not runner.is_this_process:

@@ -8,15 +8,15 @@ from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.plan import Command
+from asr_unlearn.cli import main as command_line
+from asr_unlearn.cli.plan import RecipeStep
 from asr_unlearn.cli.stages import begin, end, title
 from asr_unlearn.runtime.runner import LoggedCall, Runner
 
 LOGS = "logs"
 
 
-def dependencies(steps: Sequence[Command]) -> dict[int, set[int]]:
+def dependencies(steps: Sequence[RecipeStep]) -> dict[int, set[int]]:
     """For the number of each command those of the others whose outputs it reads."""
     makers = {step.leaves: number for number, step in enumerate(steps)}
     return {
@@ -25,7 +25,7 @@ def dependencies(steps: Sequence[Command]) -> dict[int, set[int]]:
     }
 
 
-def run_side_by_side(steps: Sequence[Command], out: Path, runner: Runner) -> None:
+def run_side_by_side(steps: Sequence[RecipeStep], out: Path, runner: Runner) -> None:
     """Run commands in other processes; those that are complete are skipped.
 
     Args:
@@ -50,7 +50,7 @@ def run_side_by_side(steps: Sequence[Command], out: Path, runner: Runner) -> Non
                     order.done(number)
                     continue
                 call = LoggedCall(
-                    call=partial(commands.main, steps[number].argv),
+                    call=partial(command_line.main, steps[number].argv),
                     log=out / LOGS / f"{steps[number].name.replace('/', '-')}.log",
                     folder=Path.cwd(),
                     threads=runner.threads,

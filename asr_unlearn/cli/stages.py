@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from asr_unlearn.cli import main as commands
-from asr_unlearn.cli.plan import STAGES, Command
+from asr_unlearn.cli import main as command_line
+from asr_unlearn.cli.plan import STAGES, RecipeStep
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime import program, signals
 from asr_unlearn.runtime.cache import Cached, cached, changed_since
@@ -39,7 +39,7 @@ def state_of(path: Path) -> str:
     return listing.hexdigest()
 
 
-def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
+def run_stage(command: RecipeStep, out: Path, *, debug: bool = False) -> None:
     """Run one command, unless its output is there as it was made, and from the same.
 
     Raises:
@@ -51,12 +51,12 @@ def run_stage(command: Command, out: Path, *, debug: bool = False) -> None:
         end(command, out, time.monotonic() - began)
 
 
-def title(command: Command) -> str:
+def title(command: RecipeStep) -> str:
     """What a command is called in messages."""
     return f"stage {command.stage} ({STAGES[command.stage - 1]}): {command.name}"
 
 
-def begin(command: Command, out: Path) -> bool:
+def begin(command: RecipeStep, out: Path) -> bool:
     """Announce a command; returns whether it is to be run."""
     if _entry(command, out).is_current:
         print(f"{title(command)} is complete, skipped", flush=True)
@@ -74,13 +74,13 @@ def begin(command: Command, out: Path) -> bool:
     return True
 
 
-def end(command: Command, out: Path, seconds: float) -> None:
+def end(command: RecipeStep, out: Path, seconds: float) -> None:
     """Note that a command has run, so that it is skipped from now on."""
     _note_end(command, out)
     print(f"{title(command)} took {seconds:.0f} s", flush=True)
 
 
-def published_before_a_kill(command: Command, out: Path) -> bool:
+def published_before_a_kill(command: RecipeStep, out: Path) -> bool:
     """Whether a run of this very command was killed after it had published its model.
 
     A model is published as a whole, so that it must not be trained again.
@@ -99,30 +99,30 @@ def published_before_a_kill(command: Command, out: Path) -> bool:
     )
 
 
-def _note_begin(command: Command, out: Path) -> None:
+def _note_begin(command: RecipeStep, out: Path) -> None:
     """Note that a model is being trained, and which one is published now."""
     if command.stage in TRAINING:
         content = {"key": _entry(command, out).key, "published": _published(command)}
         write_json(_begun(command), content)
 
 
-def _note_end(command: Command, out: Path) -> None:
+def _note_end(command: RecipeStep, out: Path) -> None:
     # Preparing the data may have made what it reads: a download, a synthetic corpus.
     _entry(command, out).save(also=command.also())
     _begun(command).unlink(missing_ok=True)
 
 
-def _published(command: Command) -> str | None:
+def _published(command: RecipeStep) -> str | None:
     """A digest of the record of the published model, which has its time; None without one."""
     record = command.leaves / "run.json"
     return digest(record) if record.is_file() else None
 
 
-def _begun(command: Command) -> Path:
+def _begun(command: RecipeStep) -> Path:
     return command.leaves.with_name(f".{command.leaves.name}.begun")
 
 
-def _entry(command: Command, out: Path) -> Cached:
+def _entry(command: RecipeStep, out: Path) -> Cached:
     """The output of a command, and a key of its arguments and of what it reads now."""
     argv = [_within(out, word) for word in command.argv]
     reads = {_within(out, str(path)): state_of(path) for path in command.reads}
@@ -135,13 +135,13 @@ def _within(out: Path, word: str) -> str:
     return f"OUT/{path.relative_to(out)}" if path.is_relative_to(out) else word
 
 
-def run(command: Command, *, debug: bool = False) -> None:
+def run(command: RecipeStep, *, debug: bool = False) -> None:
     """Run a command in this process, where torch is loaded once; data preparation in its own.
 
     It starts further processes, which would all load torch.
     """
     if command.stage > 1:
-        commands.main(command.argv)
+        command_line.main(command.argv)
         return
     shown = [program.DEBUG] if debug else []
     argv = [sys.executable, "-m", *command.argv, *shown]

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from asr_unlearn.cli import side_by_side
-from asr_unlearn.cli.plan import Command, Plan
+from asr_unlearn.cli.plan import Plan, RecipeStep
 from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.side_by_side import dependencies, run_side_by_side
 from asr_unlearn.cli.stages import TRAINING, run_stage
@@ -51,15 +51,15 @@ def trainings(corpus, config, out):
     unlearn = ["unlearn", *data, "--model", str(original), "--method", "gradient_ascent"]
     unlearn += ["--method.epochs", "1", "--stop.rule", "steps"]
     return [
-        Command(3, "original", [*train, "--out", str(original)], [corpus], original),
-        Command(
+        RecipeStep(3, "original", [*train, "--out", str(original)], [corpus], original),
+        RecipeStep(
             4,
             "retrained",
             [*train, "--parts", "retain", "--out", str(retrained)],
             [corpus],
             retrained,
         ),
-        Command(5, "forgotten", [*unlearn, "--out", str(forgotten)], [original], forgotten),
+        RecipeStep(5, "forgotten", [*unlearn, "--out", str(forgotten)], [original], forgotten),
     ]
 
 
@@ -159,7 +159,7 @@ def test_gpus_go_round(monkeypatch, tmp_path):
     monkeypatch.setattr(side_by_side, "begin", lambda step, out: step.name != "complete")
     monkeypatch.setattr(side_by_side, "end", lambda *_: None)
     names = ["a", "complete", "b", "c", "d"]
-    steps = [Command(3, name, [], [], tmp_path / name) for name in names]
+    steps = [RecipeStep(3, name, [], [], tmp_path / name) for name in names]
     run_side_by_side(steps, tmp_path, Pool())
     assert len(used) == 4
     assert set(used) == {"0", "1"}

@@ -330,13 +330,15 @@ def test_a_method_of_ones_own_is_run_again_when_its_file_changes(tmp_path):
 
 def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatch):
     from asr_unlearn.cli import stages
-    from asr_unlearn.cli.plan import Command
+    from asr_unlearn.cli.plan import RecipeStep
 
     done = []
 
     def stage(out, option="1"):
         argv = ["train", "--manifest", str(out / "m.jsonl"), "--out", str(out / "a" / "model")]
-        command = Command(3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl")
+        command = RecipeStep(
+            3, "a/model", [*argv, "--x", option], [out / "m.jsonl"], out / "m.jsonl"
+        )
         stages.run_stage(command, out)
 
     monkeypatch.setattr(stages, "run", lambda command, **_: done.append(command))
@@ -359,7 +361,7 @@ def test_what_is_complete_is_skipped_wherever_the_folder_is(tmp_path, monkeypatc
 @pytest.mark.parametrize("damage", [b"", b"c0ntent", None])
 def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path, monkeypatch):
     from asr_unlearn.cli import stages
-    from asr_unlearn.cli.plan import Command
+    from asr_unlearn.cli.plan import RecipeStep
 
     files = [tmp_path / name for name in ("made", "model/weights", "model/settings")]
 
@@ -369,7 +371,7 @@ def test_a_stage_whose_output_was_damaged_is_not_complete(name, damage, tmp_path
             file.write_text("content")
 
     monkeypatch.setattr(stages, "run", write)
-    command = Command(3, "x", ["train"], [], tmp_path / "model", lambda: files[:1])
+    command = RecipeStep(3, "x", ["train"], [], tmp_path / "model", lambda: files[:1])
     stages.run_stage(command, tmp_path)
     if damage is None:
         (tmp_path / name).unlink()

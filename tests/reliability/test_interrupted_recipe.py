@@ -5,13 +5,13 @@ import json
 import pytest
 
 from asr_unlearn.cli import stages
-from asr_unlearn.cli.plan import Command
+from asr_unlearn.cli.plan import RecipeStep
 
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A command that publishes a model, and how often it has run."""
-    command = Command(3, "original", ["train"], [], tmp_path / "original")
+    command = RecipeStep(3, "original", ["train"], [], tmp_path / "original")
     times = []
 
     def train(command, *, debug=False):

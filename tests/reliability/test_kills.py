@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from asr_unlearn.cli import stages
 from asr_unlearn.cli.main import main
-from asr_unlearn.cli.plan import Command
+from asr_unlearn.cli.plan import RecipeStep
 from asr_unlearn.cli.prepare import prepare
 from asr_unlearn.training.trainer import Training
 from asr_unlearn.training.tune import finished
@@ -149,7 +149,7 @@ def test_a_job_that_was_killed_ends_as_if_it_had_not_been(
     folder = tmp_path / "job"
     argv = [str(word) for word in argv_of(kind, folder, tiny_config)]
     # A model as a stage of a recipe, which knows whether a killed run has published it.
-    stage = Command(5, "made", argv, [folder / "manifest.jsonl"], folder / "made")
+    stage = RecipeStep(5, "made", argv, [folder / "manifest.jsonl"], folder / "made")
     trains = kind in ("train", "unlearn")
     job = partial(stages.run_stage, stage, folder) if trains else partial(main, argv)
     if kind == "prepare":

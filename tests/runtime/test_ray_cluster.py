@@ -13,7 +13,7 @@ from ray.cluster_utils import Cluster
 from safetensors.torch import load_file
 
 from asr_unlearn.cli.main import main
-from asr_unlearn.cli.plan import Command
+from asr_unlearn.cli.plan import RecipeStep
 from asr_unlearn.cli.side_by_side import run_side_by_side
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.runtime.errors import InputError
@@ -85,8 +85,8 @@ def test_trainings_of_a_recipe_run_on_the_cluster(cluster, corpus, tiny_config, 
     unlearn = ["unlearn", *data, "--model", str(original), "--method", "gradient_ascent"]
     unlearn += ["--method.epochs", "1", "--stop.rule", "steps"]
     steps = [
-        Command(3, "original", [*train, "--out", str(original)], [corpus], original),
-        Command(5, "forgotten", [*unlearn, "--out", str(forgotten)], [original], forgotten),
+        RecipeStep(3, "original", [*train, "--out", str(original)], [corpus], original),
+        RecipeStep(5, "forgotten", [*unlearn, "--out", str(forgotten)], [original], forgotten),
     ]
     run_side_by_side(steps, tmp_path, Runner("ray", None, ()))
     weights = [load_file(folder / "model.safetensors") for folder in (original, forgotten)]
