@@ -64,7 +64,7 @@ def test_a_later_split_is_read_as_it_was_written(tmp_path):
     first = write_split(tmp_path / "1.json", make_split(given_all, ["0", "1"]), manifest)
     assert read_split(tmp_path / "1.json", manifest) == first
     assert "forgotten" not in (tmp_path / "1.json").read_text()
-    retained = sorted({u.speaker for u in first.utterances("retain", given_all)})
+    retained = sorted({u.speaker for u in first.by_part(given_all)["retain"]})
     later = write_split(tmp_path / "2.json", later_split(first, given_all, retained[:2]), manifest)
     read = read_split(tmp_path / "2.json", manifest)
     assert read == later
@@ -90,7 +90,7 @@ def test_utterances_of_the_test_set_go_with_their_speaker():
         replace(u, subset="test" if u.id.endswith("5") else "train") for u in utterances(12)
     ]
     first = make_split(given_all, ["0"], unseen=0.1)
-    name = next(u.speaker for u in first.utterances("retain", given_all))
+    name = next(u.speaker for u in first.by_part(given_all)["retain"])
     later = later_split(first, given_all, [name])
     assert later.parts["forget_heldout"] == (f"{name}-5",)
     assert set(later.parts["test"]) == set(first.parts["test"]) - {f"{name}-5"}
@@ -109,7 +109,7 @@ def test_utterances_of_the_test_set_go_with_their_speaker():
 def test_what_cannot_be_asked_for(names, message):
     given_all = utterances(12)
     first = make_split(given_all, ["0", "1"])
-    retained = sorted({u.speaker for u in first.utterances("retain", given_all)})
+    retained = sorted({u.speaker for u in first.by_part(given_all)["retain"]})
     asked = [n.format(unseen=first.unseen_speakers[0], retained=retained[0], all="") for n in names]
     with pytest.raises(SplitError, match=message):
         later_split(first, given_all, asked if asked != [""] else retained)

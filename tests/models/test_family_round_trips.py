@@ -34,7 +34,7 @@ from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import score
 from asr_unlearn.models.loading import load_model
-from asr_unlearn.models.processors import character_tokenizer
+from asr_unlearn.models.processors import ctc_tokenizer
 from asr_unlearn.models.tasks import task_for
 from tests.support import subword_tokenizers
 from tests.support.tiny_families import CONFORMER, tiny_family
@@ -62,7 +62,7 @@ def speech_to_text():
 FAMILIES = {
     "Wav2Vec2BertForCTC": (
         "wav2vec2-bert",
-        lambda: Wav2Vec2BertProcessor(stacked_mels(), character_tokenizer("ABCD")),
+        lambda: Wav2Vec2BertProcessor(stacked_mels(), ctc_tokenizer("ABCD")),
         {"vocab_size": 7},
     ),
     "ParakeetForCTC": (

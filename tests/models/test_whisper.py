@@ -104,7 +104,7 @@ def test_language_and_task_are_forced_alike_in_training_and_in_generation(
     @functools.wraps(whole)
     def recording(self, *args, **kwargs):
         begun.append(kwargs["decoder_input_ids"])
-        return unsharded(self, *args, **kwargs)
+        return whole(self, *args, **kwargs)
 
     monkeypatch.setattr(type(model), "forward", recording)
     with torch.no_grad():

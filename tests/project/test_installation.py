@@ -17,8 +17,6 @@ from asr_unlearn.runtime.torchaudio_check import REQUIREMENTS
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES, TOOLS = ("asr_unlearn", "data_prep"), ("benchmarks", "tests")
-# Declared by what the toolkit is for, and commented on in pyproject.toml.
-NOT_IMPORTED_YET = {"librosa"}
 # Started as commands, imported by torch or named to jaxtyping, or read by mypy alone.
 COMMANDS = {"pytest-xdist", "ruff", "mypy", "hatchling", "beartype", "onnxscript", "shtab"}
 # Imported by sqlalchemy, and by pytest.
@@ -66,7 +64,7 @@ def test_what_the_package_imports_is_declared_and_what_is_declared_is_imported()
     own, optional, _ = declared()
     used = distributions_of(imported(PACKAGES))
     assert used - own - optional == set()
-    assert (own | optional) - used == NOT_IMPORTED_YET
+    assert (own | optional) - used == set()
 
 
 def test_what_tests_and_benchmarks_import_is_declared():
