@@ -207,7 +207,11 @@ def _trusted_method(model: SavedModel, method_files: Collection[str]) -> str:
 
     A run.json is data: a file is never run because a run.json names it.
     """
-    name: str = model.run()["options"]["method"]
+    name: str | None = model.run()["options"].get("method")
+    if name is None:
+        raise InputError(
+            f"{model.folder}/run.json names no method to attack by; evaluate without --informed"
+        )
     if (wanted := users_method(name)) is None:
         return name
     for given in method_files:

@@ -122,3 +122,7 @@ def test_a_method_file_that_a_run_names_is_not_run(data, evaluated, tmp_path):
     before = own.made_from()
     evil.write_text("pass")
     assert own.made_from() != before
+    del run["options"]["method"]
+    (folder / "run.json").write_text(json.dumps(run))
+    with pytest.raises(ValueError, match=r"forgotten/run\.json names no method to attack by"):
+        attackers()
