@@ -20,7 +20,7 @@ NO_FIGURES = ("seed", "options", "ci95", "gap_ci95")
 DISTANCES = "divergence"
 
 Keys = tuple[str, ...]
-Verdict = Literal["no difference", "interval holds 0", "differs", ""]
+Verdict = Literal["no difference", "difference may be 0", "differs", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class ComparisonRow:
         shared, target: the model's and the retrained model's figure at `seeds`; without a gap,
             `shared` is `value`.
         verdict: "no difference" where the gaps are on average no larger than retrained models of
-            different seeds differ; "interval holds 0" where the interval of the only gap does; else
-            "differs"; "" where there is neither range nor interval to compare with.
+            different seeds differ; "difference may be 0" where the interval of the only gap holds
+            0; else "differs"; "" where there is neither range nor interval to compare with.
     """
 
     model: str
@@ -83,7 +83,7 @@ class ComparisonRow:
     @property
     def alike(self) -> bool:
         """Whether the figure is the retrained model's within its variation."""
-        return self.verdict in ("no difference", "interval holds 0")
+        return self.verdict in ("no difference", "difference may be 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ def _verdict(
         return "no difference" if no_difference(gap, every) else "differs"
     if bounds is None:
         return ""
-    return "interval holds 0" if bounds[0] <= 0 <= bounds[1] else "differs"
+    return "difference may be 0" if bounds[0] <= 0 <= bounds[1] else "differs"
 
 
 def _gap(model: Model, retrained: Model | None, keys: Keys) -> float | None:

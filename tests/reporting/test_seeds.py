@@ -124,7 +124,7 @@ def test_the_only_difference_has_an_interval_for_its_own_seed(make_run: MakeRun)
     assert row.verdict == ""
     own = found.row("orthograd_tau", "wer", "forget", seed=0)
     assert own is not None
-    assert (own.gap_interval, own.verdict) == ((-0.1, 0.2), "interval holds 0")
+    assert (own.gap_interval, own.verdict) == ((-0.1, 0.2), "difference may be 0")
 
 
 def test_models_with_fewer_seeds_say_so(make_run: MakeRun) -> None:
