@@ -93,9 +93,10 @@ def confusion_on_test(rows: Sequence[Row]) -> dict[str, Any]:
     return {} if found is None else {"confusion": found}
 
 
-def forget_losses(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the loss of each forget utterance, in nats a label, by id."""
-    return {r["id"]: r["loss"] for r in rows if r["part"] == "forget"}
+def paired(rows: Sequence[Row], others: Sequence[Row], part: str) -> list[tuple[Row, Row]]:
+    """Return two models' rows of each utterance of a part that both have."""
+    theirs = {r["id"]: r for r in others if r["part"] == part}
+    return [(r, theirs[r["id"]]) for r in rows if r["part"] == part and r["id"] in theirs]
 
 
 def gap_intervals(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, dict[str, list[float]]]:
@@ -104,10 +105,9 @@ def gap_intervals(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, dict[
     Both models have the same utterances, so that what makes these hard is no part of the
     difference, as it is of either model's own interval.
     """
-    theirs = {r["id"]: r for r in others}
     found: dict[str, dict[str, list[float]]] = {}
     for part in PARTS:
-        pairs = [(r, theirs[r["id"]]) for r in rows if r["part"] == part and r["id"] in theirs]
+        pairs = paired(rows, others, part)
         speakers = [own["speaker"] for own, _ in pairs]
         for figure, above, below in _differences(pairs):
             if bounds := signed_ratio_interval(above, below, speakers):

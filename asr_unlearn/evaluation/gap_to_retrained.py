@@ -7,7 +7,7 @@ import torch
 
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.evaluation.error_rates import forget_losses
+from asr_unlearn.evaluation.error_rates import paired
 from asr_unlearn.evaluation.predictions import Row, divergence
 from asr_unlearn.evaluation.results import ORIGINAL, RETRAINED
 from asr_unlearn.metrics.divergence import earth_mover, kolmogorov_smirnov
@@ -44,13 +44,11 @@ def divergence_from_retrained(
 
 def _of_losses(rows: Mapping[str, Sequence[Row]]) -> dict[str, float]:
     """Distances of the forget losses of the utterances that both models have."""
-    own, theirs = (forget_losses(rows[key]) for key in ("model", "retrained"))
-    ids = [name for name in own if name in theirs]
-    if not ids:
+    pairs = paired(rows["model"], rows["retrained"], "forget")
+    if not pairs:
         return {}
-    losses, expected = [own[name] for name in ids], [theirs[name] for name in ids]
-    speaker_of = {row["id"]: row["speaker"] for row in rows["model"]}
-    speakers = [speaker_of[name] for name in ids]
+    losses, expected = ([row["loss"] for row in each] for each in zip(*pairs, strict=True))
+    speakers = [own["speaker"] for own, _ in pairs]
     statistic, p = kolmogorov_smirnov(losses, expected, speakers)
     distance = earth_mover(losses, expected)
     return {"emd_forget_loss": distance, "ks_forget_loss": statistic, "ks_p": p}

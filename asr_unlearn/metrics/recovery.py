@@ -36,5 +36,6 @@ def brought_back(
     by_speaker = dict.fromkeys(speakers, 0.0)
     for speaker, rise in zip(speakers, risen, strict=True):
         by_speaker[speaker] += rise
-    interval = signed_ratio_interval(back, risen, speakers)
-    return sum(back) / sum(risen), interval if min(by_speaker.values()) > 0 else None
+    every = min(by_speaker.values()) > 0
+    interval = signed_ratio_interval(back, risen, speakers) if every else None
+    return sum(back) / sum(risen), interval

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from asr_unlearn.metrics.mia.matching import Observation, features
+from asr_unlearn.metrics.mia.matching import Observation, features, speakers_of
 from asr_unlearn.metrics.mia.roc import Attack, Comparisons, attack_by_comparisons
 
 FOLDS, REPEATS = 5, 3
@@ -58,14 +58,14 @@ def classifier_attack(
     A member is compared with the non-members of the same fold, scored by the same classifier. None
     with fewer than two speakers in a group: none would be left to train on.
     """
-    groups = [sorted({o.speaker for o in group}) for group in (inside, outside)]
-    folds = min(FOLDS, *map(len, groups))
+    members, others = speakers_of(inside), speakers_of(outside)
+    folds = min(FOLDS, len(members), len(others))
     if folds < 2:
         return None
     rng = np.random.default_rng(0)
     found = Comparisons.none(inside, outside)
     for repeat in range(REPEATS):
-        fold_of = _folds(groups[0], groups[1], folds, rng)
+        fold_of = _folds(members, others, folds, rng)
         ours, theirs = (np.array([fold_of[o.speaker] for o in own]) for own in (inside, outside))
         for fold in range(folds):
             classifier = fitted(

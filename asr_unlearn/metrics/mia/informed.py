@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr_unlearn.metrics.mia.classifier import fitted, scores
-from asr_unlearn.metrics.mia.matching import Observation
+from asr_unlearn.metrics.mia.matching import Observation, speakers_of
 from asr_unlearn.metrics.mia.roc import Attack, Comparisons, attack_by_comparisons
 
 
@@ -35,7 +35,7 @@ def informed_attack(
     half of the unseen speakers and attacks the other half, and vice versa. None with fewer than two
     unseen speakers.
     """
-    names = sorted({o.speaker for o in outside})
+    names = speakers_of(outside)
     if len(names) < 2:
         return None
     order = np.random.default_rng(0).permutation(names)

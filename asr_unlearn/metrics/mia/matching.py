@@ -41,6 +41,11 @@ class Observation:
     target: float = 1.0
 
 
+def speakers_of(group: Sequence[Observation]) -> list[str]:
+    """Return the speakers of some utterances, each once, sorted by name."""
+    return sorted({o.speaker for o in group})
+
+
 def features(observations: Sequence[Observation]) -> Float[np.ndarray, "n 5"]:
     """Return loss per label over the target, loss per second, 1 − confidence, entropy and WER.
 

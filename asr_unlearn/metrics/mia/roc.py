@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 
 from asr_unlearn.metrics.intervals import RESAMPLES, percentile_interval
-from asr_unlearn.metrics.mia.matching import Observation
+from asr_unlearn.metrics.mia.matching import Observation, speakers_of
 from asr_unlearn.metrics.mia.speakers import SpeakerAttack, SpeakerScores
 
 # Of a group: an AUC's interval with fewer does not cover 95%.
@@ -125,19 +125,19 @@ def attack_by_comparisons(found: Comparisons, *, cross_validated: bool = False) 
 
 
 def _interval(found: Comparisons) -> tuple[float, float] | None:
-    rows, columns = speaker_masks(found.inside), speaker_masks(found.outside)
-    names = [sorted({o.speaker for o in group}) for group in (found.inside, found.outside)]
+    names = [speakers_of(group) for group in (found.inside, found.outside)]
+    if min(map(len, names)) < FEWEST_SPEAKERS:
+        return None
     # A speaker of both groups is drawn equally often for both.
     shared = not set(names[0]).isdisjoint(names[1])
     groups = [sorted({*names[0], *names[1]})] if shared else names
-    if min(map(len, names)) < FEWEST_SPEAKERS:
-        return None
     rng = np.random.default_rng(0)
     drawn: dict[str, Int[np.ndarray, " d"]] = {}
     for group in groups:
         times = rng.multinomial(len(group), [1 / len(group)] * len(group), size=RESAMPLES)
         drawn |= zip(group, times.T, strict=True)
     a, b = (np.stack([drawn[name] for name in own], axis=1) for own in names)
+    rows, columns = _masks(found.inside, names[0]), _masks(found.outside, names[1])
     # Summed over pairs of speakers first, which leaves less to resample.
     above, below = (
         ((a @ (rows @ pairs @ columns.T)) * b).sum(axis=1) for pairs in (found.won, found.times)
@@ -146,8 +146,6 @@ def _interval(found: Comparisons) -> tuple[float, float] | None:
     return percentile_interval(areas, list(map(len, groups)))
 
 
-def speaker_masks(group: Sequence[Observation]) -> Bool[np.ndarray, "speakers n"]:
-    """Return which utterances each speaker has, speakers sorted by name."""
-    names: Shaped[np.ndarray, " n"] = np.array([o.speaker for o in group])
-    belongs: Bool[np.ndarray, "speakers n"] = np.unique(names)[:, None] == names[None]
-    return belongs
+def _masks(group: Sequence[Observation], speakers: Sequence[str]) -> Bool[np.ndarray, "speakers n"]:
+    """Which utterances each speaker has."""
+    return np.array([[o.speaker == name for o in group] for name in speakers])

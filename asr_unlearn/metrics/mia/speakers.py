@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from asr_unlearn.metrics.intervals import RESAMPLES
-from asr_unlearn.metrics.mia.matching import Observation
+from asr_unlearn.metrics.mia.matching import Observation, speakers_of
 
 # Up to so many ways to choose the members, all are compared; beyond that, RESAMPLES random ones.
 ALL_CHOICES = 20_000
@@ -61,10 +61,10 @@ class SpeakerScores:
         cls, inside: Sequence[Observation], outside: Sequence[Observation]
     ) -> "SpeakerScores | None":
         """Return no comparisons yet; None where a speaker is in both groups."""
-        members, others = ({o.speaker for o in group} for group in (inside, outside))
-        if members & others:
+        members, others = speakers_of(inside), speakers_of(outside)
+        if not set(members).isdisjoint(others):
             return None
-        names = (*sorted(members), *sorted(others))
+        names = (*members, *others)
         return cls(names, len(members), *np.zeros((2, len(names), len(names))))
 
     def add(self, scored: Sequence[Observation], scores: Float[np.ndarray, " n"]) -> None:

@@ -1,7 +1,5 @@
 """Error rates on a further test set."""
 
-from typing import ClassVar
-
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import Column
 from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable
@@ -10,9 +8,9 @@ from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable
 class FurtherTestTable(MeasureTable):
     """Loss and rates of recordings beside the split's."""
 
-    name: ClassVar[str] = "further_test"
-    title: ClassVar[str] = "Further test set"
-    caption: ClassVar[str] = (
+    name = "further_test"
+    title = "Further test set"
+    caption = (
         "{seeds} Recordings of another manifest; of speakers of the split's other parts only those "
         "that are in its part test. Raw WER: before texts are normalised. Overlong: transcripts "
         "with far more words than were said, and what these add to the WER."

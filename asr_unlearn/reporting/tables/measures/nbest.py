@@ -1,16 +1,14 @@
 """What a wider search finds of the transcripts."""
 
-from typing import ClassVar
-
 from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable, by_part
 
 
 class NBestTable(MeasureTable):
     """Error rates of the best among five transcripts."""
 
-    name: ClassVar[str] = "nbest"
-    title: ClassVar[str] = "Five best transcripts"
-    caption: ClassVar[str] = (
+    name = "nbest"
+    title = "Five best transcripts"
+    caption = (
         "A beam search writes its five best transcripts of each recording. WER of the best: of the "
         "one that is nearest to what was said. Found: the share of utterances of which one is all "
         "that was said. The target is the retrained model's figure on the forgotten {forgotten}: "

@@ -1,7 +1,5 @@
 """Error rates of those whose voices are nearest to the forgotten."""
 
-from typing import ClassVar
-
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import Column
 from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable
@@ -10,9 +8,9 @@ from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable
 class NearestVoicesTable(MeasureTable):
     """Rates of the retained speakers nearest to the forgotten, and of the others."""
 
-    name: ClassVar[str] = "nearest_voices"
-    title: ClassVar[str] = "Nearest voices"
-    caption: ClassVar[str] = (
+    name = "nearest_voices"
+    title = "Nearest voices"
+    caption = (
         "Retained speakers, by how near their voices are to a forgotten one's: the nearest, as "
         "many as were forgotten, and the others. A method that harms the nearest more than the "
         "others, beyond the retrained model, has forgotten voices and not speakers."

@@ -1,7 +1,5 @@
 """What the original and another model tell together."""
 
-from typing import ClassVar
-
 from asr_unlearn.reporting import formats
 from asr_unlearn.reporting.columns import Column
 from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable
@@ -10,9 +8,9 @@ from asr_unlearn.reporting.tables.measures.measure_table import MeasureTable
 class UpdateLeakageTable(MeasureTable):
     """How well the rise of the losses tells the forgotten from the retained."""
 
-    name: ClassVar[str] = "update_leakage"
-    title: ClassVar[str] = "Two models side by side"
-    caption: ClassVar[str] = (
+    name = "update_leakage"
+    title = "Two models side by side"
+    caption = (
         "Whoever has the original beside a model can compare their losses: AUC of telling forget "
         "from retain utterances by how far the loss has risen, and the same of speakers. It is "
         "high for the retrained model too: it is no fault of a method, and the reason to delete "
@@ -23,4 +21,4 @@ class UpdateLeakageTable(MeasureTable):
         Column("AUC, speakers", ("update_leakage", "speaker_auc"), formats.number),
         Column("p, speakers", ("update_leakage", "speaker_p"), formats.probability),
     )
-    gaps: ClassVar[bool] = False
+    gaps = False
