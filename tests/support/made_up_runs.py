@@ -117,6 +117,9 @@ def attacked(path: Path) -> None:
             for part in ("forget", "unseen")
             for key, value in (("utterances", 40), ("written", 0.1))
         }
+        model["planted_noise"] = {
+            "forget_utterances": 40, "forget_auc": rng.uniform(0.4, 0.9), "forget_p": 0.02,
+        }  # fmt: skip
         model["further_test"] = {
             "utterances": 80, "speakers": 7, "wer": rng.uniform(0.1, 0.2), "cer": 0.05,
             "raw_wer": 0.3, "loss": 0.4, "overlong": 1, "overlong_wer": 0.02,
