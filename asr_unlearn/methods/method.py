@@ -36,7 +36,8 @@ class Method(ABC):
             forget losses needs (see `step_length`).
         warmup: share of the steps over which the learning rate rises linearly from 0.
         final_lr: learning rate of the last step, as a share of `lr`; it falls linearly.
-        epochs: at most so many passes over `epoch_part`; early stopping may end the run sooner.
+        epochs: at most so many passes over `epoch_part`, without a learning rate over the forget
+            set; early stopping may end the run sooner.
         clip: largest gradient norm, 0 for no clipping.
         forget_batch: forget utterances a step.
         retain_batch: retain utterances a step.
@@ -134,8 +135,8 @@ class Method(ABC):
         """Freeze the parameters that the method leaves alone; called first of all."""
 
     def steps_per_epoch(self, sources: Mapping[Part, BatchSource]) -> int:
-        """Steps an epoch."""
-        return sources[self.epoch_part].steps_per_epoch
+        """Steps an epoch: a pass over `epoch_part`, where steps are planned over the forget set."""
+        return sources["forget" if self.lr == "auto" else self.epoch_part].steps_per_epoch
 
     def steps(self, sources: Mapping[Part, BatchSource]) -> int:
         """Steps of a whole run."""

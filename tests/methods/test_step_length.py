@@ -1,6 +1,7 @@
 """Steps as long as their predicted rise of the forget losses needs."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -153,3 +154,15 @@ def test_other_methods_need_a_rate():
     for name in others:
         with pytest.raises(InputError, match=f"{name}: lr must be above 0, not auto"):
             METHODS[name](lr="auto")
+
+
+@pytest.mark.parametrize("name", BY_PREDICTION)
+def test_planned_epochs_are_passes_over_the_forget_set(name):
+    sources = {
+        part: SimpleNamespace(steps_per_epoch=steps)
+        for part, steps in (("forget", 3), ("retain", 7))
+    }
+    planned = METHODS[name](lr="auto", epochs=6)
+    assert planned.steps(sources) == 18
+    with_a_rate = METHODS["nabla_tau"](lr=1e-3, epochs=6)
+    assert with_a_rate.steps(sources) == 42
