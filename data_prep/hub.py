@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
-from asr_unlearn.runtime.text import names_in
+from asr_unlearn.runtime.text import names_in, normal_name
 from data_prep.prepare import command_line, prepare
 from data_prep.segments import Segments, file_for
-from data_prep.table import PARTS, USUAL, Columns, add_column_flags, given_columns
+from data_prep.table import USUAL, Columns, add_column_flags, given_columns, part_called
 
-COLUMNS = [what for what in USUAL if what not in ("start", "seconds", "subset")]
+COLUMNS = [what for what in USUAL if what not in ("start", "end", "seconds", "subset")]
 
 
 def scan(
@@ -27,7 +28,7 @@ def scan(
     config: str | None = None,
     splits: Sequence[str] = (),
     columns: Mapping[str, str | None] | None = None,
-) -> Iterator[Utterance]:
+) -> Iterator[Utterance | Problem]:
     """The utterances of a corpus.
 
     Args:
@@ -45,14 +46,21 @@ def scan(
         raise InputError(
             f"--data {source} has no split {', '.join(unknown)}; there are {', '.join(loaded)}"
         )
+    others = [name for name in splits or loaded if part_called(name) is None]
+    if others and not splits:
+        raise InputError(
+            f"--data {source}: {', '.join(others)} is neither train, dev nor test; name the splits "
+            "to read with --splits, of which such a one belongs to none of these"
+        )
+    seen: set[str] = set()
     for split, rows in loaded.items():
         if splits and split not in splits:
             continue
         present = list(rows.features or next(iter(rows), {}))
         named = Columns.among(present, columns or {}, f"{source}, split {split}")
-        part = PARTS.get(split.partition(".")[0].lower(), "train")
+        part = part_called(split)
         for number, row in enumerate(_undecoded(rows, str(named.names["audio"]))):
-            yield _utterance(row, f"{split}-{number:07d}", named, out, part)
+            yield _utterance(row, f"{split}-{number:07d}", named, out, part, seen)
 
 
 def _loaded(source: str, config: str | None) -> Mapping[str, Any]:
@@ -76,11 +84,23 @@ def _undecoded(rows: Any, audio: str) -> Any:
 
 
 def _utterance(
-    row: Mapping[str, Any], number: str, columns: Columns, out: Path, part: str
-) -> Utterance:
+    row: Mapping[str, Any],
+    number: str,
+    columns: Columns,
+    out: Path,
+    part: str | None,
+    seen: set[str],
+) -> Utterance | Problem:
+    """The utterance of a row, its recording in a file; `seen` has the ids before it."""
     recording = row[str(columns.names["audio"])]
     written = Path(str(recording.get("path") or number))
-    name = columns.of(row, "id") or (written.stem if recording.get("path") else number)
+    name, stem = columns.of(row, "id"), normal_name(written.stem)
+    if name is None:
+        # Recordings of several folders may be called alike.
+        name = stem if recording.get("path") and stem not in seen else number
+    if (name := normal_name(name)) in seen:
+        return Problem(name, "duplicate id", f"row {number} has the id of a row before it")
+    seen.add(name)
     speaker = columns.of(row, "speaker")
     if speaker is None:
         raise InputError(f"row {number} names no speaker")
@@ -109,7 +129,7 @@ def suffix_of(content: bytes) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifest of a corpus of the Hub."""
 
-    def scanned(options: argparse.Namespace) -> Iterator[Utterance]:
+    def scanned(options: argparse.Namespace) -> Iterator[Utterance | Problem]:
         splits = names_in(options.splits or "")
         return scan(
             options.data.as_posix(),

@@ -82,7 +82,28 @@ def _utterance(
         subset=subset,
         language=supervision.get("language"),
     )
-    return segments.part(utterance, max(start, 0.0), None if seconds is None else float(seconds))
+    seconds = None if seconds is None else float(seconds)
+    return segments.part(utterance, max(start, 0.0), seconds, _channel(supervision, sources[0]))
+
+
+def _channel(supervision: Mapping[str, Any], source: Mapping[str, Any]) -> int | None:
+    """The place of the supervision's channel in its file; None for several, or where none is named.
+
+    Raises:
+        InputError: the file does not have the channel.
+    """
+    named, there = supervision.get("channel"), source.get("channels")
+    wanted = named if isinstance(named, list) else [named]
+    if len(wanted) != 1 or wanted[0] is None:
+        return None
+    if there is None:
+        return int(wanted[0])
+    if wanted[0] not in there:
+        raise InputError(
+            f"supervision {supervision.get('id')} is of channel {wanted[0]}, and its recording "
+            f"{source.get('source')} has {', '.join(map(str, there))}"
+        )
+    return list(there).index(wanted[0])
 
 
 def _one(folder: Path, kind: str) -> Path:

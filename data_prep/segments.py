@@ -14,6 +14,8 @@ from data_prep.prepare import prepare
 
 # Seconds that a part may lack of its recording and still be the whole: tables round.
 SLACK = 0.01
+# The suffix of recordings without a header (see `load_audio`).
+HEADERLESS = ".raw"
 # Seconds that it may claim beyond the end, as in Kaldi's own extract-segments.
 OVERSHOOT = 0.5
 
@@ -36,9 +38,14 @@ class Segments:
 
     def __init__(self, manifest: Path) -> None:
         self.folder = manifest.with_name(f"{manifest.stem}.audio")
+        self._seen: set[str] = set()
 
     def part(
-        self, utterance: Utterance, start: float | None, seconds: float | None
+        self,
+        utterance: Utterance,
+        start: float | None,
+        seconds: float | None,
+        channel: int | None = None,
     ) -> Utterance | Problem:
         """The utterance with a part of its recording as its audio, or why there is no such part.
 
@@ -46,17 +53,30 @@ class Segments:
             utterance: with the whole recording.
             start: seconds before the part; None where the utterance is the whole recording.
             seconds: length of the part; None up to the end.
+            channel: of the recording, from 0; None for all.
         """
         if start is None:
             return utterance
+        # Its file would replace that of the one before.
+        if utterance.id in self._seen:
+            detail = f"a part of {utterance.audio} has the id of a part before it"
+            return Problem(utterance.id, "duplicate id", detail)
+        self._seen.add(utterance.id)
         try:
-            audio = self.cut(utterance.audio, utterance.id, start, seconds)
+            audio = self.cut(utterance.audio, utterance.id, start, seconds, channel)
         except NoSuchPartError as error:
             return Problem(utterance.id, "no such part", str(error))
         return replace(utterance, audio=audio)
 
-    def cut(self, recording: Path, name: str, start: float, seconds: float | None) -> Path:
-        """The path of a FLAC file with a part of a recording, all its channels.
+    def cut(
+        self,
+        recording: Path,
+        name: str,
+        start: float,
+        seconds: float | None,
+        channel: int | None = None,
+    ) -> Path:
+        """The path of a FLAC file with a part of a recording.
 
         The recording itself is returned if the part is all of it, and if it cannot be read, so that
         the check names the reason.
@@ -66,11 +86,14 @@ class Segments:
             name: of the utterance.
             start: seconds before the part.
             seconds: length of the part; None up to the end.
+            channel: from 0; None for all of them.
 
         Raises:
             NoSuchPartError: the part does not begin within the recording, ends before it begins, or
-                ends beyond the recording.
+                ends beyond the recording; there is no such channel, or the recording cannot be cut.
         """
+        if recording.suffix.lower() == HEADERLESS:
+            raise NoSuchPartError(f"{recording} has no header: convert it to WAV to cut it")
         path = file_for(self.folder, name, ".flac")
         try:
             with soundfile.SoundFile(recording) as file:
@@ -84,10 +107,17 @@ class Segments:
                 if end > whole + OVERSHOOT:
                     raise NoSuchPartError(f"ends at {end:g} s, and {recording} has {whole:g} s")
                 count = min(file.frames, round(end * rate)) - first
-                if count >= file.frames - SLACK * rate:
+                if channel is not None and not 0 <= channel < file.channels:
+                    raise NoSuchPartError(
+                        f"is on channel {channel}, and {recording} has {file.channels}"
+                    )
+                one_of_several = channel is not None and file.channels > 1
+                if count >= file.frames - SLACK * rate and not one_of_several:
                     return recording
                 file.seek(first)
                 samples = file.read(count, always_2d=True)
+                if channel is not None:
+                    samples = samples[:, [channel]]
         except (OSError, soundfile.SoundFileError):
             return recording
         self.folder.mkdir(parents=True, exist_ok=True)

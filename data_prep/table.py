@@ -8,6 +8,7 @@ import argparse
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,11 @@ from data_prep.segments import Segments
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 # Of a table's name: what it is called in the manifest.
-PARTS = {**{name: name for name in SUBSETS}, "valid": "dev", "validation": "dev"}
+PARTS = {
+    **{name: name for name in SUBSETS},
+    **{"training": "train", "development": "dev", "testing": "test"},
+    **{"val": "dev", "valid": "dev", "validation": "dev"},
+}
 USUAL = {
     "audio": ("audio", "audio_filepath", "path", "wav", "file", "filename", "audio_path"),
     "speaker": ("speaker", "client_id", "speaker_id", "spk_id", "spk", "speaker_name"),
@@ -34,6 +39,7 @@ USUAL = {
     "subset": ("subset", "split"),
     "language": ("language", "locale", "lang"),
     "start": ("start", "offset", "begin"),
+    "end": ("end", "stop", "end_time"),
     "seconds": ("duration", "seconds", "dur"),
 }
 NEEDED = ("audio", "speaker")
@@ -116,9 +122,20 @@ def scan(
             continue
         present = list(dict.fromkeys(name for _, row in rows for name in row))
         named = Columns.among(present, columns or {}, table)
+        if named.names["start"] and not (named.names["end"] or named.names["seconds"]):
+            raise InputError(
+                f"{table}: the column {named.names['start']!r} says where utterances begin, and "
+                "none says where they end: name it with --end, or that of their length with "
+                "--seconds"
+            )
         part = next((p for name, p in PARTS.items() if table.stem.lower() == name), None)
         for where, row in rows:
             yield _utterance(where, row, named, table, folder, variables or {}, part, segments)
+
+
+def part_called(name: str) -> str | None:
+    """The subset of a name such as train-clean-100, test_other or validation; None for others."""
+    return PARTS.get(re.split(r"[^a-z]", name.lower())[0])
 
 
 def tables_in(source: Path) -> list[Path]:
@@ -203,17 +220,23 @@ def _utterance(
     if written is None or speaker is None:
         raise InputError(f"{where}: no {'speaker' if written else 'recording'}")
     audio = _located(_filled(written, variables, where), folder, table.parent)
-    start, seconds = (_number(columns.of(row, what), where) for what in ("start", "seconds"))
+    start, end, seconds = (
+        _number(columns.of(row, what), where) for what in ("start", "end", "seconds")
+    )
+    if seconds is None and start is not None and end is not None:
+        seconds = end - start
     name = columns.of(row, "id") or Path(written).with_suffix("").as_posix()
     if start is not None and columns.of(row, "id") is None:
         name = f"{name}-{round(1000 * start):07d}"
-    subset = columns.of(row, "subset") or part
+    subset = columns.of(row, "subset")
+    if subset is not None and (part := part_called(subset)) is None:
+        raise InputError(f"{where}: the subset {subset!r} is neither train, dev nor test")
     utterance = Utterance(
         id=name,
         audio=audio,
         speaker=speaker,
         seconds=0.0,
-        subset=None if subset is None else PARTS.get(subset.lower(), "train"),
+        subset=part,
         **columns.description(row),
     )
     return segments.part(utterance, start, seconds)

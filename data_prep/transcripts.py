@@ -90,11 +90,13 @@ def transcribed(utterances: Iterable[Utterance], model: str, folder: Path) -> It
         partial.write_text(rows, encoding="utf-8", errors=escaped)
     with memory.open("a", encoding="utf-8", errors=escaped) as file:
         for utterance in Bar(utterances, desc=f"transcribing with {model}", unit="utt", delay=2):
-            if utterance.id not in known:
-                known[utterance.id] = _transcribe(recognise, utterance)
-                file.write(_row(utterance.id, known[utterance.id]))
+            text = known.get(utterance.id)
+            # What cannot be decoded may have been replaced by the next run.
+            if text is None and (text := _transcribe(recognise, utterance)) is not None:
+                file.write(_row(utterance.id, text))
                 file.flush()
-            yield replace(utterance, text=known[utterance.id])
+                known[utterance.id] = text
+            yield replace(utterance, text=text or "")
 
 
 def read_known(memory: Path) -> dict[str, str]:
@@ -110,11 +112,12 @@ def _row(identity: str, text: str) -> str:
     return json.dumps({"id": identity, "text": text}, ensure_ascii=False) + "\n"
 
 
-def _transcribe(recognise: Any, utterance: Utterance) -> str:
+def _transcribe(recognise: Any, utterance: Utterance) -> str | None:
+    """The text of an utterance; None where its recording cannot be decoded."""
     try:
         wave = load_audio(utterance.audio)
     except AudioError:
-        return ""
+        return None
     long = len(wave) > 30 * SAMPLE_RATE and recognise.type == "seq2seq_whisper"
     # Whisper transcribes 30 s at a time, and continues from the last timestamp.
     options = {"return_timestamps": True} if long else {}

@@ -59,3 +59,42 @@ def test_what_cannot_be_loaded_is_said_in_one_line(corpus, tmp_path):
         list(hub.scan(str(corpus), tmp_path, columns={"speaker": "who"}))
     with pytest.raises(InputError, match=r"has no split dev; there are train, test"):
         list(hub.scan(str(corpus), tmp_path, splits=["dev"]))
+
+
+def parquet(folder, name, rows):
+    """A split with rows of recording, its name and speaker."""
+    data = {
+        "audio": [{"bytes": f.read_bytes(), "path": own} for f, own, _ in rows],
+        "text": ["HI" for _ in rows],
+        "speaker_id": [speaker for *_, speaker in rows],
+    }
+    folder.mkdir(exist_ok=True)
+    made = Dataset.from_dict(data).cast_column("audio", Audio(decode=False))
+    made.to_parquet(folder / f"{name}-00000-of-00001.parquet")
+
+
+def test_recordings_that_are_called_alike_stay_apart(tmp_path):
+    raw = [record(tmp_path / f"{n}.wav", seed=n) for n in (1, 2)]
+    parquet(tmp_path / "c", "train", [(raw[0], "001.wav", "a"), (raw[1], "001.wav", "b")])
+    first, second = hub.scan(str(tmp_path / "c"), tmp_path / "audio")
+    assert [(u.id, u.speaker) for u in (first, second)] == [("001", "a"), ("train-0000001", "b")]
+    for utterance, own in zip((first, second), raw, strict=True):
+        assert utterance.audio.read_bytes() == own.read_bytes()
+    kept, left_out = hub.scan(str(tmp_path / "c"), tmp_path / "audio", columns={"id": "text"})
+    assert (kept.speaker, left_out.reason) == ("a", "duplicate id")
+    assert kept.audio.read_bytes() == raw[0].read_bytes()
+
+
+def test_a_split_that_is_no_part_is_read_only_if_it_is_named(tmp_path, monkeypatch):
+    content = record(tmp_path / "1.wav").read_bytes()
+
+    def split(name):
+        rows = {"audio": [{"bytes": content, "path": f"{name}.wav"}], "speaker": ["anna"]}
+        return Dataset.from_dict(rows).to_iterable_dataset()
+
+    loaded = {name: split(name) for name in ("validated", "test_clean")}
+    monkeypatch.setattr(hub, "_loaded", lambda *_: loaded)
+    with pytest.raises(InputError, match=r"validated is neither train, dev nor test; .* --splits"):
+        list(hub.scan("corpus", tmp_path / "audio"))
+    named = hub.scan("corpus", tmp_path / "audio", splits=["validated", "test_clean"])
+    assert {u.id: u.subset for u in named} == {"validated": None, "test_clean": "test"}

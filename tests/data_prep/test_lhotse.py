@@ -6,6 +6,7 @@ import json
 import lhotse as tool
 import numpy as np
 import pytest
+import soundfile
 
 from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.runtime.errors import InputError
@@ -132,3 +133,40 @@ def test_files_that_cannot_be_read_are_named(corpus, tmp_path):
     (corpus / "y_recordings.jsonl").write_text("")
     with pytest.raises(InputError, match=r"one file \*recordings\*\.jsonl .* found y_rec.*, x_rec"):
         scanned(corpus, tmp_path)
+
+
+@pytest.fixture
+def call(tmp_path):
+    """A call with a speaker on each channel."""
+    waves = np.random.default_rng(0).normal(scale=0.1, size=(RATE, 2))
+    (tmp_path / "wav").mkdir()
+    soundfile.write(tmp_path / "wav" / "rec.wav", waves, RATE, subtype="PCM_16")
+    source = {**RECORDING["sources"][0], "channels": [0, 1]}
+    recording = {**RECORDING, "sources": [source], "channel_ids": [0, 1], "duration": 1.0}
+    lines(tmp_path / "m" / "recordings.jsonl", [recording])
+    return tmp_path / "m"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+def test_each_speaker_of_a_call_has_a_channel(call, tmp_path, seconds):
+    rows = [
+        {**SUPERVISIONS[0], "id": f"u{n}", "channel": n, "start": 0, "duration": seconds}
+        for n in (0, 1)
+    ]
+    lines(call / "supervisions.jsonl", rows)
+    whole = samples(tmp_path / "wav" / "rec.wav")
+    for number, utterance in enumerate(prepared(call, tmp_path)):
+        expected = whole[: round(seconds * RATE), number]
+        np.testing.assert_array_equal(samples(utterance.audio), expected)
+
+
+def test_a_channel_that_a_recording_lacks_is_named(call, tmp_path):
+    lines(call / "supervisions.jsonl", [{**SUPERVISIONS[0], "channel": 2}])
+    with pytest.raises(InputError, match=r"u1 is of channel 2, and its recording .* has 0, 1"):
+        scanned(call, tmp_path)
+
+
+def test_a_supervision_of_all_channels_is_cut_with_all(call, tmp_path):
+    lines(call / "supervisions.jsonl", [{**SUPERVISIONS[0], "channel": [0, 1]}])
+    (found,) = prepared(call, tmp_path)
+    assert samples(found.audio).shape == (RATE // 2, 2)

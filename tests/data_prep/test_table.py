@@ -107,7 +107,13 @@ def test_columns_are_named_where_their_names_are_unusual(tmp_path):
         ("t.csv", "audio,speaker\na.wav,\n", "line 2: no speaker"),
         ("t.csv", "audio,speaker\n,anna\n", "line 2: no recording"),
         ("t.csv", 'audio,speaker\n"a.wav,anna\n', "t.csv, line 1: unexpected end of data"),
-        ("t.csv", "audio,speaker,start\na.wav,anna,soon\n", "'soon' is no number of seconds"),
+        ("t.csv", "audio,speaker,start,end\na.wav,anna,soon,1\n", "'soon' is no number of seconds"),
+        ("t.csv", "audio,speaker,start\na.wav,anna,1\n", "none says where they end"),
+        (
+            "t.csv",
+            "audio,speaker,split\na.wav,anna,extra\n",
+            "the subset 'extra' is neither",
+        ),
         ("t.jsonl", '{"audio": "a.wav"}\n7\n', "line 2: no JSON object"),
         ("t.json", "[1]", "no objects"),
         ("t.json", '{"a": 1', "line 1: no JSON object"),
@@ -148,3 +154,39 @@ def test_names_that_differ_have_files_that_differ(tmp_path):
     names = ("a/b", "a_b", "a%2Fb", "a%b")
     assert len({file_for(tmp_path, name, ".flac") for name in names}) == len(names)
     assert all(file_for(tmp_path, name, ".flac").parent == tmp_path for name in names)
+
+
+def test_parts_end_where_the_table_says(tmp_path):
+    record(tmp_path / "x.wav", seconds=3.0)
+    source = tmp_path / "t.csv"
+    source.write_text("audio,speaker,start,end\nx.wav,anna,0,1\nx.wav,anna,1,2.5\n")
+    found = manifest(source, tmp_path)
+    assert [(u.id, u.seconds) for u in found] == [("x-0000000", 1.0), ("x-0001000", 1.5)]
+
+
+def test_the_first_of_two_parts_with_one_id_keeps_its_recording(tmp_path):
+    for name, seed in (("x", 1), ("y", 2)):
+        record(tmp_path / f"{name}.wav", seconds=2.0, seed=seed)
+    source = tmp_path / "t.csv"
+    rows = "u1,x.wav,s1,0.5,0.5\nu1,y.wav,s2,0.5,0.5\n"
+    source.write_text(f"id,audio,speaker,start,duration\n{rows}")
+    first, second = scanned(source, tmp_path)
+    assert (first.speaker, second.reason) == ("s1", "duplicate id")
+    expected = samples(tmp_path / "x.wav")[RATE // 2 : RATE]
+    np.testing.assert_array_equal(samples(first.audio), expected)
+
+
+def test_subsets_by_what_their_names_begin_with(tmp_path):
+    rows = {"train-clean-100": "train", "TEST_other": "test", "dev.2": "dev", "validation": "dev"}
+    source = tmp_path / "t.csv"
+    lines = [f"{number}.wav,anna,{name}" for number, name in enumerate(rows)]
+    source.write_text("\n".join(["audio,speaker,subset", *lines]))
+    assert [u.subset for u in scanned(source, tmp_path)] == list(rows.values())
+
+
+def test_a_headerless_recording_is_not_cut(tmp_path):
+    (tmp_path / "x.raw").write_bytes(bytes(64_000))
+    source = tmp_path / "t.csv"
+    source.write_text("audio,speaker,start,duration\nx.raw,anna,0.5,0.5\n")
+    (problem,) = scanned(source, tmp_path)
+    assert "has no header: convert it to WAV" in problem.detail

@@ -44,9 +44,7 @@ def test_the_transcripts_of_a_recogniser_are_read_again_but_for_a_line_cut_short
     assert read_known(tmp_path / "m.jsonl") == {row["id"]: row["text"] for row in ROWS}
 
 
-def test_a_name_that_is_not_utf_8_ends_no_transcription(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def recognise_all_as_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     class Recogniser:
         type = "ctc"
 
@@ -55,6 +53,12 @@ def test_a_name_that_is_not_utf_8_ends_no_transcription(
 
     stub = SimpleNamespace(pipeline=lambda *_, **__: Recogniser())
     monkeypatch.setitem(sys.modules, "transformers", stub)
+
+
+def test_a_name_that_is_not_utf_8_ends_no_transcription(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognise_all_as_yes(monkeypatch)
     audio = tmp_path / "a.wav"
     soundfile.write(audio, np.zeros(1000), 16_000)
     given = [
@@ -63,3 +67,15 @@ def test_a_name_that_is_not_utf_8_ends_no_transcription(
     for _ in range(2):
         found = transcribed(iter(given), "model", tmp_path / "texts")
         assert [(u.id, u.text) for u in found] == [("jos\udce9", "YES"), ("b", "YES")]
+
+
+def test_a_recording_that_was_mended_is_transcribed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognise_all_as_yes(monkeypatch)
+    audio = tmp_path / "a.wav"
+    given = [Utterance(id="a", audio=audio, speaker="s", seconds=0.0)]
+    audio.write_bytes(b"no recording")
+    assert [u.text for u in transcribed(iter(given), "model", tmp_path / "texts")] == [""]
+    soundfile.write(audio, np.zeros(1000), 16_000)
+    assert [u.text for u in transcribed(iter(given), "model", tmp_path / "texts")] == ["YES"]
