@@ -131,11 +131,25 @@ def merge_adapters(model: nn.Module) -> None:
 
     for name, module in list(model.named_modules()):
         if isinstance(module, BaseTunerLayer):
+            _untie(model, module.get_base_layer())
             module.merge()
             model.set_submodule(name, module.get_base_layer())
         elif isinstance(module, ModulesToSaveWrapper):
             model.set_submodule(name, module.modules_to_save[module.active_adapters[0]])
     del model.peft_config
+
+
+def _untie(model: nn.Module, layer: Any) -> None:
+    """Give a layer weights of its own, if it has those of another, such as an embedding.
+
+    What its adapters add is not added to the other.
+    """
+    everywhere = model.named_parameters(remove_duplicate=False)
+    if sum(parameter is layer.weight for _, parameter in everywhere) > 1:
+        trained = layer.weight.requires_grad
+        layer.weight = nn.Parameter(layer.weight.detach().clone(), requires_grad=trained)
+        config: Any = model.config
+        config.tie_word_embeddings = False
 
 
 def base_of(source: str | Path) -> str | None:

@@ -216,3 +216,23 @@ def test_layers_whose_adapters_a_model_would_not_use_are_refused(tmp_path):
     model, _ = made("wavlm", "ctc", tmp_path)
     with pytest.raises(InputError, match=r"WavLMForCTC does not call q_proj"):
         add_adapters(model, Lora(r=2, targets="q_proj,intermediate_dense"))
+
+
+def test_adapters_of_a_layer_with_the_embedding_s_weights_leave_the_embedding(tmp_path):
+    model, processor = made("whisper", "seq2seq", tmp_path)
+    assert model.proj_out.weight is model.model.decoder.embed_tokens.weight
+    torch.manual_seed(0)
+    add_adapters(model, Lora(r=2, targets="q_proj,proj_out"))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    embedding = model.model.decoder.embed_tokens.weight.clone()
+    expected = logits(model, processor)
+    merge_adapters(model)
+    assert torch.equal(model.model.decoder.embed_tokens.weight, embedding)
+    torch.testing.assert_close(logits(model, processor), expected, rtol=1e-3, atol=1e-4)
+    save_model(model, processor, tmp_path / "merged")
+    torch.testing.assert_close(
+        logits(*load_model(str(tmp_path / "merged"))), expected, rtol=1e-3, atol=1e-4
+    )
