@@ -52,38 +52,45 @@ class Inputs:
         self.task = task
         self._targets = targets
         self.load = load or (lambda utterance: load_audio(utterance.audio))
-        self._memory: dict[str, Example] = {}
+        # A front end that is frozen between two calls makes other inputs.
+        self._memory: dict[tuple[str, bool], Example] = {}
         self._bytes_left = int(memory_gib * GIB)
+        self._frozen = task.front_end_is_frozen
         self._folder: Path | None = None
         if feature_cache is not None and (key := task.cache_key()) is not None:
             self._folder = feature_cache / key
 
     def __call__(self, utterance: Utterance) -> Example:
-        example = self._memory.get(utterance.id)
+        key = utterance.id, self.task.front_end_is_frozen
+        example = self._memory.get(key)
         if example is None:
             example = self._example(utterance)
             size = example.input.nbytes
             if size <= self._bytes_left:
-                self._memory[utterance.id] = example
+                self._memory[key] = example
                 self._bytes_left -= size
         return example
 
     def _example(self, utterance: Utterance) -> Example:
         target = self.task.target(utterance) if self._targets else NO_TARGET
-        if self._folder is None:
-            audio = self._wave(utterance)
-            features, samples = self.task.encode(audio), len(audio)
-            return Example(utterance.id, features, samples, target, utterance.language)
+        if self._folder is None or self.task.front_end_is_frozen != self._frozen:
+            return Example(utterance.id, *self._encoded(utterance), target, utterance.language)
         # An id may hold a slash; a digest is a safe file name that spreads over folders.
         name = f"{utterance.id}\0{utterance.audio}\0{_state(utterance.audio)}"
         key = hashlib.sha256(name.encode()).hexdigest()
         path = self._folder / key[:2] / f"{key[2:34]}.features"
         if (kept := _read(path)) is None:
-            audio = self._wave(utterance)
-            kept = self.task.encode(audio), len(audio)
+            kept = self._encoded(utterance)
             _write(path, *kept)
-        features, samples = kept
-        return Example(utterance.id, features, samples, target, utterance.language)
+        return Example(utterance.id, *kept, target, utterance.language)
+
+    def _encoded(self, utterance: Utterance) -> tuple[Float[Tensor, "..."], int]:
+        """The model's input for an utterance, and its number of samples."""
+        audio = self._wave(utterance)
+        try:
+            return self.task.encode(audio), len(audio)
+        except InputError as error:
+            raise InputError(f"utterance {utterance.id}: {error}") from error
 
     def _wave(self, utterance: Utterance) -> Float[np.ndarray, " samples"]:
         """The wave of an utterance, long enough for the model."""

@@ -51,6 +51,7 @@ LOADERS: dict[TaskName, Any] = {
     "classification": AutoModelForAudioClassification,
 }
 # What a new vocabulary or new classes replace, by the names that models have for it.
+GENERATION = "generation_config.json"
 HEADS = ("lm_head", "ctc_head", "encoder.out_mid", "classifier", "classifier.dense")
 
 
@@ -159,7 +160,7 @@ def _with_adapters(
     # The one setting of ours that a config holds.
     if (spelling := getattr(config, "transcript_spelling", None)) is not None:
         model.config.transcript_spelling = spelling
-    if (path := folder / "generation_config.json").is_file():
+    if (path := folder / GENERATION).is_file():
         model.generation_config = GenerationConfig.from_dict(read_json(path))
     return model, own_processor(str(folder), task) or processor
 
@@ -221,6 +222,22 @@ def load_model(source: str) -> tuple[PreTrainedModel, Any]:
     return pretrained_model(source, vocabulary=None)
 
 
+def _save_whole(model: PreTrainedModel, folder: Path) -> None:
+    """Write weights and config, with a generation config that transformers does not refuse.
+
+    It refuses to save some that it loads, for instance one with a temperature for sampling that
+    does not sample.
+    """
+    if not model.can_generate():
+        model.save_pretrained(folder)
+        return
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        model.save_pretrained(folder)
+    finally:
+        model.generation_config = own
+
+
 def save_model(
     model: PreTrainedModel, processor: Any, folder: Path, base: str | None = None
 ) -> None:
@@ -234,12 +251,12 @@ def save_model(
             then one that peft loads.
     """
     if base is None:
-        model.save_pretrained(folder)
+        _save_whole(model, folder)
     else:
         save_adapters(model, folder, base)
         model.config.save_pretrained(folder)
-        if model.can_generate():
-            model.generation_config.save_pretrained(folder)
+    if model.can_generate():
+        model.generation_config.to_json_file(folder / GENERATION)
     processor.save_pretrained(folder)
     # safetensors keeps its files from everybody else.
     for weights in folder.glob("*.safetensors"):

@@ -166,6 +166,13 @@ def test_the_speaker_is_the_label_where_there_is_none(tmp_path):
         task.target(spoken)
 
 
+def test_classes_may_be_numbered_by_texts(tmp_path):
+    """As in the transformers guide to audio classification."""
+    task = build(tmp_path, "wav2vec2")
+    task.model.config.label2id = {"left": "0", "no": "1", "yes": "2"}
+    assert task.target(utterances()[0]).tolist() == [2]
+
+
 def test_a_class_beyond_the_head_is_refused(tmp_path):
     task = build(tmp_path, "wav2vec2")
     task.model.config.label2id = {"left": 0, "no": 1, "yes": 3}

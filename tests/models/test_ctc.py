@@ -347,3 +347,35 @@ def test_a_model_with_its_layers_elsewhere_is_refused_in_one_line():
     del encoder.layers
     with pytest.raises(InputError, match=r"Wav2Vec2ForCTC: .* needs its encoder's .*lm_head"):
         METHODS["cf_k"]().freeze_parameters(task)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batches_shorter_than_a_mask_are_trained_on(family):
+    task = build(family, mask_time_prob=0.9, mask_time_length=10_000)
+    task.model.train()
+    batch = collate([Inputs(task, load=load)(u) for u in utterances()])
+    assert torch.isfinite(task.losses(batch)).all()
+    assert task.model.config.mask_time_prob == 0.9
+
+
+def test_longer_batches_are_masked():
+    parts = ("hidden", "attention", "activation", "feat_proj", "final")
+    still = {f"{part}_dropout": 0.0 for part in parts}
+    task = build("wav2vec2", mask_time_prob=0.9, mask_time_length=4, **still)
+    task.model.train()
+    batch = collate([Inputs(task, load=load)(u) for u in utterances()])
+    masked, again = (task.losses(batch) for _ in range(2))
+    assert not torch.allclose(masked, again)
+
+
+def test_inputs_are_made_anew_where_the_front_end_is_frozen_meanwhile(tmp_path):
+    task = build("wav2vec2")
+    inputs = Inputs(task, load=load, feature_cache=tmp_path)
+    first = utterances()[0]
+    assert inputs(first).input.dim() == 1
+    task.freeze_front_end()
+    assert inputs(first).input.dim() == 2
+    again = Inputs(task, load=load, feature_cache=tmp_path)
+    assert again(first).input.dim() == 2
+    task.front_end.layers.requires_grad_(True)
+    assert again(first).input.dim() == 1

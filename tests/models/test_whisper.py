@@ -337,3 +337,18 @@ def test_labels_beyond_the_decoders_vocabulary_are_named(task):
     wrong = WhisperSeq2Seq(task.model, processor)
     with pytest.raises(InputError, match=r"a: the head has 10 outputs, .* has the label 15"):
         wrong.target(SPOKEN[0])
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.7}, {"early_stopping": True}])
+def test_a_generation_config_that_transformers_would_not_save_is_kept(tmp_path, options):
+    task = build(tmp_path / "config")
+    given = task.model.generation_config
+    save_model(task.model, task.processor, tmp_path / "whisper")
+    path = tmp_path / "whisper" / "generation_config.json"
+    written = {**json.loads(path.read_text()), **options}
+    path.write_text(json.dumps(written))
+    assert given is task.model.generation_config
+    model, processor = load_model(str(tmp_path / "whisper"))
+    save_model(model, processor, tmp_path / "again")
+    again = json.loads((tmp_path / "again" / "generation_config.json").read_text())
+    assert again == written

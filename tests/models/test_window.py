@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -236,3 +237,13 @@ def test_the_window_is_recorded_and_evaluated_with(corpus, tmp_path):
     argv = ["evaluate", *data, "--models", "original", "--out", str(tmp_path / "none.json")]
     with pytest.raises(InputError, match="window 5: give seconds above 0, up to 4"):
         main([*argv, "--window", "5"])
+
+
+@pytest.mark.parametrize(
+    ("window", "remedy"), [("auto", "--window full"), ("full", "leave it out")]
+)
+def test_an_utterance_that_is_longer_than_the_manifest_says_is_named(task, window, remedy):
+    set_window(task, window, [replace(u, seconds=0.9) for u in utterances()])
+    inputs = Inputs(task, load=lambda _: np.zeros((OWN if window == "full" else 1) * 16_000 + 640))
+    with pytest.raises(InputError, match=f"utterance a: .* s of audio, .*{remedy}"):
+        inputs(utterances()[0])

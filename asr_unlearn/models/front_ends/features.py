@@ -15,6 +15,7 @@ from asr_unlearn.data.batching import Batch, is_own
 from asr_unlearn.models.front_ends.front_end import (
     FrontEnd,
     adapter_sees_padding,
+    no_masks_beyond,
     ordinary_tensors,
 )
 from asr_unlearn.runtime.errors import InputError
@@ -107,5 +108,5 @@ class FeatureFrontEnd(FrontEnd):
 
     def _of(self, model: Any, batch: Batch, **inputs: Any) -> Any:
         features = batch.inputs.to(self.model.dtype)
-        with ordinary_tensors():
+        with ordinary_tensors(), no_masks_beyond(features.shape[1], self.model.config):
             return model(input_features=features, attention_mask=self.mask(batch), **inputs)

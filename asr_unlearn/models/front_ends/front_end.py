@@ -29,6 +29,23 @@ def ordinary_tensors() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_masks_beyond(frames: int, config: Any) -> Iterator[None]:
+    """A context in which SpecAugment masks no time in batches shorter than one of its masks.
+
+    The models refuse such batches in training.
+    """
+    share = getattr(config, "mask_time_prob", 0.0)
+    if not share or frames >= config.mask_time_length:
+        yield
+        return
+    config.mask_time_prob = 0.0
+    try:
+        yield
+    finally:
+        config.mask_time_prob = share
+
+
 def adapter_sees_padding(model: PreTrainedModel) -> bool:
     """Whether convolutions behind the encoder reach from an utterance's end into its padding."""
     return bool(getattr(model.config, "add_adapter", False))

@@ -126,9 +126,15 @@ class LogMelFrontEnd(FrontEnd):
             InputError: the wave is longer than the window.
         """
         if len(audio) > self.longest:
+            remedy = "leave it out"
+            if self.length < self.whole:
+                remedy = (
+                    "measure the manifest's recordings with `python -m data_prep.check`, or give "
+                    "--window full"
+                )
             raise InputError(
-                f"{len(audio) / SAMPLE_RATE:.1f} s of audio; the encoder's window holds "
-                f"{self.window:g} s"
+                f"{len(audio) / SAMPLE_RATE:.2f} s of audio, and the encoder's window holds "
+                f"{self.window:g} s; {remedy}"
             )
         # With silence after it, so that the last frames are not those of a cut wave.
         room = len(audio) + self.extractor.n_fft + self.extractor.hop_length

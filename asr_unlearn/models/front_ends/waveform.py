@@ -18,6 +18,7 @@ from asr_unlearn.models.fingerprint import fingerprint
 from asr_unlearn.models.front_ends.front_end import (
     FrontEnd,
     adapter_sees_padding,
+    no_masks_beyond,
     ordinary_tensors,
 )
 from asr_unlearn.runtime.errors import InputError
@@ -126,7 +127,8 @@ class ConvFrontEnd(FrontEnd):
         # column that holds the length says the same as a [B, samples] mask.
         mask = batch.samples[:, None]
         features = self._features(batch)
-        with passed_through(self.holder, self.part), ordinary_tensors():
+        fitting = no_masks_beyond(features.shape[1], self.model.config)
+        with passed_through(self.holder, self.part), ordinary_tensors(), fitting:
             return self._called(model, features, mask, **inputs)
 
     def _called(

@@ -50,9 +50,11 @@ class Classification(Task):
                 f"utterance {utterance.id}: the model has no class {label!r}; "
                 f"its {len(classes)} are {', '.join(sorted(classes)[:10])} …{hint}"
             )
+        # Some configs have the numbers as texts.
+        number = int(classes[label])
         outputs = len(output_layer(self.model).weight)
-        check_labels(utterance, [classes[label]], outputs, source="label2id")
-        return torch.tensor([classes[label]])
+        check_labels(utterance, [number], outputs, source="label2id")
+        return torch.tensor([number])
 
     def written_reference(self, utterance: Utterance) -> str:
         return label_of(utterance)
