@@ -1,5 +1,6 @@
 """Peak memory of a device or of this process."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -9,8 +10,10 @@ def reset_peak_memory(device: torch.device) -> None:
     """Reset the peak of a GPU's memory, or of the process' resident set on Linux."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif (marks := Path("/proc/self/clear_refs")).exists():
-        marks.write_text("5")
+    else:
+        # Absent on other systems, and read-only in some containers: an earlier peak counts then.
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory(device: torch.device) -> int | None:

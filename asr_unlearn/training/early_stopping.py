@@ -54,6 +54,8 @@ class EarlyStopping:
     ) -> None:
         self.rule, self.inputs, self.utterances, self.folder = rule, inputs, utterances, folder
         self.state = CheckState()
+        # Of the newest checkpoint, which needs these weights until there is another.
+        self._checkpointed: int | None = None
 
     def check(self, step: int, known: MeanScore | None = None) -> dict[str, float]:
         """Stop the run if the model reaches the target; else keep its weights if it is nearest.
@@ -80,6 +82,7 @@ class EarlyStopping:
             if distributed.is_first():
                 # Often replaced before a checkpoint refers to them (see `flush`).
                 save_weights(model, self._nearest_weights(), durable=False)
+                self._remove_others()
         figures = {
             "check_forget_loss": measured.loss,
             "check_forget_cer": measured.cer,
@@ -145,10 +148,16 @@ class EarlyStopping:
         if self.state.nearest is not None:
             flush(self._nearest_weights())
 
-    def clear(self) -> None:
-        """Remove weights that are no longer the nearest."""
+    def checkpointed(self) -> None:
+        """Note that the newest checkpoint refers to the nearest weights, and to no others."""
+        self._checkpointed = self.state.nearest
+        self._remove_others()
+
+    def _remove_others(self) -> None:
+        """Remove weights that are neither the nearest nor of the newest checkpoint."""
+        used = {best_weights(self.folder, n) for n in (self.state.nearest, self._checkpointed)}
         for path in self.folder.glob("best-*.weights"):
-            if path != self._nearest_weights():
+            if path not in used:
                 path.unlink()
 
     def state_dict(self) -> dict[str, Any]:
@@ -156,6 +165,7 @@ class EarlyStopping:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.state = CheckState(**state)
+        self._checkpointed = self.state.nearest
 
     def _nearest_weights(self) -> Path:
         return best_weights(self.folder, self.state.nearest)

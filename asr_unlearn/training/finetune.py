@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from accelerate.utils import set_seed
 
@@ -103,6 +104,7 @@ def train_model(
         _start_from_filterbank(task, corpus)
     if setup.front_end_frozen if setup.front_end_frozen is not None else not scratch:
         task.freeze_front_end()
+    _check_waves(task, setup)
     setup = replace(setup, task=kind, front_end_frozen=task.front_end_is_frozen, window=window)
     options = {**asdict(method), "model": source, "parts": list(parts), **setup.recorded()}
 
@@ -218,6 +220,22 @@ def _changes(task: Task, setup: Setup) -> list[Change]:
     if setup.augmented:
         changes.append(PolarityAndShift())
     return changes
+
+
+def _check_waves(task: Task, setup: Setup) -> None:
+    """Raises InputError where waves are to be changed, and the model is given features of them."""
+    if not setup.augmented and setup.speeds == Setup.speeds:
+        return
+    if task.encode(np.zeros(SAMPLE_RATE, dtype=np.float32)).dim() == 1:
+        return
+    remedy = "leave them out"
+    if setup.lora:
+        remedy += ": with --lora the front end is frozen"
+    elif isinstance(task.front_end, ConvFrontEnd):
+        remedy += ", or give --freeze_front_end false"
+    raise InputError(
+        f"--augmented and --speeds change waves, and this model is given features; {remedy}"
+    )
 
 
 def _start_from_filterbank(task: Task, corpus: Corpus) -> None:

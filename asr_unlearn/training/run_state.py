@@ -76,7 +76,7 @@ class RunState:
             self.early_stopping.flush()
         save_checkpoint(self.folder, model, state)
         if self.early_stopping:
-            self.early_stopping.clear()
+            self.early_stopping.checkpointed()
 
     def restore(self) -> bool:
         """Take up the newest checkpoint that is complete; returns whether there is one.

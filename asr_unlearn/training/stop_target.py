@@ -29,6 +29,7 @@ from asr_unlearn.models.inference import (
     quick_scores,
 )
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.models.tasks.task import NonFiniteLossError
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
@@ -152,20 +153,35 @@ class OriginalScores:
 
     @classmethod
     def of(cls, inputs: Inputs, data: UnlearningData, stop: Stop, *, target: bool) -> Self:
-        """Measure them; `target` says whether the unseen utterances are needed."""
+        """Measure them; `target` says whether the unseen utterances are needed.
+
+        Raises:
+            NonFiniteLossError: naming the utterances whose loss is not finite.
+        """
         # A decoder takes several times as long to write as to be scored: "any" goes by the loss.
         most = MANY if stop.by_difficulty and stop.reference_model is None else FEW
         scores = group_scores if stop.on in ("cer", "all") else quick_scores
-        return cls(
+        found = (
             quick_scores(inputs, data.parts["forget"], "original on forget"),
             quick_scores(inputs, sample(data.parts["retain"], most), "original on retain"),
             scores(inputs, data.parts["unseen"] if target else [], "original on unseen"),
         )
+        for part in found:
+            _check_finite(part, inputs)
+        return cls(*found)
 
     def losses(self) -> dict[Part, Mapping[str, float]]:
         """The losses of whole parts, by id."""
         parts: dict[Part, Sequence[UtteranceLoss]] = {"forget": self.forget, "unseen": self.unseen}
         return {part: {one.utterance.id: one.loss for one in own} for part, own in parts.items()}
+
+
+def _check_finite(scores: Sequence[UtteranceLoss], inputs: Inputs) -> None:
+    if bad := [one.utterance.id for one in scores if not math.isfinite(one.loss)]:
+        raise NonFiniteLossError(
+            f"the original's loss of {', '.join(bad)} is not finite: {inputs.task.not_finite}; "
+            "leave them out"
+        )
 
 
 @dataclass(frozen=True)

@@ -146,3 +146,26 @@ def test_nothing_to_forget_ends_before_the_first_step(corpus, tiny_config, tmp_p
     before = weights(run)
     assert run().steps == 0
     assert all(torch.equal(t, before[k]) for k, t in weights(run).items())
+
+
+def test_two_copies_of_the_nearest_weights_are_kept_at_most(
+    corpus, tiny_config, tmp_path, monkeypatch
+):
+    """That of the newest checkpoint, and that of the nearest step since."""
+    scripted([MeanScore(0.01 * step, 0.0) for step in range(9)], monkeypatch)
+    run = make(corpus, tiny_config, tmp_path)
+    run.checkpoint_seconds = 1e9
+    found, check = [], run.early_stopping.check
+
+    def spy(step, known=None):
+        figures = check(step, known)
+        if step == 2:
+            run.state.save()
+        found.append(sorted(path.stem for path in tmp_path.glob("best-*.weights")))
+        return figures
+
+    monkeypatch.setattr(run.early_stopping, "check", spy)
+    run()
+    assert found[:3] == [["best-0"], ["best-1"], ["best-2"]]
+    assert found[3:5] == [["best-2", "best-3"], ["best-2", "best-4"]]
+    assert len(found) > 5

@@ -3,14 +3,17 @@
 import json
 from dataclasses import asdict
 
+import pytest
 import torch
 
+from asr_unlearn.cli.main import main
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.methods.finetune import Finetune
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.loading import model_from_config
 from asr_unlearn.models.tasks import CTC
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.finetune import Train
 from asr_unlearn.training.trainer import Training
 
@@ -31,3 +34,21 @@ def test_training_takes_the_steps_of_fine_tuning_bit_for_bit(corpus, tiny_config
     expected = [row["retain_loss"] for row in rows["retain"]]
     assert [row["train_loss"] for row in rows["train"]] == expected
     assert not any("retain_loss" in row for row in rows["train"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        (["--speeds", "[0.9,1]", "--freeze_front_end", "true"], "give --freeze_front_end false"),
+        (["--augmented", "true", "--lora.r", "2"], "with --lora the front end is frozen"),
+    ],
+)
+def test_waves_that_the_model_is_not_given_cannot_be_changed(
+    corpus, tiny_config, tmp_path, flags, remedy
+):
+    of = ["--manifest", corpus / "manifest.jsonl", "--split", corpus / "split.json"]
+    common = ["train", *map(str, of), "--finetune.epochs", "1"]
+    main([*common, "--model", str(tiny_config), "--out", str(tmp_path / "made")])
+    with pytest.raises(InputError, match=remedy):
+        main([*common, "--model", str(tmp_path / "made"), "--out", str(tmp_path / "more"), *flags])
+    assert not list(tmp_path.glob("more*"))

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.manifest import Utterance
+from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, UtteranceLoss
+from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.training.difficulty import (
     BOUNDS,
     POWER,
@@ -16,7 +19,11 @@ from asr_unlearn.training.difficulty import (
     difficulty,
     shrunk_difficulty,
 )
-from asr_unlearn.training.stop_target import forgetting_target, target_interval
+from asr_unlearn.training.stop_rule import Stop
+from asr_unlearn.training.stop_target import OriginalScores, forgetting_target, target_interval
+from asr_unlearn.training.unlearn import PARTS_USED
+from asr_unlearn.training.unlearning_data import UnlearningData
+from tests.support.tiny_training import tiny_task
 
 
 def losses_of(**by_speaker: list[float]) -> list[UtteranceLoss]:
@@ -85,3 +92,12 @@ def test_the_interval_is_over_speakers():
     expected = 0.6 * np.exp(-reach), 0.6 * np.exp(reach)
     assert target_interval(unseen, 2.0) == pytest.approx(expected)
     assert target_interval(unseen[:8], 2.0) is None
+
+
+def test_an_utterance_with_an_infinite_loss_is_named(corpus, tiny_config):
+    data, task = tiny_task(corpus, tiny_config)
+    one = data.part("unseen")[0]
+    inputs = Inputs(task, load=lambda u: load_audio(u.audio)[: 1_200 if u is one else None])
+    parts = UnlearningData.of(task, {part: data.part(part) for part in PARTS_USED})
+    with pytest.raises(InputError, match=rf"the original's loss of {one.id} is not finite: "):
+        OriginalScores.of(inputs, parts, Stop(), target=True)

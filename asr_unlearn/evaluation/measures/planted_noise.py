@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -81,7 +80,7 @@ def beaten(task: Task, noise: PlantedNoise, utterance: Utterance) -> float:
         return float(-(gradient * change).sum() / change.norm().clamp(min=1e-30))
 
     own, *others = (remembered(draw) for draw in range(OTHERS + 1))
-    return float(np.mean([(own > other) + (own == other) / 2 for other in others]) * OTHERS)
+    return sum((own > other) + (own == other) / 2 for other in others)
 
 
 def input_gradient(task: Task, example: Example) -> Float[Tensor, "..."]:
