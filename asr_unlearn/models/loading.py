@@ -50,8 +50,8 @@ LOADERS: dict[TaskName, Any] = {
     "seq2seq": AutoModelForSpeechSeq2Seq,
     "classification": AutoModelForAudioClassification,
 }
-# What a new vocabulary or new classes replace, by the names that models have for it.
 GENERATION = "generation_config.json"
+# What a new vocabulary or new classes replace, by the names that models have for it.
 HEADS = ("lm_head", "ctc_head", "encoder.out_mid", "classifier", "classifier.dense")
 
 

@@ -31,7 +31,9 @@ def summary(found: Comparison) -> Summary:
     forget, *others = rates(rate, ("forget", "retain", "unseen", "test"))
     others = present(others, found)
     parts = " / ".join(column.keys[1] for column in others)
-    forgotten = f"{rate.heading} on the {found.forgotten.counted} to forget"
+    request = found.forgotten
+    who = request.one if len(request.names) == 1 else request.counted
+    forgotten = f"{rate.heading} on the {who} to forget"
     facts = (
         (_listed(found, names, [forget], forgotten), rest),
         (_listed(found, names, others, f"{rate.heading} on {parts}"),),

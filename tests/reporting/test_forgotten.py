@@ -30,7 +30,7 @@ def _caption(path: Path) -> str:
 def test_classes_are_compared_with_their_own_held_out_utterances(make_run: MakeRun) -> None:
     path = _of_a_word(make_run(task="classification"))
     summary = summary_of(path)
-    assert summary.sentences[0].startswith("Accuracy on the 1 class to forget: ")
+    assert summary.sentences[0].startswith("Accuracy on the class to forget: ")
     caption = _caption(path)
     assert caption.startswith(
         "AUC: training utterances of the forgotten classes against held-out utterances of the same "

@@ -42,6 +42,8 @@ def trade_off(found: Comparison, looks: Looks) -> str | None:
             size = 13 if name == RETRAINED else 8
             axes.plot(x, y, look.shape, color=look.colour.light, markersize=size, zorder=3)
         axes.margins(0.12)
+        axes.set_xlim(_at_least(*axes.get_xlim()))
+        axes.set_ylim(_at_least(*axes.get_ylim()))
         side = "above" if rate.is_error else "below"
         axes.set_xlabel(f"{rate.name} {side} retrained on retain, points → damage")
         axes.set_ylabel(f"{rate.name} {side} retrained on forget, points")
@@ -52,6 +54,11 @@ def trade_off(found: Comparison, looks: Looks) -> str | None:
             f"Points of {rate.name} {side} the retrained model, on retain and on forget: {values}"
         )
         return to_svg(figure, "trade-off", label, colours(looks, (name for name, _, _ in placed)))
+
+
+def _at_least(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis that reaches a point to either side: tenths are no great damage."""
+    return min(low, -1.0), max(high, 1.0)
 
 
 def _name_points(figure: Figure, axes: Axes, placed: Sequence[Point]) -> None:
