@@ -1,8 +1,8 @@
-"""Add noise to the recordings of some speakers, by which memories of these can be tested later.
+"""Add noise to the recordings of some speakers, to test later whether a model remembers them.
 
-Train, unlearn and retrain with the manifest that this writes, then evaluate with
-`--measures planted_noise=OUT.noise.json`: the noise is in no other recording, so that only a model
-that was trained on these can know it.
+Train, unlearn and retrain with the manifest that this writes, and give the .noise.json beside it to
+`asr-unlearn evaluate --measures planted_noise=...`. The noise is in no other recording: only a
+model that was trained on these can have learnt it.
 """
 
 import argparse
