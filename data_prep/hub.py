@@ -16,7 +16,8 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.text import names_in, normal_name
 from data_prep.prepare import command_line, prepare
 from data_prep.segments import Segments, file_for
-from data_prep.table import USUAL, Columns, add_column_flags, given_columns, part_called
+from data_prep.subsets import subset_called
+from data_prep.table import USUAL, Columns, add_column_flags, given_columns
 
 COLUMNS = [what for what in USUAL if what not in ("start", "end", "seconds", "subset")]
 
@@ -46,8 +47,7 @@ def scan(
         raise InputError(
             f"--data {source} has no split {', '.join(unknown)}; there are {', '.join(loaded)}"
         )
-    others = [name for name in splits or loaded if part_called(name) is None]
-    if others and not splits:
+    if not splits and (others := [name for name in loaded if subset_called(name) is None]):
         raise InputError(
             f"--data {source}: {', '.join(others)} is neither train, dev nor test; name the splits "
             "to read with --splits, of which such a one belongs to none of these"
@@ -58,7 +58,7 @@ def scan(
             continue
         present = list(rows.features or next(iter(rows), {}))
         named = Columns.among(present, columns or {}, f"{source}, split {split}")
-        part = part_called(split)
+        part = subset_called(split)
         for number, row in enumerate(_undecoded(rows, str(named.names["audio"]))):
             yield _utterance(row, f"{split}-{number:07d}", named, out, part, seen)
 

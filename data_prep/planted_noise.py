@@ -18,18 +18,17 @@ from asr_unlearn.data.audio import SAMPLE_RATE, AudioError, load_audio
 from asr_unlearn.data.forget_list import check_known, read_names
 from asr_unlearn.data.manifest import Utterance, read_manifest
 from asr_unlearn.data.planted_noise import PlantedNoise, level_of
-from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import atomic_write
 from asr_unlearn.runtime.outputs import check_file
 from data_prep.prepare import checking_line, prepare
-from data_prep.segments import file_for
+from data_prep.segments import Segments, file_for
 
 # Ratios of signal to noise that are neither all noise nor lost in single precision, in dB.
 LOUDEST, FAINTEST = -20.0, 60.0
 
 
-def scan(options: argparse.Namespace) -> Iterator[Utterance | Problem]:
+def scan(options: argparse.Namespace) -> Iterator[Utterance]:
     """The manifest's utterances, those of the speakers with noise in new recordings.
 
     The levels of the noise are written when all have been read.
@@ -43,22 +42,22 @@ def scan(options: argparse.Namespace) -> Iterator[Utterance | Problem]:
     speakers = {utterance.speaker for utterance in utterances}
     chosen = read_names(options.speakers, speakers)
     check_known("speaker", chosen, speakers, ())
-    out: Path = options.out
-    folder, record = out.with_name(f"{out.stem}.audio"), out.with_name(f"{out.stem}.noise.json")
-    check_file(out, options.manifest, options.speakers)
+    folder, record = Segments(options.out).folder, options.out.with_suffix(".noise.json")
     check_file(record, options.manifest, options.speakers)
     levels: dict[str, float] = {}
+    planted = PlantedNoise(options.seed, levels)
     for utterance in utterances:
         if utterance.speaker not in chosen:
             yield utterance
             continue
         try:
             wave = load_audio(utterance.audio)
-        except AudioError as error:
-            yield Problem(utterance.id, "unreadable", str(error))
+        except AudioError:
+            # The check names the reason.
+            yield utterance
             continue
         levels[utterance.id] = level_of(wave, options.snr)
-        noise = PlantedNoise(options.seed, levels).noise(utterance.id, len(wave))
+        noise = planted.noise(utterance.id, len(wave))
         path = file_for(folder, utterance.id, ".wav")
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as partial:
@@ -66,7 +65,7 @@ def scan(options: argparse.Namespace) -> Iterator[Utterance | Problem]:
             data = np.asarray(wave + noise, dtype=np.float32)
             soundfile.write(partial, data, SAMPLE_RATE, subtype="FLOAT", format="WAV")
         yield replace(utterance, audio=path, sha256=None)
-    PlantedNoise(options.seed, levels).write(record)
+    planted.write(record)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

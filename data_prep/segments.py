@@ -7,6 +7,7 @@ from pathlib import Path
 
 import soundfile
 
+from asr_unlearn.data.audio import HEADERLESS
 from asr_unlearn.data.manifest import SUBSETS, Utterance
 from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
@@ -14,8 +15,6 @@ from data_prep.prepare import prepare
 
 # Seconds that a part may lack of its recording and still be the whole: tables round.
 SLACK = 0.01
-# The suffix of recordings without a header (see `load_audio`).
-HEADERLESS = ".raw"
 # Seconds that it may claim beyond the end, as in Kaldi's own extract-segments.
 OVERSHOOT = 0.5
 

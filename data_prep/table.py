@@ -8,28 +8,22 @@ import argparse
 import csv
 import io
 import json
-import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_unlearn.data.manifest import SUBSETS, Utterance
+from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.validation import Problem
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import read_text
 from data_prep.json_lines import json_lines
 from data_prep.prepare import command_line, prepare
 from data_prep.segments import Segments
+from data_prep.subsets import CALLED, subset_called
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
-# Of a table's name: what it is called in the manifest.
-PARTS = {
-    **{name: name for name in SUBSETS},
-    **{"training": "train", "development": "dev", "testing": "test"},
-    **{"val": "dev", "valid": "dev", "validation": "dev"},
-}
 USUAL = {
     "audio": ("audio", "audio_filepath", "path", "wav", "file", "filename", "audio_path"),
     "speaker": ("speaker", "client_id", "speaker_id", "spk_id", "spk", "speaker_name"),
@@ -128,14 +122,9 @@ def scan(
                 "none says where they end: name it with --end, or that of their length with "
                 "--seconds"
             )
-        part = next((p for name, p in PARTS.items() if table.stem.lower() == name), None)
+        part = CALLED.get(table.stem.lower())
         for where, row in rows:
             yield _utterance(where, row, named, table, folder, variables or {}, part, segments)
-
-
-def part_called(name: str) -> str | None:
-    """The subset of a name such as train-clean-100, test_other or validation; None for others."""
-    return PARTS.get(re.split(r"[^a-z]", name.lower())[0])
 
 
 def tables_in(source: Path) -> list[Path]:
@@ -149,8 +138,8 @@ def tables_in(source: Path) -> list[Path]:
     if not source.is_dir():
         raise InputError(f"--data {source}: no such table or folder")
     found = [p for p in sorted(source.iterdir()) if p.suffix.lower() in SUFFIXES]
-    found = [path for path in found if path.stem.lower() in PARTS]
-    parts = [PARTS[path.stem.lower()] for path in found]
+    found = [path for path in found if path.stem.lower() in CALLED]
+    parts = [CALLED[path.stem.lower()] for path in found]
     if not found or len(set(parts)) < len(parts):
         what = ", ".join(path.name for path in found) or "no train, dev or test table"
         raise InputError(f"--data {source} has {what}; give one table")
@@ -229,7 +218,7 @@ def _utterance(
     if start is not None and columns.of(row, "id") is None:
         name = f"{name}-{round(1000 * start):07d}"
     subset = columns.of(row, "subset")
-    if subset is not None and (part := part_called(subset)) is None:
+    if subset is not None and (part := subset_called(subset)) is None:
         raise InputError(f"{where}: the subset {subset!r} is neither train, dev nor test")
     utterance = Utterance(
         id=name,

@@ -16,6 +16,8 @@ from asr_unlearn.data.stated_length import cut_short, impossible_claim, without_
 from asr_unlearn.runtime.errors import InputError
 
 SAMPLE_RATE = 16_000
+# Ends the names of recordings without a header.
+HEADERLESS = ".raw"
 # Samples of all channels that are decoded at a time.
 BLOCK = 1 << 16
 # libsndfile's length for files of unknown length.
@@ -100,7 +102,7 @@ def _decoded(
     """Samples, the mean of the channels, and their rate."""
     if not content:
         raise AudioError(f"{name}: holds no samples, the file is empty")
-    if not name.lower().endswith(".raw"):
+    if not name.lower().endswith(HEADERLESS):
         return _decode(content, name, longest)
     if len(content) % 2:
         raise AudioError(f"{name}: {len(content)} bytes are no whole number of 16-bit samples")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 
 from asr_unlearn.data.split import PARTS, Part, Split
 from asr_unlearn.metrics.intervals import ratio_interval
@@ -29,7 +30,7 @@ from asr_unlearn.models.inference import (
     quick_scores,
 )
 from asr_unlearn.models.saved_model import SavedModel
-from asr_unlearn.models.tasks.task import NonFiniteLossError
+from asr_unlearn.models.tasks.task import check_finite
 from asr_unlearn.models.tasks.window import set_window
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
@@ -166,22 +167,16 @@ class OriginalScores:
             quick_scores(inputs, sample(data.parts["retain"], most), "original on retain"),
             scores(inputs, data.parts["unseen"] if target else [], "original on unseen"),
         )
-        for part in found:
-            _check_finite(part, inputs)
+        cause = f"{inputs.task.not_finite}; leave them out"
+        for scored in found:
+            losses = torch.tensor([one.loss for one in scored])
+            check_finite(losses, [u.utterance.id for u in scored], cause, "the original's loss")
         return cls(*found)
 
     def losses(self) -> dict[Part, Mapping[str, float]]:
         """The losses of whole parts, by id."""
         parts: dict[Part, Sequence[UtteranceLoss]] = {"forget": self.forget, "unseen": self.unseen}
         return {part: {one.utterance.id: one.loss for one in own} for part, own in parts.items()}
-
-
-def _check_finite(scores: Sequence[UtteranceLoss], inputs: Inputs) -> None:
-    if bad := [one.utterance.id for one in scores if not math.isfinite(one.loss)]:
-        raise NonFiniteLossError(
-            f"the original's loss of {', '.join(bad)} is not finite: {inputs.task.not_finite}; "
-            "leave them out"
-        )
 
 
 @dataclass(frozen=True)

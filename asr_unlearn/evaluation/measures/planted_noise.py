@@ -30,7 +30,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 from asr_unlearn.runtime.progress import Bar
 
-PARTS = ("forget",)
+PART = "forget"
 # Noise that was not planted, which each utterance's own is compared with.
 OTHERS = 15
 # Increase when the content of planted_noise.json changes.
@@ -50,14 +50,14 @@ class NoiseTest(PartsJob):
     noise: PlantedNoise
 
     def made_from(self) -> Any:
-        return [VERSION, self.model.files(), self.contents(PARTS), asdict(self.noise)]
+        return [VERSION, self.model.files(), self.contents([PART]), asdict(self.noise)]
 
     def make(self) -> None:
         task = self.model.task(self.device)
-        utterances = [u for u in self.corpus.part(*PARTS) if u.id in self.noise.levels]
+        utterances = [u for u in self.corpus.part(PART) if u.id in self.noise.levels]
         described = f"{self.model.name}, planted noise"
         bar = Bar(utterances, desc=described, unit="utt", delay=2)
-        write_json(self.path, {PARTS[0]: [beaten(task, self.noise, u) for u in bar]})
+        write_json(self.path, {PART: [beaten(task, self.noise, u) for u in bar]})
 
     def of_part(self, entries: Sequence[float]) -> dict[str, float]:
         """Return the AUC of the planted noise against other noise, and its *p*, one-sided."""
@@ -109,7 +109,7 @@ class PlantedNoiseMeasure(Measure):
 
     def check(self, given: Evaluated) -> None:
         planted = PlantedNoise.read(Path(self.argument)).levels
-        if not any(utterance.id in planted for utterance in given.corpus.part(*PARTS)):
+        if not any(utterance.id in planted for utterance in given.corpus.part(PART)):
             raise InputError(
                 f"{self.name}={self.argument} is of other recordings: none is in the forget part"
             )

@@ -87,7 +87,7 @@ class Seq2SeqFromScratch(WhisperSeq2Seq):
         if self.aids.ctc:
             encoded = output.encoder_last_hidden_state
             losses = losses + self.aids.ctc * self._ctc_losses(encoded, batch)
-        check_finite(losses, batch, "the model has diverged")
+        check_finite(losses, batch.ids, "the model has diverged")
         return losses
 
     def _ctc_losses(self, encoded: Float[Tensor, "B T C"], batch: Batch) -> Float[Tensor, " B"]:

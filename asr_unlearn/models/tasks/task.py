@@ -92,7 +92,7 @@ class Task(ABC):
             NonFiniteLossError: naming the utterances whose loss is not finite.
         """
         losses = self.losses_from_logits(self.logits(batch), batch)
-        check_finite(losses, batch, self.not_finite)
+        check_finite(losses, batch.ids, self.not_finite)
         return losses
 
     @abstractmethod
@@ -190,13 +190,19 @@ def layers_of(model: PreTrainedModel, *heads: str) -> list[nn.Module]:
     return [*layers, *ends]
 
 
-def check_finite(losses: Float[Tensor, " B"], batch: Batch, cause: str) -> None:
-    """Raises NonFiniteLossError, naming the utterances whose loss is not finite."""
+def check_finite(
+    losses: Float[Tensor, " B"], ids: Sequence[str], cause: str, what: str = "the loss"
+) -> None:
+    """Raises NonFiniteLossError, naming the utterances whose loss, or `what` it is, is not finite.
+
+    Args:
+        losses: of the utterances of these ids.
+    """
     if torch.isfinite(losses).all():
         return
     finite = torch.isfinite(losses).tolist()
-    names = [i for i, fine in zip(batch.ids, finite, strict=True) if not fine]
-    raise NonFiniteLossError(f"the loss of {', '.join(names)} is not finite: {cause}")
+    names = [i for i, fine in zip(ids, finite, strict=True) if not fine]
+    raise NonFiniteLossError(f"{what} of {', '.join(names)} is not finite: {cause}")
 
 
 def check_labels(
