@@ -27,6 +27,7 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.outputs import check_apart
 from asr_unlearn.runtime.provenance import recorded_command
 from asr_unlearn.runtime.text import did_you_mean, one_line, plain_argument_error, printable
+from asr_unlearn.runtime.version import __version__
 
 # Where shtab is installed, --print_completion writes a shell's completion.
 set_parsing_settings(add_print_completion_argument=True)
@@ -57,6 +58,7 @@ def command_parser() -> Parser:
     parser = Parser(
         prog="asr-unlearn",
         description="Make a speech recogniser forget chosen speakers, and prove how well it did.",
+        version=__version__,
     )
     # `main` takes it from anywhere on the line; here it is for the help.
     parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)

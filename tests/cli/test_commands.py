@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from asr_unlearn import __version__
 from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.main import main, understood
 from asr_unlearn.data.labels import alphabet_of
@@ -26,6 +27,13 @@ def test_help_has_an_example(command, capsys):
         main([command, "--help"])
     assert ended.value.code == 0
     assert f"example: asr-unlearn {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"asr-unlearn {__version__}\n"
 
 
 def test_methods_lists_every_option(capsys):
