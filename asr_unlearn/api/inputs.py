@@ -1,5 +1,6 @@
 """The corpus that a command reads, checked against its output."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from asr_unlearn.data.corpus import Corpus
@@ -9,7 +10,7 @@ from asr_unlearn.runtime.outputs import check_apart
 
 
 def read_corpus(manifest: Path | str, split: Path | str, out: Path) -> Corpus:
-    """Return the corpus, with the cache of the output `out`.
+    """Return the corpus, with the digests of its recordings and the cache of the output `out`.
 
     Raises:
         InputError: a file that cannot be used, `out` holds a recording, or a recording was
@@ -20,5 +21,4 @@ def read_corpus(manifest: Path | str, split: Path | str, out: Path) -> Corpus:
     if out.is_dir():
         # Folders, of which there are few: a file that may be replaced is no recording.
         check_apart(out, {utterance.audio.parent for utterance in corpus.manifest})
-    check_recordings(corpus.manifest, cache / "recordings.json")
-    return corpus
+    return replace(corpus, manifest=check_recordings(corpus.manifest, cache / "recordings.json"))
