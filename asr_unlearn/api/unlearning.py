@@ -1,5 +1,6 @@
 """Make a model forget: a folder, as the command does, or an object in memory."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from asr_unlearn.training.stop_rule import Stop
 from asr_unlearn.training.trained_weights import TrainedWeights
 from asr_unlearn.training.unlearn import unlearn_model
 from asr_unlearn.training.unlearn_setup import UnlearnSetup
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_METHOD = "orthograd_tau"
 
@@ -109,8 +112,11 @@ def unlearn_folder(
     check_push(push_to_hub)
     chosen = make_method(method, options) if isinstance(method, str) else method
     corpus = read_corpus(manifest, split, out)
-    if why := SavedModel.at(Path(model)).nothing_to_forget(corpus.split):
+    original = SavedModel.at(Path(model))
+    if why := original.nothing_to_forget(corpus.split):
         raise InputError(f"--model {model}: {why}")
+    if original.unlearned_for(corpus.split):
+        logger.warning("%s was unlearned for this request already, and is once more", model)
     computing_on = distributed.join(pick_device(device))
     with tracking(track, out):
         outcome = unlearn_model(

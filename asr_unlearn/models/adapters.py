@@ -20,6 +20,7 @@ from asr_unlearn.models.checks import ModelError, damaged
 from asr_unlearn.runtime.documents import read_json
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.extras import need_extra
+from asr_unlearn.runtime.io import digest_of
 from asr_unlearn.runtime.text import names_in
 
 # Where bitsandbytes is installed, it warns with every import of peft that it cannot download a
@@ -176,6 +177,15 @@ def base_of(source: str | Path) -> str | None:
         if moved and (Path(source) / moved).is_dir():
             return str((Path(source) / moved).resolve())
     return base
+
+
+def settings_digest(folder: Path) -> str:
+    """SHA-256 of what adapter_config.json says of the adapters, such as their scale.
+
+    Without the path of the base, which differs where the folders were moved.
+    """
+    content = read_json(folder / CONFIG)
+    return digest_of({k: v for k, v in content.items() if k != "base_model_name_or_path"})
 
 
 def base_to_publish_on(model: PreTrainedModel, source: str) -> str:

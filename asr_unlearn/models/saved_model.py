@@ -11,7 +11,8 @@ import torch
 from asr_unlearn.data.manifest import Utterance
 from asr_unlearn.data.spelling import Spelling
 from asr_unlearn.data.split import Split
-from asr_unlearn.models.adapters import base_of
+from asr_unlearn.models.adapters import CONFIG as ADAPTERS
+from asr_unlearn.models.adapters import base_of, settings_digest
 from asr_unlearn.models.config import read_config, task_of
 from asr_unlearn.models.hub import model_folder
 from asr_unlearn.models.loading import load_model
@@ -132,6 +133,24 @@ class SavedModel:
             )
         return None
 
+    def unlearned_for(self, split: Split) -> bool:
+        """Whether its run.json says that it was unlearned for this request."""
+        run = self.run()
+        return run.get("kind") == "unlearn" and run.get("request") == split.digest
+
+    def comes_from(self, other: "SavedModel") -> bool:
+        """Whether it was unlearned from the other one, at once or in several requests.
+
+        Where a model in between is gone, that cannot be ruled out.
+        """
+        model, weights, seen = self, other.weights(), set[Path]()
+        while model.run().get("kind") == "unlearn" and model.folder not in seen:
+            if model.run()["original"]["sha256"] == weights:
+                return True
+            seen.add(model.folder)
+            model = SavedModel.at(model.original())
+        return not model.weights()
+
     def nothing_to_forget(self, split: Split) -> str | None:
         """Why, by its run.json, it is not the model to unlearn for this request; else None."""
         run = self.run()
@@ -178,10 +197,12 @@ class SavedModel:
         return {"path": os.path.relpath(self.folder, out), "sha256": self.weights()}
 
     def weights(self) -> dict[str, str]:
-        """SHA-256 of each file of weights; of adapters, with those of their base."""
+        """SHA-256 of each file of weights; of adapters, with their settings and their base."""
         own = {path.name: digest(path) for path in sorted(self.folder.glob("*.safetensors"))}
         if (base := base_of(self.folder)) is None:
             return own
+        # Adapters of scale 0 are none.
+        own[ADAPTERS] = settings_digest(self.folder)
         under = SavedModel.at(model_folder(base)).weights()
         return own | {f"{OF_BASE}{name}": sha256 for name, sha256 in under.items()}
 

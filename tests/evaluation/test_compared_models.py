@@ -8,6 +8,7 @@ import pytest
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.make_split import make_split
 from asr_unlearn.evaluation.compared_models import (
+    check_originals,
     check_retrained,
     check_tasks,
     forgets_classes,
@@ -49,6 +50,76 @@ def test_a_model_that_was_unlearned_is_refused(data, tmp_path):
     model = retrained(tmp_path / "m", kind="unlearn", request=data.split.digest)
     with pytest.raises(ValueError, match="it was unlearned, and was trained on"):
         check_retrained([model], data.split)
+
+
+@pytest.mark.parametrize("other", ["forget_heldout", "unseen", "test"])
+def test_a_model_that_was_retrained_on_more_than_retain_is_refused(data, tmp_path, other):
+    run = {"kind": "train", "options": {"parts": ["retain", other]}, "request": data.split.digest}
+    with pytest.raises(ValueError, match=f"trained on the parts retain, {other}; "):
+        check_retrained([retrained(tmp_path / "m", **run)], data.split)
+
+
+def saved(folder, weights, name=None, original=None, **run):
+    """A model's folder with a run.json, whose weights are some bytes."""
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(weights)
+    model = SavedModel(name or folder.name, 0, folder)
+    if original is not None:
+        source = {"path": f"../{original.folder.name}", "sha256": original.weights()}
+        run = {"kind": "unlearn", "original": source, **run}
+    (folder / "run.json").write_text(json.dumps(run))
+    return model
+
+
+def test_an_original_that_was_unlearned_for_this_request_is_refused(data, tmp_path):
+    original = saved(tmp_path / "original", b"0")
+    request = {"request": data.split.digest}
+    forgotten = saved(tmp_path / "forgotten", b"1", "original", original, **request)
+    with pytest.raises(ValueError, match="called original, but was unlearned for this request"):
+        check_originals([forgotten], data.split)
+    # That of a later request was unlearned for the one before.
+    earlier = saved(tmp_path / "earlier", b"1", "original", original, request="another")
+    check_originals([earlier], data.split)
+
+
+@pytest.mark.parametrize("other", ["unseen", "test"])
+def test_an_original_that_was_trained_on_everybody_is_refused(data, tmp_path, other):
+    run = {"kind": "train", "request": data.split.digest}
+    for parts in (["retain", "forget"], ["retain", "forget", other]):
+        options = {"parts": parts}
+        model = saved(tmp_path / f"{len(parts)}", b"0", "original", options=options, **run)
+        if other not in parts:
+            check_originals([model], data.split)
+            continue
+        with pytest.raises(ValueError, match=f"was trained on {other} too"):
+            check_originals([model], data.split)
+
+
+def test_an_original_that_was_trained_for_another_split_is_named(data, tmp_path, caplog):
+    options = {"parts": ["retain", "forget"]}
+    model = saved(tmp_path / "original", b"0", kind="train", request="another", options=options)
+    check_originals([model], data.split)
+    assert "was trained for another split" in caplog.text
+    caplog.clear()
+    check_originals([model], replace(data.split, forgotten_speakers=("s3",)))
+    assert not caplog.text
+
+
+def test_an_original_that_is_another_model_is_named(data, tmp_path, caplog):
+    original, other = (saved(tmp_path / name, name.encode()) for name in ("original", "other"))
+    once = saved(tmp_path / "once", b"1", original=original)
+    twice = saved(tmp_path / "twice", b"2", original=once)
+    check_originals([original, once, twice, other], data.split)
+    assert not caplog.text
+    named = replace(other, name="original")
+    check_originals([named, once], data.split)
+    assert f"{once.folder}: by its run.json it was unlearned from other weights" in caplog.text
+    caplog.clear()
+    # What it was unlearned from is gone, and may have been unlearned from the original.
+    (once.folder / "model.safetensors").unlink()
+    (once.folder / "run.json").unlink()
+    check_originals([named, twice], data.split)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("run", [{}, {"kind": "train", "options": {"parts": ["retain"]}}])

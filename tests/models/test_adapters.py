@@ -146,8 +146,22 @@ def test_targets_can_be_named_and_settings_are_kept(alone):
 def test_the_weights_of_a_folder_of_adapters_are_theirs_and_the_base_s(alone):
     base = SavedModel.at(alone.with_name("base")).weights()
     own = SavedModel.at(alone).weights()
-    assert own.keys() == {"adapter_model.safetensors", "base/model.safetensors"}
+    files = {"adapter_model.safetensors", "adapter_config.json", "base/model.safetensors"}
+    assert own.keys() == files
     assert own["base/model.safetensors"] == base["model.safetensors"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("lora_alpha", 0), ("target_modules", ["q_proj"])])
+def test_other_settings_make_other_weights_but_not_another_path_of_the_base(alone, key, value):
+    before = SavedModel.at(alone).weights()
+    path = alone / "adapter_config.json"
+    content = json.loads(path.read_text())
+    moved = str(alone.with_name("moved"))
+    alone.with_name("base").rename(moved)
+    path.write_text(json.dumps({**content, "base_model_name_or_path": moved}))
+    assert SavedModel.at(alone).weights() == before
+    path.write_text(json.dumps({**content, "base_model_name_or_path": moved, key: value}))
+    assert SavedModel.at(alone).weights() != before
 
 
 def test_a_base_that_was_moved_with_its_adapters_is_found(alone, tmp_path):
