@@ -22,6 +22,7 @@ from asr_unlearn.evaluation.measures.registry import chosen
 from asr_unlearn.evaluation.results import read_results
 from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
+from asr_unlearn.methods.registry import users_method
 from asr_unlearn.models.checks import models_in
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.models.tasks.window import Window, check_window, longest_seconds
@@ -125,12 +126,15 @@ def evaluate(
         neighbours=neighbours,
         method_files=tuple(names_in(method_files)),
     )
+    _check_method_files(budget.method_files)
     measured, working = chosen(names_in(measures)), Workers(workers, runner)
     data = read_corpus(manifest, split, out)
     check_window(window)
     root = out.parent
     compared = _models(names_in(models), root, original=original, retrained=retrained)
     compared = _with_window(compared, window, data)
+    if beams > 1 and not any(model.kind() == "seq2seq" for model in compared):
+        raise InputError(f"--beams {beams}: only models with a decoder are searched with a beam")
     evaluation = evaluate_models(
         compared,
         data.manifest,
@@ -194,6 +198,16 @@ def _models(wanted: Sequence[str], root: Path, **renamed: str) -> list[SavedMode
     # A folder that is given in its role, and among the models too, is one model.
     given = {model.folder for model in others}
     return [*others, *(model for model in chosen if model.folder not in given)]
+
+
+def _check_method_files(given: Sequence[str]) -> None:
+    """Raises InputError for a method of the user's own whose file is not there."""
+    for name in given:
+        file = users_method(name)
+        if file is None or not Path(file[0]).is_file():
+            raise InputError(
+                f"--method_files {name}: there is no such file; give path/to/file.py:ClassName"
+            )
 
 
 def _with_window(models: list[SavedModel], window: Window, data: Corpus) -> list[SavedModel]:

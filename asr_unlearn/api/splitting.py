@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 from asr_unlearn.api.arguments import NonNegativeInt, Seed
@@ -66,9 +67,9 @@ def split(
         seed: seed of every draw, 0 or more; with `after` that of the request before.
         heldout: share of the utterances to forget that is never trained on.
         unseen: share of the other speakers that is never trained on; not used where the corpus has
-            a development set of its own.
+            a development set of its own, nor with `after`.
         test: share of the other speakers that is kept for the test part; not used where the corpus
-            has a test set of its own.
+            has a test set of its own, nor with `after`.
 
     Returns:
         The split, which has been written.
@@ -90,6 +91,7 @@ def split(
     utterances = read_manifest(manifest)
     shares = {"heldout": heldout, "unseen": unseen, "test": test}
     if after is not None:
+        _check_taken_over(seed=seed, unseen=unseen, test=test)
         made = _after(Path(after), manifest, utterances, forget, heldout)
     elif forget_labels is not None:
         labels = _labels(forget_labels, utterances)
@@ -122,6 +124,16 @@ def _after(
         raise InputError("--after: the next request names speakers: give --forget FILE")
     earlier = read_split(before, manifest, utterances)
     return later_split(earlier, utterances, _speakers(forget, utterances), heldout=heldout)
+
+
+def _check_taken_over(**given: float) -> None:
+    """Raises InputError for what a later request has from the one before."""
+    defaults = {name: each.default for name, each in signature(split).parameters.items()}
+    for name, value in given.items():
+        if value != defaults[name]:
+            raise InputError(
+                f"--{name} {value:g}: with --after it is that of the request before; leave it out"
+            )
 
 
 def check_one_request(**given: str | Path | Sequence[str] | int | None) -> None:

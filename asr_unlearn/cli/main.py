@@ -41,15 +41,19 @@ class Parser(ArgumentParser):
         called = self.prog.replace(" [options]", "")
         text = re.sub(r"(arguments are required: )(.+)", _as_flags, plain_argument_error(message))
         if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", text):
-            text += did_you_mean(unknown[1], [f"--{action.dest}" for action in self._actions])
+            flags = [f"--{action.dest}" for action in self._actions if action.option_strings]
+            text += did_you_mean(unknown[1], flags)
         print(one_line(f"{called}: {text}; {called} --help lists the flags"), file=sys.stderr)
         sys.exit(2)
 
 
 def _as_flags(required: re.Match[str]) -> str:
-    """Names such as `train.split`, as jsonargparse calls what is missing, as flags."""
-    names = [name.rpartition(".")[2] for name in required[2].split(", ")]
-    return required[1] + ", ".join(f"--{name}" for name in names)
+    """Names such as `train.split`, as jsonargparse calls what is missing, as they are given."""
+    names = [name.rpartition(".") for name in required[2].split(", ")]
+    without_flags = {name for name, command in COMMANDS.items() if command.positional}
+    return required[1] + ", ".join(
+        name.upper() if command in without_flags else f"--{name}" for command, _, name in names
+    )
 
 
 @cache

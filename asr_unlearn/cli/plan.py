@@ -215,7 +215,8 @@ class Plan:
                 options |= {"measures": ",".join(kept)} if kept else {}
         argv = ["evaluate", *self._corpus(), "--models", names, "--corpus", self.recipe.corpus]
         argv += ["--out", str(self.results), "--device", self.device, *flags(options)]
-        if own := [method for method in self.recipe.methods if users_method(method)]:
+        own = [method for method in self.recipe.methods if users_method(method)]
+        if own and (options.get("informed") or options.get("unlearn_shadows")):
             argv += ["--method_files", ",".join(own)]
         # Where a corpus has no trials, nothing is read there.
         reads = [self.manifest, self.split, self.manifest.with_name(TRIALS), *models]

@@ -122,4 +122,8 @@ def test_labels_and_draws_do_not_come_after(finished):
              str(finished / "split.json"), "--out", str(finished / "never.json")]  # fmt: skip
     with pytest.raises(InputError, match="give --forget FILE"):
         main([*given, "--draw", "1"])
+    named = ["--forget", str(finished / "second.txt")]
+    for flag, value in (("--seed", "3"), ("--unseen", "0.5"), ("--test", "0.2")):
+        with pytest.raises(InputError, match=f"{flag} {value}: with --after it is that of the"):
+            main([*given, *named, flag, value])
     assert not (finished / "never.json").exists()

@@ -21,8 +21,8 @@ class AttackBudget:
         method_files: methods of the user's own that may be loaded, as path/to/file.py:ClassName.
 
     Raises:
-        InputError: a number is negative, the number of shadow models odd, or there are none to
-            unlearn from.
+        InputError: a number is negative, the number of shadow models odd, there are none to unlearn
+            from, or methods are given that nothing would run.
     """
 
     informed: int = 0
@@ -42,6 +42,11 @@ class AttackBudget:
             )
         if self.unlearn_shadows and not self.shadows:
             raise InputError("--unlearn_shadows: there are none; give --shadows 16, say")
+        if self.method_files and not self.unlearns:
+            raise InputError(
+                f"--method_files {','.join(self.method_files)}: only attacks that unlearn run "
+                "methods; give --informed or --unlearn_shadows too, or leave it out"
+            )
 
     def check(self, names: Collection[str]) -> None:
         """Raises InputError if shadow models are to be like the original, and there is none."""
