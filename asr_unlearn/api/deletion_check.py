@@ -53,19 +53,25 @@ class RecordCheck:
 
     def __str__(self) -> str:
         lines = [f"{name}: {state}" for name, state in self.states.items()]
+        if self.states.get("report") == "CHANGED":
+            results = path_of(self.model, self.record, "results")
+            lines.append(f"`asr-unlearn report --results {results}` writes the report anew")
         if self.figures is not None:
             lines.append("measured again: " + ("CHANGED" if self.figures else "as recorded"))
         if self.signed is None:
             lines.append(UNSIGNED)
         else:
-            lines.append("signature: " + ("of this key" if self.signed else "NOT OF THIS KEY"))
+            other = "NOT OF THIS KEY" if "signature" in self.record else "NONE"
+            lines.append(f"signature: {'of this key' if self.signed else other}")
         if self.original is not None:
             lines.append(
                 f"original: {self.original} is still there; whoever has both models can tell who "
                 "was forgotten: delete it once nothing is to be evaluated again"
             )
         if self.earlier is not None:
-            lines += [f"earlier request, {self.earlier.model}:", str(self.earlier)]
+            requests = (each.record["sha256"].get("request") for each in (self, self.earlier))
+            before = "earlier request" if len({*requests}) > 1 else "unlearned before, same request"
+            lines += [f"{before}, {self.earlier.model}:", str(self.earlier)]
         return "\n".join(lines)
 
 
@@ -84,7 +90,8 @@ def verify(
         model: folder with a deletion_record.json, which `evaluate` writes.
         full: compute the figures again too, unless a file has changed.
         device: auto, cpu or cuda.
-        verify_key: PEM file of the Ed25519 public key of whoever signed the record.
+        verify_key: PEM file of the Ed25519 public key of whoever signed the record. With it the
+            split may be missing, as where a model was handed on.
 
     Returns:
         What is as recorded and what is not; `check.changed` is empty if all is.
@@ -100,7 +107,7 @@ def verify(
     """
     folder = Path(model)
     try:
-        record, changed, gone = differences(folder)
+        record, changed, gone = differences(folder, with_split=verify_key is None)
     except FileNotFoundError as error:
         # Without the name of a file it says that there is no record.
         if error.filename is None:
@@ -113,15 +120,16 @@ def verify(
         name: "CHANGED" if name in changed else "gone" if name in gone else "as recorded"
         for name in record["sha256"]
     }
-    if full and "manifest" in gone:
+    if full and (lacking := [name for name in ("manifest", "split") if name in gone]):
         raise InputError(
-            f"{folder}: without the manifest that it was recorded with, nothing can be "
+            f"{folder}: without the {lacking[0]} that it was recorded with, nothing can be "
             "measured again; put it back where it was"
         )
     signed = None
     if verify_key is not None:
         signed = is_signed(content_digest(record), record.get("signature"), Path(verify_key))
-    again = full and not changed and signed is not False
+    # The report is made from the results, and says nothing about the model.
+    again = full and not {*changed} - {"report"} and signed is not False
     figures = tuple(changed_figures(folder, record, pick_device(device))) if again else None
     # What is missing from the record has no state of its own.
     states |= dict.fromkeys(changed, "CHANGED")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.data.split import Split
-from asr_unlearn.data.split_file import read_split, read_unchecked_split
+from asr_unlearn.data.split_file import read_split
 from asr_unlearn.evaluation.record_file import NAME, PATHS, SCHEMA, linked, read_record
 from asr_unlearn.evaluation.signature import sign
 from asr_unlearn.models.saved_model import SavedModel
@@ -35,7 +35,8 @@ def write_records(
 ) -> tuple[list[Path], list[Path]]:
     """Write the record of every unlearned model of an evaluation into its folder.
 
-    Models that were trained, or made elsewhere, get none.
+    Models that were trained, or made elsewhere, get none. A record that is signed is kept where
+    there is no key.
 
     Args:
         results: results.json of the evaluation, which the paths in it are relative to.
@@ -54,8 +55,14 @@ def write_records(
         run = model.run()
         if run.get("kind") != "unlearn":
             continue
-        if run.get("request") != request.digest:
+        if not model.unlearned_for(request):
             others.append(folder)
+            continue
+        if key is None and _is_signed(folder / NAME):
+            logger.warning(
+                "%s is signed, and stays as it is; give --sign KEY for one of this evaluation",
+                folder / NAME,
+            )
             continue
         if not os.access(folder, os.W_OK):
             logger.warning(
@@ -76,7 +83,7 @@ def write_records(
             },
             # The original as it was when the run began, not as it is now.
             "sha256": {
-                **hashes(folder, manifest, split, results),
+                **hashes(folder, manifest, split, request, results),
                 "weights_before": run["original"]["sha256"],
             },
         }
@@ -91,20 +98,23 @@ def write_records(
     return written, others
 
 
-def statement(run: Mapping[str, Any], request: Split) -> dict[str, Any]:
-    """What a record says of the run and of the size of the request."""
-    return {
+def statement(run: Mapping[str, Any], request: Split | None) -> dict[str, Any]:
+    """What a record says of the run, and of the size of the request if that is there."""
+    said = {
         "unlearned": run.get("created"),
         "command": run.get("command"),
         "method": run.get("name"),
         "options": run.get("options"),
         "stopped": run.get("stopped"),
-        "forgotten": {
-            "speakers": len(request.forget_speakers),
-            "labels": len(request.forget_labels),
-            "utterances": len(request.parts["forget"]),
-        },
     }
+    if request is None:
+        return said
+    size = {
+        "speakers": len(request.forget_speakers),
+        "labels": len(request.forget_labels),
+        "utterances": len(request.parts["forget"]),
+    }
+    return {**said, "forgotten": size}
 
 
 def figures_of(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,29 +127,33 @@ def content_digest(record: Mapping[str, Any]) -> str:
     return digest_of({k: v for k, v in record.items() if k not in ("digest", "signature")})
 
 
-def hashes(folder: Path, manifest: Path, split: Path, results: Path) -> dict[str, Any]:
+def hashes(
+    folder: Path, manifest: Path, split: Path, request: Split | None, results: Path
+) -> dict[str, Any]:
     """Return the SHA-256 of everything recorded but the original; None for files that are gone.
 
     The forget list is its sorted speaker ids or labels, one a line, hashed with the split's salt as
     the key (HMAC): without the split nobody can try names. A split of an earlier version has no
     salt, and its forget list is left out. Results without this model count as gone.
     """
-    # Without its manifest, which may have been deleted.
-    request = read_unchecked_split(split)
-    names = sorted([*request.forget_speakers, *request.forget_labels])
-    listed = "".join(f"{name}\n" for name in names).encode()
-    salt = request.salt.encode()
     model = SavedModel.at(folder)
     return {
-        "forget_list": hmac.new(salt, listed, hashlib.sha256).hexdigest() if salt else None,
-        "request": request.digest,
+        "forget_list": request and _forget_list(request),
+        "request": request and request.digest,
         "manifest": digest(manifest) if manifest.exists() else None,
-        "split": digest(split),
+        "split": digest(split) if request else None,
         "run": digest(folder / "run.json"),
         "weights_after": model.weights() or None,
         "settings_after": model.settings() or None,
         "results": digest(results) if entry_of(folder, results) is not None else None,
     }
+
+
+def _forget_list(request: Split) -> str | None:
+    names = sorted([*request.forget_speakers, *request.forget_labels])
+    listed = "".join(f"{name}\n" for name in names).encode()
+    salt = request.salt.encode()
+    return hmac.new(salt, listed, hashlib.sha256).hexdigest() if salt else None
 
 
 def entry_of(folder: Path, results: Path) -> Mapping[str, Any] | None:
@@ -153,6 +167,14 @@ def entry_of(folder: Path, results: Path) -> Mapping[str, Any] | None:
         return {}
     found: Mapping[str, Any] | None = entries.get(os.path.realpath(folder))
     return found
+
+
+def _is_signed(path: Path) -> bool:
+    """Whether there is a record with a signature, whosever it is."""
+    try:
+        return "signature" in read_record(path)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _keep_figures(path: Path, record: dict[str, Any]) -> None:

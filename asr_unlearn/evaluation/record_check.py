@@ -25,11 +25,19 @@ from asr_unlearn.models.saved_model import SavedModel
 
 # What may be deleted, the original above all: the unlearned model stays the same.
 DISPENSABLE = ("manifest", "weights_before", "results")
+# Who has the model alone, with a signed record, has no split either.
+OF_THE_SPLIT = ("forget_list", "request", "split")
 RATES = ("wer", "cer", "accuracy", "loss")
 
 
-def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
+def differences(
+    folder: Path, *, with_split: bool = True
+) -> tuple[dict[str, Any], list[str], list[str]]:
     """Return the record of a model, the names of what has changed, and of what is gone.
+
+    Args:
+        folder: of the model.
+        with_split: whether the split must be there.
 
     Raises:
         FileNotFoundError: there is no record, or no split.
@@ -43,13 +51,16 @@ def differences(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
         path_of(folder, record, name) for name in ("manifest", "split", "original", "results")
     )
     weights = SavedModel.at(original).weights() if original.is_dir() else {}
-    now = {**hashes(folder, manifest, split, results), "weights_before": weights or None}
+    # Without its manifest, which may have been deleted.
+    request = read_unchecked_split(split) if with_split or split.exists() else None
+    now = {**hashes(folder, manifest, split, request, results), "weights_before": weights or None}
     # Goes through what exists: a hash that was removed from the record counts as changed.
     other = [name for name, value in now.items() if record["sha256"].get(name) != value]
-    gone = [name for name in other if name in DISPENSABLE and now[name] is None]
-    run, request = SavedModel.at(folder).run(), read_unchecked_split(split)
+    dispensable = DISPENSABLE if with_split else (*DISPENSABLE, *OF_THE_SPLIT)
+    gone = [name for name in other if name in dispensable and now[name] is None]
+    run = SavedModel.at(folder).run()
     # What the files say of one another, whatever hashes the record has.
-    if run.get("request") != request.digest:
+    if run.get("request") != (now["request"] or record["sha256"].get("request")):
         other.append("request")
     if now["weights_after"] != run.get("weights", now["weights_after"]) or (
         now["weights_after"] == run.get("original", {}).get("sha256")
@@ -91,8 +102,7 @@ def changed_figures(
     manifest, split = (path_of(folder, record, name) for name in ("manifest", "split"))
     with TemporaryDirectory() as elsewhere:
         model = SavedModel.at(folder)
-        utterances = read_manifest(manifest)
-        check_recordings(utterances)
+        utterances = check_recordings(read_manifest(manifest))
         rows = transcribe(
             replace(model, cache=Path(elsewhere), window=record.get("window")),
             utterances,

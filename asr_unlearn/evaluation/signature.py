@@ -13,8 +13,9 @@ def signing_key(path: Path) -> Any:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    content = _content("--sign", path)
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
@@ -23,6 +24,13 @@ def signing_key(path: Path) -> Any:
             "`openssl genpkey -algorithm ed25519 -out key.pem`"
         )
     return key
+
+
+def _content(flag: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{flag} {path}: {error.strerror}; give the PEM file of a key") from error
 
 
 def sign(digest: str, key: Any) -> str:
@@ -47,8 +55,9 @@ def is_signed(digest: str, signature: object, public_key: Path) -> bool:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+    content = _content("--verify_key", public_key)
     try:
-        key = load_pem_public_key(public_key.read_bytes())
+        key = load_pem_public_key(content)
     except ValueError:
         key = None
     if not isinstance(key, Ed25519PublicKey):

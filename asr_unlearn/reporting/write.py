@@ -14,7 +14,7 @@ from asr_unlearn.reporting.examples import examples, recordings
 from asr_unlearn.reporting.figures import palette
 from asr_unlearn.reporting.figures.gallery import draw_all
 from asr_unlearn.reporting.private import without_names
-from asr_unlearn.reporting.render_html import html
+from asr_unlearn.reporting.render_html import blocks, html
 from asr_unlearn.reporting.render_markdown import draw, markdown, sentences
 from asr_unlearn.reporting.runs import Runs, key, read_run_files
 from asr_unlearn.reporting.summary import summary
@@ -73,11 +73,18 @@ def write_report(
 def holds_figures(report: Path, results: Path) -> bool:
     """Whether a report.md has the summary and every table of figures as they follow from results.
 
-    Tables that quote other files, which may have been deleted since, are not compared.
+    And the report.html beside it, if there is one. Tables that quote other files, which may have
+    been deleted since, are not compared, nor is what else the pages say and show.
     """
-    text, found = report.read_text(encoding="utf-8"), compare(read_results(results))
-    figures = [sentences(summary(found)), *map(draw, _main_tables(found) + _more_tables(found))]
-    return all(block in text for block in figures)
+    found = compare(read_results(results))
+    figures, said = _main_tables(found) + _more_tables(found), summary(found)
+    looks = palette.looks([entry.name for entry in found.entries])
+    expected = {
+        report: [sentences(said), *map(draw, figures)],
+        report.with_suffix(".html"): blocks(said.sentences, figures, looks),
+    }
+    pages = {page: page.read_text(encoding="utf-8") for page in expected if page.is_file()}
+    return all(block in text for page, text in pages.items() for block in expected[page])
 
 
 def _check_records(results: Results, runs: Runs) -> None:

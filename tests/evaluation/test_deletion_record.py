@@ -87,6 +87,15 @@ def change_a_figure(path):
     path.write_text(f"{text[:row]}9{text[row:]}")
 
 
+def change_the_page(path):
+    """In a table of report.html alone."""
+    asr_unlearn.report(path.with_name("results.json"), audio=False)
+    text = path.read_text()
+    cell = text.index('data-value="', text.index("<h3>WER and loss</h3>"))
+    cell = text.index(">", cell) + 1
+    path.write_text(f"{text[:cell]}9{text[cell:]}")
+
+
 def drop_a_hash(path):
     edit(path, lambda content: content["sha256"].pop("weights_after"))
 
@@ -108,6 +117,7 @@ def drop_a_speaker(path):
         (lambda f: edit(f / "forgotten" / "run.json", lambda c: c.update(seed=7)), "run"),
         (lambda f: (f / "report.md").write_text("WER 0%"), "report"),
         (lambda f: change_a_figure(f / "report.md"), "report"),
+        (lambda f: change_the_page(f / "report.html"), "report"),
         (lambda f: drop_a_hash(f / "forgotten" / "deletion_record.json"), "weights_after; record"),
     ],
 )
@@ -391,6 +401,65 @@ def test_a_signed_record_is_that_of_its_key_alone(signed, keys, capsys):
     assert "signature: of this key" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"not as recorded.*: signature$"):
         verify(signed, "--verify-key", str(keys / "forger.pub"))
+
+
+def test_a_signed_model_is_verified_by_who_has_it_alone(signed, keys, tmp_path, capsys):
+    """Without the split, which names the speakers, the manifest, the original and the results."""
+    shutil.copytree(signed / "forgotten", tmp_path / "handed" / "on")
+    main(["verify", "--model", str(tmp_path / "handed" / "on"), *own(keys)])
+    shown = capsys.readouterr().out
+    for name in ("forget_list", "request", "split", "manifest", "weights_before", "results"):
+        assert f"{name}: gone\n" in shown
+    for name in ("run", "weights_after", "settings_after"):
+        assert f"{name}: as recorded\n" in shown
+    assert "signature: of this key" in shown
+    change_weights(tmp_path / "handed" / "on")
+    with pytest.raises(ValueError, match=r"not as recorded.*: weights_after$"):
+        main(["verify", "--model", str(tmp_path / "handed" / "on"), *own(keys)])
+    with pytest.raises(ValueError, match="without the manifest"):
+        main(["verify", "--model", str(tmp_path / "handed" / "on"), *own(keys), "--full", "true"])
+
+
+def own(keys):
+    return "--verify-key", str(keys / "own.pub")
+
+
+def test_a_signed_record_outlives_an_evaluation_without_the_key(signed, keys, tmp_path, capsys):
+    shutil.copytree(signed, tmp_path / "out")
+    data = [f"--{name}={tmp_path / 'out' / file}" for name, file in DATA.items() if name != "out"]
+    argv = ["evaluate", *data, "--models", "original,forgotten"]
+    main([*argv, "--out", str(tmp_path / "out" / "other.json")])
+    assert "deletion_record.json is signed, and stays as it is" in capsys.readouterr().err
+    verify(tmp_path / "out", *own(keys))
+
+
+def test_a_record_without_a_signature_says_so(folder, keys, capsys):
+    with pytest.raises(ValueError, match=r"not as recorded.*: signature$"):
+        verify(folder, *own(keys))
+    assert "signature: NONE" in capsys.readouterr().out
+
+
+def test_a_report_of_other_results_is_to_be_written_anew(folder, capsys):
+    asr_unlearn.report(folder / "results.json", audio=False)
+    edit(folder / "results.json", lambda content: content.update(corpus="other"))
+    evaluate(folder, "original", "forgotten")
+    capsys.readouterr()
+    with pytest.raises(ValueError, match=r"not as recorded.*: report$"):
+        verify(folder, "--full", "true")
+    shown = capsys.readouterr().out
+    assert "measured again: as recorded" in shown
+    assert f"report --results {folder / 'results.json'}` writes the report anew" in shown
+    asr_unlearn.report(folder / "results.json", audio=False)
+    verify(folder, "--full", "true")
+
+
+def test_what_was_unlearned_twice_for_one_request_says_so(folder, capsys):
+    unlearn(folder, "twice", model="forgotten")
+    assert "was unlearned for this request already" in capsys.readouterr().err
+    evaluate(folder, "original", "twice")
+    main(["verify", "--model", str(folder / "twice")])
+    before = folder / "forgotten"
+    assert f"unlearned before, same request, {before}:" in capsys.readouterr().out
 
 
 def test_a_check_without_a_key_says_what_it_proves(folder, capsys):
