@@ -20,6 +20,7 @@ from asr_unlearn.gradients.sample_assignment import (
     one_of_equals,
     probe_weights,
     remember_assignments,
+    shared_where_one_has_all,
     sketch,
 )
 from asr_unlearn.gradients.types import Batch, Losses
@@ -106,7 +107,8 @@ def _measure(
 
     _backward(forward, torch.ones_like(weights), compare)
     ordered = [found[i] for i in sorted(found)]
-    assignments = one_of_equals([assignment for assignment, _ in ordered])
+    measured = shared_where_one_has_all([each for each, _ in ordered], len(weights))
+    assignments = one_of_equals(measured)
     return assignments, all(certain for _, certain in ordered)
 
 

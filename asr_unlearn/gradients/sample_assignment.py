@@ -75,6 +75,21 @@ def one_of_equals(assignments: Sequence[Assignment | None]) -> list[Assignment |
     return found
 
 
+def shared_where_one_has_all(
+    assignments: Sequence[Assignment | None], utterances: int
+) -> list[Assignment | None]:
+    """The assignments, without those of one utterance where others have no use of their own.
+
+    A model that encodes each utterance alone gives each one such uses. Otherwise the positions are
+    shared, and the gradients of the other utterances were too small to be seen beside this one's.
+    """
+    whole = [a is not None and bool((a == a[0]).all()) for a in assignments]
+    owners = {int(a[0]) for a, is_ in zip(assignments, whole, strict=True) if a is not None and is_}
+    if len(owners) == utterances:
+        return list(assignments)
+    return [None if is_ else a for a, is_ in zip(assignments, whole, strict=True)]
+
+
 def _is_regular(assignment: Assignment, utterances: int) -> bool:
     """Whether one utterance has all positions, or all have as many, in runs or interleaved."""
     if bool((assignment == assignment[0]).all()) or in_runs(assignment, utterances):

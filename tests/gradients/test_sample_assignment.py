@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from tests.support.gradient_checks import (
     ENGINES,
@@ -38,6 +39,31 @@ def test_a_model_that_leaves_padding_out():
         assert_same_rows(
             problem, reference_rows(problem, batch), streamed_rows(problem, batch), 1e-9
         )
+
+
+class SharedNorm(nn.Module):
+    """A layer with a weight that all frames of all utterances share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.out = nn.RMSNorm(8), nn.Linear(8, 1)
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.tanh(self.norm(x))).square().mean((1, 2)) * scale
+
+
+@pytest.mark.filterwarnings("ignore:no rule gives")
+@pytest.mark.parametrize("ratio", [1e-2, 1e-4, 1e-7])
+def test_an_utterance_that_is_nearly_memorised_has_its_row_then_and_later(ratio):
+    """Beside another one's, its gradient is too small to be seen at a position of both."""
+    torch.manual_seed(0)
+    problem = Problem(SharedNorm(), lambda batch: problem.model(*batch), None)
+    x = torch.randn(2, 7, 8)
+    for scale in (torch.tensor([1.0, ratio]), torch.ones(2)):
+        batch = x, scale
+        expected, found = reference_rows(problem, batch), streamed_rows(problem, batch)
+        for one, other in zip(expected, found, strict=True):
+            torch.testing.assert_close(other / one.norm(), one / one.norm(), rtol=0, atol=1e-5)
 
 
 def test_a_changing_batch_is_measured_again():
