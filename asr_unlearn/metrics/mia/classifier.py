@@ -88,9 +88,14 @@ def _folds(
 ) -> dict[str, int]:
     """The fold of each speaker. Folds have equally many speakers of each group, and of both."""
     both = set(members) & set(others)
-    groups = sorted(both), sorted(set(members) - both), sorted(set(others) - both)
+    # Members and others are both dealt on after those who are both, so that no fold lacks any.
+    groups = (
+        (sorted(both), 0),
+        (sorted(set(members) - both), len(both)),
+        (sorted(set(others) - both), len(both)),
+    )
     return {
-        name: int(number) % folds
-        for group in groups
+        name: (first + int(number)) % folds
+        for group, first in groups
         for name, number in zip(group, rng.permutation(len(group)), strict=True)
     }

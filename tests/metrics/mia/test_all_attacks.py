@@ -1,5 +1,7 @@
 """What holds for all attacks: a planted leak is found, and small samples give no figure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,21 @@ def test_a_planted_leak_is_found_by_every_attack():
         assert attack.auc == pytest.approx(1.0, abs=0.01)
         assert attack.interval is None or attack.interval[0] > 0.98
     assert loss_attack(members, others).tpr_at_1_percent_fpr == 1.0
+
+
+@pytest.mark.parametrize("shared", range(5))
+def test_members_and_others_may_share_some_of_few_speakers(shared):
+    """As where a class is forgotten, and its held-out utterances are of speakers of both."""
+    rng = np.random.default_rng(shared)
+    members = group(rng, rng.exponential(size=30), speakers=5)
+    others = unseen(rng, rng.exponential(size=30), speakers=4)
+    others = [
+        replace(o, speaker=f"s{o.speaker[1:]}") if int(o.speaker[1:]) < shared else o
+        for o in others
+    ]
+    attack = classifier_attack(members, others)
+    assert attack is not None
+    assert 0 < attack.auc < 1
 
 
 def test_what_a_sample_is_too_small_for_is_left_out():
