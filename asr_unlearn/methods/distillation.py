@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,10 +21,11 @@ def frozen_copy(task: Task) -> Task:
 def untrained(task: Task, seed: int) -> Task:
     """The task with a frozen model of the same configuration and random weights, in eval mode.
 
-    A frozen front end is shared: the untrained model gets the original's features.
+    A frozen front end is shared: the untrained model gets the original's features. The weights are
+    not those that a training with the same seed starts from, and that the original may come from.
     """
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0]))
         model = type(task.model)(task.model.config)
     return _frozen(task.with_model(nn.Module.to(model, task.device, task.model.dtype)))
 

@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from asr_unlearn.data.labels import alphabet_of
+from asr_unlearn.data.manifest import read_manifest
 from asr_unlearn.methods.distillation import divergence_from, untrained
 from asr_unlearn.metrics.divergence import divergences
+from asr_unlearn.models.loading import model_from_config
+from asr_unlearn.models.tasks import task_for
 from tests.support.toy_task import ToyModel, close, context, softmax
 
 
@@ -40,3 +44,15 @@ def test_an_untrained_teacher_leaves_the_generators_alone():
     assert torch.equal(torch.rand(3), expected)
     assert isinstance(teacher.model, ToyModel)
     assert not teacher.model.weight.requires_grad
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_untrained_model_is_not_what_a_training_of_the_same_seed_starts_from(
+    corpus, tiny_config, seed
+):
+    alphabet = alphabet_of(read_manifest(corpus / "manifest.jsonl"))
+    start, processor = model_from_config(str(tiny_config), alphabet, seed)
+    drawn = dict(untrained(task_for(start, processor), seed).model.named_parameters())
+    matrices = {n: p for n, p in start.named_parameters() if p.dim() > 1 and n in drawn}
+    assert len(matrices) > 10
+    assert not any(torch.equal(drawn[name], p) for name, p in matrices.items())
