@@ -13,6 +13,8 @@ from asr_unlearn.data.audio import load_audio
 from asr_unlearn.data.corpus import Corpus
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.methods.gradient_ascent import GradientAscent
+from asr_unlearn.methods.orthograd import OrthoGrad
+from asr_unlearn.methods.orthograd_tau import OrthoGradTau
 from asr_unlearn.models.feature_cache import Inputs
 from asr_unlearn.models.inference import MeanScore, mean_score, score
 from asr_unlearn.models.loading import model_from_config
@@ -85,6 +87,20 @@ def test_a_ruined_model_is_returned_with_a_warning(setting, monkeypatch):
     options = {"method": "gradient_ascent", "stop": Stop(rule="steps"), "epochs": 1.0}
     found = unlearn(model, processor, **parts, **options)
     assert found.warning.startswith("the model is ruined: on ")
+
+
+@pytest.mark.parametrize("method", [OrthoGrad, OrthoGradTau])
+def test_a_method_that_was_used_before_starts_anew(setting, method):
+    data, model, processor = setting
+    parts = {name: data.part(name) for name in ("forget", "retain", "unseen")}
+    options = {"lr": 1e-3} if method is OrthoGrad else {"target": 1.5}
+    used = method(epochs=3.0, forget_batch=2, retain_batch=4, **options)
+    found = []
+    for _ in range(2):
+        start = copy.deepcopy(model)
+        unlearn(start, processor, **parts, method=used, stop=Stop(rule="steps"))
+        found.append(start.state_dict())
+    assert all(torch.equal(found[1][name], tensor) for name, tensor in found[0].items())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -1,5 +1,6 @@
 """Unlearning: from an original model and a split to a published model folder."""
 
+import copy
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
@@ -150,6 +151,8 @@ def run_unlearning(
         InputError: a part that the method or the stop rule needs has no utterances; or nothing was
             unlearned, since the original must not be published as unlearned.
     """
+    # What it carries from step to step is of this run alone.
+    method = copy.deepcopy(method)
     stop = stop.of_method(method)
     needed = _needed_parts(method, data, stop)
     before = fingerprint(unsharded(inputs.task.model))
