@@ -110,7 +110,7 @@ def test_a_model_that_was_trained_before_keeps_its_front_end(corpus, tiny_config
     argv += ["--split", str(corpus / "split.json"), "--finetune.epochs", "1"]
     before = {path: path.stat().st_mtime_ns for path in corpus.rglob("*")}
     main([*argv, "--model", str(tiny_config), "--out", str(tmp_path / "first")])
-    assert not (tmp_path / ".cache").exists()
+    assert not (tmp_path / ".cache" / "features").exists()
     main([*argv, "--model", str(tmp_path / "first"), "--out", str(tmp_path / "second")])
     assert list((tmp_path / ".cache" / "features").rglob("*.features"))
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*")} == before

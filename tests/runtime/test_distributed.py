@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import Wav2Vec2Config
 
 from asr_unlearn.cli.main import main
+from asr_unlearn.gradients.cgls import TOLERANCE
 from asr_unlearn.methods.orthograd import OrthoGrad
 from asr_unlearn.models.inference import MeanScore
 from asr_unlearn.models.tasks.compute import FULL, Compute
@@ -235,8 +236,10 @@ def test_pieces_of_batches_train_the_same_model(together):
     alone = dict(run_cases(place, "cut", PIECES))
     for name, whole in run_cases(place, "uncut"):
         expected = moved(whole, start)
+        # The solver of a pool may end an iteration earlier, at the same tolerance.
+        limit = TOLERANCE if "retain_pool" in CASES[name] else 1e-4
         for found in (alone[name], weights[0]["pieces"][name], weights[1]["pieces"][name]):
-            assert (moved(found, start) - expected).norm() <= 1e-4 * expected.norm(), name
+            assert (moved(found, start) - expected).norm() <= limit * expected.norm(), name
     run = make(place, "neggrad_plus", place.runs / "counted", compute=PIECES)
     counts = {len(source.pieces(i)) for source in run.sources.values() for i in range(2)}
     assert len(counts) > 1
