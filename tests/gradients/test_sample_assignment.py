@@ -62,8 +62,8 @@ def test_an_utterance_that_is_nearly_memorised_has_its_row_then_and_later(ratio)
     for scale in (torch.tensor([1.0, ratio]), torch.ones(2)):
         batch = x, scale
         expected, found = reference_rows(problem, batch), streamed_rows(problem, batch)
-        for one, other in zip(expected, found, strict=True):
-            torch.testing.assert_close(other / one.norm(), one / one.norm(), rtol=0, atol=1e-5)
+        row, measured = expected["norm.weight"][1], found["norm.weight"][1]
+        assert (measured - row).norm() <= 1e-4 * row.norm()
 
 
 def test_a_changing_batch_is_measured_again():
