@@ -26,7 +26,7 @@ class MSA(Method):
     B is the base model that θ was fine-tuned from, F are its weights after fine-tuning on the
     forget set alone, R after as many steps on batches of the retain set. What both learn, such as
     the style of the corpus, partly cancels, so that the speakers alone are subtracted. The options
-    of AdamW are to be those that the model was fine-tuned with.
+    of AdamW are to be those that the model was fine-tuned with; there is no weight decay.
 
     Deviation: F and R are trained as far as the stop rule needs, with constant α and β, where the
     paper trains them to the end.

@@ -68,7 +68,9 @@ def identical(
 ) -> tuple[float, float]:
     """Return mean KLoM and forgetting quality of as many models that do not differ, by simulation.
 
-    Both are what to compare an unlearned model's with: few models give neither 0 nor 1.
+    Both are what to compare an unlearned model's with: few models give neither 0 nor 1. The losses
+    of one model are drawn independently. Where they rise and fall together, equal models have a
+    larger KLoM than this.
     """
     repeats = math.ceil(SIMULATED / forgot.shape[1])
     masks = [np.tile(mask, (1, repeats)) for mask in (forgot, without)]
