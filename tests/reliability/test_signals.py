@@ -40,9 +40,11 @@ def test_a_program_ends_with_one_line(number, capsys):
 @pytest.fixture(autouse=True)
 def handlers_restored():
     before = {number: signal.getsignal(number) for number in ENDING}
-    # `nohup` ignores SIGHUP, and a child inherits that.
-    if before[signal.SIGHUP] == signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # `nohup` ignores SIGHUP and a shell's background job SIGINT; a child inherits that.
+    defaults = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    for number, default in defaults.items():
+        if before[number] == signal.SIG_IGN:
+            signal.signal(number, default)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
