@@ -81,9 +81,6 @@ def __getattr__(name: str) -> Any:
 
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from asr_unlearn.runtime.torchaudio_check import check_torchaudio
-
-    check_torchaudio()
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 

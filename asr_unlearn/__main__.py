@@ -5,13 +5,11 @@ from asr_unlearn.runtime import signals
 signals.end_at_once("asr-unlearn")
 
 from asr_unlearn.runtime.program import spare_waiting_threads  # noqa: E402
-from asr_unlearn.runtime.torchaudio_check import end_without_torchaudio  # noqa: E402
 
 
 def main() -> None:
-    """Run one command, once torchaudio is known to load."""
+    """Run one command."""
     spare_waiting_threads()
-    end_without_torchaudio("asr-unlearn")
     from asr_unlearn.cli.main import main as run_command
 
     run_command()

@@ -1,122 +1,32 @@
 """The command `asr-unlearn`: reads the arguments, calls a function and prints its result."""
 
-import inspect
 import json
 import logging
-import re
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from jsonargparse import ArgumentParser, set_parsing_settings
-
-from asr_unlearn.api.unlearning import DEFAULT_METHOD
-from asr_unlearn.cli import prepare
-from asr_unlearn.cli.as_json import JSON, JSON_HELP, as_json
-from asr_unlearn.cli.commands import COMMANDS
-from asr_unlearn.cli.method_flags import method_options, with_method_class
-from asr_unlearn.methods.finetune import Finetune
-from asr_unlearn.methods.method import Method
-from asr_unlearn.runtime import distributed, program
-from asr_unlearn.runtime.device import pick_device
+from asr_unlearn.cli import commands, prepare
+from asr_unlearn.cli.parser import JSON, command_parser
+from asr_unlearn.runtime import program
 from asr_unlearn.runtime.documents import MOST_DIGITS
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.launch import launched, launched_share
 from asr_unlearn.runtime.outputs import check_apart
 from asr_unlearn.runtime.provenance import recorded_command
-from asr_unlearn.runtime.text import did_you_mean, one_line, plain_argument_error, printable
-from asr_unlearn.runtime.version import __version__
-
-# Where shtab is installed, --print_completion writes a shell's completion.
-set_parsing_settings(add_print_completion_argument=True)
-
-
-class Parser(ArgumentParser):
-    """Says what is wrong with the arguments in one line, without all flags there are."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End with status 2, as argparse does."""
-        called = self.prog.replace(" [options]", "")
-        text = re.sub(r"(arguments are required: )(.+)", _as_flags, plain_argument_error(message))
-        if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", text):
-            flags = [f"--{action.dest}" for action in self._actions if action.option_strings]
-            text += did_you_mean(unknown[1], flags)
-        print(one_line(f"{called}: {text}; {called} --help lists the flags"), file=sys.stderr)
-        sys.exit(2)
-
-
-def _as_flags(required: re.Match[str]) -> str:
-    """Names such as `train.split`, as jsonargparse calls what is missing, as they are given."""
-    names = [name.rpartition(".") for name in required[2].split(", ")]
-    without_flags = {name for name, command in COMMANDS.items() if command.positional}
-    return required[1] + ", ".join(
-        name.upper() if command in without_flags else f"--{name}" for command, _, name in names
-    )
-
-
-@cache
-def command_parser() -> Parser:
-    """One subcommand for each of `COMMANDS`."""
-    parser = Parser(
-        prog="asr-unlearn",
-        description="Make a speech recogniser forget chosen speakers, and prove how well it did.",
-        version=__version__,
-    )
-    # `main` takes it from anywhere on the line; here it is for the help.
-    parser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
-    subcommands = parser.add_subcommands()
-    for name, command in COMMANDS.items():
-        summary = (inspect.getdoc(command.function) or "").partition("\n\n")[0]
-        subparser = Parser(description=summary, epilog=f"example: {command.example}")
-        # Their options are flags of their own: --method.alpha, --finetune.lr.
-        parameters = inspect.signature(command.function).parameters
-        skipped: set[str | int] = {
-            n for n in parameters if n in ("method", "finetune", "fixed", "options")
-        }
-        subparser.add_function_arguments(
-            command.function, as_group=False, as_positional=command.positional, skip=skipped
-        )
-        if "method" in parameters:
-            subparser.add_argument(
-                "--method",
-                type=Method,
-                enable_path=True,
-                help=f"name from `asr-unlearn methods` (default: {DEFAULT_METHOD}), or "
-                "path/to/file.py:ClassName; --method.help NAME lists its options",
-            )
-        if "finetune" in parameters:
-            # Training forgets nothing.
-            unused = {"project", "sam", "forget_batch"}
-            subparser.add_class_arguments(Finetune, "finetune", skip=unused)
-        subparser.add_argument(
-            "--config", action="config", help="YAML file with any of these flags"
-        )
-        subparser.add_argument(JSON, action="store_true", help=JSON_HELP)
-        subparser.add_argument(program.DEBUG, action="store_true", help=program.DEBUG_HELP)
-        subcommands.add_subcommand(name, subparser, help=summary)
-    # For the help: `main` hands it to the programs of data_prep.
-    subcommands.add_subcommand(prepare.NAME, Parser(), help=prepare.SUMMARY)
-    return parser
+from asr_unlearn.runtime.text import printable
 
 
 def _check_processes(name: str) -> None:
     """Raises InputError where torchrun has started a command that one process must do alone."""
-    if distributed.launched() and not COMMANDS[name].in_several_processes:
-        several = [other for other, command in COMMANDS.items() if command.in_several_processes]
+    if launched() and not commands.load(name).in_several_processes:
+        several = [each for each in commands.NAMES if commands.load(each).in_several_processes]
         raise InputError(
             f"{name} works in one process, without torchrun; several can share {', '.join(several)}"
         )
-
-
-def _normalised(arguments: Sequence[str]) -> list[str]:
-    """Arguments as the parser takes them: underscores in flags, methods by their classes."""
-    words = [_with_underscores(word) for word in arguments]
-    function = COMMANDS[words[0]].function if words and words[0] in COMMANDS else None
-    if function is None or "method" not in inspect.signature(function).parameters:
-        return words
-    return with_method_class(words)
 
 
 def _check_numbers(arguments: Sequence[str]) -> None:
@@ -142,14 +52,23 @@ def understood(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
         SystemExit: there is no such command or flag, which has been printed.
         InputError: a value out of range.
     """
-    parser = command_parser()
     _check_numbers(arguments)
-    words = _normalised(arguments)
+    words = [_with_underscores(word) for word in arguments]
+    command = commands.named_by(words)
+    parameters = signature(command.function).parameters if command else {}
+    if "method" in parameters:
+        # It loads all methods.
+        from asr_unlearn.cli.method_flags import method_options, with_method_class
+
+        words = with_method_class(words)
+    parser = command_parser(words)
+    if not words:
+        parser.error(f"no command; there are {', '.join((*commands.NAMES, prepare.NAME))}")
     parsed = parser.parse_args(words)
     options = parser.instantiate(parsed)[parsed.subcommand].as_dict()
     for name in ("config", "debug", "json"):
         options.pop(name, None)
-    if "fixed" in inspect.signature(COMMANDS[parsed.subcommand].function).parameters:
+    if "fixed" in parameters:
         options["fixed"] = tuple(method_options(words))
     return parsed.subcommand, options
 
@@ -169,12 +88,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given, debug = program.without_debug(sys.argv[1:] if arguments is None else arguments)
     log_to_stderr()
-    if arguments is None and given[:1] == [prepare.NAME]:
-        sys.exit(program.run_program("asr-unlearn", lambda: prepare.prepare(given[1:])))
     if arguments is not None:
         _run(given)
-    elif status := program.run_program("asr-unlearn", lambda: _run(given), debug=debug):
+    elif status := _as_program(given, debug=debug):
         sys.exit(status)
+
+
+def _as_program(given: Sequence[str], *, debug: bool) -> int:
+    name = "asr-unlearn"
+    if given[:1] == [prepare.NAME]:
+        return program.run_program(name, lambda: prepare.prepare(given[1:]))
+    status = program.reported(name, lambda: _import(given), debug=debug)
+    return status or program.run_program(name, lambda: _run(given), debug=debug)
+
+
+def _import(given: Sequence[str]) -> None:
+    """Import what a command needs while signals still end the program at once.
+
+    An import does not survive a signal that is raised as an error in it.
+    """
+    command_parser(given)
 
 
 def log_to_stderr() -> None:
@@ -194,18 +127,23 @@ class _StandardError(logging.Handler):
 
 def _run(given: Sequence[str]) -> None:
     name, options = understood(given)
-    command = COMMANDS[name]
+    command = commands.load(name)
     with recorded_command(["asr-unlearn", *given]):
         _check_processes(name)
         # A GPU that is not there is reported before anything is read.
         if "device" in options:
+            from asr_unlearn.runtime.device import pick_device
+
             pick_device(options["device"])
         if "out" in options:
             check_apart(Path(options["out"]), _files_of_flags(given))
         result = command.function(**options)
         if JSON not in given:
             command.show(result)
-        elif not distributed.launched_share().rank:
-            print(json.dumps(as_json(result), default=str))
+        elif not launched_share().rank:
+            print(json.dumps(command.json(result), default=str))
         command.check(result)
-        distributed.leave()
+        if launched():
+            from asr_unlearn.runtime import distributed
+
+            distributed.leave()

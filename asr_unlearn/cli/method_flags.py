@@ -1,11 +1,15 @@
 """Methods on the command line: `--method NAME`, `--method.OPTION VALUE`, and the same in YAML."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
 from asr_unlearn.api.unlearning import DEFAULT_METHOD
+from asr_unlearn.methods.finetune import Finetune
+from asr_unlearn.methods.method import Method
 from asr_unlearn.methods.registry import METHODS, check_options, find_method
 from asr_unlearn.runtime.documents import read_yaml
 
@@ -13,6 +17,22 @@ HELP = "--method.help"
 YAML = (".yaml", ".yml")
 # By the paths of their classes, which YAML may have in place of names.
 _NAMES = {f"{method.__module__}.{method.__qualname__}": name for name, method in METHODS.items()}
+
+
+def add_method_flags(parser: ArgumentParser, parameters: Container[str]) -> None:
+    """Add the flags of a function's parameters `method` and `finetune`, which have options."""
+    if "method" in parameters:
+        parser.add_argument(
+            "--method",
+            type=Method,
+            enable_path=True,
+            help=f"name from `asr-unlearn methods` (default: {DEFAULT_METHOD}), or "
+            "path/to/file.py:ClassName; --method.help NAME lists its options",
+        )
+    if "finetune" in parameters:
+        # Training forgets nothing.
+        unused: set[str | int] = {"project", "sam", "forget_batch"}
+        parser.add_class_arguments(Finetune, "finetune", skip=unused)
 
 
 def with_method_class(words: Sequence[str]) -> list[str]:

@@ -25,6 +25,9 @@ if __name__ == "__main__":
 from asr_unlearn.api.splitting import check_one_request
 from asr_unlearn.api.training import parts_of
 from asr_unlearn.cli import main as command_line
+
+# What the stages call: an import does not survive a signal that is raised as an error in it.
+from asr_unlearn.cli.commands import evaluate, report, split, train, unlearn  # noqa: F401
 from asr_unlearn.cli.plan import BASE, STAGES, Plan, RecipeStep
 from asr_unlearn.cli.recipe import Recipe, read_recipe
 from asr_unlearn.cli.requests import all_requests, check_requests

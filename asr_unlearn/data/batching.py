@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from asr_unlearn.data.manifest import Utterance
-from asr_unlearn.runtime.distributed import WHOLE, Share
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.launch import WHOLE, Share
 
 T = TypeVar("T")
 

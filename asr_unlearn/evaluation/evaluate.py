@@ -37,8 +37,8 @@ from asr_unlearn.evaluation.speaker_verification import Judge, Trials, names_spe
 from asr_unlearn.metrics.gap import gap
 from asr_unlearn.models.saved_model import Key, SavedModel
 from asr_unlearn.models.targets import check_targets_of_all
-from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.cache import cache_folder, predictions_folder
+from asr_unlearn.runtime.launch import launched, launched_share
 from asr_unlearn.runtime.provenance import invocation, versions
 
 
@@ -151,7 +151,7 @@ def evaluate(
         trials=own_trials,
         judge=own_judge,
     )
-    if distributed.launched_share().rank:
+    if launched_share().rank:
         return None
     entries = [_entry(model, inputs) for model in models]
     add_gum(entries)
@@ -178,7 +178,7 @@ def _transcribed(given: Evaluated) -> dict[Key, list[Row]]:
     untranscribed = [m for m in models if not is_transcribed(m, manifest, split, beams=beams)]
     check_targets_of_all(untranscribed, given.corpus.part(*PARTS))
     runner = given.workers.transcriptions(device)
-    if distributed.launched() or not runner.is_this_process:
+    if launched() or not runner.is_this_process:
         jobs = [Transcription(m, manifest, split, device, beams) for m in models]
         run_jobs(jobs, runner, given.root / "transcription.log", "transcribing")
     return {m.key: transcribe(m, manifest, split, device=device, beams=beams) for m in models}

@@ -12,6 +12,7 @@ from joblib import cpu_count
 
 from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.launch import launched_share
 from asr_unlearn.runtime.progress import Bar
 from asr_unlearn.runtime.runner import LOCAL, LoggedCall, Runner, check_runner
 
@@ -63,7 +64,7 @@ def run_jobs(jobs: Sequence[Job], runner: Runner, log: Path, description: str) -
     Other processes write their output to the file `log`. Jobs must be picklable. Of several
     launched processes each runs its share, and waits for the others' results.
     """
-    own = distributed.launched_share().of_all(jobs)
+    own = launched_share().of_all(jobs)
     _run([job for job in own if not job.is_done()], runner, log, description)
     distributed.barrier_without_group()
 

@@ -7,7 +7,6 @@ join none: each does a share of the jobs, and they meet. Everything is a no-op i
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import TypeVar
@@ -19,34 +18,11 @@ from torch import Tensor
 from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
+from asr_unlearn.runtime.launch import WHOLE, Share, launched, launched_share
+
 T = TypeVar("T")
 POLL_SECONDS = 0.2
 _PLACES = count()
-
-
-@dataclass(frozen=True)
-class Share:
-    """The share of one of several processes."""
-
-    rank: int
-    world_size: int
-
-    def of_all(self, items: Sequence[T]) -> Sequence[T]:
-        """Every `world_size`-th item, starting at `rank`."""
-        return items[self.rank :: self.world_size]
-
-
-WHOLE = Share(0, 1)
-
-
-def launched() -> bool:
-    """Whether this process was started as one of several."""
-    return launched_share().world_size > 1
-
-
-def launched_share() -> Share:
-    """This process's share of what the launched processes do, in a group or not."""
-    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def own_device(device: torch.device) -> torch.device:

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from asr_unlearn.runtime import distributed
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.launch import launched_share
 from asr_unlearn.runtime.provenance import command
 
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
@@ -100,7 +100,7 @@ def tracking(name: TrackerName | None, out: Path) -> Iterator[Tracker | None]:
 
     The name must have passed `check_tracker`.
     """
-    if name is None or not distributed.is_first():
+    if name is None or launched_share().rank:
         yield None
         return
     tracker = Tracker(name, out)

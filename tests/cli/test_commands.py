@@ -2,14 +2,18 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from asr_unlearn import __version__
-from asr_unlearn.cli.commands import COMMANDS
+from asr_unlearn.cli import commands
+from asr_unlearn.cli.commands import methods as methods_command
 from asr_unlearn.cli.main import main, understood
 from asr_unlearn.data.labels import alphabet_of
 from asr_unlearn.data.make_split import make_split
@@ -21,7 +25,7 @@ from asr_unlearn.models.loading import model_from_config, save_model
 from tests.support.flags import flags
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", commands.NAMES)
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -29,11 +33,42 @@ def test_help_has_an_example(command, capsys):
     assert f"example: asr-unlearn {command}" in " ".join(capsys.readouterr().out.split())
 
 
+def test_without_a_command_they_are_named(monkeypatch, capsys):
+    status, said = ends(monkeypatch, capsys, [])
+    assert status == 2
+    assert said.startswith("asr-unlearn: no command; there are split, train, ")
+    assert said.endswith(", methods, prepare; asr-unlearn --help lists the flags\n")
+
+
 def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"asr-unlearn {__version__}\n"
+
+
+def test_the_help_and_a_split_do_not_wait_for_torch(corpus, tmp_path):
+    argv = ["split", "--manifest", corpus / "manifest.jsonl", "--draw", "1"]
+    code = (
+        "import sys\nfrom asr_unlearn.cli.main import main\n"
+        "try:\n    main({argv})\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    for words in (["--help"], [*map(str, argv), "--out", str(tmp_path / "split.json")]):
+        given = [sys.executable, "-c", code.format(argv=words)]
+        done = subprocess.run(given, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "split.json").is_file()
+
+
+def test_the_help_has_every_command_with_its_summary(capsys):
+    modules = Path(commands.__file__).parent.glob("[a-z]*.py")
+    assert set(commands.NAMES) == {path.stem for path in modules}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in commands.NAMES:
+        assert f"{name} {commands.summary(name)}" in shown
 
 
 def test_methods_lists_every_option(capsys):
@@ -245,7 +280,8 @@ def test_an_error_that_nobody_expected_is_one_line_as_well(monkeypatch, capsys):
     def surprised():
         raise TypeError("'NoneType' object\n  cannot be interpreted")
 
-    monkeypatch.setitem(COMMANDS, "methods", replace(COMMANDS["methods"], function=surprised))
+    changed = replace(methods_command.COMMAND, function=surprised)
+    monkeypatch.setattr(methods_command, "COMMAND", changed)
     assert ends(monkeypatch, capsys, ["methods"]) == (
         1,
         "asr-unlearn: TypeError: 'NoneType' object cannot be interpreted; "
@@ -260,7 +296,8 @@ def test_called_from_python_it_raises(monkeypatch):
     def surprised():
         raise TypeError("what")
 
-    monkeypatch.setitem(COMMANDS, "methods", replace(COMMANDS["methods"], function=surprised))
+    changed = replace(methods_command.COMMAND, function=surprised)
+    monkeypatch.setattr(methods_command, "COMMAND", changed)
     with pytest.raises(TypeError, match="what"):
         main(["methods", "--debug"])
 
@@ -380,7 +417,8 @@ def test_an_interruption_is_no_error_of_the_program(monkeypatch, capsys):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(COMMANDS, "methods", replace(COMMANDS["methods"], function=interrupt))
+    changed = replace(methods_command.COMMAND, function=interrupt)
+    monkeypatch.setattr(methods_command, "COMMAND", changed)
     assert ends(monkeypatch, capsys, ["methods"]) == (
         130,
         "\nasr-unlearn: interrupted; the same command goes on\n",

@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from asr_unlearn.cli.main import command_parser, main
+from asr_unlearn.cli.main import main
+from asr_unlearn.cli.parser import parser_of
 
 LINES = {
     "unl": ["unlearn"],
@@ -15,10 +16,10 @@ LINES = {
 
 def test_bash_completes(capsys, tmp_path):
     # Writing the completion uses a parser up.
-    command_parser.cache_clear()
+    parser_of.cache_clear()
     with pytest.raises(SystemExit) as ended:
         main(["--print_completion", "shtab-bash"])
-    command_parser.cache_clear()
+    parser_of.cache_clear()
     assert ended.value.code == 0
     (tmp_path / "completion").write_text(capsys.readouterr().out)
     for line, expected in LINES.items():

@@ -225,8 +225,8 @@ def said_of_torchaudio():
     ("arguments", "name"),
     [
         (["-m", "asr_unlearn", "methods"], "asr-unlearn"),
-        (["-m", "asr_unlearn", "--help"], "asr-unlearn"),
-        (["-c", "from asr_unlearn.__main__ import main; main()"], "asr-unlearn"),
+        (["-m", "asr_unlearn", "unlearn", "--help"], "asr-unlearn"),
+        (["-c", "from asr_unlearn.__main__ import main; main()", "train"], "asr-unlearn"),
         (["-m", "asr_unlearn.cli.run_recipe", ROOT / "recipes" / "an4", "--help"], "an4"),
     ],
 )

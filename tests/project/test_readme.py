@@ -11,8 +11,8 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_unlearn import Stop, unlearn
+from asr_unlearn.cli import commands as subcommands
 from asr_unlearn.cli import main, prepare
-from asr_unlearn.cli.commands import COMMANDS
 from asr_unlearn.cli.recipe import read_recipe
 from asr_unlearn.cli.run_recipe import check, make_plan, parser
 from asr_unlearn.data.corpus import Corpus
@@ -69,7 +69,7 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
     for words in commands(page):
         if "asr_unlearn" in words:
             rest = words[words.index("asr_unlearn") + 1 :]
-            assert COMMANDS[rest[0]].in_several_processes
+            assert subcommands.load(rest[0]).in_several_processes
         elif words[:2] == ["asr-unlearn", prepare.NAME]:
             understand_preparation([f"data_prep.{words[2]}", *words[3:]], monkeypatch)
         elif words[0] == "asr-unlearn":

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from asr_unlearn.cli.main import COMMANDS, main
+from asr_unlearn.cli.commands import NAMES
+from asr_unlearn.cli.main import main
 from asr_unlearn.data.manifest import read_manifest, write_manifest
 from data_prep import check
 
@@ -54,7 +55,7 @@ def test_every_command_prints_what_the_terminal_can(corpus, tiny_config, tmp_pat
         ["methods"],
         ["purge", folder],
     ]
-    assert {command[0] for command in commands} == set(COMMANDS)
+    assert {command[0] for command in commands} == set(NAMES)
     report = ""
     for command in commands:
         if command[0] == "purge":
