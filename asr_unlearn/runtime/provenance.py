@@ -67,10 +67,18 @@ def _published(argv: Sequence[str]) -> str:
 
 
 def without_folders(word: str) -> str:
-    """An argument without its absolute path, relative to the current folder where it is in it."""
+    """An argument without its absolute paths, relative to the current folder where they are in it.
+
+    An argument may list paths with commas, and may name them: `planted_noise=/data/noise.json`.
+    """
     flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{flag}{equals}{','.join(map(_without_folder, value.split(',')))}"
+
+
+def _without_folder(item: str) -> str:
+    name, equals, value = ("", "", item) if Path(item).is_absolute() else item.partition("=")
     path = Path(value)
     if not path.is_absolute():
-        return word
+        return item
     here = path.is_relative_to(Path.cwd())
-    return f"{flag}{equals}{path.relative_to(Path.cwd()) if here else path.name}"
+    return f"{name}{equals}{path.relative_to(Path.cwd()) if here else path.name}"
