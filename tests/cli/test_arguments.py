@@ -129,7 +129,7 @@ BAD = [
     ("purge --out T", 2, "unrecognized arguments: --out (did you mean '--json', '--debug'?)"),
     ("methods --nosuch 1", 2, "unrecognized arguments: --nosuch 1; asr-unlearn methods --help"),
     ("nosuch", 2, "argument subcommand: invalid choice: 'nosuch' (choose from 'split', 'train'"),
-    ("", 2, 'expected "subcommand" to be one of {split,train,unlearn,tune,evaluate'),
+    ("", 2, "no command; there are split, train, unlearn, tune, evaluate, report, verify, "),
 ]
 
 

@@ -33,13 +33,6 @@ def test_help_has_an_example(command, capsys):
     assert f"example: asr-unlearn {command}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_without_a_command_they_are_named(monkeypatch, capsys):
-    status, said = ends(monkeypatch, capsys, [])
-    assert status == 2
-    assert said.startswith("asr-unlearn: no command; there are split, train, ")
-    assert said.endswith(", methods, prepare; asr-unlearn --help lists the flags\n")
-
-
 def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
