@@ -19,7 +19,7 @@ from asr_unlearn.evaluation.evaluate import Evaluation
 from asr_unlearn.evaluation.evaluate import evaluate as evaluate_models
 from asr_unlearn.evaluation.jobs import Workers
 from asr_unlearn.evaluation.measures.registry import chosen
-from asr_unlearn.evaluation.results import read_results
+from asr_unlearn.evaluation.results import RESULT_KEYS, read_results
 from asr_unlearn.evaluation.signature import signing_key
 from asr_unlearn.evaluation.speaker_verification import TRIALS
 from asr_unlearn.methods.registry import users_method
@@ -116,7 +116,7 @@ def evaluate(
     """
     manifest, split, out = Path(manifest), Path(split), Path(out)
     trials = manifest.with_name(TRIALS)
-    check_file(out, manifest, split, trials, keys=("schema", "models"))
+    check_file(out, manifest, split, trials, keys=RESULT_KEYS)
     check_tracker(track)
     key = None if sign is None else signing_key(Path(sign))
     budget = AttackBudget(

@@ -222,6 +222,9 @@ class Plan:
         reads = [self.manifest, self.split, self.manifest.with_name(TRIALS), *models]
         if judge := options.get("judge"):
             reads.append(Path(judge))
+        # A measure may take a file or a folder: `further_test=MANIFEST`.
+        arguments = [Path(m.partition("=")[2]) for m in names_in(options.get("measures", ""))]
+        reads += [path for path in arguments if path.name and path.exists()]
 
         def also() -> list[Path]:
             predicted = [predictions_folder(model, self.out) / TRANSCRIPTS for model in models]

@@ -28,6 +28,7 @@ from asr_unlearn.cli import main as command_line
 
 # What the stages call: an import does not survive a signal that is raised as an error in it.
 from asr_unlearn.cli.commands import evaluate, report, split, train, unlearn  # noqa: F401
+from asr_unlearn.cli.output_checks import check_outputs
 from asr_unlearn.cli.plan import BASE, STAGES, Plan, RecipeStep
 from asr_unlearn.cli.recipe import Recipe, read_recipe
 from asr_unlearn.cli.requests import all_requests, check_requests
@@ -291,6 +292,9 @@ def _run(arguments: Sequence[str], debug: bool) -> None:
         check(command)
         check_apart(command.leaves, inputs)
     chosen = [step for step in ordered if given.stage <= step.stage <= given.stop_stage]
+    check_outputs(chosen)
+    if "," in str(given.out) and len(plans) > 1:
+        raise InputError(f"--out {given.out}: with several requests, give a path without a comma")
     with recorded_command([f"recipes/{folder.name}/run.sh", *rest]):
         for trains, steps in groupby(chosen, lambda step: step.stage in TRAINING):
             if trains and not runner.is_this_process:

@@ -16,6 +16,8 @@ from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.io import write_json
 
 SCHEMA = 2
+# What results.json begins with.
+RESULT_KEYS = ("schema", "models")
 # The names of the models that all others are compared with.
 ORIGINAL, RETRAINED = "original", "retrained"
 

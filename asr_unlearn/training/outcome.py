@@ -20,7 +20,8 @@ class NothingUnlearnedError(InputError):
         target: the stop target.
     """
 
-    def __init__(self, message: str, target: MeanScore | None) -> None:
+    # What a process raises goes to its parent with the message alone.
+    def __init__(self, message: str, target: MeanScore | None = None) -> None:
         super().__init__(message)
         self.target = target
 

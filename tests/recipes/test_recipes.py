@@ -395,16 +395,20 @@ def test_the_evaluation_is_complete_with_its_predictions_and_records(tmp_path):
     assert tmp_path / "manifest.problems.json" in also[1]
 
 
-def test_another_judge_and_other_trials_are_seen(tmp_path):
+def test_another_judge_trials_and_files_of_measures_are_seen(tmp_path):
     from asr_unlearn.cli.plan import Plan
     from asr_unlearn.cli.recipe import read_recipe
     from asr_unlearn.cli.stages import state_of
 
     recipe = read_recipe(recipe_file(tmp_path))
+    further = tmp_path / "further.jsonl"
+    further.write_text("one")
     recipe.apply(f"evaluate.judge={tmp_path / 'judge'}")
+    recipe.apply(f"evaluate.measures=relearning,further_test={further}")
     plan = Plan(recipe, "small", Path("data"), tmp_path, folders={0: tmp_path}, device="cpu")
     (evaluate,) = [c for c in plan.commands() if c.stage == 6]
-    for file in (tmp_path / "judge" / "original" / "model.safetensors", tmp_path / "trials.txt"):
+    judge = tmp_path / "judge" / "original" / "model.safetensors"
+    for file in (judge, tmp_path / "trials.txt", further):
         before = [state_of(path) for path in evaluate.reads]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("another")

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from asr_unlearn.data.corpus import Corpus, check_measured
 from asr_unlearn.data.manifest import Utterance, read_manifest
+from asr_unlearn.data.replaced import check_recordings
 from asr_unlearn.data.split import Split
 from asr_unlearn.evaluation.error_rates import figures_by_part, overlong_transcripts
 from asr_unlearn.evaluation.measures.measure import Entry, Evaluated, Measure
@@ -22,6 +23,8 @@ from asr_unlearn.models.tasks.window import longest_seconds
 from asr_unlearn.runtime.errors import InputError
 
 TEST = "test"
+# In the cache: the states of the recordings that were read.
+RECORDINGS = "further_recordings.json"
 
 
 class FurtherTestMeasure(Measure):
@@ -75,7 +78,7 @@ class FurtherTestMeasure(Measure):
                 "the split"
             )
         check_measured(found, path, "give what it writes")
-        return found
+        return check_recordings(found, corpus.cache and corpus.cache / RECORDINGS)
 
 
 def long_enough(model: SavedModel, utterances: Sequence[Utterance]) -> SavedModel:

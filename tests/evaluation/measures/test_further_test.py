@@ -1,5 +1,6 @@
 """A further test set: the same figures as of the split's test part, of other recordings."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from asr_unlearn.evaluation.measures.further_test import FurtherTestMeasure, ent
 from asr_unlearn.models import targets
 from asr_unlearn.models.saved_model import SavedModel
 from asr_unlearn.runtime.errors import InputError
+from asr_unlearn.runtime.file_state import FileState
 from tests.support.attacked_models import measured
 
 
@@ -42,6 +44,20 @@ def test_other_speakers_and_recordings_count(data, evaluated):
     assert further["speakers"] == len({u.speaker for u in data.part("test")}) + 1
     speakers = further["speakers"] >= 3
     assert bool(found["ci95"].get("further_test")) == speakers
+
+
+def test_replaced_recordings_are_transcribed_again_or_refused(data, evaluated, tmp_path):
+    first, second = data.part("test")[:2]
+    audio = tmp_path / first.audio.name
+    shutil.copy(first.audio, audio)
+    new = replace(first, id="new", speaker="new", audio=audio, sha256=None)
+    before = evaluated_on(data, [new])["further_test"]["loss"]
+    shutil.copy(second.audio, audio)
+    after = evaluated_on(data, [new])["further_test"]["loss"]
+    assert after != before
+    known = replace(new, sha256=FileState.of(first.audio).sha256)
+    with pytest.raises(InputError, match="the recording of utterance new, was replaced"):
+        evaluated_on(data, [known])
 
 
 def test_a_manifest_of_known_speakers_alone_is_refused(data, evaluated):
