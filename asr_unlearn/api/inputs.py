@@ -21,4 +21,4 @@ def read_corpus(manifest: Path | str, split: Path | str, out: Path) -> Corpus:
     if out.is_dir():
         # Folders, of which there are few: a file that may be replaced is no recording.
         check_apart(out, {utterance.audio.parent for utterance in corpus.manifest})
-    return replace(corpus, manifest=check_recordings(corpus.manifest, cache / "recordings.json"))
+    return replace(corpus, manifest=check_recordings(corpus.manifest, corpus.recordings))

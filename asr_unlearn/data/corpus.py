@@ -50,6 +50,11 @@ class Corpus:
         """The folder for cached features."""
         return self.cache and self.cache / "features"
 
+    @property
+    def recordings(self) -> Path | None:
+        """The file for the states of the recordings that were read."""
+        return self.cache and self.cache / "recordings.json"
+
     @cached_property
     def _by_part(self) -> dict[str, list[Utterance]]:
         return self.split.by_part(self.manifest)

@@ -23,8 +23,6 @@ from asr_unlearn.models.tasks.window import longest_seconds
 from asr_unlearn.runtime.errors import InputError
 
 TEST = "test"
-# In the cache: the states of the recordings that were read.
-RECORDINGS = "further_recordings.json"
 
 
 class FurtherTestMeasure(Measure):
@@ -78,7 +76,7 @@ class FurtherTestMeasure(Measure):
                 "the split"
             )
         check_measured(found, path, "give what it writes")
-        return check_recordings(found, corpus.cache and corpus.cache / RECORDINGS)
+        return check_recordings(found, corpus.recordings)
 
 
 def long_enough(model: SavedModel, utterances: Sequence[Utterance]) -> SavedModel:

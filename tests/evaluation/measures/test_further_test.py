@@ -9,8 +9,10 @@ import pytest
 
 from asr_unlearn.data.manifest import write_manifest
 from asr_unlearn.evaluation.measures.further_test import FurtherTestMeasure, entry, long_enough
+from asr_unlearn.evaluation.traces import CACHES
 from asr_unlearn.models import targets
 from asr_unlearn.models.saved_model import SavedModel
+from asr_unlearn.runtime.cache import cache_folder
 from asr_unlearn.runtime.errors import InputError
 from asr_unlearn.runtime.file_state import FileState
 from tests.support.attacked_models import measured
@@ -55,6 +57,7 @@ def test_replaced_recordings_are_transcribed_again_or_refused(data, evaluated, t
     shutil.copy(second.audio, audio)
     after = evaluated_on(data, [new])["further_test"]["loss"]
     assert after != before
+    assert {path.name for path in cache_folder(data.cache / "measured.json").iterdir()} <= CACHES
     known = replace(new, sha256=FileState.of(first.audio).sha256)
     with pytest.raises(InputError, match="the recording of utterance new, was replaced"):
         evaluated_on(data, [known])
