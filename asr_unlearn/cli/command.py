@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from asr_unlearn.runtime.launch import launched_share
 
@@ -30,7 +30,7 @@ class Command:
     positional: bool = False
 
 
-def print_once(result: Any) -> None:
-    """Print in the first of several processes."""
+def print_once(result: Any, file: TextIO | None = None) -> None:
+    """Print in the first of several processes, to standard output if no other file is given."""
     if not launched_share().rank:
-        print(result)
+        print(result, file=file)

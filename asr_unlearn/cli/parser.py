@@ -18,8 +18,8 @@ JSON = "--json"
 COMPLETION = "--print_completion"
 # Parameters whose options are flags of their own: --method.alpha, --finetune.lr.
 METHOD_PARAMETERS = ("method", "finetune")
-# Parameters that `main` fills in.
-FILLED_IN = ("fixed", "options")
+# Parameters without flags: `main` fills in the first, and Python alone has the second.
+WITHOUT_FLAGS = ("fixed", "options")
 
 # Where shtab is installed, --print_completion writes a shell's completion.
 set_parsing_settings(add_print_completion_argument=True)
@@ -82,7 +82,7 @@ def _flags_of(name: str, about: str) -> Parser:
     command = commands.load(name)
     parser = Parser(description=about, epilog=f"example: {command.example}")
     parameters = signature(command.function).parameters
-    skipped: set[str | int] = {n for n in parameters if n in (*METHOD_PARAMETERS, *FILLED_IN)}
+    skipped: set[str | int] = {n for n in parameters if n in (*METHOD_PARAMETERS, *WITHOUT_FLAGS)}
     parser.add_function_arguments(
         command.function, as_group=False, as_positional=command.positional, skip=skipped
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_unlearn.cli.recipe import Recipe
-from asr_unlearn.evaluation.measures.registry import without_original
+from asr_unlearn.evaluation.measures.registry import chosen, without_original
 from asr_unlearn.evaluation.predictions import TRANSCRIPTS
 from asr_unlearn.evaluation.record_file import NAME as DELETION_RECORD
 from asr_unlearn.evaluation.speaker_verification import TRIALS
@@ -223,8 +223,8 @@ class Plan:
         if judge := options.get("judge"):
             reads.append(Path(judge))
         # A measure may take a file or a folder: `further_test=MANIFEST`.
-        arguments = [Path(m.partition("=")[2]) for m in names_in(options.get("measures", ""))]
-        reads += [path for path in arguments if path.name and path.exists()]
+        measures = chosen(names_in(options.get("measures", "")))
+        reads += [Path(m.argument) for m in measures if m.argument and Path(m.argument).exists()]
 
         def also() -> list[Path]:
             predicted = [predictions_folder(model, self.out) / TRANSCRIPTS for model in models]

@@ -18,7 +18,7 @@ class TorchaudioError(AsrUnlearnError, ImportError):
 
 
 def check_torchaudio() -> None:
-    """Import torchaudio, which everything but data_prep needs.
+    """Import torchaudio, which all models need.
 
     Call it before transformers is imported.
 

@@ -4,14 +4,13 @@ import sys
 
 from asr_unlearn.api.unlearning import PublishedModel, unlearn_folder
 from asr_unlearn.cli.command import Command, print_once
-from asr_unlearn.runtime import distributed
 
 
 def show(result: PublishedModel) -> None:
     """Print how the run went, and its warning."""
     print_once(result)
-    if distributed.is_first() and result.outcome.warning:
-        print(f"{result.folder}: WARNING: {result.outcome.warning}", file=sys.stderr)
+    if result.outcome.warning:
+        print_once(f"{result.folder}: WARNING: {result.outcome.warning}", sys.stderr)
 
 
 COMMAND = Command(
